@@ -1,0 +1,240 @@
+/** The contract's refusals as errors: one base, one class per code, and both directions between error and problem. */
+import { createProblem, PROBLEMS } from "./problem.ts";
+import type { NextAction, Problem, ProblemCode } from "./problem.ts";
+
+// Registered symbols are one per process, so two copies of this package recognise each other's errors.
+const BRAND: unique symbol = Symbol.for("oncekey.error");
+
+/** The code of the one error that no server sends: the client does not know how its operation ended. */
+export type OutcomeUnknownCode = "outcome_unknown";
+
+/** Every code that an {@link IdempotencyError} can carry. Errors of the application carry none. */
+export type ErrorCode = ProblemCode | OutcomeUnknownCode;
+
+/** The particulars of an {@link IdempotencyError}. */
+export interface ErrorDetails {
+  /** The key that the request carried, if there was one. */
+  readonly key?: string | undefined;
+  /** HTTP status, 100–599. Defaults to the status of the code. */
+  readonly status?: number | undefined;
+  /** The body of the refusal, as it was parsed. */
+  readonly problem?: unknown;
+  /** From `Retry-After`: the shortest wait in milliseconds before the next attempt. */
+  readonly retryAfterMs?: number | undefined;
+  readonly cause?: unknown;
+}
+
+/**
+ * What every Oncekey error is. `code` is undefined for an error of the application itself (a declined card), which the
+ * client reports with its `status` and its body in `problem`.
+ *
+ * Tell errors apart by `code`, or with {@link isIdempotencyError}: `instanceof` fails where two copies of the package meet.
+ */
+export class IdempotencyError extends Error {
+  override name = "IdempotencyError";
+  readonly code: ErrorCode | undefined;
+  readonly status: number | undefined;
+  /** Whether the same request with the same key may succeed later. */
+  readonly retryable: boolean;
+  readonly key: string | undefined;
+  readonly nextAction: NextAction;
+  readonly problem: unknown;
+  /** Milliseconds, at least 0; undefined where the server named no time. */
+  readonly retryAfterMs: number | undefined;
+
+  constructor(message: string, code?: ErrorCode, details: ErrorDetails = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    const kind = code === undefined || code === "outcome_unknown" ? undefined : PROBLEMS[code];
+    Object.defineProperty(this, BRAND, { value: true });
+    this.code = code;
+    this.status = details.status ?? kind?.status;
+    this.retryable = kind?.retryable ?? code === "outcome_unknown";
+    this.nextAction = kind?.nextAction ?? (code === "outcome_unknown" ? "resume" : "rotate");
+    this.key = details.key;
+    this.problem = details.problem;
+    this.retryAfterMs = details.retryAfterMs;
+  }
+}
+
+/** 400: the route requires a key and the request had none. */
+export class KeyRequiredError extends IdempotencyError {
+  override name = "KeyRequiredError";
+  declare readonly code: "idempotency_key_required";
+  constructor(message: string, details?: ErrorDetails) {
+    super(message, "idempotency_key_required", details);
+  }
+}
+
+/** 400: the key is malformed, too long, or was sent twice. */
+export class KeyInvalidError extends IdempotencyError {
+  override name = "KeyInvalidError";
+  declare readonly code: "idempotency_key_invalid";
+  constructor(message: string, details?: ErrorDetails) {
+    super(message, "idempotency_key_invalid", details);
+  }
+}
+
+/** 404: only a stored response was asked for and nothing is stored. */
+export class KeyNotFoundError extends IdempotencyError {
+  override name = "KeyNotFoundError";
+  declare readonly code: "idempotency_not_found";
+  constructor(message: string, details?: ErrorDetails) {
+    super(message, "idempotency_not_found", details);
+  }
+}
+
+/** 409: the first request with this key still runs. */
+export class KeyInFlightError extends IdempotencyError {
+  override name = "KeyInFlightError";
+  declare readonly code: "idempotency_in_flight";
+  constructor(message: string, details?: ErrorDetails) {
+    super(message, "idempotency_in_flight", details);
+  }
+}
+
+/** The first operation's response, as a {@link KeyConflictError} hands it on. */
+export interface OriginalResponse {
+  readonly status: number;
+  /** The parsed body, or the text where it is not JSON. */
+  readonly body: unknown;
+}
+
+/** 422, or a replay marked as a mismatch: the key was used for another request. */
+export class KeyConflictError extends IdempotencyError {
+  override name = "KeyConflictError";
+  declare readonly code: "idempotency_conflict";
+  /** The first operation's response, where the server replayed it. */
+  readonly original: OriginalResponse | undefined;
+  constructor(message: string, details?: ErrorDetails & { readonly original?: OriginalResponse }) {
+    super(message, "idempotency_conflict", details);
+    this.original = details?.original;
+  }
+}
+
+/** 412: the key is older than the retention. */
+export class KeyExpiredError extends IdempotencyError {
+  override name = "KeyExpiredError";
+  declare readonly code: "idempotency_key_expired";
+  constructor(message: string, details?: ErrorDetails) {
+    super(message, "idempotency_key_expired", details);
+  }
+}
+
+/** 500: the owner of the key crashed and the route stays closed for it. */
+export class KeyOutcomeUnknownError extends IdempotencyError {
+  override name = "KeyOutcomeUnknownError";
+  declare readonly code: "idempotency_outcome_unknown";
+  constructor(message: string, details?: ErrorDetails) {
+    super(message, "idempotency_outcome_unknown", details);
+  }
+}
+
+/** 410: the request was done, with `originalStatus`, but its body could not be kept. */
+export class ResponseNotStoredError extends IdempotencyError {
+  override name = "ResponseNotStoredError";
+  declare readonly code: "idempotency_response_not_stored";
+  /** The status that the handler answered with. */
+  readonly originalStatus: number | undefined;
+  constructor(message: string, details?: ErrorDetails & { readonly originalStatus?: number }) {
+    super(message, "idempotency_response_not_stored", details);
+    this.originalStatus = details?.originalStatus;
+  }
+}
+
+/** 503: the store is down, its pool is full, or the outcome of a commit is not known yet. */
+export class StoreUnavailableError extends IdempotencyError {
+  override name = "StoreUnavailableError";
+  declare readonly code: "idempotency_unavailable";
+  constructor(message: string, details?: ErrorDetails) {
+    super(message, "idempotency_unavailable", details);
+  }
+}
+
+/** The client's own: attempts or deadline are used up and how the operation ended is not known. Resume it with the same key. */
+export class OutcomeUnknownError extends IdempotencyError {
+  override name = "OutcomeUnknownError";
+  declare readonly code: "outcome_unknown";
+  constructor(message: string, details?: ErrorDetails) {
+    super(message, "outcome_unknown", details);
+  }
+}
+
+/** The class that belongs to each code. */
+export interface ErrorByCode {
+  idempotency_key_required: KeyRequiredError;
+  idempotency_key_invalid: KeyInvalidError;
+  idempotency_not_found: KeyNotFoundError;
+  idempotency_in_flight: KeyInFlightError;
+  idempotency_conflict: KeyConflictError;
+  idempotency_key_expired: KeyExpiredError;
+  idempotency_outcome_unknown: KeyOutcomeUnknownError;
+  idempotency_response_not_stored: ResponseNotStoredError;
+  idempotency_unavailable: StoreUnavailableError;
+  outcome_unknown: OutcomeUnknownError;
+}
+
+/**
+ * Whether a value is an Oncekey error, from this copy of the package or another; with `code`, whether it is that one.
+ *
+ * @example
+ * if (isIdempotencyError(error, "idempotency_in_flight")) showStillChecking(error.retryAfterMs)
+ */
+export function isIdempotencyError(value: unknown): value is IdempotencyError;
+export function isIdempotencyError<Code extends ErrorCode>(
+  value: unknown,
+  code: Code,
+): value is ErrorByCode[Code];
+export function isIdempotencyError(value: unknown, code?: ErrorCode): boolean {
+  if (typeof value !== "object" || value === null || !(BRAND in value)) return false;
+  return code === undefined || ("code" in value && value.code === code);
+}
+
+/** From problem to error: the class that belongs to the problem's code. */
+export function problemToError(
+  problem: Problem,
+  details: Omit<ErrorDetails, "problem" | "status"> = {},
+): IdempotencyError {
+  const { detail, originalStatus } = problem;
+  const all = { ...details, status: problem.status, problem };
+  switch (problem.code) {
+    case "idempotency_key_required":
+      return new KeyRequiredError(detail, all);
+    case "idempotency_key_invalid":
+      return new KeyInvalidError(detail, all);
+    case "idempotency_not_found":
+      return new KeyNotFoundError(detail, all);
+    case "idempotency_in_flight":
+      return new KeyInFlightError(detail, all);
+    case "idempotency_conflict":
+      return new KeyConflictError(detail, all);
+    case "idempotency_key_expired":
+      return new KeyExpiredError(detail, all);
+    case "idempotency_outcome_unknown":
+      return new KeyOutcomeUnknownError(detail, all);
+    case "idempotency_response_not_stored":
+      return new ResponseNotStoredError(
+        detail,
+        originalStatus === undefined ? all : { ...all, originalStatus },
+      );
+    case "idempotency_unavailable":
+      return new StoreUnavailableError(detail, all);
+    default:
+      return problem.code satisfies never;
+  }
+}
+
+/**
+ * From error to problem, for a server that answers with it. The client's own errors and those without a code have no
+ * problem document: `undefined`.
+ *
+ * @param baseUri prefix of `type`, default `urn:oncekey:problem:`.
+ */
+export function errorToProblem(error: IdempotencyError, baseUri?: string): Problem | undefined {
+  const { code } = error;
+  if (code === undefined || code === "outcome_unknown") return undefined;
+  const originalStatus =
+    "originalStatus" in error && typeof error.originalStatus === "number"
+      ? error.originalStatus
+      : undefined;
+  return createProblem(code, { detail: error.message, baseUri, originalStatus });
+}

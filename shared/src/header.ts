@@ -1,0 +1,98 @@
+/** Names of the headers in the Oncekey contract, and the two ways to write a key in one. */
+
+/** Request header that carries the key, and the response header that echoes it (draft-ietf-httpapi-idempotency-key-header-07 §2). */
+export const IDEMPOTENCY_KEY = "Idempotency-Key";
+
+/** Request header, value `true`: answer from what is stored and start nothing. The counterpart of `only-if-cached` (RFC 9111 §5.2.1.7). */
+export const IDEMPOTENCY_ONLY_IF_STORED = "Idempotency-Only-If-Stored";
+
+/** Response header, value `true`, on replays and only there. */
+export const IDEMPOTENT_REPLAYED = "Idempotent-Replayed";
+
+/** Response header, value `true`, on a replay to a request whose fingerprint differs from the first one's. */
+export const IDEMPOTENCY_MISMATCH = "Idempotency-Mismatch";
+
+/** Response header: for how many more whole seconds the server will recognise this key. */
+export const IDEMPOTENCY_KEY_LIFETIME = "Idempotency-Key-Lifetime";
+
+/**
+ * Every response header of the contract, for `Access-Control-Expose-Headers`: without it a page on another origin
+ * cannot read any of them (Fetch standard, "CORS-safelisted response-header name").
+ *
+ * @example
+ * await app.register(cors, { exposedHeaders: [...EXPOSED_HEADERS] })
+ */
+export const EXPOSED_HEADERS: readonly string[] = Object.freeze([
+  IDEMPOTENCY_KEY,
+  IDEMPOTENT_REPLAYED,
+  IDEMPOTENCY_MISMATCH,
+  IDEMPOTENCY_KEY_LIFETIME,
+  "Retry-After",
+  "Cache-Control",
+]);
+
+/** The longest key that is accepted, in characters. 255 is what most deployed services take. */
+export const MAX_KEY_LENGTH = 255;
+
+/** How a key is written in the header: `bare` (`abc`), as every deployed service takes it, or `structured` (`"abc"`), an RFC 9651 §3.3.3 string. */
+export type KeyFormat = "bare" | "structured";
+
+/** What {@link parseKey} found: the key, or why there is none. */
+export type ParsedKey =
+  | { readonly kind: "key"; readonly key: string }
+  | { readonly kind: "invalid"; readonly reason: string };
+
+const VISIBLE_ASCII = /^[\x21-\x7e]+$/;
+const STRUCTURED_STRING = /^"((?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"$/;
+
+/**
+ * Reads a key from the value of one `Idempotency-Key` header. `abc` and `"abc"` are the same key.
+ *
+ * A key is 1–255 visible ASCII characters (0x21–0x7E) after unquoting. A value that begins with a double quote must be
+ * one whole structured-field string (RFC 9651 §3.3.3), without parameters. Never throws.
+ */
+export function parseKey(value: string): ParsedKey {
+  const trimmed = value.replace(/^[ \t]+|[ \t]+$/g, "");
+  const key = trimmed.startsWith('"') ? unquote(trimmed) : trimmed;
+  if (key === undefined) {
+    return invalid("begins with a double quote but is not a whole structured-field string");
+  }
+  if (key === "") return invalid("is empty");
+  if (key.length > MAX_KEY_LENGTH) {
+    return invalid(`is ${key.length} characters long, at most ${MAX_KEY_LENGTH} are allowed`);
+  }
+  if (!VISIBLE_ASCII.test(key)) {
+    return invalid("has a character outside visible ASCII (0x21 to 0x7E)");
+  }
+  return { kind: "key", key };
+}
+
+/**
+ * Writes a key as a header value that {@link parseKey} reads back as the same key.
+ *
+ * @param format default `bare`: every deployed service takes it. A key that itself begins with a double quote is
+ * written as a structured string in either format, because bare it would be read as one.
+ * @throws RangeError if the key is not 1–255 visible ASCII characters.
+ */
+export function formatKey(key: string, format: KeyFormat = "bare"): string {
+  if (!isKey(key)) {
+    throw new RangeError(
+      `key must be 1 to ${MAX_KEY_LENGTH} visible ASCII characters, got ${JSON.stringify(key)}`,
+    );
+  }
+  if (format === "bare" && !key.startsWith('"')) return key;
+  return `"${key.replace(/["\\]/g, "\\$&")}"`;
+}
+
+/** Whether a value can be a key: 1–255 visible ASCII characters. */
+export function isKey(value: unknown): value is string {
+  return typeof value === "string" && value.length <= MAX_KEY_LENGTH && VISIBLE_ASCII.test(value);
+}
+
+function unquote(value: string): string | undefined {
+  return STRUCTURED_STRING.exec(value)?.[1]?.replace(/\\(["\\])/g, "$1");
+}
+
+function invalid(reason: string): ParsedKey {
+  return { kind: "invalid", reason };
+}

@@ -1,0 +1,39 @@
+export {
+  EXPOSED_HEADERS,
+  IDEMPOTENCY_KEY,
+  IDEMPOTENCY_KEY_LIFETIME,
+  IDEMPOTENCY_MISMATCH,
+  IDEMPOTENCY_ONLY_IF_STORED,
+  IDEMPOTENT_REPLAYED,
+  MAX_KEY_LENGTH,
+  formatKey,
+  isKey,
+  parseKey,
+} from "./header.ts";
+export type { KeyFormat, ParsedKey } from "./header.ts";
+export {
+  PROBLEMS,
+  PROBLEM_BASE_URI,
+  PROBLEM_CONTENT_TYPE,
+  createProblem,
+  isProblemCode,
+  parseProblem,
+} from "./problem.ts";
+export type { NextAction, Problem, ProblemCode, ProblemDetails, ProblemKind } from "./problem.ts";
+export {
+  IdempotencyError,
+  KeyConflictError,
+  KeyExpiredError,
+  KeyInFlightError,
+  KeyInvalidError,
+  KeyNotFoundError,
+  KeyOutcomeUnknownError,
+  KeyRequiredError,
+  OutcomeUnknownError,
+  ResponseNotStoredError,
+  StoreUnavailableError,
+  errorToProblem,
+  isIdempotencyError,
+  problemToError,
+} from "./errors.ts";
+export type { ErrorByCode, ErrorCode, ErrorDetails, OriginalResponse, OutcomeUnknownCode } from "./errors.ts";

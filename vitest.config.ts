@@ -1,0 +1,25 @@
+import { defineConfig } from "vitest/config";
+
+const conditions = ["@oncekey/source"];
+
+function project(name: string, more: { globalSetup?: string[]; testTimeout?: number } = {}) {
+  return {
+    resolve: { conditions },
+    ssr: { resolve: { conditions } },
+    test: { name, root: name, include: ["**/*.test.ts"], ...more },
+  };
+}
+
+// One Postgres serves every project that needs one; each test file has a database of its own in it.
+const globalSetup = ["./e2e/support/postgres-setup.ts"];
+
+export default defineConfig({
+  test: {
+    projects: [
+      project("shared"),
+      project("client"),
+      project("server", { globalSetup, testTimeout: 30_000 }),
+      project("e2e", { globalSetup, testTimeout: 60_000 }),
+    ],
+  },
+});
