@@ -1,0 +1,98 @@
+/** From a reply to the response that is stored: exact bytes and the headers of the allow-list. */
+import { validateHeaderValue } from "node:http";
+import { Readable } from "node:stream";
+import type { FastifyReply } from "fastify";
+import type { StoredResponse } from "./store/store.ts";
+
+/** What is stored, and what is sent on: the payload as it came, or its bytes where it had to be read. */
+export interface Captured {
+  readonly response: StoredResponse;
+  readonly payload: unknown;
+}
+
+/** The largest body that is kept. 1 MiB: far above any receipt, far below what a row should hold. */
+export const MAX_RESPONSE_BYTES: number = 1_048_576;
+
+/**
+ * Puts a web `Response` into the reply as Fastify would a moment later, so that its status and headers can be read here.
+ * Any other payload comes back as it is.
+ */
+export function unwrap(reply: FastifyReply, payload: unknown): unknown {
+  if (!(payload instanceof Response)) return payload;
+  reply.code(payload.status);
+  for (const [name, value] of payload.headers) reply.header(name, value);
+  return payload.body ?? undefined;
+}
+
+/**
+ * Reads the payload of a reply. A body above {@link MAX_RESPONSE_BYTES} is sent on whole but not kept.
+ *
+ * @throws what a streamed body throws, and Node's error for a header value that could not be sent.
+ */
+export async function capture(
+  reply: FastifyReply,
+  payload: unknown,
+  storeHeaders: ReadonlySet<string>,
+): Promise<Captured> {
+  const headers = keptHeaders(reply, storeHeaders);
+  const { body, payload: sent } = await readBody(payload);
+  return { response: { status: reply.statusCode, headers, body }, payload: sent };
+}
+
+function keptHeaders(reply: FastifyReply, kept: ReadonlySet<string>): [string, string][] {
+  return Object.entries(reply.getHeaders()).flatMap(([name, value]) => {
+    if (value === undefined || !kept.has(name.toLowerCase())) return [];
+    const values = Array.isArray(value) ? value : [value];
+    return values.map((one): [string, string] => {
+      // Refused here, before it is stored: otherwise every replay would fail on it.
+      validateHeaderValue(name, String(one));
+      return [name.toLowerCase(), String(one)];
+    });
+  });
+}
+
+interface Body {
+  readonly body: Buffer | undefined;
+  readonly payload: unknown;
+}
+
+async function readBody(payload: unknown): Promise<Body> {
+  if (payload === undefined || payload === null) return { body: Buffer.alloc(0), payload };
+  if (typeof payload === "string") return keepSmall(Buffer.from(payload), payload);
+  if (payload instanceof Uint8Array) return keepSmall(Buffer.from(payload), payload);
+  return readStream(toReadable(payload));
+}
+
+function keepSmall(bytes: Buffer, payload: unknown): Body {
+  return { body: bytes.length <= MAX_RESPONSE_BYTES ? bytes : undefined, payload };
+}
+
+function toReadable(payload: unknown): Readable {
+  if (payload instanceof Readable) return payload;
+  if (payload instanceof ReadableStream) return Readable.from(payload);
+  throw new TypeError("the reply's payload must be text, bytes or a stream");
+}
+
+async function readStream(stream: Readable): Promise<Body> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  const source = stream[Symbol.asyncIterator]();
+  for (;;) {
+    const { done, value } = await source.next();
+    if (done === true) {
+      const body = Buffer.concat(chunks);
+      return { body, payload: body };
+    }
+    const chunk = typeof value === "string" ? Buffer.from(value) : Buffer.from(value as Uint8Array);
+    chunks.push(chunk);
+    bytes += chunk.length;
+    if (bytes > MAX_RESPONSE_BYTES) {
+      return { body: undefined, payload: Readable.from(resume(chunks, source)) };
+    }
+  }
+}
+
+async function* resume(read: Buffer[], rest: AsyncIterator<unknown>): AsyncGenerator<unknown> {
+  yield* read;
+  yield* { [Symbol.asyncIterator]: () => rest };
+}

@@ -1,0 +1,55 @@
+import { createHash } from "node:crypto";
+import canonicalize from "canonicalize";
+import type { FastifyRequest } from "fastify";
+
+/** The part of a request that must not change under one key. */
+export type FingerprintOption = (request: FastifyRequest) => unknown;
+
+// Goes before the digest, so that another way to compute it can be told from another request.
+const VERSION = Buffer.of(1);
+
+/**
+ * The digest of a request: one version byte and SHA-256 over what `option` returns (default {@link wholeRequest}), in the
+ * canonical JSON of RFC 8785. Bytes and text count as they are.
+ *
+ * @throws TypeError if the body is a stream, which cannot be read twice: such a route needs a `fingerprint` of its own.
+ */
+export function fingerprint(request: FastifyRequest, option?: FingerprintOption): Buffer {
+  const parts = option === undefined ? wholeRequest(request) : [option(request)];
+  const hash = createHash("sha256");
+  for (const part of parts) {
+    const bytes = toBytes(part);
+    hash.update(`${bytes.length}:`).update(bytes);
+  }
+  return Buffer.concat([VERSION, hash.digest()]);
+}
+
+/** Method, path, sorted query, media type and body. Multipart boundaries and charsets differ between equal requests and do not count. */
+function wholeRequest(request: FastifyRequest): unknown[] {
+  const [path, query = ""] = request.url.split("?", 2);
+  const parameters = new URLSearchParams(query);
+  parameters.sort();
+  const mediaType = request.headers["content-type"]?.split(";", 1)[0]?.trim().toLowerCase();
+  return [request.method, path, parameters.toString(), mediaType, request.body];
+}
+
+function toBytes(part: unknown): Buffer {
+  if (part === undefined) return Buffer.from("undefined");
+  if (typeof part === "string") return Buffer.from(`"${part}`);
+  if (part instanceof Uint8Array) return Buffer.concat([Buffer.from("bytes:"), part]);
+  if (typeof part === "object" && part !== null && "pipe" in part) {
+    throw new TypeError(
+      "a streamed request body needs a fingerprint option: it can be read only once",
+    );
+  }
+  return Buffer.from(toJson(part));
+}
+
+function toJson(part: unknown): string {
+  try {
+    return canonicalize(part) ?? "undefined";
+  } catch {
+    // Lone surrogates have no canonical form in RFC 8785. As written they still compare equal to themselves.
+    return `as-written:${JSON.stringify(part)}`;
+  }
+}

@@ -1,0 +1,94 @@
+/** The last step of a protected request: the response is stored, and only then sent. */
+import type { FastifyReply, FastifyRequest } from "fastify";
+import { capture, unwrap } from "./capture.ts";
+import type { Exchange } from "./exchange.ts";
+import { acknowledge, clearContent, refusalOf, writeProblem, writeReplay } from "./replay.ts";
+import type { Claim, Completion } from "./store/store.ts";
+
+/** Ends the claim with the reply's payload and returns what is to be sent. Throws what reading the payload throws. */
+export async function settle(
+  claim: Claim,
+  exchange: Exchange,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  payload: unknown,
+): Promise<unknown> {
+  const { options, threw } = exchange;
+  const unwrapped = unwrap(reply, payload);
+  if (!options.storeStatus(reply.statusCode)) {
+    await claim.release();
+    return unwrapped;
+  }
+  const captured = await captureOrRelease(claim, exchange, reply, unwrapped);
+  const completion = await claim.complete(captured.response, threw ? "discard" : "keep");
+  report(request, completion);
+  switch (completion.kind) {
+    case "stored":
+      return captured.payload;
+    case "superseded": {
+      const { record } = completion;
+      clearContent(reply, options.storeHeaders);
+      acknowledge(reply, exchange.key, record.lifetimeMs);
+      // The same ticket: what stands there was made by this key on this target, and is the answer to it.
+      const refusal = refusalOf(record, false, options);
+      return refusal
+        ? writeProblem(reply, refusal, options)
+        : writeReplay(reply, record.response, false);
+    }
+    case "rolled-back":
+      return unavailable(
+        exchange,
+        reply,
+        "Nothing was kept of this request; send it again with the same key",
+      );
+    case "unknown":
+      return unavailable(
+        exchange,
+        reply,
+        "Whether this request was done is not known yet; send it again with the same key",
+      );
+    default:
+      return completion satisfies never;
+  }
+}
+
+async function captureOrRelease(
+  claim: Claim,
+  exchange: Exchange,
+  reply: FastifyReply,
+  payload: unknown,
+): ReturnType<typeof capture> {
+  try {
+    return await capture(reply, payload, exchange.options.storeHeaders);
+  } catch (error) {
+    await claim.release();
+    throw error;
+  }
+}
+
+function unavailable(exchange: Exchange, reply: FastifyReply, detail: string): string {
+  clearContent(reply, exchange.options.storeHeaders);
+  return writeProblem(reply, { code: "idempotency_unavailable", detail }, exchange.options);
+}
+
+function report(request: FastifyRequest, completion: Completion): void {
+  if (completion.kind === "stored") {
+    if (!completion.split) return;
+    request.log.error(
+      "the handler ended the transaction of request.idempotency.tx itself: its writes and the stored response were not one commit",
+    );
+  } else if (completion.kind === "superseded") {
+    request.log.warn(
+      "another request with this key finished first; this one's writes were rolled back",
+    );
+  } else {
+    logFailure(request, completion.cause, `the response was not stored: ${completion.kind}`);
+  }
+}
+
+/** Logs a failure of the store without what Postgres quotes from the row: key, scope and body stay out of the log. */
+export function logFailure(request: FastifyRequest, cause: unknown, message: string): void {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  const sqlState = cause instanceof Error && "code" in cause ? cause.code : undefined;
+  request.log.error({ reason, sqlState }, message);
+}

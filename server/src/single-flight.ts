@@ -1,0 +1,174 @@
+/** One request per ticket goes to the database from this process; the others wait for what it brings. */
+import { setTimeout as sleep } from "node:timers/promises";
+import type {
+  BeginOutcome,
+  Claim,
+  Store,
+  StoredRecord,
+  Ticket,
+  Unavailable,
+} from "./store/store.ts";
+
+/** How a duplicate is treated on one route. */
+export interface Waiting {
+  readonly inFlight: "wait" | "reject";
+  readonly waitMs: number;
+  readonly mismatch: "replay" | "reject";
+  readonly retentionMs: number;
+}
+
+/** What a request may do. `conflict`: the running request is another one, known before it has finished. */
+export type Outcome =
+  | Exclude<BeginOutcome, { kind: "in-flight" }>
+  | { readonly kind: "in-flight" }
+  | { readonly kind: "absent" }
+  | { readonly kind: "conflict" };
+
+export interface SingleFlight {
+  /** Claims the ticket, finds its record, or waits for whoever runs it. */
+  begin(ticket: Ticket, waiting: Waiting): Promise<Outcome>;
+  /** What is stored or running, without starting or waiting. */
+  lookup(ticket: Ticket, waiting: Waiting): Promise<Outcome>;
+}
+
+/** How a flight ended for those who wait for it. `released`: nothing was kept, the next in line may try. */
+type Landing =
+  | { readonly kind: "replay"; readonly record: StoredRecord }
+  | { readonly kind: "released" }
+  | Unavailable;
+
+interface Flight {
+  readonly fingerprint: Buffer;
+  readonly landed: Promise<Landing>;
+  readonly land: (landing: Landing) => void;
+}
+
+// Polls of another process: soon at first, since most handlers are short; a quarter of a second is invisible after a long one.
+const FIRST_POLL_MS = 15;
+const LAST_POLL_MS = 250;
+
+export function createSingleFlight(store: Store): SingleFlight {
+  const flights = new Map<string, Flight>();
+
+  function takeOff(ticket: Ticket): Flight {
+    const id = flightId(ticket);
+    const { promise, resolve } = Promise.withResolvers<Landing>();
+    const flight: Flight = {
+      fingerprint: ticket.fingerprint,
+      landed: promise,
+      land(landing) {
+        if (flights.get(id) === flight) flights.delete(id);
+        resolve(landing);
+      },
+    };
+    flights.set(id, flight);
+    return flight;
+  }
+
+  /** The one request of this process that asks the database, again and again while another process runs the ticket. */
+  async function lead(ticket: Ticket, waiting: Waiting, until: number): Promise<Outcome> {
+    const flight = takeOff(ticket);
+    let landing: Landing = { kind: "released" };
+    try {
+      const outcome = await tryUntil(store, ticket, waiting, until);
+      if (outcome.kind === "claimed") {
+        return { kind: "claimed", claim: landWith(outcome.claim, flight, ticket) };
+      }
+      if (outcome.kind !== "in-flight") landing = outcome;
+      flight.land(landing);
+      return outcome;
+    } catch (error) {
+      flight.land(landing);
+      throw error;
+    }
+  }
+
+  return {
+    async begin(ticket, waiting) {
+      const until = performance.now() + waiting.waitMs;
+      for (;;) {
+        const flight = flights.get(flightId(ticket));
+        if (flight === undefined) return lead(ticket, waiting, until);
+        if (isConflict(flight, ticket, waiting)) return { kind: "conflict" };
+        if (waiting.inFlight === "reject") return { kind: "in-flight" };
+        const landing = await landingBefore(flight, until);
+        if (landing === "timeout") return { kind: "in-flight" };
+        if (landing.kind !== "released") return landing;
+      }
+    },
+    async lookup(ticket, waiting) {
+      const flight = flights.get(flightId(ticket));
+      if (flight === undefined) return store.lookup(ticket);
+      return { kind: isConflict(flight, ticket, waiting) ? "conflict" : "in-flight" };
+    },
+  };
+}
+
+function flightId({ scope, target, key }: Ticket): string {
+  return JSON.stringify([scope, target, key]);
+}
+
+function isConflict(flight: Flight, ticket: Ticket, waiting: Waiting): boolean {
+  return waiting.mismatch === "reject" && !flight.fingerprint.equals(ticket.fingerprint);
+}
+
+async function tryUntil(
+  store: Store,
+  ticket: Ticket,
+  waiting: Waiting,
+  until: number,
+): Promise<BeginOutcome> {
+  for (let pauseMs = FIRST_POLL_MS; ; pauseMs = Math.min(pauseMs * 1.5, LAST_POLL_MS)) {
+    const outcome = await store.begin(ticket, waiting.retentionMs);
+    if (outcome.kind !== "in-flight" || waiting.inFlight === "reject") return outcome;
+    const remainingMs = until - performance.now();
+    if (remainingMs <= 0) return outcome;
+    // Half of the pause is random, so that waiting processes do not ask in step.
+    await sleep(Math.min(remainingMs, pauseMs * (0.5 + Math.random() / 2)));
+  }
+}
+
+/** The same claim, which tells its followers how it ended. */
+function landWith(claim: Claim, flight: Flight, ticket: Ticket): Claim {
+  return {
+    tx: claim.tx,
+    async complete(response, writes) {
+      let landing: Landing = { kind: "released" };
+      try {
+        const completion = await claim.complete(response, writes);
+        if (completion.kind === "superseded")
+          landing = { kind: "replay", record: completion.record };
+        if (completion.kind === "stored") {
+          const record = {
+            fingerprint: ticket.fingerprint,
+            response,
+            lifetimeMs: completion.lifetimeMs,
+          };
+          landing = { kind: "replay", record };
+        }
+        return completion;
+      } finally {
+        flight.land(landing);
+      }
+    },
+    async release() {
+      try {
+        await claim.release();
+      } finally {
+        flight.land({ kind: "released" });
+      }
+    },
+  };
+}
+
+async function landingBefore(flight: Flight, until: number): Promise<Landing | "timeout"> {
+  let timer: NodeJS.Timeout | undefined;
+  const timeout = new Promise<"timeout">((resolve) => {
+    timer = setTimeout(resolve, Math.max(0, until - performance.now()), "timeout");
+  });
+  try {
+    return await Promise.race([flight.landed, timeout]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,133 @@
+/** Takes connections out of the user's pool: bounded in number and in time, and never at the process's expense. */
+import type { Pool, PoolClient } from "pg";
+
+/** A connection that is out of the pool, until `release` gives it back. */
+export interface Lease {
+  readonly client: PoolClient;
+  /** The same client for the handler. */
+  readonly view: PoolClient;
+  /** Gives the connection back; `destroy` closes it instead, for a connection whose state is not known. Once only. */
+  release(destroy?: "destroy"): void;
+}
+
+/** No connection could be had in time. */
+export class CheckoutTimeoutError extends Error {
+  override name = "CheckoutTimeoutError";
+}
+
+// Only for a pool without a limit of its own: pg waits for ever by default, and so would the caller.
+const DEFAULT_WAIT_MS = 5_000;
+
+/**
+ * Makes the function that takes a connection. A tenth of the pool, at least one, is never taken through it, so that the rest of
+ * the application finds a connection (a pool of one is taken whole). Whoever finds none waits in order, for as long as the
+ * pool's own `connectionTimeoutMillis` says (5 s where it is unset).
+ */
+export function createCheckout(pool: Pool): () => Promise<Lease> {
+  const { max, connectionTimeoutMillis } = pool.options;
+  const waitMs = connectionTimeoutMillis || DEFAULT_WAIT_MS;
+  const slots = createSlots(Math.max(1, max - Math.max(1, Math.floor(max / 10))));
+  return async () => {
+    const until = performance.now() + waitMs;
+    await slots.take(waitMs);
+    try {
+      const client = await connect(pool, until - performance.now());
+      return lend(client, slots.free);
+    } catch (error) {
+      slots.free();
+      throw error;
+    }
+  };
+}
+
+function lend(client: PoolClient, freed: () => void): Lease {
+  // pg-pool takes its own listener off while a client is out: without this one, a killed backend ends the process.
+  // The error itself is not lost, it fails the query that runs or the next one.
+  const onError = (): void => {};
+  client.on("error", onError);
+  let isOut = true;
+  return {
+    client,
+    view: createView(client, () => isOut),
+    release(destroy) {
+      isOut = false;
+      client.release(destroy !== undefined || client.getTransactionStatus() !== "I");
+      client.removeListener("error", onError);
+      freed();
+    },
+  };
+}
+
+/** The client as the handler has it: it cannot be released, and is dead once it is back in the pool, where others use it. */
+function createView(client: PoolClient, isOut: () => boolean): PoolClient {
+  return new Proxy(client, {
+    get(target, property) {
+      if (property === "release") return refuseRelease;
+      if (!isOut()) {
+        throw new Error(
+          "request.idempotency.tx was used after its transaction had ended with the reply",
+        );
+      }
+      const value: unknown = Reflect.get(target, property);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+}
+
+function refuseRelease(): never {
+  throw new Error(
+    "request.idempotency.tx is released by Oncekey, with the reply; the handler must not release it",
+  );
+}
+
+// The pool's own timer does not cover a new connection that hangs before it is ready, nor a pool that has none.
+async function connect(pool: Pool, waitMs: number): Promise<PoolClient> {
+  const connecting = pool.connect();
+  let timer: NodeJS.Timeout | undefined;
+  const timeout = new Promise<"timeout">((resolve) => {
+    timer = setTimeout(resolve, Math.max(0, waitMs), "timeout");
+  });
+  try {
+    const client = await Promise.race([connecting, timeout]);
+    if (client !== "timeout") return client;
+    connecting.then((late) => late.release()).catch(() => {});
+    throw new CheckoutTimeoutError("no connection became free in the pool in time");
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+interface Slots {
+  take(waitMs: number): Promise<void>;
+  free(): void;
+}
+
+function createSlots(limit: number): Slots {
+  let taken = 0;
+  const queue: (() => void)[] = [];
+  return {
+    take(waitMs) {
+      if (taken < limit) {
+        taken += 1;
+        return Promise.resolve();
+      }
+      return new Promise((resolve, reject) => {
+        const turn = (): void => {
+          clearTimeout(timer);
+          resolve();
+        };
+        const timer = setTimeout(() => {
+          queue.splice(queue.indexOf(turn), 1);
+          reject(new CheckoutTimeoutError("all connections that Oncekey may use are in use"));
+        }, waitMs);
+        queue.push(turn);
+      });
+    },
+    free() {
+      // The slot goes straight to whoever waits longest, so that a newcomer cannot overtake.
+      const next = queue.shift();
+      if (next) next();
+      else taken -= 1;
+    },
+  };
+}

@@ -1,0 +1,96 @@
+/** The two kinds of claim that hold the handler's transaction: one stores a record in it, the other only commits. */
+import type { Statement } from "./batch.ts";
+import type { Lease } from "./checkout.ts";
+import { readRecord, recordValues, ticketValues } from "./record.ts";
+import type { Statements } from "./statements.ts";
+import type { Claim, Completion, StoredResponse, Ticket, Writes } from "./store.ts";
+import { abandon, ask, commit, sqlState } from "./transaction.ts";
+import type { CommitOutcome } from "./transaction.ts";
+
+interface RecordedClaim {
+  readonly lease: Lease;
+  readonly statements: Statements;
+  readonly ticket: Ticket;
+  readonly retentionMs: number;
+}
+
+/** A claim whose `complete` commits the handler's writes and the record together. */
+export function createRecordedClaim(parts: RecordedClaim): Claim {
+  const { lease, statements, ticket, retentionMs } = parts;
+  const { client } = lease;
+
+  async function complete(response: StoredResponse, writes: Writes): Promise<Completion> {
+    const store = {
+      text: statements.store,
+      values: recordValues(ticket, response, retentionMs),
+    };
+    const state = client.getTransactionStatus();
+    // A handler that caught an SQL error and answered 4xx left a failed transaction: its writes are gone either way.
+    const discard = writes === "discard" || (state === "E" && response.status >= 400);
+    const before = discard || state === "I" ? [...restart(statements), store] : [store];
+    const outcome = await commit(client, before);
+    if (outcome.kind === "committed") {
+      lease.release();
+      return { kind: "stored", lifetimeMs: retentionMs, split: state === "I" };
+    }
+    return outcome.kind === "rolled-back" && isFence(outcome.cause)
+      ? supersededBy(parts)
+      : finish(lease, outcome);
+  }
+
+  return { tx: lease.view, complete, release: () => abandon(lease) };
+}
+
+/** A claim without a ticket: its `complete` commits the handler's writes and stores nothing. */
+export function createUnrecordedClaim(lease: Lease): Claim {
+  return {
+    tx: lease.view,
+    async complete(_response, writes) {
+      if (writes === "discard") {
+        await abandon(lease);
+        return { kind: "stored", lifetimeMs: 0, split: false };
+      }
+      const outcome = await commit(lease.client, []);
+      if (outcome.kind !== "committed") return finish(lease, outcome);
+      lease.release();
+      return { kind: "stored", lifetimeMs: 0, split: false };
+    },
+    release: () => abandon(lease),
+  };
+}
+
+// A new transaction in the same batch. The lock is free for a moment in between; the fence is not.
+function restart(statements: Statements): Statement[] {
+  return [{ text: "rollback" }, { text: statements.begin }, { text: statements.limits }];
+}
+
+async function finish(
+  lease: Lease,
+  outcome: Exclude<CommitOutcome, { kind: "committed" }>,
+): Promise<Completion> {
+  if (outcome.kind === "unknown") lease.release("destroy");
+  else await abandon(lease);
+  return outcome;
+}
+
+async function supersededBy({ lease, statements, ticket }: RecordedClaim): Promise<Completion> {
+  try {
+    const [, found] = await ask(lease.client, [
+      { text: "rollback" },
+      { text: statements.lookup, values: ticketValues(ticket) },
+    ]);
+    lease.release();
+    const row = found?.rows[0];
+    if (row !== undefined) return { kind: "superseded", record: readRecord(row) };
+    return { kind: "rolled-back", cause: new Error("the record that was in the way has expired") };
+  } catch (cause) {
+    lease.release("destroy");
+    return { kind: "rolled-back", cause };
+  }
+}
+
+// 23502, not-null violation, on the column that the `store` statement sets to null where a live record stands.
+function isFence(error: unknown): boolean {
+  if (sqlState(error) !== "23502" || !(error instanceof Error)) return false;
+  return "column" in error && error.column === "fingerprint";
+}

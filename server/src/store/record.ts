@@ -1,0 +1,38 @@
+/** A record's way into the columns of the table and back. */
+import type { Row } from "./batch.ts";
+import type { StoredRecord, StoredResponse, Ticket } from "./store.ts";
+
+/** The three columns of the primary key, in its order. */
+export function ticketValues(ticket: Ticket): [key: string, scope: string, target: string] {
+  return [ticket.key, ticket.scope, ticket.target];
+}
+
+/** The values of the `store` statement. */
+export function recordValues(
+  ticket: Ticket,
+  response: StoredResponse,
+  retentionMs: number,
+): (string | Buffer | null)[] {
+  return [
+    ...ticketValues(ticket),
+    ticket.fingerprint,
+    String(response.status),
+    JSON.stringify(response.headers),
+    response.body ?? null,
+    String(retentionMs),
+  ];
+}
+
+/** Reads a row of the `lookup` statement. */
+export function readRecord(row: Row): StoredRecord {
+  const [fingerprint, status, headers, body, lifetimeMs] = row;
+  return {
+    fingerprint: Buffer.from(fingerprint ?? "", "hex"),
+    response: {
+      status: Number(status),
+      headers: JSON.parse(headers ?? "[]") as [string, string][],
+      body: body === null || body === undefined ? undefined : Buffer.from(body, "hex"),
+    },
+    lifetimeMs: Number(lifetimeMs),
+  };
+}

@@ -1,0 +1,86 @@
+/** The seam between the way of a request and the database: every strategy is one `Store`. */
+import type { PoolClient } from "pg";
+
+/** What identifies one request: whose key (`scope`), on what (`target`), and a digest of what was asked. Frozen. */
+export interface Ticket {
+  readonly key: string;
+  readonly scope: string;
+  readonly target: string;
+  readonly fingerprint: Buffer;
+}
+
+/** A response as it is kept: exact bytes, so that a replay is what the first caller saw. */
+export interface StoredResponse {
+  readonly status: number;
+  /** Name and value in the order of the reply; a header with several values stands several times. */
+  readonly headers: readonly (readonly [name: string, value: string])[];
+  /** `undefined`: done, but the body could not be kept. */
+  readonly body: Buffer | undefined;
+}
+
+/** What the table holds for a ticket that is done. */
+export interface StoredRecord {
+  readonly fingerprint: Buffer;
+  readonly response: StoredResponse;
+  /** For how many more milliseconds the record is replayed, as read from the database's clock. */
+  readonly lifetimeMs: number;
+}
+
+/** The store could not answer. `detail` may be shown to the caller, `cause` only to the log. */
+export interface Unavailable {
+  readonly kind: "unavailable";
+  readonly detail: string;
+  readonly cause?: unknown;
+}
+
+/** What one try of `begin` found. `in-flight`: another process runs this ticket. */
+export type BeginOutcome =
+  | { readonly kind: "claimed"; readonly claim: Claim }
+  | { readonly kind: "replay"; readonly record: StoredRecord }
+  | { readonly kind: "in-flight" }
+  | Unavailable;
+
+/** What `lookup` found: it starts nothing. */
+export type LookupOutcome =
+  | { readonly kind: "replay"; readonly record: StoredRecord }
+  | { readonly kind: "in-flight" }
+  | { readonly kind: "absent" }
+  | Unavailable;
+
+/**
+ * How a claim ended. `superseded`: another had finished this ticket, so this claim's writes are rolled back and the other
+ * record stands. `rolled-back`: nothing was kept. `unknown`: the commit's outcome is not known; the next look-up decides.
+ * `split`: the handler had ended the transaction itself, so its writes and the record were two commits.
+ */
+export type Completion =
+  | { readonly kind: "stored"; readonly lifetimeMs: number; readonly split: boolean }
+  | { readonly kind: "superseded"; readonly record: StoredRecord }
+  | { readonly kind: "rolled-back"; readonly cause: unknown }
+  | { readonly kind: "unknown"; readonly cause: unknown };
+
+/** Whether the handler's writes are committed with the response, or rolled back before it is stored. */
+export type Writes = "keep" | "discard";
+
+/** The right to finish one ticket. Ended once, by `complete` or by `release`; only its holder can write a record. */
+export interface Claim {
+  /** The connection whose transaction holds the handler's writes. */
+  readonly tx: PoolClient;
+  complete(response: StoredResponse, writes: Writes): Promise<Completion>;
+  /** Rolls back and keeps nothing: the key is free again. */
+  release(): Promise<void>;
+}
+
+/** A transaction without a record, for a request that carries no key where none is required. */
+export type OpenOutcome = { readonly kind: "claimed"; readonly claim: Claim } | Unavailable;
+
+/** One strategy. Every method answers with a value; a database that fails is `unavailable`, not an exception. */
+export interface Store {
+  /** One try, without waiting for another process: claims the ticket, finds its record, or says that it is in flight. */
+  begin(ticket: Ticket, retentionMs: number): Promise<BeginOutcome>;
+  /** Looks the ticket up and starts nothing. */
+  lookup(ticket: Ticket): Promise<LookupOutcome>;
+  /** A transaction that commits with the reply and stores nothing. */
+  open(): Promise<OpenOutcome>;
+  /** Deletes up to `batchSize` expired records and says how many. Throws what the database throws. */
+  sweep(batchSize: number): Promise<number>;
+}

@@ -1,0 +1,86 @@
+/** Checked begin and commit: what a transaction did is read from its command tags, its notices and a clock of our own. */
+import { sendBatch } from "./batch.ts";
+import type { Statement, StatementResult } from "./batch.ts";
+import type { Lease } from "./checkout.ts";
+import type { PoolClient } from "pg";
+
+/** How a commit ended. `unknown`: it may stand or not; nothing may be concluded from it. */
+export type CommitOutcome =
+  | { readonly kind: "committed" }
+  | { readonly kind: "rolled-back"; readonly cause: unknown }
+  | { readonly kind: "unknown"; readonly cause: unknown };
+
+/** Postgres did not answer in time. The connection it was asked on must be destroyed. */
+export class DatabaseTimeoutError extends Error {
+  override name = "DatabaseTimeoutError";
+}
+
+// A COMMIT that waits for a synchronous standby is ended by no timeout of the server, and a cut line by nothing at all.
+// 10 s is above any healthy commit and below the 15 s after which our client gives an attempt up.
+const ANSWER_MS = 10_000;
+
+/** Sends one batch, bounded by a timer on this side of the line. */
+export function ask(
+  client: PoolClient,
+  statements: readonly Statement[],
+): Promise<readonly StatementResult[]> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => {
+      reject(new DatabaseTimeoutError(`the database did not answer within ${ANSWER_MS} ms`));
+    }, ANSWER_MS);
+    sendBatch(client, statements)
+      .then(resolve, reject)
+      .finally(() => clearTimeout(timer));
+  });
+}
+
+/**
+ * Sends `before` and COMMIT as one batch with one Sync: an error in `before` skips the COMMIT. Never throws, and leaves the
+ * lease to its caller.
+ */
+export async function commit(
+  client: PoolClient,
+  before: readonly Statement[],
+): Promise<CommitOutcome> {
+  let localOnly = false;
+  const onNotice = (notice: { readonly code?: string | undefined }): void => {
+    // "canceling wait for synchronous replication": committed here, but not where it was promised to be.
+    localOnly ||= notice.code === "01000" || notice.code === "57P01";
+  };
+  client.on("notice", onNotice);
+  try {
+    const results = await ask(client, [...before, { text: "commit" }]);
+    const tag = results.at(-1)?.tag;
+    if (localOnly) return { kind: "unknown", cause: new Error("committed on one node only") };
+    if (tag === "COMMIT") return { kind: "committed" };
+    return { kind: "rolled-back", cause: new Error(`COMMIT was answered with ${tag}`) };
+  } catch (cause) {
+    return { kind: !localOnly && isCleanFailure(cause) ? "rolled-back" : "unknown", cause };
+  } finally {
+    client.removeListener("notice", onNotice);
+  }
+}
+
+/** Rolls back and gives the connection back; one that does not answer is destroyed, which rolls back as well. Never throws. */
+export async function abandon(lease: Lease): Promise<void> {
+  try {
+    await ask(lease.client, [{ text: "rollback" }]);
+    lease.release();
+  } catch {
+    lease.release("destroy");
+  }
+}
+
+/** The SQLSTATE of an error that Postgres sent, `undefined` for any other. */
+export function sqlState(error: unknown): string | undefined {
+  if (!(error instanceof Error) || !("code" in error) || !("severity" in error)) return undefined;
+  return typeof error.code === "string" ? error.code : undefined;
+}
+
+// Postgres said ERROR: the transaction is gone. Not so where the session ended (57), the line broke (08), the system failed
+// (58, XX) or Postgres itself says that completion is unknown (40003): then the COMMIT may have been carried out.
+function isCleanFailure(error: unknown): boolean {
+  const state = sqlState(error);
+  if (state === undefined || state === "40003") return false;
+  return !["08", "57", "58", "XX"].includes(state.slice(0, 2));
+}
