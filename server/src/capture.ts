@@ -92,7 +92,7 @@ async function readStream(stream: Readable): Promise<Body> {
   }
 }
 
-async function* resume(read: Buffer[], rest: AsyncIterator<unknown>): AsyncGenerator<unknown> {
+async function* resume(read: Buffer[], rest: AsyncIterator<unknown>): AsyncGenerator {
   yield* read;
   yield* { [Symbol.asyncIterator]: () => rest };
 }

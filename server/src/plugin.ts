@@ -3,6 +3,7 @@ import { PROBLEM_CONTENT_TYPE } from "@oncekey/shared";
 import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from "fastify";
 import fp from "fastify-plugin";
 import { createExchange, EXCHANGE, readIdempotency } from "./exchange.ts";
+import type { Exchange } from "./exchange.ts";
 import { releaseClaim } from "./guard.ts";
 import { takeIn } from "./intake.ts";
 import { checkOptions, resolveRouteOptions } from "./options.ts";
@@ -42,7 +43,7 @@ const plugin: FastifyPluginAsync<IdempotencyOptions> = async (app, registered) =
       options,
       begin: (ticket, onlyIfStored) =>
         onlyIfStored ? flights.lookup(ticket, options) : flights.begin(ticket, options),
-      open: store.open,
+      open: () => store.open(),
     };
     arm(route, async (request, reply) => admit(begin, request, reply));
   });
@@ -179,22 +180,36 @@ function onSend(
   request: FastifyRequest,
   reply: FastifyReply,
   payload: unknown,
-  done: (error: Error | null, payload?: unknown) => void,
-): void {
+  done: (error: null, payload: unknown) => void,
+): Promise<unknown> | undefined {
   const exchange = request[EXCHANGE];
-  if (exchange === null || exchange.sending === "done") return done(null, payload);
   // A second send while the first is being stored: the first one answers, and this one must not get past it.
-  if (exchange.sending === "now") return;
-  if (exchange.replay !== undefined) return done(null, exchange.replay.body);
-  const { claim } = exchange;
-  if (claim === undefined) return done(null, payload);
+  if (exchange?.sending === "now") return undefined;
+  if (exchange?.sending === "not-yet") {
+    const { claim, replay } = exchange;
+    if (claim !== undefined) return finish(claim, exchange, request, reply, payload);
+    exchange.sending = "done";
+    // In place of what earlier hooks made of it. Null, because Fastify reads undefined as "leave the payload as it is".
+    if (replay !== undefined) payload = replay.body ?? null;
+  }
+  done(null, payload);
+  return undefined;
+}
+
+async function finish(
+  claim: Claim,
+  exchange: Exchange,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  payload: unknown,
+): Promise<unknown> {
   exchange.claim = undefined;
   exchange.sending = "now";
-  settle(claim, exchange, request, reply, payload)
-    .finally(() => {
-      exchange.sending = "done";
-    })
-    .then((sent) => done(null, sent), done);
+  try {
+    return await settle(claim, exchange, request, reply, payload);
+  } finally {
+    exchange.sending = "done";
+  }
 }
 
 // An idle connection that dies makes the pool emit `error`, which ends a process in which nobody listens. The pool drops the

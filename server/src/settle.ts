@@ -33,7 +33,7 @@ export async function settle(
       const refusal = refusalOf(record, false, options);
       return refusal
         ? writeProblem(reply, refusal, options)
-        : writeReplay(reply, record.response, false);
+        : (writeReplay(reply, record.response, false) ?? null);
     }
     case "rolled-back":
       return unavailable(

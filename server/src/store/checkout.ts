@@ -32,7 +32,7 @@ export function createCheckout(pool: Pool): () => Promise<Lease> {
     await slots.take(waitMs);
     try {
       const client = await connect(pool, until - performance.now());
-      return lend(client, slots.free);
+      return lend(client, () => slots.free());
     } catch (error) {
       slots.free();
       throw error;
@@ -40,11 +40,14 @@ export function createCheckout(pool: Pool): () => Promise<Lease> {
   };
 }
 
+/**
+ * Listens on a client that is out of its pool, which takes its own listener off for that time: without this one, a killed backend
+ * ends the process. The error is not lost, it fails the query that runs or the next one.
+ */
+export function survive(): void {}
+
 function lend(client: PoolClient, freed: () => void): Lease {
-  // pg-pool takes its own listener off while a client is out: without this one, a killed backend ends the process.
-  // The error itself is not lost, it fails the query that runs or the next one.
-  const onError = (): void => {};
-  client.on("error", onError);
+  client.on("error", survive);
   let isOut = true;
   return {
     client,
@@ -52,7 +55,7 @@ function lend(client: PoolClient, freed: () => void): Lease {
     release(destroy) {
       isOut = false;
       client.release(destroy !== undefined || client.getTransactionStatus() !== "I");
-      client.removeListener("error", onError);
+      client.removeListener("error", survive);
       freed();
     },
   };

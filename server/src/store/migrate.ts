@@ -1,5 +1,6 @@
 import { readdir, readFile } from "node:fs/promises";
 import type { Pool, PoolClient } from "pg";
+import { survive } from "./checkout.ts";
 import { SCHEMA_NAME } from "./statements.ts";
 
 /** Options of {@link migrate}. */
@@ -26,8 +27,7 @@ export async function migrate(pool: Pool, options: MigrateOptions = {}): Promise
     throw new RangeError(`schema must match ${SCHEMA_NAME.source}, got ${JSON.stringify(schema)}`);
   }
   const client = await pool.connect();
-  const onError = (): void => {};
-  client.on("error", onError);
+  client.on("error", survive);
   try {
     await client.query("begin isolation level read committed");
     const applied = await applyMissing(client, schema);
@@ -39,7 +39,7 @@ export async function migrate(pool: Pool, options: MigrateOptions = {}): Promise
     client.release(true);
     throw error;
   } finally {
-    client.removeListener("error", onError);
+    client.removeListener("error", survive);
   }
 }
 
