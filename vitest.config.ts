@@ -6,12 +6,12 @@ function project(name: string, more: { globalSetup?: string[]; testTimeout?: num
   return {
     resolve: { conditions },
     ssr: { resolve: { conditions } },
-    test: { name, root: name, include: ["**/*.test.ts"], ...more },
+    test: { name, root: `${import.meta.dirname}/${name}`, include: ["**/*.test.ts"], ...more },
   };
 }
 
 // One Postgres serves every project that needs one; each test file has a database of its own in it.
-const globalSetup = ["./e2e/support/postgres-setup.ts"];
+const globalSetup = [`${import.meta.dirname}/e2e/support/postgres-setup.ts`];
 
 export default defineConfig({
   test: {
