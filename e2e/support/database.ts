@@ -1,0 +1,115 @@
+/** A database for each test file, and the proof after each test that nothing was left open in it. */
+import { Client, Pool } from "pg";
+import type { PoolConfig } from "pg";
+import { afterAll, afterEach, beforeAll, inject } from "vitest";
+import type { ProvidedPostgres } from "./postgres-setup.ts";
+
+export interface TestDatabase {
+  /** Connection string, for servers that are processes of their own. Readable once the tests run. */
+  readonly url: string;
+  /** A pool on this database. It is checked after the test that made it and closed after the file. */
+  pool(config?: PoolConfig): Pool;
+}
+
+export interface DatabaseOptions {
+  /** `migrated` (default): schema `oncekey` is there. `empty`: nothing is. */
+  readonly from?: "migrated" | "empty";
+}
+
+/**
+ * Gives the test file that calls it, at its top level, one database. It is dropped after the file.
+ *
+ * After each test every pool of it must be whole again and {@link assertNothingLeft} must hold, else the test fails.
+ */
+export function withDatabase({ from = "migrated" }: DatabaseOptions = {}): TestDatabase {
+  const name = `test_${crypto.randomUUID().replaceAll("-", "")}`;
+  const pools: Pool[] = [];
+  beforeAll(async () => {
+    const { template } = postgres();
+    const source = from === "migrated" ? template : "template0";
+    await execute(`create database ${name} template ${source}`);
+  });
+  afterEach(async () => {
+    for (const pool of pools) if (!pool.ended) await assertNothingLeft(pool);
+  });
+  afterAll(async () => {
+    await Promise.all(pools.filter((pool) => !pool.ended).map((pool) => pool.end()));
+    await execute(`drop database if exists ${name} with (force)`);
+  });
+
+  return {
+    get url() {
+      return urlOf(name);
+    },
+    pool(config = {}) {
+      const pool = new Pool({ connectionString: urlOf(name), max: 10, ...config });
+      // A test that kills backends must not end its own process by it.
+      pool.on("error", () => undefined);
+      pools.push(pool);
+      return pool;
+    },
+  };
+}
+
+function postgres(): ProvidedPostgres {
+  return inject("postgres");
+}
+
+function urlOf(database: string): string {
+  const url = new URL(postgres().url);
+  url.pathname = database;
+  return url.href;
+}
+
+async function execute(sql: string): Promise<void> {
+  const client = new Client(urlOf("postgres"));
+  await client.connect();
+  try {
+    await client.query(sql);
+  } finally {
+    await client.end();
+  }
+}
+
+const SETTLE_MS = 2_000;
+const POLL_MS = 20;
+
+/**
+ * Fails if a client of the pool is checked out or waited for, or if any session of its database is in a transaction or
+ * holds an advisory lock. A reply may leave before its connection is back, so this holds within two seconds or not at all.
+ *
+ * @throws Error that lists what is left.
+ */
+export async function assertNothingLeft(pool: Pool): Promise<void> {
+  const observer = new Client({ ...pool.options, application_name: "observer" });
+  await observer.connect();
+  try {
+    const deadline = Date.now() + SETTLE_MS;
+    let left = await leftovers(pool, observer);
+    while (left.length > 0 && Date.now() < deadline) {
+      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+      left = await leftovers(pool, observer);
+    }
+    if (left.length > 0) throw new Error(`left after the test: ${left.join("; ")}`);
+  } finally {
+    await observer.end();
+  }
+}
+
+const OPEN = `
+select 'a transaction ' || state || ' (' || left(query, 120) || ')' as what
+  from pg_stat_activity
+ where datname = current_database() and pid <> pg_backend_pid() and state <> 'idle'
+union all
+select 'an advisory lock held by process ' || pid
+  from pg_locks
+ where locktype = 'advisory' and database = (select oid from pg_database where datname = current_database())`;
+
+async function leftovers(pool: Pool, observer: Client): Promise<string[]> {
+  const { rows } = await observer.query<{ what: string }>(OPEN);
+  const left = rows.map(({ what }) => what);
+  const out = pool.totalCount - pool.idleCount;
+  if (out > 0) left.push(`${out} clients checked out`);
+  if (pool.waitingCount > 0) left.push(`${pool.waitingCount} requests waiting for a client`);
+  return left;
+}

