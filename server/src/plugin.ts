@@ -171,9 +171,8 @@ function refuse(reply: FastifyReply, refusal: Refusal, options: RouteOptions): F
 function refuseScope(reply: FastifyReply): FastifyReply {
   const detail = "The server found no idempotency scope for this request";
   reply.code(500).type(PROBLEM_CONTENT_TYPE).header("cache-control", "no-store");
-  return reply.send(
-    JSON.stringify({ type: "about:blank", title: "Internal Server Error", status: 500, detail }),
-  );
+  const problem = { type: "about:blank", title: "Internal Server Error", status: 500, detail };
+  return reply.send(Buffer.from(JSON.stringify(problem)));
 }
 
 function onSend(
@@ -186,11 +185,11 @@ function onSend(
   // A second send while the first is being stored: the first one answers, and this one must not get past it.
   if (exchange?.sending === "now") return undefined;
   if (exchange?.sending === "not-yet") {
-    const { claim, replay } = exchange;
+    const { claim, replay: stored } = exchange;
     if (claim !== undefined) return finish(claim, exchange, request, reply, payload);
     exchange.sending = "done";
     // In place of what earlier hooks made of it. Null, because Fastify reads undefined as "leave the payload as it is".
-    if (replay !== undefined) payload = replay.body ?? null;
+    if (stored !== undefined) payload = stored.body ?? null;
   }
   done(null, payload);
   return undefined;

@@ -34,14 +34,14 @@ export function acknowledge(
   reply.header(IDEMPOTENCY_KEY_LIFETIME, String(Math.floor(lifetimeMs / 1000)));
 }
 
-/** Sets status and headers of a problem document and returns its body, as text: no serializer of the route may reshape it. */
-export function writeProblem(reply: FastifyReply, refusal: Refusal, options: RouteOptions): string {
+/** Sets status and headers of a problem document and returns its body, as bytes: nothing of the route may reshape or relabel it. */
+export function writeProblem(reply: FastifyReply, refusal: Refusal, options: RouteOptions): Buffer {
   const { code, detail, originalStatus } = refusal;
   const { status, retryable } = PROBLEMS[code];
   const problem = createProblem(code, { detail, originalStatus, baseUri: options.problemBaseUri });
   reply.code(status).type(PROBLEM_CONTENT_TYPE).header("cache-control", "no-store");
   if (retryable) reply.header("retry-after", RETRY_AFTER_S);
-  return JSON.stringify(problem);
+  return Buffer.from(JSON.stringify(problem));
 }
 
 /** Sets status and headers of a replay and returns the stored bytes. */

@@ -66,7 +66,7 @@ async function captureOrRelease(
   }
 }
 
-function unavailable(exchange: Exchange, reply: FastifyReply, detail: string): string {
+function unavailable(exchange: Exchange, reply: FastifyReply, detail: string): Buffer {
   clearContent(reply, exchange.options.storeHeaders);
   return writeProblem(reply, { code: "idempotency_unavailable", detail }, exchange.options);
 }

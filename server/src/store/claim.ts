@@ -24,14 +24,16 @@ export function createRecordedClaim(parts: RecordedClaim): Claim {
       text: statements.store,
       values: recordValues(ticket, response, retentionMs),
     };
-    const state = client.getTransactionStatus();
+    const split = client.getTransactionStatus() === "I";
+    const afresh = [...restart(statements), store];
+    let outcome = await commit(client, writes === "discard" || split ? afresh : [store]);
     // A handler that caught an SQL error and answered 4xx left a failed transaction: its writes are gone either way.
-    const discard = writes === "discard" || (state === "E" && response.status >= 400);
-    const before = discard || state === "I" ? [...restart(statements), store] : [store];
-    const outcome = await commit(client, before);
+    if (response.status >= 400 && isFailedTransaction(outcome)) {
+      outcome = await commit(client, afresh);
+    }
     if (outcome.kind === "committed") {
       lease.release();
-      return { kind: "stored", lifetimeMs: retentionMs, split: state === "I" };
+      return { kind: "stored", lifetimeMs: retentionMs, split };
     }
     return outcome.kind === "rolled-back" && isFence(outcome.cause)
       ? supersededBy(parts)
@@ -87,6 +89,11 @@ async function supersededBy({ lease, statements, ticket }: RecordedClaim): Promi
     lease.release("destroy");
     return { kind: "rolled-back", cause };
   }
+}
+
+// 25P02: an earlier statement of the handler had failed, and Postgres took no further one.
+function isFailedTransaction(outcome: CommitOutcome): boolean {
+  return outcome.kind === "rolled-back" && sqlState(outcome.cause) === "25P02";
 }
 
 // 23502, not-null violation, on the column that the `store` statement sets to null where a live record stands.

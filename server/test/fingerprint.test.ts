@@ -1,0 +1,91 @@
+import fc from "fast-check";
+import type { FastifyRequest } from "fastify";
+import { describe, expect, it } from "vitest";
+import { fingerprint } from "../src/fingerprint.ts";
+
+interface Asked {
+  readonly method?: string;
+  readonly url?: string;
+  readonly type?: string;
+  readonly body?: unknown;
+}
+
+function asked({
+  method = "POST",
+  url = "/pay",
+  type = "application/json",
+  body,
+}: Asked): FastifyRequest {
+  return { method, url, headers: { "content-type": type }, body } as unknown as FastifyRequest;
+}
+
+function of(request: Asked): string {
+  return fingerprint(asked(request)).toString("hex");
+}
+
+describe("fingerprint", () => {
+  it("does not depend on the order of members or of query parameters", () => {
+    expect(of({ url: "/pay?a=1&b=2", body: { x: 1, y: { p: 1, q: 2 } } })).toBe(
+      of({ url: "/pay?b=2&a=1", body: { y: { q: 2, p: 1 }, x: 1 } }),
+    );
+  });
+
+  it("does not depend on a boundary or charset of the media type", () => {
+    expect(of({ type: "application/json; charset=utf-8", body: {} })).toBe(
+      of({ type: "Application/JSON", body: {} }),
+    );
+  });
+
+  it.each<[string, Asked, Asked]>([
+    ["method", { method: "POST" }, { method: "PATCH" }],
+    ["path", { url: "/pay/1" }, { url: "/pay/2" }],
+    ["query", { url: "/pay?to=alice" }, { url: "/pay?to=mallory" }],
+    ["media type", { type: "text/plain", body: "1" }, { type: "application/json", body: "1" }],
+    ["body", { body: { amount: 1 } }, { body: { amount: 2 } }],
+    ["number and string", { body: { amount: 1 } }, { body: { amount: "1" } }],
+    ["order of a list", { body: [1, 2] }, { body: [2, 1] }],
+    ["text and the same bytes", { body: "a" }, { body: Buffer.from("a") }],
+    ["null and nothing", { body: null }, {}],
+    ["text 'undefined' and nothing", { body: "undefined" }, {}],
+    ["a lone surrogate and another", { body: { a: "\ud800" } }, { body: { a: "\ud801" } }],
+    ["what looks like the next part", { url: "/pay?a", body: "b" }, { url: "/pay", body: "ab" }],
+  ])("tells requests apart by %s", (_name, one, other) => {
+    expect(of(one)).not.toBe(of(other));
+    expect(of(one)).toBe(of(one));
+  });
+
+  it("is the same for equal JSON and different for different JSON", () => {
+    fc.assert(
+      fc.property(fc.jsonValue(), fc.jsonValue(), (one, other) => {
+        const same = JSON.stringify(sorted(one)) === JSON.stringify(sorted(other));
+        expect(of({ body: one }) === of({ body: other })).toBe(same);
+        expect(of({ body: one })).toBe(of({ body: structuredClone(one) }));
+      }),
+    );
+  });
+
+  it("takes a deeply nested body", () => {
+    const nested = JSON.parse(`${"[".repeat(20_000)}${"]".repeat(20_000)}`) as unknown;
+    expect(of({ body: nested })).toHaveLength(66);
+  });
+
+  it("covers only what the option returns, and starts with its version", () => {
+    const amount = (request: FastifyRequest) => (request.body as { amount: number }).amount;
+    const one = fingerprint(asked({ body: { amount: 1, at: 1 } }), amount);
+    expect(one).toEqual(fingerprint(asked({ body: { amount: 1, at: 2 } }), amount));
+    expect(one).not.toEqual(fingerprint(asked({ body: { amount: 2, at: 1 } }), amount));
+    expect(one[0]).toBe(1);
+  });
+
+  it("refuses a streamed body, which can be read only once", () => {
+    expect(() => of({ body: { pipe: () => {} } })).toThrow("needs a fingerprint option");
+  });
+});
+
+function sorted(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(sorted);
+  if (typeof value !== "object" || value === null) return Object.is(value, -0) ? 0 : value;
+  return Object.entries(value)
+    .toSorted(([a], [b]) => (a < b ? -1 : 1))
+    .map(([name, member]) => ({ name, member: sorted(member) }));
+}

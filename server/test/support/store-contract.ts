@@ -1,0 +1,209 @@
+/** What every strategy has to do. One suite, run over each of them on real Postgres. */
+import { randomUUID } from "node:crypto";
+import type pg from "pg";
+import { beforeAll, describe, expect, it } from "vitest";
+import type { Claim, Store, StoredResponse, Ticket } from "../../src/store/store.ts";
+
+export interface StoreUnderTest {
+  readonly name: string;
+  /** A pool of a migrated database that has the table `effects (key text)`. */
+  readonly pool: () => pg.Pool;
+  readonly create: (pool: pg.Pool) => Store;
+}
+
+const RETENTION_MS = 60_000;
+
+export function describeStore({ name, pool, create }: StoreUnderTest): void {
+  describe(`${name} store`, () => {
+    let store: Store;
+    let other: Store;
+    beforeAll(() => {
+      store = create(pool());
+      other = create(pool());
+    });
+
+    it("lets the first one claim and stores its effect and response together", async () => {
+      const ticket = createTicket();
+      const claim = await claimed(store, ticket);
+      await effect(claim, ticket);
+      expect(await effects(pool(), ticket), "before the commit").toBe(0);
+      expect(await claim.complete(response("made"), "keep")).toMatchObject({ kind: "stored" });
+      expect(await effects(pool(), ticket)).toBe(1);
+      expect(await other.begin(ticket, RETENTION_MS)).toMatchObject({
+        kind: "replay",
+        record: { response: response("made"), fingerprint: ticket.fingerprint },
+      });
+    });
+
+    it("keeps a body of all 256 bytes and header values as they are", async () => {
+      const ticket = createTicket();
+      const body = Buffer.from(Array.from({ length: 256 }, (_, byte) => byte));
+      const kept: StoredResponse = {
+        status: 201,
+        headers: [
+          ["link", "</a>; rel=next"],
+          ["link", '</b>; title="é \\"'],
+        ],
+        body,
+      };
+      await (await claimed(store, ticket)).complete(kept, "keep");
+      const outcome = await store.begin(ticket, RETENTION_MS);
+      expect(outcome.kind === "replay" && outcome.record.response).toEqual(kept);
+    });
+
+    it("keeps no body where there is none to keep, which is not an empty one", async () => {
+      for (const body of [undefined, Buffer.alloc(0)]) {
+        const ticket = createTicket();
+        await (await claimed(store, ticket)).complete({ status: 200, headers: [], body }, "keep");
+        const outcome = await store.begin(ticket, RETENTION_MS);
+        expect(outcome.kind === "replay" && outcome.record.response.body).toEqual(body);
+      }
+    });
+
+    it("says in flight while another holds the claim, and holds no connection for it", async () => {
+      const ticket = createTicket();
+      const claim = await claimed(store, ticket);
+      expect(await other.begin(ticket, RETENTION_MS)).toEqual({ kind: "in-flight" });
+      expect(await other.lookup(ticket)).toEqual({ kind: "in-flight" });
+      expect(pool().totalCount - pool().idleCount).toBe(1);
+      await claim.release();
+    });
+
+    it("keeps nothing of a released claim, and the key is free again", async () => {
+      const ticket = createTicket();
+      const claim = await claimed(store, ticket);
+      await effect(claim, ticket);
+      await claim.release();
+      expect(await effects(pool(), ticket)).toBe(0);
+      expect(await store.lookup(ticket)).toEqual({ kind: "absent" });
+      await (await claimed(other, ticket)).release();
+    });
+
+    it("rolls the writes back and stores the answer where the handler failed with one", async () => {
+      const ticket = createTicket();
+      const claim = await claimed(store, ticket);
+      await effect(claim, ticket);
+      expect(await claim.complete(response("declined", 402), "discard")).toMatchObject({
+        kind: "stored",
+      });
+      expect(await effects(pool(), ticket)).toBe(0);
+      expect(await store.lookup(ticket)).toMatchObject({ record: { response: { status: 402 } } });
+    });
+
+    it("stores a final answer of a handler that ran into an SQL error, without its writes", async () => {
+      const ticket = createTicket();
+      const claim = await claimed(store, ticket);
+      await effect(claim, ticket);
+      await expect(claim.tx.query("select 1 / 0")).rejects.toThrow("division by zero");
+      expect(await claim.complete(response("refused", 422), "keep")).toMatchObject({
+        kind: "stored",
+      });
+      expect(await effects(pool(), ticket)).toBe(0);
+    });
+
+    it("takes no success out of a failed transaction", async () => {
+      const ticket = createTicket();
+      const claim = await claimed(store, ticket);
+      await effect(claim, ticket);
+      await expect(claim.tx.query("select 1 / 0")).rejects.toThrow("division by zero");
+      expect(await claim.complete(response("made"), "keep")).toMatchObject({ kind: "rolled-back" });
+      expect(await store.lookup(ticket)).toEqual({ kind: "absent" });
+    });
+
+    it("tells scope, target and key apart", async () => {
+      const ticket = createTicket();
+      await (await claimed(store, ticket)).complete(response("made"), "keep");
+      for (const different of [{ scope: "else" }, { target: "POST /else" }, { key: "else" }]) {
+        await (await claimed(store, { ...ticket, ...different })).release();
+      }
+    });
+
+    it("counts an expired record as absent: it runs again and replaces the record", async () => {
+      const ticket = createTicket();
+      await (await claimed(store, ticket)).complete(response("first"), "keep");
+      await expire(pool(), ticket);
+      expect(await store.lookup(ticket)).toEqual({ kind: "absent" });
+      await (await claimed(store, ticket)).complete(response("second"), "keep");
+      expect(await store.lookup(ticket)).toMatchObject({
+        record: { response: { body: Buffer.from("second") } },
+      });
+    });
+
+    it("sweeps expired records only, and no more than asked", async () => {
+      const [kept, ...gone] = [createTicket(), createTicket(), createTicket(), createTicket()];
+      for (const ticket of [kept, ...gone]) {
+        await (await claimed(store, ticket)).complete(response("made"), "keep");
+      }
+      for (const ticket of gone) await expire(pool(), ticket);
+      expect(await store.sweep(2)).toBe(2);
+      expect(await store.sweep(2)).toBe(1);
+      expect(await store.sweep(2)).toBe(0);
+      expect(await store.lookup(kept)).toMatchObject({ kind: "replay" });
+    });
+
+    it("makes one effect of a ticket that many try at once", async () => {
+      const ticket = createTicket();
+      const outcomes = await Promise.all(
+        Array.from({ length: 12 }, async (_, index) => {
+          const outcome = await (index % 2 === 0 ? store : other).begin(ticket, RETENTION_MS);
+          if (outcome.kind === "claimed") {
+            await effect(outcome.claim, ticket);
+            await outcome.claim.complete(response("made"), "keep");
+          }
+          return outcome.kind;
+        }),
+      );
+      expect(outcomes.filter((kind) => kind === "claimed")).toHaveLength(1);
+      expect(await effects(pool(), ticket)).toBe(1);
+    });
+
+    it("opens a transaction that stores nothing for a request without a key", async () => {
+      for (const [writes, count] of [
+        ["keep", 1],
+        ["discard", 0],
+      ] as const) {
+        const ticket = createTicket();
+        const outcome = await store.open();
+        if (outcome.kind !== "claimed") throw new Error(outcome.detail);
+        await effect(outcome.claim, ticket);
+        await outcome.claim.complete(response("made"), writes);
+        expect(await effects(pool(), ticket)).toBe(count);
+        expect(await store.lookup(ticket)).toEqual({ kind: "absent" });
+      }
+    });
+  });
+}
+
+export function createTicket(): Ticket {
+  return { key: randomUUID(), scope: "s", target: "POST /pay", fingerprint: Buffer.from([1, 2]) };
+}
+
+export function response(body: string, status = 201): StoredResponse {
+  return { status, headers: [["content-type", "text/plain"]], body: Buffer.from(body) };
+}
+
+export async function claimed(store: Store, ticket: Ticket): Promise<Claim> {
+  const outcome = await store.begin(ticket, RETENTION_MS);
+  if (outcome.kind !== "claimed") throw new Error(`expected a claim, got ${outcome.kind}`);
+  return outcome.claim;
+}
+
+export async function effect(claim: Claim, ticket: Ticket): Promise<void> {
+  await claim.tx.query("insert into effects (key) values ($1)", [ticket.key]);
+}
+
+export async function effects(pool: pg.Pool, ticket: Ticket): Promise<number> {
+  const { rows } = await pool.query<{ count: number }>(
+    "select count(*)::int as count from effects where key = $1",
+    [ticket.key],
+  );
+  return rows[0]?.count ?? -1;
+}
+
+/** Makes a record as old as if its retention had passed. */
+export async function expire(pool: pg.Pool, ticket: Ticket): Promise<void> {
+  await pool.query(
+    `update oncekey.records set expires_at = statement_timestamp() - interval '1 second' where key = $1`,
+    [ticket.key],
+  );
+}

@@ -1,0 +1,77 @@
+/** A TCP relay between the pool and Postgres that counts round trips and can be told to misbehave. */
+import net from "node:net";
+import type { AddressInfo } from "node:net";
+
+export interface Wire {
+  readonly port: number;
+  /** A write of the client that follows a read begins a new round trip. */
+  readonly trips: () => number;
+  reset(): void;
+  /** What happens to the next chunk from the client that contains `text`, and to all after it on that connection. */
+  onText(text: string, fault: WireFault): void;
+  close(): Promise<void>;
+}
+
+/** `drop-request`: it never arrives. `drop-answer`: it arrives, the answer does not, and the line breaks. `silence`: it arrives, and nothing ever comes back. */
+export type WireFault = "drop-request" | "drop-answer" | "silence";
+
+export async function createWire(target: {
+  readonly host: string;
+  readonly port: number;
+}): Promise<Wire> {
+  let trips = 0;
+  let trap: { text: string; fault: WireFault } | undefined;
+  const sockets = new Set<net.Socket>();
+
+  const server = net.createServer((client) => {
+    const upstream = net.connect(target.port, target.host);
+    for (const socket of [client, upstream]) {
+      sockets.add(socket);
+      socket.setNoDelay(true);
+      socket.on("error", () => {});
+    }
+    let lastFrom: "client" | "server" = "server";
+    let muted: WireFault | undefined;
+    client.on("data", (chunk) => {
+      if (lastFrom === "server") trips += 1;
+      lastFrom = "client";
+      if (trap !== undefined && chunk.includes(trap.text)) {
+        muted = trap.fault;
+        trap = undefined;
+      }
+      if (muted === "drop-request") {
+        client.destroy();
+        upstream.destroy();
+        return;
+      }
+      upstream.write(chunk);
+    });
+    upstream.on("data", (chunk) => {
+      lastFrom = "server";
+      if (muted === "silence") return;
+      if (muted === "drop-answer") {
+        client.destroy();
+        upstream.destroy();
+        return;
+      }
+      client.write(chunk);
+    });
+    client.on("close", () => upstream.destroy());
+    upstream.on("close", () => client.destroy());
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return {
+    port: (server.address() as AddressInfo).port,
+    trips: () => trips,
+    reset: () => {
+      trips = 0;
+    },
+    onText: (text, fault) => {
+      trap = { text, fault };
+    },
+    async close() {
+      for (const socket of sockets) socket.destroy();
+      await new Promise<void>((resolve) => server.close(() => resolve()));
+    },
+  };
+}
