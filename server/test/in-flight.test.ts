@@ -53,7 +53,7 @@ describe("a duplicate while the first still runs", () => {
         const second = (where === "same process" ? one : two).post("/slow", {
           key: `wait ${where}`.replaceAll(" ", "-"),
         });
-        setTimeout(gate.open, 30);
+        setTimeout(() => gate.open(), 30);
         const [a, b] = await Promise.all([first, second]);
         expect(b.bytes).toEqual(a.bytes);
         expect([a, b].map(({ headers }) => headers.get("idempotent-replayed"))).toEqual([
@@ -137,8 +137,8 @@ describe("a duplicate while the first still runs", () => {
         const answers = await Promise.all(
           Array.from({ length: 6 }, () => post("/flaky", { key: "flaky" })),
         );
-        const statuses = answers.map(({ status }) => status).toSorted();
-        expect(statuses).toEqual([201, 201, 201, 201, 500, 500]);
+        const created = answers.filter(({ status }) => status === 201);
+        expect([created.length, answers.length - created.length]).toEqual([4, 2]);
         expect(runs).toBe(3);
       },
     );

@@ -35,7 +35,8 @@ describe("migrate", () => {
     url.username = "clerk";
     url.password = "clerk";
     const clerk = new pg.Pool({ connectionString: url.href });
-    expect(await migrate(clerk).finally(() => clerk.end())).toEqual([]);
+    expect(await migrate(clerk)).toEqual([]);
+    await clerk.end();
     await pool.query("drop owned by clerk; drop role clerk");
   });
 

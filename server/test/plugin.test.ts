@@ -135,7 +135,7 @@ describe("a protected route", () => {
       { pool },
       (app) => {
         app.addHook("preHandler", async (_request, reply) => {
-          if (!isAllowed) return reply.code(401).send({ error: "who are you" });
+          if (!isAllowed) await reply.code(401).send({ error: "who are you" });
         });
         const schema = { body: { type: "object", required: ["amount"] } };
         app.post("/checked", { schema, config: { idempotency: true } }, async () => "done");
@@ -177,7 +177,7 @@ describe("a route that is not protected", () => {
   it("is untouched, and says why request.idempotency is not there", async () => {
     await withShop(
       { pool },
-      (app) => app.post("/plain", async (request) => String(request.idempotency.tx)),
+      (app) => app.post("/plain", async (request) => request.idempotency.key),
       async ({ post }) => {
         const answer = await post("/plain", { key: "k" });
         expect(answer.status).toBe(500);

@@ -33,11 +33,10 @@ describe("a pool of 4", () => {
     await withShop(
       { pool },
       (app) =>
-        app.post(
-          "/hold",
-          { config: { idempotency: true } },
-          async () => void ((held += 1), await release.promise),
-        ),
+        app.post("/hold", { config: { idempotency: true } }, async () => {
+          held += 1;
+          await release.promise;
+        }),
       async ({ post }) => {
         const holding = Array.from({ length: 5 }, (_, index) =>
           post("/hold", { key: `hold-${index}` }),

@@ -9,7 +9,7 @@ export interface Shop {
   readonly app: FastifyInstance;
   readonly url: string;
   /** Sends a POST with a key and a JSON body. */
-  post(path: string, request?: ShopRequest): Promise<Answer>;
+  readonly post: (path: string, request?: ShopRequest) => Promise<Answer>;
 }
 
 export interface ShopRequest {
@@ -24,7 +24,7 @@ export interface Answer {
   readonly text: string;
   readonly bytes: Buffer;
   /** The body as JSON; throws where it is none. */
-  json(): any;
+  json(): Record<string, unknown>;
 }
 
 export type ShopOptions = Partial<IdempotencyOptions> & { readonly pool: pg.Pool };
@@ -65,7 +65,7 @@ export async function post(url: string, path: string, request: ShopRequest = {})
     headers: response.headers,
     text,
     bytes,
-    json: () => JSON.parse(text),
+    json: () => JSON.parse(text) as Record<string, unknown>,
   };
 }
 

@@ -1,0 +1,58 @@
+import { migrate } from "@oncekey/server";
+import pg from "pg";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { startPostgres } from "../../e2e/support/postgres.ts";
+import type { Postgres } from "../../e2e/support/postgres.ts";
+import { createAdvisoryStore } from "../src/store/advisory.ts";
+import { claimed, createTicket, effect, response } from "./support/store-contract.ts";
+
+// A server of its own: from here on every commit of the whole cluster waits for a standby that does not exist.
+let server: Postgres;
+let pool: pg.Pool;
+beforeAll(async () => {
+  server = await startPostgres({ fsync: false });
+  pool = new pg.Pool({ connectionString: server.url("postgres") });
+  await migrate(pool);
+  await pool.query("create table effects (key text)");
+});
+afterAll(async () => {
+  await pool.end();
+  await server.stop();
+});
+
+describe("a commit that no synchronous standby has confirmed", () => {
+  it("counts as unknown, not as done, though Postgres answers COMMIT", async () => {
+    const ticket = createTicket();
+    const store = createAdvisoryStore(pool, "oncekey");
+    const claim = await claimed(store, ticket);
+    await effect(claim, ticket);
+    await pool.query("alter system set synchronous_standby_names = 'nobody'");
+    await pool.query("select pg_reload_conf()");
+    await standbyIsMissed();
+    const completion = claim.complete(response("made"), "keep");
+    await expect.poll(cancelWaiting, { timeout: 5_000 }).toBe(true);
+    expect(await completion).toMatchObject({
+      kind: "unknown",
+      cause: { message: "committed on one node only" },
+    });
+    expect(await store.begin(ticket, 60_000)).toMatchObject({ kind: "replay" });
+  });
+
+  /** The checkpointer takes the setting over in its own time: until then commits do not wait. */
+  async function standbyIsMissed(): Promise<void> {
+    for (;;) {
+      let isDone = false;
+      const probe = pool.query("create table probe (); drop table probe").finally(() => {
+        isDone = true;
+      });
+      while (!isDone) if (await cancelWaiting()) return probe.then(() => undefined);
+    }
+  }
+
+  async function cancelWaiting(): Promise<boolean> {
+    const { rowCount } = await pool.query(
+      "select pg_cancel_backend(pid) from pg_stat_activity where wait_event = 'SyncRep'",
+    );
+    return rowCount === 1;
+  }
+});
