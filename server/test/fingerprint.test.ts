@@ -85,7 +85,6 @@ describe("fingerprint", () => {
 function sorted(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(sorted);
   if (typeof value !== "object" || value === null) return Object.is(value, -0) ? 0 : value;
-  return Object.entries(value)
-    .toSorted(([a], [b]) => (a < b ? -1 : 1))
-    .map(([name, member]) => ({ name, member: sorted(member) }));
+  const members = Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1));
+  return { members: members.map(([name, member]) => [name, sorted(member)]) };
 }

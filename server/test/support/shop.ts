@@ -8,6 +8,7 @@ import type pg from "pg";
 export interface Shop {
   readonly app: FastifyInstance;
   readonly url: string;
+  readonly pool: pg.Pool;
   /** Sends a POST with a key and a JSON body. */
   readonly post: (path: string, request?: ShopRequest) => Promise<Answer>;
 }
@@ -35,12 +36,13 @@ export async function withShop(
   routes: (app: FastifyInstance) => unknown,
   use: (shop: Shop) => Promise<void>,
 ): Promise<void> {
-  const app = Fastify();
+  // A failing test leaves handlers waiting: they must not hold the close up.
+  const app = Fastify({ forceCloseConnections: true });
   await app.register(idempotency, { scope: "single-tenant", ...options });
   await routes(app);
   try {
     const url = await app.listen({ host: "127.0.0.1", port: 0 });
-    await use({ app, url, post: (path, request) => post(url, path, request) });
+    await use({ app, url, pool: options.pool, post: (path, request) => post(url, path, request) });
   } finally {
     await app.close();
   }
