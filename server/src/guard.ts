@@ -7,8 +7,10 @@ export function guardHandler(handler: RouteHandlerMethod): RouteHandlerMethod {
   return function guarded(request, reply) {
     const result: unknown = handler.call(this, request, reply);
     const exchange = request[EXCHANGE];
-    if (exchange === null || !isPromise(result)) return result;
-    return result.then((payload) => afterHandler(exchange, request, reply, payload));
+    if (exchange === null || result === reply || !isThenable(result)) return result;
+    return Promise.resolve(result).then((payload) =>
+      afterHandler(exchange, request, reply, payload),
+    );
   };
 }
 
@@ -19,9 +21,6 @@ function afterHandler(
   payload: unknown,
 ): unknown {
   if (payload !== undefined) return payload;
-  // Sent in the handler without returning the reply, while its response is being stored: Fastify takes this for no answer
-  // yet and would send an empty one. The reply stands for "wait until it is sent".
-  if (exchange.sending !== "not-yet") return reply;
   if (reply.sent) {
     // Hijacked after the caller had gone: no close will come any more.
     if (reply.raw.closed) void releaseClaim(exchange);
@@ -39,6 +38,7 @@ export async function releaseClaim(exchange: Exchange): Promise<void> {
   await claim?.release();
 }
 
-function isPromise(value: unknown): value is Promise<unknown> {
-  return value instanceof Promise;
+// Fastify awaits whatever has a `then`, such as the query of a builder.
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === "object" && value !== null && "then" in value;
 }

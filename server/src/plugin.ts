@@ -15,6 +15,7 @@ import { logFailure, settle } from "./settle.ts";
 import { createSingleFlight } from "./single-flight.ts";
 import type { Outcome } from "./single-flight.ts";
 import { createAdvisoryStore } from "./store/advisory.ts";
+import { createStoreParts } from "./store/store-parts.ts";
 import type { Claim, StoredRecord, Ticket } from "./store/store.ts";
 
 /** How a request gets its outcome. */
@@ -26,7 +27,9 @@ interface Begin {
 
 const plugin: FastifyPluginAsync<IdempotencyOptions> = async (app, registered) => {
   checkOptions(registered);
-  const store = createAdvisoryStore(registered.pool, registered.schema ?? "oncekey");
+  const store = createAdvisoryStore(
+    createStoreParts(registered.pool, registered.schema ?? "oncekey"),
+  );
   const flights = createSingleFlight(store);
 
   app.decorateRequest(EXCHANGE, null);
@@ -182,7 +185,8 @@ function onSend(
   done: (error: null, payload: unknown) => void,
 ): Promise<unknown> | undefined {
   const exchange = request[EXCHANGE];
-  // A second send while the first is being stored: the first one answers, and this one must not get past it.
+  // A second send while the first is being stored, such as the empty one that Fastify adds where a handler sent without
+  // returning the reply: the first one answers, and this one must not get past it.
   if (exchange?.sending === "now") return undefined;
   if (exchange?.sending === "not-yet") {
     const { claim, replay: stored } = exchange;

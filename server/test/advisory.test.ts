@@ -2,6 +2,7 @@ import type pg from "pg";
 import { beforeAll, describe, expect, it } from "vitest";
 import { withDatabase } from "../../e2e/support/database.ts";
 import { createAdvisoryStore } from "../src/store/advisory.ts";
+import { createStoreParts } from "../src/store/store-parts.ts";
 import {
   claimed,
   createTicket,
@@ -21,17 +22,17 @@ beforeAll(async () => {
 describeStore({
   name: "advisory",
   pool: () => pool,
-  create: (from) => createAdvisoryStore(from, "oncekey"),
+  create: createAdvisoryStore,
 });
 
 describe("advisory store", () => {
   it("is fenced by the primary key: a record that came in despite the lock keeps the second effect out", async () => {
-    const store = createAdvisoryStore(pool, "oncekey");
+    const store = createAdvisoryStore(createStoreParts(pool, "oncekey"));
     const ticket = createTicket();
     const claim = await claimed(store, ticket);
     await effect(claim, ticket);
     await pool.query(
-      `insert into oncekey.records values ($1, $2, $3, $4, 200, '[]', 'winner', now(), now() + interval '1 hour')`,
+      `insert into oncekey.records (key, scope, target, fingerprint, status, headers, body, created_at, expires_at) values ($1, $2, $3, $4, 200, '[]', 'winner', now(), now() + interval '1 hour')`,
       [ticket.key, ticket.scope, ticket.target, ticket.fingerprint],
     );
     expect(await claim.complete(response("loser"), "keep")).toMatchObject({
@@ -42,7 +43,7 @@ describe("advisory store", () => {
   });
 
   it("sees the winner's record even when a look-up began before the winner committed", async () => {
-    const store = createAdvisoryStore(pool, "oncekey");
+    const store = createAdvisoryStore(createStoreParts(pool, "oncekey"));
     const ticket = createTicket();
     const claim = await claimed(store, ticket);
     await effect(claim, ticket);
@@ -60,7 +61,7 @@ describe("advisory store", () => {
 
   it("forces READ COMMITTED where the database's default is another level", async () => {
     const strict = database.pool({ options: "-c default_transaction_isolation=serializable" });
-    const store = createAdvisoryStore(strict, "oncekey");
+    const store = createAdvisoryStore(createStoreParts(strict, "oncekey"));
     const claim = await claimed(store, createTicket());
     const { rows } = await claim.tx.query("show transaction_isolation");
     await claim.release();
@@ -69,7 +70,7 @@ describe("advisory store", () => {
 
   it("asks for a transaction that may write, which a standby refuses", async () => {
     const readOnly = database.pool({ options: "-c transaction_read_only=on" });
-    const store = createAdvisoryStore(readOnly, "oncekey");
+    const store = createAdvisoryStore(createStoreParts(readOnly, "oncekey"));
     const claim = await claimed(store, createTicket());
     const { rows } = await claim.tx.query("show transaction_read_only");
     await claim.release();
@@ -85,7 +86,7 @@ describe("advisory store", () => {
       max: 2,
       options: `-c lock_timeout=${set} -c statement_timeout=${set} -c idle_in_transaction_session_timeout=${set}`,
     });
-    const store = createAdvisoryStore(limited, "oncekey");
+    const store = createAdvisoryStore(createStoreParts(limited, "oncekey"));
     const read = `select current_setting('lock_timeout') as lock_timeout,
       current_setting('statement_timeout') as statement_timeout,
       current_setting('idle_in_transaction_session_timeout') as idle`;
@@ -100,7 +101,7 @@ describe("advisory store", () => {
 
   it("works on a pool with pipeline: true, where pg refuses query objects", async () => {
     const pipelined = database.pool({ pipeline: true });
-    const store = createAdvisoryStore(pipelined, "oncekey");
+    const store = createAdvisoryStore(createStoreParts(pipelined, "oncekey"));
     const ticket = createTicket();
     const claim = await claimed(store, ticket);
     await effect(claim, ticket);
@@ -114,7 +115,7 @@ describe("advisory store", () => {
   });
 
   it("stores the record by itself where the handler ended the transaction, and says so", async () => {
-    const store = createAdvisoryStore(pool, "oncekey");
+    const store = createAdvisoryStore(createStoreParts(pool, "oncekey"));
     const ticket = createTicket();
     const claim = await claimed(store, ticket);
     await effect(claim, ticket);
@@ -127,7 +128,7 @@ describe("advisory store", () => {
   });
 
   it("gives the handler a client that it can neither release nor use after the end", async () => {
-    const store = createAdvisoryStore(pool, "oncekey");
+    const store = createAdvisoryStore(createStoreParts(pool, "oncekey"));
     const claim = await claimed(store, createTicket());
     expect(() => claim.tx.release()).toThrow("must not release it");
     await claim.release();

@@ -2,6 +2,7 @@ import pg from "pg";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { withDatabase } from "../../e2e/support/database.ts";
 import { createAdvisoryStore } from "../src/store/advisory.ts";
+import { createStoreParts } from "../src/store/store-parts.ts";
 import type { Claim, Store, Ticket } from "../src/store/store.ts";
 import { claimed, createTicket, effect, effects, response } from "./support/store-contract.ts";
 import { createWire } from "./support/wire.ts";
@@ -21,7 +22,7 @@ beforeAll(async () => {
   const url = new URL(database.url);
   url.host = `127.0.0.1:${wire.port}`;
   relayed = database.pool({ connectionString: url.href, max: 3 });
-  store = createAdvisoryStore(relayed, "oncekey");
+  store = createAdvisoryStore(createStoreParts(relayed, "oncekey"));
 });
 afterEach(() => vi.useRealTimers());
 afterAll(async () => {
@@ -69,7 +70,10 @@ describe("a commit whose outcome is not known", () => {
   /** Asks until the backend of the broken line has ended its transaction, either way. */
   async function decided(ticket: Ticket) {
     for (;;) {
-      const outcome = await createAdvisoryStore(pool, "oncekey").begin(ticket, 60_000);
+      const outcome = await createAdvisoryStore(createStoreParts(pool, "oncekey")).begin(
+        ticket,
+        60_000,
+      );
       if (outcome.kind !== "in-flight") return outcome;
     }
   }
@@ -88,7 +92,7 @@ describe("a begin that gets no answer", () => {
   );
 
   it("is unavailable where the tables are missing, and says nothing of the cause to the caller", async () => {
-    const elsewhere = createAdvisoryStore(pool, "nowhere");
+    const elsewhere = createAdvisoryStore(createStoreParts(pool, "nowhere"));
     const outcome = await elsewhere.begin(createTicket(), 60_000);
     expect(outcome).toMatchObject({
       kind: "unavailable",
@@ -100,7 +104,7 @@ describe("a begin that gets no answer", () => {
   it("is unavailable where the database cannot be reached", async () => {
     const nobody = new pg.Pool({ host: "127.0.0.1", port: 1, connectionTimeoutMillis: 500 });
     expect(
-      await createAdvisoryStore(nobody, "oncekey").begin(createTicket(), 60_000),
+      await createAdvisoryStore(createStoreParts(nobody, "oncekey")).begin(createTicket(), 60_000),
     ).toMatchObject({ kind: "unavailable" });
     await nobody.end();
   });

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startPostgres } from "../../e2e/support/postgres.ts";
 import type { Postgres } from "../../e2e/support/postgres.ts";
 import { createAdvisoryStore } from "../src/store/advisory.ts";
+import { createStoreParts } from "../src/store/store-parts.ts";
 import { claimed, createTicket, effect, response } from "./support/store-contract.ts";
 
 // A server of its own: from here on every commit of the whole cluster waits for a standby that does not exist.
@@ -23,7 +24,7 @@ afterAll(async () => {
 describe("a commit that no synchronous standby has confirmed", () => {
   it("counts as unknown, not as done, though Postgres answers COMMIT", async () => {
     const ticket = createTicket();
-    const store = createAdvisoryStore(pool, "oncekey");
+    const store = createAdvisoryStore(createStoreParts(pool, "oncekey"));
     const claim = await claimed(store, ticket);
     await effect(claim, ticket);
     await pool.query("alter system set synchronous_standby_names = 'nobody'");

@@ -4,23 +4,32 @@ create table {{schema}}.records (
   scope text collate "C" not null check (octet_length(scope) between 1 and 512),
   target text collate "C" not null check (octet_length(target) between 1 and 1024),
   fingerprint bytea not null,
-  status smallint not null check (status between 100 and 599),
-  headers text not null,
+  status smallint check (status between 100 and 599),
+  headers text,
   body bytea,
+  owner uuid,
+  lease_until timestamptz,
+  attempt integer not null default 1,
+  steps text,
   created_at timestamptz not null,
   expires_at timestamptz not null,
-  primary key (key, scope, target)
+  primary key (key, scope, target),
+  check ((status is null) = (headers is null))
 ) with (autovacuum_vacuum_scale_factor = 0.01, toast.autovacuum_vacuum_scale_factor = 0.01);
 
 create index records_expires_at on {{schema}}.records using brin (expires_at);
 
-comment on table {{schema}}.records is 'Oncekey: one row for each finished operation; its primary key is what makes an effect single';
+comment on table {{schema}}.records is 'Oncekey: one row for each operation; its primary key is what makes an effect single';
 comment on column {{schema}}.records.key is 'The Idempotency-Key that the client sent, unquoted';
 comment on column {{schema}}.records.scope is 'Whose key it is: what the scope option returned';
 comment on column {{schema}}.records.target is 'Method and path, such as POST /payments/42';
 comment on column {{schema}}.records.fingerprint is 'One version byte, then the SHA-256 of the request';
-comment on column {{schema}}.records.status is 'HTTP status of the stored response';
+comment on column {{schema}}.records.status is 'HTTP status of the stored response; null while the operation is not finished';
 comment on column {{schema}}.records.headers is 'Stored headers: a JSON array of [name, value], kept as text so that it stays as written';
 comment on column {{schema}}.records.body is 'Exact bytes of the response body; null where it could not be kept';
-comment on column {{schema}}.records.created_at is 'When the record was stored, by the clock of the database';
-comment on column {{schema}}.records.expires_at is 'Until when the record is replayed; after it the row counts as absent';
+comment on column {{schema}}.records.owner is 'Strategy lease: the claim that may finish this operation';
+comment on column {{schema}}.records.lease_until is 'Strategy lease: when the claim counts as crashed unless it is renewed';
+comment on column {{schema}}.records.attempt is 'How many times the handler was started for this key, as far as it was recorded';
+comment on column {{schema}}.records.steps is 'Strategy lease: results of finished steps, a JSON object kept as text';
+comment on column {{schema}}.records.created_at is 'When the row was written, by the clock of the database';
+comment on column {{schema}}.records.expires_at is 'Until when the row counts; after it it is as good as absent';

@@ -3,8 +3,16 @@
 export interface Statements {
   readonly begin: string;
   readonly limits: string;
+  readonly impatient: string;
+  readonly patient: string;
   readonly checkAndLock: string;
   readonly checkAndProbe: string;
+  readonly claimUnique: string;
+  readonly reclaimUnique: string;
+  readonly claimRow: string;
+  readonly reclaimRow: string;
+  readonly lockRow: string;
+  readonly pendingRow: string;
   readonly lookup: string;
   readonly store: string;
   readonly sweep: string;
@@ -24,7 +32,10 @@ const LIMITS = {
 export function createStatements(schema: string): Statements {
   const records = `"${schema}".records`;
   const thisTicket = "key = $1::text and scope = $2::text and target = $3::text";
-  const live = "expires_at > statement_timestamp()";
+  const finished = "status is not null and expires_at > statement_timestamp()";
+  const pending = "status is null and owner is null and expires_at > statement_timestamp()";
+  const unfinished =
+    "fingerprint = $4::bytea, status = null, headers = null, body = null, owner = null, lease_until = null, steps = null";
   return Object.freeze({
     // READ COMMITTED whatever the database's default is: the look-up needs a snapshot newer than the lock.
     // READ WRITE makes a standby refuse, where the lock would hold and mean nothing.
@@ -33,11 +44,15 @@ export function createStatements(schema: string): Statements {
     // Touches only this transaction's settings, and only lowers them: a stricter limit of the role or database stays.
     limits: `select ${Object.entries(LIMITS).map(limit).join(", ")}`,
 
+    // Around a statement that would wait for another transaction: a waiter is to give its connection back, not to queue on it.
+    impatient: "set local lock_timeout = '20ms'",
+    patient: "set local lock_timeout to default",
+
     // Takes the lock only where no record is visible, and never waits. Two at once: one gets the lock, the other reads false.
     // The check's snapshot may be older than the lock, which is why the look-up that decides is a statement of its own.
     checkAndLock: `
       select case
-        when exists (select 1 from ${records} where ${thisTicket} and ${live}) then null
+        when exists (select 1 from ${records} where ${thisTicket} and ${finished}) then null
         else pg_try_advisory_xact_lock($4::bigint)
       end`,
 
@@ -45,29 +60,71 @@ export function createStatements(schema: string): Statements {
     // ends its transaction in the same flight. A first request that meets one for that moment tries again.
     checkAndProbe: `
       select case
-        when exists (select 1 from ${records} where ${thisTicket} and ${live}) then null
+        when exists (select 1 from ${records} where ${thisTicket} and ${finished}) then null
         else pg_try_advisory_xact_lock_shared($4::bigint)
       end`,
+
+    // Strategy unique. Two at once: the second waits for the first one's transaction, or gives up by its lock timeout. The row
+    // is born expired, so that nothing but a finished one ever counts, even if a handler commits by itself.
+    claimUnique: `
+      insert into ${records} (key, scope, target, fingerprint, created_at, expires_at)
+      values ($1::text, $2::text, $3::text, $4::bytea, statement_timestamp(), statement_timestamp())
+      on conflict (key, scope, target) do nothing`,
+
+    // Takes an expired row over, which stays expired until it is finished. Two at once: the second waits for the row or gives
+    // up, and what it finds then is finished and no longer expired, so it changes nothing.
+    reclaimUnique: `
+      update ${records} set ${unfinished}, created_at = statement_timestamp()
+      where ${thisTicket} and expires_at <= statement_timestamp()`,
+
+    // Strategy row, committed at once. Two at once: one row, whoever writes it; who runs is decided by the lock on it.
+    claimRow: `
+      insert into ${records} (key, scope, target, fingerprint, created_at, expires_at)
+      values ($1::text, $2::text, $3::text, $4::bytea, statement_timestamp(),
+        statement_timestamp() + $5::bigint * interval '1 millisecond')
+      on conflict (key, scope, target) do nothing`,
+
+    // Makes an expired row a pending one again. One that a handler still holds is locked: then this gives up.
+    reclaimRow: `
+      update ${records} set ${unfinished}, created_at = statement_timestamp(),
+        expires_at = statement_timestamp() + $5::bigint * interval '1 millisecond'
+      where ${thisTicket} and expires_at <= statement_timestamp()`,
+
+    // Never waits: of two, one gets the row and the other none. A row that was finished in between is no longer pending.
+    lockRow: `
+      select 1 from ${records}
+      where ${thisTicket} and ${pending}
+      for update skip locked`,
+
+    // Reads only. Beside lockRow it tells a row that is being worked on from one that a crash left behind.
+    pendingRow: `select 1 from ${records} where ${thisTicket} and ${pending}`,
 
     // Reads only, in a snapshot taken after the lock: under the lock it sees every record that was committed before.
     lookup: `
       select encode(fingerprint, 'hex'), status, headers, encode(body, 'hex'),
         floor(extract(epoch from expires_at - statement_timestamp()) * 1000)::bigint
       from ${records}
-      where ${thisTicket} and ${live}`,
+      where ${thisTicket} and ${finished}`,
 
-    // The fence. Absent and expired are one condition: an expired row is overwritten. Where a live one stands, by whatever
-    // way, the fingerprint becomes null and NOT NULL fails the statement, so the COMMIT behind it in the batch never runs.
+    // The fence. Absent and expired are one condition: an expired row is overwritten, and so is one that this transaction
+    // holds unfinished. Where another stands, by whatever way, the fingerprint becomes null and NOT NULL fails the
+    // statement, so the COMMIT behind it in the batch never runs.
     store: `
       insert into ${records} as record
         (key, scope, target, fingerprint, status, headers, body, created_at, expires_at)
       values ($1::text, $2::text, $3::text, $4::bytea, $5::smallint, $6::text, $7::bytea,
         statement_timestamp(), statement_timestamp() + $8::bigint * interval '1 millisecond')
       on conflict (key, scope, target) do update set
-        fingerprint = case when record.expires_at <= excluded.created_at then excluded.fingerprint end,
+        fingerprint = case
+          when record.expires_at <= excluded.created_at then excluded.fingerprint
+          when record.status is null and record.owner is null then excluded.fingerprint
+        end,
         status = excluded.status,
         headers = excluded.headers,
         body = excluded.body,
+        owner = null,
+        lease_until = null,
+        steps = null,
         created_at = excluded.created_at,
         expires_at = excluded.expires_at`,
 

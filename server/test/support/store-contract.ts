@@ -2,13 +2,15 @@
 import { randomUUID } from "node:crypto";
 import type pg from "pg";
 import { beforeAll, describe, expect, it } from "vitest";
+import { createStoreParts } from "../../src/store/store-parts.ts";
+import type { StoreParts } from "../../src/store/store-parts.ts";
 import type { Claim, Store, StoredResponse, Ticket } from "../../src/store/store.ts";
 
 export interface StoreUnderTest {
   readonly name: string;
   /** A pool of a migrated database that has the table `effects (key text)`. */
   readonly pool: () => pg.Pool;
-  readonly create: (pool: pg.Pool) => Store;
+  readonly create: (parts: StoreParts) => Store;
 }
 
 const RETENTION_MS = 60_000;
@@ -18,8 +20,8 @@ export function describeStore({ name, pool, create }: StoreUnderTest): void {
     let store: Store;
     let other: Store;
     beforeAll(() => {
-      store = create(pool());
-      other = create(pool());
+      store = create(createStoreParts(pool(), "oncekey"));
+      other = create(createStoreParts(pool(), "oncekey"));
     });
 
     it("lets the first one claim and stores its effect and response together", async () => {
@@ -170,6 +172,18 @@ export function describeStore({ name, pool, create }: StoreUnderTest): void {
         expect(await effects(pool(), ticket)).toBe(count);
         expect(await store.lookup(ticket)).toEqual({ kind: "absent" });
       }
+    });
+
+    it("takes no success out of a failed transaction without a key either", async () => {
+      const ticket = createTicket();
+      const outcome = await store.open();
+      if (outcome.kind !== "claimed") throw new Error(outcome.detail);
+      await effect(outcome.claim, ticket);
+      await expect(outcome.claim.tx.query("select 1 / 0")).rejects.toThrow("division by zero");
+      expect(await outcome.claim.complete(response("made"), "keep")).toMatchObject({
+        kind: "rolled-back",
+      });
+      expect(await effects(pool(), ticket)).toBe(0);
     });
   });
 }

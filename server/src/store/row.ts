@@ -1,0 +1,57 @@
+/** The `row` strategy: a committed pending row shows that the key was started; a lock on it, in the handler's transaction, says who runs. */
+import type { StatementResult } from "./batch.ts";
+import { ticketValues } from "./record.ts";
+import type { StoreParts } from "./store-parts.ts";
+import type { Store } from "./store.ts";
+import { ask } from "./transaction.ts";
+import { attempt, openUnrecorded, recordIn, withLease } from "./transactional.ts";
+
+// The commit of the pending row need not reach the disk by itself: the handler's own commit, behind it in the log, takes it along.
+const NO_FLUSH = { text: "set local synchronous_commit = off" };
+
+export function createRowStore({ statements, checkout, sweep }: StoreParts): Store {
+  const opening = [{ text: statements.begin }, { text: statements.limits }];
+  return {
+    begin: (ticket, retentionMs) =>
+      withLease(checkout, (lease) => {
+        const identity = ticketValues(ticket);
+        const pending = [...identity, ticket.fingerprint, String(retentionMs)];
+        const batch = [
+          { text: statements.begin },
+          { text: statements.impatient },
+          NO_FLUSH,
+          { text: statements.claimRow, values: pending },
+          { text: statements.reclaimRow, values: pending },
+          { text: "commit" },
+          ...opening,
+          { text: statements.lockRow, values: identity },
+          { text: statements.lookup, values: identity },
+        ];
+        const isOurs = (results: readonly StatementResult[]): boolean =>
+          results.at(-2)?.rows.length === 1;
+        return attempt(lease, { batch, isOurs }, { statements, ticket, retentionMs });
+      }),
+
+    lookup: (ticket) =>
+      withLease(checkout, async (lease) => {
+        const identity = ticketValues(ticket);
+        const [, pending, locked, found] = await ask(lease.client, [
+          { text: statements.begin },
+          { text: statements.pendingRow, values: identity },
+          { text: statements.lockRow, values: identity },
+          { text: statements.lookup, values: identity },
+          { text: "rollback" },
+        ]);
+        const record = recordIn(found);
+        lease.release();
+        if (record !== undefined) return { kind: "replay", record };
+        // Pending and not to be had: somebody works on it. Pending and to be had: a crash or a failure left it behind.
+        return {
+          kind: pending?.rows.length === 1 && locked?.rows.length === 0 ? "in-flight" : "absent",
+        };
+      }),
+
+    open: () => openUnrecorded(checkout, opening),
+    sweep,
+  };
+}

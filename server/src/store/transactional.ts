@@ -1,0 +1,81 @@
+/** What the strategies share whose handler writes in the transaction that holds the claim. */
+import type { Statement, StatementResult } from "./batch.ts";
+import type { Lease } from "./checkout.ts";
+import { createRecordedClaim, createUnrecordedClaim } from "./claim.ts";
+import { readRecord } from "./record.ts";
+import type { Statements } from "./statements.ts";
+import type { BeginOutcome, OpenOutcome, StoredRecord, Ticket, Unavailable } from "./store.ts";
+import { abandon, ask, sqlState } from "./transaction.ts";
+
+export type Checkout = () => Promise<Lease>;
+
+/** Takes a connection for `use`, which gives it back; whatever fails on the way is a value. */
+export async function withLease<Outcome>(
+  checkout: Checkout,
+  use: (lease: Lease) => Promise<Outcome>,
+): Promise<Outcome | Unavailable> {
+  let lease: Lease;
+  try {
+    lease = await checkout();
+  } catch (cause) {
+    return { kind: "unavailable", detail: "No database connection became free in time", cause };
+  }
+  try {
+    return await use(lease);
+  } catch (cause) {
+    lease.release("destroy");
+    return { kind: "unavailable", detail: "The idempotency store did not answer", cause };
+  }
+}
+
+/** How one try of a strategy is asked and read. */
+export interface Try {
+  readonly batch: readonly Statement[];
+  /** Whether the answers say that the ticket is ours. */
+  readonly isOurs: (results: readonly StatementResult[]) => boolean;
+}
+
+/**
+ * Sends one try, whose last statement is the look-up that decides, and turns the answer into an outcome. A statement that gave
+ * up waiting (55P03) means that another transaction runs the ticket.
+ */
+export async function attempt(
+  lease: Lease,
+  { batch, isOurs }: Try,
+  claim: { readonly statements: Statements; readonly ticket: Ticket; readonly retentionMs: number },
+): Promise<BeginOutcome> {
+  let results: readonly StatementResult[];
+  try {
+    results = await ask(lease.client, batch);
+  } catch (error) {
+    if (sqlState(error) !== "55P03") throw error;
+    await abandon(lease);
+    return { kind: "in-flight" };
+  }
+  const record = recordIn(results.at(-1));
+  if (record !== undefined) {
+    // Nothing that counts was written: the end of this transaction is nobody's to wait for.
+    void abandon(lease);
+    return { kind: "replay", record };
+  }
+  if (isOurs(results)) return { kind: "claimed", claim: createRecordedClaim({ lease, ...claim }) };
+  await abandon(lease);
+  return { kind: "in-flight" };
+}
+
+/** A transaction without a record. */
+export function openUnrecorded(
+  checkout: Checkout,
+  opening: readonly Statement[],
+): Promise<OpenOutcome> {
+  return withLease(checkout, async (lease) => {
+    await ask(lease.client, opening);
+    return { kind: "claimed", claim: createUnrecordedClaim(lease) };
+  });
+}
+
+/** The record in the answer of a look-up, if there was one. */
+export function recordIn(result: StatementResult | undefined): StoredRecord | undefined {
+  const row = result?.rows[0];
+  return row && readRecord(row);
+}

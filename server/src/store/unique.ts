@@ -1,0 +1,45 @@
+/** The `unique` strategy: the record's row is inserted first, in the handler's transaction; the primary key keeps all others out. */
+import type { StatementResult } from "./batch.ts";
+import { ticketValues } from "./record.ts";
+import type { StoreParts } from "./store-parts.ts";
+import type { BeginOutcome, Store, Ticket } from "./store.ts";
+import { attempt, openUnrecorded, withLease } from "./transactional.ts";
+
+export function createUniqueStore({ statements, checkout, sweep }: StoreParts): Store {
+  const opening = [{ text: statements.begin }, { text: statements.limits }];
+
+  function begin(ticket: Ticket, retentionMs: number): Promise<BeginOutcome> {
+    return withLease(checkout, (lease) => {
+      const identity = ticketValues(ticket);
+      const values = [...identity, ticket.fingerprint];
+      const batch = [
+        { text: statements.begin },
+        { text: statements.impatient },
+        { text: statements.reclaimUnique, values },
+        { text: statements.claimUnique, values },
+        { text: statements.patient },
+        { text: statements.limits },
+        { text: statements.lookup, values: identity },
+      ];
+      return attempt(lease, { batch, isOurs }, { statements, ticket, retentionMs });
+    });
+  }
+
+  return {
+    begin,
+    // Its own try, taken back: an uncommitted row of another cannot be seen, only run into.
+    async lookup(ticket) {
+      const outcome = await begin(ticket, 0);
+      if (outcome.kind !== "claimed") return outcome;
+      await outcome.claim.release();
+      return { kind: "absent" };
+    },
+    open: () => openUnrecorded(checkout, opening),
+    sweep,
+  };
+}
+
+// One row written: either an expired one taken over, or one of our own.
+function isOurs([, , reclaimed, claimed]: readonly StatementResult[]): boolean {
+  return reclaimed?.tag === "UPDATE 1" || claimed?.tag === "INSERT 0 1";
+}
