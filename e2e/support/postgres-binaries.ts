@@ -15,36 +15,36 @@ import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 
 export interface Binaries {
-  /** A temporary folder, open to the user below, for the data and whatever else belongs to one server. */
-  readonly folder: string;
   readonly initdb: string;
   readonly postgres: string;
   /** Whom to run them as; empty for the present user. */
   readonly user: { readonly uid?: number; readonly gid?: number };
 }
 
-interface Package {
-  readonly initdb: string;
-  readonly postgres: string;
+const isRoot = process.getuid?.() === 0;
+
+/** A temporary folder for whatever belongs to one server, open to the user who runs it. */
+export async function makeFolder(): Promise<string> {
+  // Root's own TMPDIR may be closed to everybody else.
+  const folder = await mkdtemp(join(isRoot ? "/tmp" : tmpdir(), "oncekey-postgres-"));
+  if (isRoot) await chmod(folder, 0o755);
+  return folder;
 }
 
 /**
- * Makes the folder and finds the programs. Postgres refuses to run as root, so root runs it as `nobody`, who may not be
- * able to enter the project's folder: the programs are linked into the temporary one.
+ * Finds the programs. Postgres refuses to run as root, so root runs it as `nobody`, who may not be able to enter the
+ * project's folder: the programs are linked into the given one.
  */
-export async function prepareBinaries(): Promise<Binaries> {
-  const { initdb, postgres } = (await import(packageName())) as Package;
-  if (process.getuid?.() !== 0) {
-    const folder = await mkdtemp(join(tmpdir(), "oncekey-postgres-"));
-    return { folder, initdb, postgres, user: {} };
-  }
+export async function prepareBinaries(folder: string): Promise<Binaries> {
+  const { initdb, postgres } = (await import(packageName())) as Record<
+    "initdb" | "postgres",
+    string
+  >;
+  if (!isRoot) return { initdb, postgres, user: {} };
   const user = await idsOf("nobody");
-  // Not TMPDIR: root's own may be closed to everybody else.
-  const folder = await mkdtemp("/tmp/oncekey-postgres-");
-  await chmod(folder, 0o755);
   await linkTree(dirname(dirname(postgres)), join(folder, "native"));
   const bin = join(folder, "native", "bin");
-  return { folder, initdb: join(bin, "initdb"), postgres: join(bin, "postgres"), user };
+  return { initdb: join(bin, "initdb"), postgres: join(bin, "postgres"), user };
 }
 
 function packageName(): string {

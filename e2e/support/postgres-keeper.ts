@@ -5,10 +5,10 @@ import { once } from "node:events";
 import { chown, mkdir, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
-import { prepareBinaries } from "./postgres-binaries.ts";
+import { makeFolder, prepareBinaries } from "./postgres-binaries.ts";
 import type { Binaries } from "./postgres-binaries.ts";
 
-/** What the owner asks for, as the keeper's one argument. */
+/** What the owner asks for, as its first and only message. */
 export interface KeeperSettings {
   readonly fsync: boolean;
   readonly maxConnections: number;
@@ -24,13 +24,18 @@ const READY = "ready to accept connections";
 const STOP_MS = 10_000;
 const PORT_ATTEMPTS = 5;
 
-const settings = JSON.parse(process.argv[2] ?? "{}") as KeeperSettings;
-let server: ChildProcess | undefined;
-let binaries: Binaries | undefined;
+const folder = await makeFolder();
+const prepared = prepareBinaries(folder);
+/** `initdb` and then `postgres`. */
+let child: ChildProcess | undefined;
+let ending: Promise<void> | undefined;
 
 for (const signal of ["disconnect", "SIGTERM", "SIGINT"]) process.once(signal, () => void end());
+// The owner may have gone while this process was loading.
+if (!process.connected) await end();
 try {
-  binaries = await prepareBinaries();
+  const [settings] = (await once(process, "message")) as [KeeperSettings];
+  const binaries = await prepared;
   const data = await initialise(binaries, settings);
   const port = await serve(binaries, data, settings);
   report({ kind: "ready", port });
@@ -40,25 +45,30 @@ try {
 }
 
 /** Ends the server and the folder, then this process. */
-async function end(): Promise<void> {
-  if (server !== undefined) await stop(server);
-  if (binaries !== undefined) await rm(binaries.folder, { recursive: true, force: true });
+function end(): Promise<void> {
+  return (ending ??= cleanUp());
+}
+
+async function cleanUp(): Promise<void> {
+  await prepared.catch(() => undefined);
+  if (child !== undefined) await stop(child);
+  await rm(folder, { recursive: true, force: true });
   process.exit();
 }
 
-async function stop(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const gone = once(child, "exit");
+async function stop(running: ChildProcess): Promise<void> {
+  if (running.exitCode !== null || running.signalCode !== null) return;
+  const gone = once(running, "exit");
   // SIGINT is Postgres' fast shutdown: it ends sessions instead of waiting for them.
-  child.kill("SIGINT");
-  const late = setTimeout(() => child.kill("SIGKILL"), STOP_MS);
+  running.kill("SIGINT");
+  const late = setTimeout(() => running.kill("SIGKILL"), STOP_MS);
   await gone;
   clearTimeout(late);
 }
 
 async function initialise(files: Binaries, { password }: KeeperSettings): Promise<string> {
-  const data = join(files.folder, "data");
-  const secret = join(files.folder, "password");
+  const data = join(folder, "data");
+  const secret = join(folder, "password");
   await mkdir(data, { mode: 0o700 });
   await writeFile(secret, password, { mode: 0o600 });
   const { uid, gid } = files.user;
@@ -93,7 +103,7 @@ async function serve(files: Binaries, data: string, asked: KeeperSettings): Prom
   let said = "";
   for (let attempt = 0; attempt < PORT_ATTEMPTS; attempt += 1) {
     const port = await freePort();
-    server = run(files, files.postgres, ["-D", data, ...flags(port, asked)]);
+    const server = run(files, files.postgres, ["-D", data, ...flags(port, asked)]);
     const result = await listening(server);
     if (result.kind === "listening") {
       server.once("exit", () => void end());
@@ -118,11 +128,11 @@ function flags(port: number, { fsync, maxConnections }: KeeperSettings): string[
 
 type Listening = { readonly kind: "listening" } | { readonly kind: "ended"; readonly said: string };
 
-async function listening(child: ChildProcess): Promise<Listening> {
-  const said = words(child);
-  const ended = once(child, "exit").then((): Listening => ({ kind: "ended", said: said() }));
+async function listening(server: ChildProcess): Promise<Listening> {
+  const said = words(server);
+  const ended = once(server, "exit").then((): Listening => ({ kind: "ended", said: said() }));
   const ready = new Promise<Listening>((resolve) => {
-    child.stderr?.on("data", () => {
+    server.stderr?.on("data", () => {
       if (said().includes(READY)) resolve({ kind: "listening" });
     });
   });
@@ -130,18 +140,20 @@ async function listening(child: ChildProcess): Promise<Listening> {
 }
 
 function run(files: Binaries, command: string, args: string[]): ChildProcess {
-  return spawn(command, args, {
+  if (ending !== undefined) throw new Error("it was told to end");
+  child = spawn(command, args, {
     ...files.user,
-    cwd: files.folder,
+    cwd: folder,
     env: { PATH: process.env["PATH"], LC_ALL: "C", TZ: "UTC" },
     stdio: ["ignore", "ignore", "pipe"],
   });
+  return child;
 }
 
 /** The last of what a process said: enough for a reason, bounded for a server that talks for hours. */
-function words(child: ChildProcess): () => string {
+function words(talker: ChildProcess): () => string {
   let said = "";
-  child.stderr?.setEncoding("utf8").on("data", (chunk: string) => {
+  talker.stderr?.setEncoding("utf8").on("data", (chunk: string) => {
     said = (said + chunk).slice(-4_000);
   });
   return () => said.trim();

@@ -15,9 +15,9 @@ export interface PostgresOptions {
 export interface Postgres {
   readonly port: number;
   /** A connection string for one database, loopback only. */
-  url(database: string): string;
+  readonly url: (database: string) => string;
   /** Ends every session, the server and its folder. Safe to call twice. */
-  stop(): Promise<void>;
+  readonly stop: () => Promise<void>;
 }
 
 /**
@@ -34,11 +34,13 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
     maxConnections: options.maxConnections ?? 200,
     password: crypto.randomUUID(),
   };
-  const keeper = fork(
-    fileURLToPath(new URL("postgres-keeper.ts", import.meta.url)),
-    [JSON.stringify(settings)],
-    { detached: true, execArgv: [], stdio: ["ignore", "ignore", "inherit", "ipc"] },
-  );
+  const keeper = fork(fileURLToPath(new URL("postgres-keeper.ts", import.meta.url)), [], {
+    detached: true,
+    execArgv: [],
+    stdio: ["ignore", "ignore", "inherit", "ipc"],
+  });
+  // Over the channel: an argument would show the password to everybody on the machine.
+  keeper.send(settings);
   const port = await started(keeper);
   // Neither the keeper nor the channel to it is a reason for this process to stay.
   keeper.unref();
