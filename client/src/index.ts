@@ -1,1 +1,22 @@
-export {}
+export { createClient } from "./client.ts";
+export { memoryStorage } from "./storage/memory.ts";
+export { webStorage } from "./storage/web.ts";
+export {
+  IdempotencyError,
+  KeyConflictError,
+  KeyExpiredError,
+  KeyInFlightError,
+  OutcomeUnknownError,
+  ResponseNotStoredError,
+  StoreUnavailableError,
+  isIdempotencyError,
+} from "@oncekey/shared";
+export type { BackoffOptions } from "./backoff.ts";
+export type { Client, Operation, OperationOptions, Run } from "./client.ts";
+export type { KeyOption } from "./key.ts";
+export type { ClientOptions, HeadersOption, RetryOptions } from "./options.ts";
+export type { PlainCall, PlainCallOptions, ResponsePromise } from "./plain-call.ts";
+export type { RequestSpec } from "./request.ts";
+export type { Done, PendingOperation, Rejected, RunOptions, RunResult, Unknown } from "./result.ts";
+export type { OperationStorage } from "./storage/storage.ts";
+export type { Warning, WarningCode } from "./warning.ts";

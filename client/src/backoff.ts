@@ -1,0 +1,55 @@
+/** How long to wait before the next attempt, and whether the client may make one at all. */
+
+export interface BackoffOptions {
+  /** Upper end of the first wait in milliseconds, 1–60_000. It doubles with each attempt. Default 500. */
+  readonly baseMs?: number;
+  /** Upper end of every wait in milliseconds, 1–600_000. Default 8_000. */
+  readonly capMs?: number;
+}
+
+/**
+ * A wait with full jitter: anything from 0 to min(cap, base × 2^(attempt − 1)), so that clients that failed together do not come
+ * back together ("Exponential Backoff And Jitter", AWS Architecture Blog).
+ *
+ * @param attempt how many have been made, from 1.
+ */
+export function fullJitterMs(attempt: number, { baseMs, capMs }: Required<BackoffOptions>): number {
+  return Math.random() * Math.min(capMs, baseMs * 2 ** (attempt - 1));
+}
+
+/**
+ * The shortest wait that a response asks for, in milliseconds: `retry-after-ms` before `Retry-After` (RFC 9110 §10.2.3), which is
+ * whole seconds or a date. `undefined` where there is none that can be read.
+ */
+export function retryAfterMs(headers: Headers, now: number = Date.now()): number | undefined {
+  const exact = headers.get("retry-after-ms")?.trim();
+  if (exact !== undefined && /^\d+(\.\d+)?$/.test(exact)) return Number(exact);
+  const value = headers.get("retry-after")?.trim();
+  if (value === undefined) return undefined;
+  if (/^\d+$/.test(value)) return Number(value) * 1000;
+  const date = Date.parse(value);
+  return Number.isNaN(date) ? undefined : Math.max(0, date - now);
+}
+
+/** Retries that the whole client has left. */
+export interface RetryBudget {
+  /** Takes one, if there is one. */
+  take(): boolean;
+  /** A success gives one back. */
+  refill(): void;
+}
+
+/** @param size how many retries there are at most. An outage then costs that many, and not a multiple of all calls. */
+export function createRetryBudget(size: number): RetryBudget {
+  let left = size;
+  return {
+    take() {
+      if (left < 1) return false;
+      left -= 1;
+      return true;
+    },
+    refill() {
+      left = Math.min(size, left + 1);
+    },
+  };
+}

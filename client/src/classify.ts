@@ -1,0 +1,161 @@
+/** What an answer means for the operation: by the problem's code first, by its status second. */
+import {
+  IDEMPOTENCY_KEY,
+  IDEMPOTENCY_MISMATCH,
+  IDEMPOTENT_REPLAYED,
+  IdempotencyError,
+  KeyConflictError,
+  parseKey,
+  parseProblem,
+  problemToError,
+} from "@oncekey/shared";
+import type { Problem } from "@oncekey/shared";
+import { retryAfterMs } from "./backoff.ts";
+import type { Answer } from "./send.ts";
+
+/** `retry` costs an attempt, `poll` does not: the first request still runs. `unknown`: no further attempt can tell. */
+export type Verdict =
+  | {
+      readonly kind: "done";
+      readonly value: unknown;
+      readonly replayed: boolean;
+      readonly status: number;
+    }
+  | { readonly kind: "rejected"; readonly error: IdempotencyError }
+  | { readonly kind: "unknown"; readonly error: IdempotencyError }
+  | {
+      readonly kind: "retry" | "poll";
+      readonly cause: IdempotencyError;
+      readonly waitMs: number | undefined;
+    };
+
+// 408, 425 and 429 ask to be repeated; the 5xx of this list come from a failing server or from what stands before it.
+const RETRYABLE: ReadonlySet<number> = new Set([
+  408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524,
+]);
+// The server will not do this request at all, now or later.
+const NEVER_DONE: ReadonlySet<number> = new Set([501, 505]);
+
+/** @param isUnresolved whether an earlier attempt with this key may have had an effect. */
+export function classify(answer: Answer, key: string, isUnresolved: boolean): Verdict {
+  const { status, headers } = answer;
+  const body = parseBody(answer);
+  const replayed = headers.get(IDEMPOTENT_REPLAYED) === "true";
+  if (headers.get(IDEMPOTENCY_MISMATCH) === "true") {
+    const message = "The key belongs to an earlier operation with other content";
+    const original = { status, body };
+    return {
+      kind: "rejected",
+      error: new KeyConflictError(message, { key, status, problem: body, original }),
+    };
+  }
+  if (status >= 200 && status < 300) return { kind: "done", value: body, replayed, status };
+  const problem = parseProblem(body);
+  const error = toError(status, body, problem, key, retryAfterMs(headers));
+  const advice = headers.get("x-should-retry") ?? headers.get("stripe-should-retry");
+  if (problem !== undefined) return byCode(problem, error, isUnresolved, advice);
+  if (advice === "true") return again("retry", error);
+  return byStatus(status, error, { isUnresolved, replayed, mayRetry: advice !== "false" });
+}
+
+/** Whether the server echoed the key: the sign that it took notice of it. */
+export function isAcknowledged(answer: Answer, key: string): boolean {
+  // What a redirect ends at is another resource, which has no key to echo.
+  if (answer.isRedirected) return true;
+  const echoed = parseKey(answer.headers.get(IDEMPOTENCY_KEY) ?? "");
+  return echoed.kind === "key" && echoed.key === key;
+}
+
+function byCode(
+  problem: Problem,
+  error: IdempotencyError,
+  isUnresolved: boolean,
+  advice: string | null,
+): Verdict {
+  switch (problem.code) {
+    case "idempotency_in_flight":
+      return advice === "false" ? { kind: "unknown", error } : again("poll", error);
+    case "idempotency_unavailable":
+      return advice === "false" ? { kind: "unknown", error } : again("retry", error);
+    case "idempotency_outcome_unknown":
+      return { kind: "unknown", error };
+    case "idempotency_key_expired":
+      // Something was sent under this key, and the server no longer knows what came of it.
+      return { kind: isUnresolved ? "unknown" : "rejected", error };
+    case "idempotency_response_not_stored": {
+      const { originalStatus } = problem;
+      if (originalStatus === undefined || originalStatus < 200 || originalStatus > 299) {
+        return { kind: "rejected", error };
+      }
+      return { kind: "done", value: undefined, replayed: true, status: originalStatus };
+    }
+    case "idempotency_key_required":
+    case "idempotency_key_invalid":
+    case "idempotency_not_found":
+    case "idempotency_conflict":
+      return { kind: "rejected", error };
+    default:
+      return problem.code satisfies never;
+  }
+}
+
+interface StatusContext {
+  readonly isUnresolved: boolean;
+  readonly replayed: boolean;
+  readonly mayRetry: boolean;
+}
+
+function byStatus(status: number, error: IdempotencyError, context: StatusContext): Verdict {
+  const { isUnresolved, replayed, mayRetry } = context;
+  // Authentication runs before the key is looked at: this says nothing about what an earlier attempt did.
+  if (status === 401 || status === 403) {
+    return { kind: isUnresolved ? "unknown" : "rejected", error };
+  }
+  if (status === 409 && error.retryAfterMs !== undefined && mayRetry) return again("poll", error);
+  if (replayed && status >= 500) return { kind: "rejected", error };
+  if (RETRYABLE.has(status)) return mayRetry ? again("retry", error) : { kind: "unknown", error };
+  if (status >= 500 && !NEVER_DONE.has(status)) return { kind: "unknown", error };
+  return { kind: "rejected", error };
+}
+
+function again(kind: "retry" | "poll", cause: IdempotencyError): Verdict {
+  return { kind, cause, waitMs: cause.retryAfterMs };
+}
+
+function toError(
+  status: number,
+  body: unknown,
+  problem: Problem | undefined,
+  key: string,
+  waitMs: number | undefined,
+): IdempotencyError {
+  const details = { key, retryAfterMs: waitMs };
+  if (problem !== undefined) return problemToError({ ...problem, status }, details);
+  return new IdempotencyError(
+    messageIn(body) ?? `The server answered with status ${status}`,
+    undefined,
+    {
+      ...details,
+      status,
+      problem: body,
+    },
+  );
+}
+
+function messageIn(body: unknown): string | undefined {
+  if (typeof body !== "object" || body === null) return undefined;
+  const { detail, message, title } = body as Readonly<Record<string, unknown>>;
+  return [detail, message, title].find((text) => typeof text === "string");
+}
+
+/** JSON where it is said and is some; otherwise text; nothing where there is nothing. */
+export function parseBody({ bytes, headers }: Answer): unknown {
+  const text = new TextDecoder().decode(bytes);
+  if (text === "") return undefined;
+  if (!/[/+]json\b/i.test(headers.get("content-type") ?? "")) return text;
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return text;
+  }
+}

@@ -1,0 +1,19 @@
+/** Keys are minted here and nowhere else: once for each operation, outside of every loop. */
+import { isKey } from "@oncekey/shared";
+import { v4, v7 } from "uuid";
+
+/** `v7` (default), `v4`, or a function of one's own. */
+export type KeyOption = "v7" | "v4" | (() => string);
+
+/**
+ * Mints a key. UUIDv7 by default (RFC 9562 §5.7): it carries its time, so that a server can tell an old one, and lands at one end
+ * of the server's index. It shows the client's clock; `v4` shows nothing. Neither needs a secure context.
+ *
+ * @throws TypeError if the function returns no key: 1–255 visible ASCII characters.
+ */
+export function mintKey(option: KeyOption): string {
+  // No options: any at all would switch v7's ordering within a millisecond off.
+  const key = option === "v7" ? v7() : option === "v4" ? v4() : option();
+  if (!isKey(key)) throw new TypeError("key must return 1 to 255 visible ASCII characters");
+  return key;
+}

@@ -1,0 +1,161 @@
+/** The options of the client and of its operations: their meaning, their defaults with the reason, and their check at creation. */
+import type { KeyFormat } from "@oncekey/shared";
+import type { BackoffOptions } from "./backoff.ts";
+import type { KeyOption } from "./key.ts";
+import type { OperationStorage } from "./storage/storage.ts";
+import type { Warn } from "./warning.ts";
+
+/** How hard one operation tries. On the client for all, on an operation for its own. */
+export interface RetryOptions {
+  /** How many times a request is sent at the most, 1–100. Polls of an earlier request that still runs do not count. Default 4. */
+  readonly attempts?: number;
+  /** Milliseconds for one attempt, body included, 1–600_000. Default 15_000: longer than a server holds a duplicate. */
+  readonly attemptTimeoutMs?: number;
+  /** Milliseconds for the whole run, waits included, 1–3_600_000. Default 60_000: longer than anybody watches a spinner. */
+  readonly deadlineMs?: number;
+  /** Waits between attempts, with full jitter. Default `{ baseMs: 500, capMs: 8_000 }`. */
+  readonly backoff?: BackoffOptions;
+  /**
+   * A success without the echoed `Idempotency-Key`: the route may not be protected. `'warn'` (default): said through `onWarning`.
+   * `'refuse'`: the result is `unknown`.
+   */
+  readonly onUnacknowledged?: "warn" | "refuse";
+}
+
+/** Headers of every request, such as credentials; a function is asked before each attempt. */
+export type HeadersOption =
+  | Readonly<Record<string, string>>
+  | (() => Readonly<Record<string, string>> | Promise<Readonly<Record<string, string>>>);
+
+export interface ClientOptions extends RetryOptions {
+  /** What paths are below: absolute, or on a page relative to it. Default: the page itself; without a page, paths must be absolute. */
+  readonly baseUrl?: string;
+  /** Where unfinished operations are kept. Default `memoryStorage()`, which survives no reload. */
+  readonly storage?: OperationStorage;
+  /** How keys are made. Default `'v7'`. */
+  readonly key?: KeyOption;
+  /** How keys are written: `'bare'` (default: every deployed service takes it) or `'structured'`, as the IETF draft has it. */
+  readonly keyFormat?: KeyFormat;
+  /** Retries that all operations together have before a success is needed, 0–1_000_000. Default 10. */
+  readonly retryBudget?: number;
+  readonly headers?: HeadersOption;
+  /** Cookies and the like, as `fetch` has it. Default `'same-origin'`. */
+  readonly credentials?: RequestCredentials;
+  /** What sends. Default the global `fetch`. */
+  readonly fetch?: typeof globalThis.fetch;
+  /** Told what does not fail but should not stay. Default `console.warn`. */
+  readonly onWarning?: Warn;
+}
+
+/** {@link RetryOptions} with every default in place. */
+export interface RetryPolicy {
+  readonly attempts: number;
+  readonly attemptTimeoutMs: number;
+  readonly deadlineMs: number;
+  readonly backoff: Required<BackoffOptions>;
+  readonly onUnacknowledged: "warn" | "refuse";
+}
+
+type Check = (name: string, value: unknown) => void;
+
+export const RETRY_CHECKS: Readonly<Record<keyof RetryOptions, Check>> = {
+  attempts: integer(1, 100),
+  attemptTimeoutMs: integer(1, 600_000),
+  deadlineMs: integer(1, 3_600_000),
+  backoff(name, value) {
+    if (typeof value !== "object" || value === null) {
+      throw new TypeError(`${name} must be an object with baseMs and capMs, got ${show(value)}`);
+    }
+    checkOptions(value, { baseMs: integer(1, 60_000), capMs: integer(1, 600_000) }, `${name}.`);
+  },
+  onUnacknowledged: oneOf("warn", "refuse"),
+};
+
+const CLIENT_CHECKS: Readonly<Record<keyof ClientOptions, Check>> = {
+  ...RETRY_CHECKS,
+  baseUrl: accept(
+    (value) => typeof value === "string" && URL.canParse(value, globalThis.location?.href),
+    "an absolute URL, or on a page one relative to it",
+  ),
+  storage: accept(isStorage, "an object with getItem, setItem, removeItem and getAllKeys"),
+  key: accept(
+    (value) => value === "v7" || value === "v4" || typeof value === "function",
+    "'v7', 'v4' or a function",
+  ),
+  keyFormat: oneOf("bare", "structured"),
+  retryBudget: integer(0, 1_000_000),
+  headers: accept(
+    (value) => typeof value === "function" || (typeof value === "object" && value !== null),
+    "an object of headers or a function that returns one",
+  ),
+  credentials: oneOf("same-origin", "include", "omit"),
+  fetch: accept((value) => typeof value === "function", "a function like fetch"),
+  onWarning: accept((value) => typeof value === "function", "a function"),
+};
+
+/** @throws TypeError or RangeError that names the option, what it got and what is allowed. */
+export function checkClientOptions(options: ClientOptions): void {
+  checkOptions(options, CLIENT_CHECKS, "");
+}
+
+/** Fills in what `own` leaves out from `base`, and what both leave out from the defaults. */
+export function resolvePolicy(base: RetryOptions, own: RetryOptions = {}): RetryPolicy {
+  return Object.freeze({
+    attempts: own.attempts ?? base.attempts ?? 4,
+    attemptTimeoutMs: own.attemptTimeoutMs ?? base.attemptTimeoutMs ?? 15_000,
+    deadlineMs: own.deadlineMs ?? base.deadlineMs ?? 60_000,
+    backoff: {
+      baseMs: own.backoff?.baseMs ?? base.backoff?.baseMs ?? 500,
+      capMs: own.backoff?.capMs ?? base.backoff?.capMs ?? 8_000,
+    },
+    onUnacknowledged: own.onUnacknowledged ?? base.onUnacknowledged ?? "warn",
+  });
+}
+
+/** @throws TypeError or RangeError, also for an option that is not in `checks`. */
+export function checkOptions(
+  options: object,
+  checks: Readonly<Record<string, Check>>,
+  where: string,
+): void {
+  for (const [name, value] of Object.entries(options)) {
+    const check = Object.hasOwn(checks, name) ? checks[name] : undefined;
+    if (check === undefined) {
+      throw new TypeError(
+        `unknown option ${where}${name}; allowed are ${Object.keys(checks).join(", ")}`,
+      );
+    }
+    if (value !== undefined) check(`${where}${name}`, value);
+  }
+}
+
+export function accept(accepts: (value: unknown) => boolean, allowed: string): Check {
+  return (name, value) => {
+    if (!accepts(value)) throw new TypeError(`${name} must be ${allowed}, got ${show(value)}`);
+  };
+}
+
+function oneOf(...allowed: string[]): Check {
+  const list = allowed.map((value) => `'${value}'`).join(" or ");
+  return accept((value) => typeof value === "string" && allowed.includes(value), list);
+}
+
+function integer(min: number, max: number): Check {
+  return (name, value) => {
+    if (typeof value !== "number" || !Number.isInteger(value) || value < min || value > max) {
+      throw new RangeError(
+        `${name} must be a whole number from ${min} to ${max}, got ${show(value)}`,
+      );
+    }
+  };
+}
+
+function isStorage(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  const methods: readonly string[] = ["getItem", "setItem", "removeItem", "getAllKeys"];
+  return methods.every((name) => typeof (value as Record<string, unknown>)[name] === "function");
+}
+
+function show(value: unknown): string {
+  return typeof value === "function" ? "a function" : (JSON.stringify(value) ?? String(value));
+}

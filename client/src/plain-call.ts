@@ -1,0 +1,60 @@
+/** Calls without an operation: one key for one call, kept through its retries and nothing else. */
+import { formatKey } from "@oncekey/shared";
+import { sendUntilSettled } from "./attempt.ts";
+import type { LoopParts } from "./attempt.ts";
+import { mintKey } from "./key.ts";
+import type { KeyOption } from "./key.ts";
+import type { RetryPolicy } from "./options.ts";
+import { prepareRequest } from "./request.ts";
+import type { RequestSpec } from "./request.ts";
+import type { Answer } from "./send.ts";
+
+export interface PlainCallOptions extends Omit<RequestSpec, "method" | "path"> {
+  /** A key of one's own, 1–255 visible ASCII characters, to repeat an earlier call. Default: a new one. */
+  readonly key?: string;
+  readonly signal?: AbortSignal;
+}
+
+/** A `Response` that is already read whole, with its body's readers at hand before it is awaited. */
+export interface ResponsePromise extends Promise<Response> {
+  json<Value = unknown>(): Promise<Value>;
+  text(): Promise<string>;
+}
+
+/** @throws IdempotencyError for every answer but a success, and where there is none. */
+export type PlainCall = (path: string, options?: PlainCallOptions) => ResponsePromise;
+
+interface Parts {
+  readonly loop: LoopParts;
+  readonly key: KeyOption;
+  readonly baseUrl: string | undefined;
+  readonly policy: RetryPolicy;
+  readonly method: "POST" | "PUT" | "PATCH" | "DELETE";
+}
+
+export function createPlainCall({ loop, key: option, baseUrl, policy, method }: Parts): PlainCall {
+  async function call(path: string, options: PlainCallOptions): Promise<Response> {
+    const { key = mintKey(option), signal, ...spec } = options;
+    // Checks it, before anything is sent.
+    formatKey(key);
+    const request = prepareRequest({ ...spec, method, path }, baseUrl);
+    const isUnresolved = options.key !== undefined;
+    const { ending } = await sendUntilSettled(loop, { request, key, policy, signal, isUnresolved });
+    if (ending.kind === "done") return toResponse(ending.answer, ending.status);
+    throw ending.error;
+  }
+  return (path, options = {}) => {
+    const response = call(path, options);
+    return Object.assign(response, {
+      json: async <Value>() => (await (await response).json()) as Value,
+      text: async () => (await response).text(),
+    });
+  };
+}
+
+function toResponse({ headers, bytes, status: sent }: Answer, status: number): Response {
+  // A status without a body takes none, not even an empty one (Fetch standard, "null body status"). And where the server kept
+  // the status but not the body, what it sent is a problem about that and not the body.
+  const hasBody = bytes.byteLength > 0 && sent === status;
+  return new Response(hasBody ? bytes : null, { status, headers });
+}

@@ -1,0 +1,122 @@
+/** An unfinished operation as it is written down before its first byte leaves, and the shelf it is written to. */
+import { isKey } from "@oncekey/shared";
+import type { PreparedRequest } from "./request.ts";
+import type { OperationStorage } from "./storage/storage.ts";
+import type { Warn } from "./warning.ts";
+
+/** Everything that sending the same request again needs, without the code that made it. */
+export interface OperationRecord {
+  readonly version: 1;
+  readonly operation: string;
+  readonly instance: string;
+  /** What makes it the same operation, as canonical JSON. */
+  readonly identity: string;
+  readonly key: string;
+  readonly request: PreparedRequest;
+  /** Milliseconds since 1970, by the clock of this machine. */
+  readonly createdAt: number;
+  /** Until when the server has said that it recognises the key; `undefined` until it has said so. */
+  readonly expiresAt?: number | undefined;
+}
+
+/** Reads and writes records. Never throws: a storage that fails is replaced by memory, with a warning. */
+export interface Shelf {
+  read(id: string): Promise<OperationRecord | undefined>;
+  write(record: OperationRecord): Promise<void>;
+  remove(id: string): Promise<void>;
+  list(): Promise<OperationRecord[]>;
+}
+
+const PREFIX = "oncekey:1:";
+
+/** The name of an operation's one live instance. */
+export function recordId(operation: string, instance: string): string {
+  return `${PREFIX}${encodeURIComponent(operation)}:${encodeURIComponent(instance)}`;
+}
+
+export function createShelf(storage: OperationStorage, warn: Warn): Shelf {
+  // What the storage did not take, or would not let go of (null), for as long as this page lives.
+  const memory = new Map<string, OperationRecord | null>();
+
+  async function attempt<Value>(
+    use: () => Value | Promise<Value>,
+    otherwise: Value,
+  ): Promise<Value> {
+    try {
+      return await use();
+    } catch (cause) {
+      const message =
+        "The storage failed; unfinished operations are kept in memory only and do not survive a reload";
+      warn({ code: "storage_failed", message, cause });
+      return otherwise;
+    }
+  }
+
+  async function read(id: string): Promise<OperationRecord | undefined> {
+    const kept = memory.get(id);
+    if (kept !== undefined) return kept ?? undefined;
+    const text = await attempt(() => storage.getItem(id), null);
+    if (text === null) return undefined;
+    const record = parseRecord(text);
+    if (record === undefined || recordId(record.operation, record.instance) !== id) {
+      warn({
+        code: "storage_entry_ignored",
+        message: `The entry ${id} of the storage is not readable`,
+      });
+      return undefined;
+    }
+    return record;
+  }
+
+  return {
+    read,
+    async write(record) {
+      const id = recordId(record.operation, record.instance);
+      memory.delete(id);
+      const isKept = await attempt(async () => {
+        await storage.setItem(id, JSON.stringify(record));
+        return true;
+      }, false);
+      if (!isKept) memory.set(id, record);
+    },
+    async remove(id) {
+      memory.delete(id);
+      const isGone = await attempt(async () => {
+        await storage.removeItem(id);
+        return true;
+      }, false);
+      if (!isGone) memory.set(id, null);
+    },
+    async list() {
+      const names = await attempt(() => storage.getAllKeys(), []);
+      const ids = new Set([...names, ...memory.keys()].filter((name) => name.startsWith(PREFIX)));
+      const records = await Promise.all([...ids].map(read));
+      return records.filter((record) => record !== undefined);
+    },
+  };
+}
+
+function parseRecord(text: string): OperationRecord | undefined {
+  try {
+    const value = JSON.parse(text) as Partial<OperationRecord> | null;
+    return value !== null && isRecord(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function isRecord(value: Partial<OperationRecord>): value is OperationRecord {
+  const { version, operation, instance, identity, key, request, createdAt } = value;
+  return (
+    version === 1 &&
+    typeof operation === "string" &&
+    typeof instance === "string" &&
+    typeof identity === "string" &&
+    isKey(key) &&
+    typeof createdAt === "number" &&
+    typeof request === "object" &&
+    request !== null &&
+    typeof request.method === "string" &&
+    typeof request.url === "string"
+  );
+}

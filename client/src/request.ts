@@ -1,0 +1,70 @@
+/** A request in the form in which it is sent, byte for byte the same each time, and kept. */
+
+/** What an operation or a plain call asks for. */
+export interface RequestSpec {
+  /** `POST`, `PUT`, `PATCH` or `DELETE`. Default `POST`. */
+  readonly method?: "POST" | "PUT" | "PATCH" | "DELETE";
+  /** Below `baseUrl`, with or without a leading slash, or an absolute URL. */
+  readonly path: string;
+  /** Sent as JSON, serialised once. */
+  readonly json?: unknown;
+  /** Sent as it is, instead of `json`. Text, because it has to be the same on every attempt and kept through a reload. */
+  readonly body?: string;
+  /** Kept with the operation: nothing secret. Credentials belong into the client's `headers`. */
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** Everything of a request that does not change between attempts. */
+export interface PreparedRequest {
+  readonly method: string;
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string | undefined;
+}
+
+const METHODS: readonly string[] = ["POST", "PUT", "PATCH", "DELETE"];
+
+/**
+ * Serialises a request.
+ *
+ * @throws TypeError if it has another method, a body that is not text, `json` and `body` at once, or a path that is no URL.
+ */
+export function prepareRequest(spec: RequestSpec, baseUrl: string | undefined): PreparedRequest {
+  const { method = "POST", path, json, body, headers = {} } = spec;
+  if (!METHODS.includes(method)) {
+    throw new TypeError(`method must be one of ${METHODS.join(", ")}, got ${method as string}`);
+  }
+  if (json !== undefined && body !== undefined) {
+    throw new TypeError("a request has either json or body, not both");
+  }
+  if (body !== undefined && typeof body !== "string") {
+    throw new TypeError("body must be a string: it is sent again as it is, also after a reload");
+  }
+  const lowered = Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]);
+  const type = json === undefined ? {} : { "content-type": "application/json" };
+  return {
+    method,
+    url: resolveUrl(path, baseUrl),
+    headers: { accept: "application/json", ...type, ...(Object.fromEntries(lowered) as object) },
+    body: json === undefined ? body : JSON.stringify(json),
+  };
+}
+
+/** JSON with the members of every object in order, so that equal values read alike. */
+export function canonicalJson(value: unknown): string {
+  return (
+    JSON.stringify(value, (_name, member: unknown) => {
+      if (typeof member !== "object" || member === null || Array.isArray(member)) return member;
+      return Object.fromEntries(Object.entries(member).toSorted(([a], [b]) => (a < b ? -1 : 1)));
+    }) ?? "undefined"
+  );
+}
+
+// A page's own address where there is one: `/api/` is enough there.
+function resolveUrl(path: string, baseUrl: string | undefined): string {
+  const page = globalThis.location?.href;
+  if (URL.canParse(path)) return path;
+  if (baseUrl === undefined) return new URL(path, page).href;
+  const base = new URL(baseUrl.endsWith("/") ? baseUrl : `${baseUrl}/`, page);
+  return new URL(path.replace(/^\/+/, ""), base).href;
+}

@@ -1,0 +1,81 @@
+/** One attempt on the wire: a request goes out, and its whole answer comes back or does not. */
+import { formatKey, IDEMPOTENCY_KEY } from "@oncekey/shared";
+import type { KeyFormat } from "@oncekey/shared";
+import ky from "ky";
+import type { HeadersOption } from "./options.ts";
+import type { PreparedRequest } from "./request.ts";
+
+/** An answer that arrived whole. */
+export interface Answer {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly bytes: ArrayBuffer;
+  readonly isRedirected: boolean;
+}
+
+export interface SendOptions {
+  readonly fetch: typeof globalThis.fetch | undefined;
+  readonly credentials: RequestCredentials | undefined;
+  readonly headers: HeadersOption | undefined;
+  readonly keyFormat: KeyFormat;
+}
+
+export type Send = (request: PreparedRequest, key: string, limit: SendLimit) => Promise<Answer>;
+
+export interface SendLimit {
+  /** Milliseconds until the attempt is broken off, the reading of its body included. */
+  readonly timeoutMs: number;
+  /** Breaks the attempt off at once. */
+  readonly signal: AbortSignal | undefined;
+  /** Called as the request is handed to `fetch`: from here on it may have arrived. */
+  readonly onSent: () => void;
+}
+
+/** The time of one attempt was up. */
+export class AttemptTimeoutError extends Error {
+  override name = "AttemptTimeoutError";
+}
+
+/** Makes the function that sends. It throws whatever the network throws; a status is never an error here. */
+export function createSend({ fetch, credentials, headers, keyFormat }: SendOptions): Send {
+  return async (request, key, { timeoutMs, signal, onSent }) => {
+    const controller = new AbortController();
+    const stop = (): void => controller.abort(signal?.reason);
+    const timer = setTimeout(() => {
+      controller.abort(new AttemptTimeoutError(`no whole answer within ${timeoutMs} ms`));
+    }, timeoutMs);
+    signal?.addEventListener("abort", stop, { once: true });
+    try {
+      signal?.throwIfAborted();
+      const live = typeof headers === "function" ? await headers() : headers;
+      controller.signal.throwIfAborted();
+      const response = await ky(request.url, {
+        method: request.method,
+        // Null is refused by ky's types, and an absent body is what it means.
+        ...(request.body === undefined ? {} : { body: request.body }),
+        headers: { ...request.headers, ...live, [IDEMPOTENCY_KEY]: formatKey(key, keyFormat) },
+        signal: controller.signal,
+        // One loop only, and it is ours: ky would not know the key from any other header.
+        retry: { limit: 0 },
+        timeout: false,
+        throwHttpErrors: false,
+        ...(credentials === undefined ? {} : { credentials }),
+        fetch: (input, init) => {
+          onSent();
+          return (fetch ?? globalThis.fetch)(input, init);
+        },
+      });
+      // Read here, inside the attempt: an answer that is cut off is no answer.
+      const bytes = await response.arrayBuffer();
+      return {
+        status: response.status,
+        headers: response.headers,
+        bytes,
+        isRedirected: response.redirected,
+      };
+    } finally {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", stop);
+    }
+  };
+}

@@ -1,0 +1,12 @@
+/** Where unfinished operations are kept, so that a reload or a crash does not lose their key. */
+
+/**
+ * A place for strings by name: the four methods of React Native's AsyncStorage, synchronous or not. What is kept there includes
+ * the request's body.
+ */
+export interface OperationStorage {
+  getItem(name: string): string | null | Promise<string | null>;
+  setItem(name: string, value: string): void | Promise<void>;
+  removeItem(name: string): void | Promise<void>;
+  getAllKeys(): readonly string[] | Promise<readonly string[]>;
+}
