@@ -1,0 +1,14 @@
+/** How often cards were charged, counted in the database and nowhere else. */
+import type { Pool } from "pg";
+import type { Count } from "./wire.ts";
+
+const COUNT = `
+select via, cart, count(*)::int as charges
+  from charges
+ where shopper = $1
+ group by via, cart`;
+
+export async function countCharges(pool: Pool, shopper: string): Promise<Count[]> {
+  const { rows } = await pool.query<Count>(COUNT, [shopper]);
+  return rows;
+}

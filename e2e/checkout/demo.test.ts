@@ -1,0 +1,104 @@
+import { spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
+import { execFile } from "node:child_process";
+import { once } from "node:events";
+import { existsSync } from "node:fs";
+import { createServer } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { expect, test } from "vitest";
+
+const ROWS = 7;
+const GONE_MS = 8_000;
+
+test("the demo charges once in every row with Oncekey, and ends well, even if its port is taken", async () => {
+  const taken = createServer().listen(4040, "127.0.0.1");
+  // Taken by somebody else is as good.
+  await Promise.race([once(taken, "listening"), once(taken, "error").catch(() => undefined)]);
+  const demo = startDemo("--once");
+  const [code] = await once(demo.process, "exit");
+  taken.close();
+  expect(demo.said()).toContain(`Oncekey charged once in ${ROWS} of ${ROWS}`);
+  expect(demo.said()).toMatch(
+    /The reply is dropped +2 attempts, 1 key, 1 charge +2 attempts, no key, 2 charges/,
+  );
+  expect(code).toBe(0);
+});
+
+test.each(["SIGINT", "SIGTERM", "SIGKILL"] as const)(
+  "%s at the demo leaves no process and no folder behind",
+  async (signal) => {
+    const demo = startDemo();
+    await demo.says("Nothing goes wrong");
+    const { pids, folders } = await startedBy(demo.process.pid ?? 0);
+    expect(pids.length).toBeGreaterThan(3);
+    expect(folders.map((folder) => existsSync(folder))).toEqual([true]);
+    const exit = once(demo.process, "exit");
+    demo.process.kill(signal);
+    const [code] = await exit;
+    expect(code).toBe(signal === "SIGKILL" ? null : 0);
+    await gone(pids);
+    expect(folders.map((folder) => existsSync(folder))).toEqual([false]);
+  },
+);
+
+interface Demo {
+  readonly process: ChildProcess;
+  readonly said: () => string;
+  readonly says: (text: string) => Promise<void>;
+}
+
+function startDemo(...args: string[]): Demo {
+  const script = fileURLToPath(new URL("demo.ts", import.meta.url));
+  const child = spawn(process.execPath, ["--conditions=@oncekey/source", script, ...args], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  let said = "";
+  child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
+    said += chunk;
+  });
+  return {
+    process: child,
+    said: () => said,
+    async says(text) {
+      while (!said.includes(text)) await once(child.stdout, "data");
+    },
+  };
+}
+
+interface Started {
+  readonly pids: readonly number[];
+  /** Data folders of Postgres servers among them. */
+  readonly folders: readonly string[];
+}
+
+/** Everything below a process, as the system sees it. */
+async function startedBy(root: number): Promise<Started> {
+  const { stdout } = await promisify(execFile)("ps", ["-eo", "pid=,ppid=,args="]);
+  const all = stdout.split("\n").map((line) => {
+    const [, pid, parent, args = ""] = /^\s*(\d+)\s+(\d+)\s+(.*)$/.exec(line) ?? [];
+    return { pid: Number(pid), parent: Number(parent), args };
+  });
+  const below = (parent: number): typeof all =>
+    all.filter((one) => one.parent === parent).flatMap((one) => [one, ...below(one.pid)]);
+  const started = below(root);
+  const folders = started.flatMap(({ args }) => / -D (\S+)\/data /.exec(args)?.[1] ?? []);
+  return { pids: started.map(({ pid }) => pid), folders };
+}
+
+async function gone(pids: readonly number[]): Promise<void> {
+  const deadline = Date.now() + GONE_MS;
+  while (pids.some(isAlive)) {
+    if (Date.now() > deadline) throw new Error(`still there: ${pids.filter(isAlive).join(", ")}`);
+    await sleep(20);
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}

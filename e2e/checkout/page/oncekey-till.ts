@@ -1,0 +1,87 @@
+/** Pay with Oncekey: presses, tries and reloads of one cart are one payment. */
+import { webStorage } from "@oncekey/client";
+import type { RunResult } from "@oncekey/client";
+import type { Fault } from "../../faults/fault.ts";
+import { createAttemptFetch } from "../attempts.ts";
+import { createOncekeyShop } from "../pay-with-oncekey.ts";
+import type { Receipt } from "../wire.ts";
+import type { OpenPayment, Payments } from "./payments.ts";
+import { declined, paid, say } from "./status.ts";
+import type { Said } from "./status.ts";
+import { BASE_URL, TIMEOUT_MS } from "./till.ts";
+import type { Till } from "./till.ts";
+
+export interface OncekeyTill {
+  readonly pay: Till;
+  /** Settles what an earlier visit left unfinished, and tells of each cart how that went. */
+  readonly settle: (onSettled: (cart: string, said: Said) => void) => Promise<void>;
+}
+
+export function createOncekeyTill(payments: Payments): OncekeyTill {
+  const ahead: Fault[] = [];
+  const running = new Map<string, OpenPayment>();
+  let open: OpenPayment | undefined;
+  const fetch = createAttemptFetch({
+    nextFault: () => ahead.shift(),
+    record: (attempt) => open?.record(attempt) ?? (() => undefined),
+  });
+  const { client, placeOrder } = createOncekeyShop({
+    baseUrl: BASE_URL,
+    timeoutMs: TIMEOUT_MS,
+    fetch,
+    storage: webStorage(),
+  });
+
+  return {
+    async pay(order, faults) {
+      const same = running.get(order.cart);
+      if (same === undefined) {
+        open = payments.begin({ title: "Pay, with Oncekey", via: "oncekey", cart: order.cart });
+        running.set(order.cart, open);
+        ahead.splice(0, ahead.length, ...faults);
+      } else {
+        same.note("Pay was pressed again. It is the same payment, so nothing more was sent.");
+      }
+      const result = await placeOrder.run(order);
+      running.delete(order.cart);
+      return saidOf(result);
+    },
+    async settle(onSettled) {
+      for (const pending of await client.pending()) {
+        const { instance: cart } = pending;
+        say({ kind: "busy", text: "An unfinished payment from before is being settled …" });
+        open = payments.begin({
+          title: "Found unfinished, settled by itself",
+          via: "oncekey",
+          cart,
+        });
+        open.note(
+          "The page came back and found a payment without an answer. It asks again with the same key.",
+        );
+        const said = saidOf((await pending.resume()) as RunResult<Receipt>);
+        onSettled(cart, {
+          ...said,
+          text: `Found an unfinished payment and settled it. ${said.text}`,
+        });
+      }
+    },
+  };
+}
+
+function saidOf(result: RunResult<Receipt>): Said {
+  switch (result.kind) {
+    case "done":
+      return paid(result.value);
+    case "rejected":
+      return result.error.status === 402
+        ? declined()
+        : { kind: "failed", text: `The shop refused: ${result.error.message}.` };
+    case "unknown":
+      return {
+        kind: "failed",
+        text: "Not known yet. The payment is kept: press Pay again, or reload, and it goes on.",
+      };
+    default:
+      return result satisfies never;
+  }
+}

@@ -1,0 +1,32 @@
+/** What the page says: to the shopper below the Pay button, and to a screen reader about each attempt. */
+import type { Receipt } from "../wire.ts";
+import { formatAmount } from "./cart.ts";
+import { find, make } from "./element.ts";
+
+export interface Said {
+  readonly kind: "idle" | "busy" | "paid" | "declined" | "failed";
+  readonly text: string;
+  readonly receipt?: Receipt;
+}
+
+export function say({ kind, text }: Said): void {
+  const status = find("status", HTMLElement);
+  status.dataset["kind"] = kind;
+  status.textContent = text;
+}
+
+export function paid(receipt: Receipt): Said {
+  const { amountCents, order } = receipt;
+  return { kind: "paid", text: `Paid ${formatAmount(amountCents)}. Order ${order}.`, receipt };
+}
+
+export function declined(): Said {
+  return { kind: "declined", text: "The card was declined. Change the amount and try again." };
+}
+
+/** For those who do not see the timeline. The log is kept short: only its news is read out. */
+export function announce(text: string): void {
+  const log = find("announcer", HTMLElement);
+  log.append(make("span", {}, `${text}. `));
+  if (log.children.length > 5) log.firstElementChild?.remove();
+}

@@ -1,0 +1,35 @@
+/** Paying with Oncekey: the whole of what a shop's front end has to write. */
+import { createClient } from "@oncekey/client";
+import type { Client, Operation, OperationStorage } from "@oncekey/client";
+import type { Order, Receipt } from "./wire.ts";
+
+export interface OncekeyShopOptions {
+  /** Absolute, or relative to the page; ends in a slash. */
+  readonly baseUrl: string;
+  readonly fetch: typeof fetch;
+  readonly timeoutMs: number;
+  /** Default: memory. */
+  readonly storage?: OperationStorage;
+}
+
+export interface OncekeyShop {
+  readonly client: Client;
+  readonly placeOrder: Operation<Order, Receipt>;
+}
+
+/** Six attempts, so that each of the five faults can have one and the last can succeed. */
+const ATTEMPTS = 6;
+
+export function createOncekeyShop({ timeoutMs, ...options }: OncekeyShopOptions): OncekeyShop {
+  const client = createClient({
+    ...options,
+    attempts: ATTEMPTS,
+    attemptTimeoutMs: timeoutMs,
+    backoff: { baseMs: 400, capMs: 2_000 },
+  });
+  const placeOrder = client.operation<Order, Receipt>("place-order", {
+    request: (order) => ({ method: "POST", path: "orders", json: order }),
+    instance: (order) => order.cart,
+  });
+  return { client, placeOrder };
+}

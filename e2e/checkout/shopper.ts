@@ -1,0 +1,12 @@
+/** The stand-in for a shop's sign-in: every browser is a shopper, and a cookie says which. */
+const COOKIE = /(?:^|;\s*)shopper=([\w-]+)/;
+
+/** Who sent a `Cookie` header, if anybody known. */
+export function shopperOf(cookie: string | undefined): string | undefined {
+  return COOKIE.exec(cookie ?? "")?.[1];
+}
+
+/** The `Set-Cookie` value that makes a newcomer a shopper. */
+export function signIn(): string {
+  return `shopper=${crypto.randomUUID()}; Path=/; HttpOnly; SameSite=Lax`;
+}
