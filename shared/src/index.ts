@@ -36,4 +36,10 @@ export {
   isIdempotencyError,
   problemToError,
 } from "./errors.ts";
-export type { ErrorByCode, ErrorCode, ErrorDetails, OriginalResponse, OutcomeUnknownCode } from "./errors.ts";
+export type {
+  ErrorByCode,
+  ErrorCode,
+  ErrorDetails,
+  OriginalResponse,
+  OutcomeUnknownCode,
+} from "./errors.ts";
