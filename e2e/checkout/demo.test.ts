@@ -1,22 +1,24 @@
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
-import { execFile } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
 import { expect, test } from "vitest";
+import { findProcess, listProcesses } from "../support/processes.ts";
 
 const ROWS = 7;
 const GONE_MS = 8_000;
 
-test("the demo charges once in every row with Oncekey, and ends well, even if its port is taken", async () => {
+test.concurrent("the demo charges once in every row with Oncekey, and ends well, even if its port is taken", async () => {
   const taken = createServer().listen(4040, "127.0.0.1");
   // Taken by somebody else is as good.
   await Promise.race([once(taken, "listening"), once(taken, "error").catch(() => undefined)]);
-  const demo = startDemo("--once");
+  const demo = startDemo([], ["--once"]);
   const [code] = await once(demo.process, "exit");
   taken.close();
   expect(demo.said()).toContain(`Oncekey charged once in ${ROWS} of ${ROWS}`);
@@ -26,7 +28,7 @@ test("the demo charges once in every row with Oncekey, and ends well, even if it
   expect(code).toBe(0);
 });
 
-test.each(["SIGINT", "SIGTERM", "SIGKILL"] as const)(
+test.concurrent.each(["SIGINT", "SIGTERM", "SIGKILL"] as const)(
   "%s at the demo leaves no process and no folder behind",
   async (signal) => {
     const demo = startDemo();
@@ -43,15 +45,33 @@ test.each(["SIGINT", "SIGTERM", "SIGKILL"] as const)(
   },
 );
 
+test.concurrent("the demo ends when the pnpm that launched it is killed", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "oncekey-launcher-"));
+  const launcher = join(folder, "pnpm.mjs");
+  await writeFile(launcher, LAUNCHER);
+  const demo = startDemo([launcher]);
+  await demo.says("Nothing goes wrong");
+  const { pids } = await startedBy(demo.process.pid ?? 0);
+  demo.process.kill("SIGKILL");
+  await gone(pids);
+  await rm(folder, { recursive: true });
+});
+
+/** What matters of pnpm: its name, and that it passes nothing on. */
+const LAUNCHER = `
+import { spawn } from "node:child_process";
+spawn(process.execPath, process.argv.slice(2), { stdio: "inherit" });`;
+
 interface Demo {
   readonly process: ChildProcess;
   readonly said: () => string;
   readonly says: (text: string) => Promise<void>;
 }
 
-function startDemo(...args: string[]): Demo {
+function startDemo(before: string[] = [], after: string[] = []): Demo {
   const script = fileURLToPath(new URL("demo.ts", import.meta.url));
-  const child = spawn(process.execPath, ["--conditions=@oncekey/source", script, ...args], {
+  const demo = ["--conditions=@oncekey/source", script];
+  const child = spawn(process.execPath, [...before, ...demo, ...after], {
     stdio: ["ignore", "pipe", "inherit"],
   });
   let said = "";
@@ -75,30 +95,21 @@ interface Started {
 
 /** Everything below a process, as the system sees it. */
 async function startedBy(root: number): Promise<Started> {
-  const { stdout } = await promisify(execFile)("ps", ["-eo", "pid=,ppid=,args="]);
-  const all = stdout.split("\n").map((line) => {
-    const [, pid, parent, args = ""] = /^\s*(\d+)\s+(\d+)\s+(.*)$/.exec(line) ?? [];
-    return { pid: Number(pid), parent: Number(parent), args };
-  });
+  const all = await listProcesses();
   const below = (parent: number): typeof all =>
     all.filter((one) => one.parent === parent).flatMap((one) => [one, ...below(one.pid)]);
   const started = below(root);
-  const folders = started.flatMap(({ args }) => / -D (\S+)\/data /.exec(args)?.[1] ?? []);
+  const folders = started.flatMap(({ command }) => / -D (\S+)\/data /.exec(command)?.[1] ?? []);
   return { pids: started.map(({ pid }) => pid), folders };
 }
 
 async function gone(pids: readonly number[]): Promise<void> {
   const deadline = Date.now() + GONE_MS;
-  while (pids.some(isAlive)) {
-    if (Date.now() > deadline) throw new Error(`still there: ${pids.filter(isAlive).join(", ")}`);
+  for (;;) {
+    const found = await Promise.all(pids.map(findProcess));
+    const left = found.filter((one) => one !== undefined);
+    if (left.length === 0) return;
+    if (Date.now() > deadline) throw new Error(`still there: ${JSON.stringify(left)}`);
     await sleep(20);
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch {
-    return false;
   }
 }

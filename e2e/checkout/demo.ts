@@ -1,6 +1,7 @@
 /** `demo`: everything a shop needs, started from nothing; the story as a table, then the page. `--once` ends after the table. */
 import { startPostgres } from "../support/postgres.ts";
 import { startCheckout } from "./checkout.ts";
+import { watchLaunchers } from "./launchers.ts";
 import { isOnce, tellStory } from "./story.ts";
 import { formatHead, formatRow, formatVerdict } from "./table.ts";
 
@@ -13,6 +14,7 @@ let isEnding = false;
 process.once("SIGINT", () => void end(0));
 process.once("SIGTERM", () => void end(0));
 process.once("SIGHUP", () => void end(0));
+await watchLaunchers(() => void end(0));
 try {
   await main(process.argv.includes("--once"));
 } catch (error) {

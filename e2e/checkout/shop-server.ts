@@ -10,6 +10,8 @@ export interface ShopServerReport {
 // A Ctrl-C reaches the whole terminal; the parent decides when its servers end.
 process.on("SIGINT", () => undefined);
 process.once("disconnect", () => process.exit());
+// The parent may have gone while this process was loading.
+if (!process.connected) process.exit();
 
 const pool = new Pool({
   connectionString: process.env["DATABASE_URL"],
@@ -21,4 +23,4 @@ await app.listen({ host: "127.0.0.1", port: 0 });
 const [address] = app.addresses();
 if (typeof address !== "object") throw new Error("the server has no port");
 const report: ShopServerReport = { port: address.port };
-process.send?.(report);
+if (process.connected) process.send?.(report);
