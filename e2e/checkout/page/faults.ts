@@ -11,23 +11,23 @@ interface Words {
 export const FAULT_WORDS: Readonly<Record<FaultKind, Words>> = {
   "drop-reply": {
     name: "Drop the reply",
-    note: "The shop takes the money, then the connection dies before it can say so.",
+    note: "The money is taken; the answer is lost on the way.",
   },
   "cut-body": {
     name: "Cut the body",
-    note: "The answer begins to arrive and breaks off half-way.",
+    note: "The money is taken; the answer breaks off half-way.",
   },
   delay: {
     name: "Delay",
-    note: "The answer is ready but comes too late. Time to reload the page, if you like.",
+    note: "The answer comes too late. Time to reload the page, too.",
   },
   "answer-503": {
     name: "Answer 503",
-    note: "The shop takes the money; a gateway on the way reports an error instead.",
+    note: "The money is taken; a gateway reports an error instead.",
   },
   "kill-server": {
     name: "Kill the server",
-    note: "The server that took the money dies on the spot. The other one takes over.",
+    note: "The server that took the money dies; the other takes over.",
   },
 };
 
