@@ -2,6 +2,7 @@
 import { validateHeaderValue } from "node:http";
 import { Readable } from "node:stream";
 import type { FastifyReply } from "fastify";
+import type { RouteOptions } from "./options.ts";
 import type { StoredResponse } from "./store/store.ts";
 
 /** What is stored, and what is sent on: the payload as it came, or its bytes where it had to be read. */
@@ -9,9 +10,6 @@ export interface Captured {
   readonly response: StoredResponse;
   readonly payload: unknown;
 }
-
-/** The largest body that is kept. 1 MiB: far above any receipt, far below what a row should hold. */
-export const MAX_RESPONSE_BYTES: number = 1_048_576;
 
 /**
  * Puts a web `Response` into the reply as Fastify would a moment later, so that its status and headers can be read here.
@@ -25,17 +23,17 @@ export function unwrap(reply: FastifyReply, payload: unknown): unknown {
 }
 
 /**
- * Reads the payload of a reply. A body above {@link MAX_RESPONSE_BYTES} is sent on whole but not kept.
+ * Reads the payload of a reply. A body above `maxResponseBytes` is sent on whole but not kept.
  *
  * @throws what a streamed body throws, and Node's error for a header value that could not be sent.
  */
 export async function capture(
   reply: FastifyReply,
   payload: unknown,
-  storeHeaders: ReadonlySet<string>,
+  { storeHeaders, maxResponseBytes }: RouteOptions,
 ): Promise<Captured> {
   const headers = keptHeaders(reply, storeHeaders);
-  const { body, payload: sent } = await readBody(payload);
+  const { body, payload: sent } = await readBody(payload, maxResponseBytes);
   return { response: { status: reply.statusCode, headers, body }, payload: sent };
 }
 
@@ -56,15 +54,15 @@ interface Body {
   readonly payload: unknown;
 }
 
-async function readBody(payload: unknown): Promise<Body> {
+async function readBody(payload: unknown, limit: number): Promise<Body> {
   if (payload === undefined || payload === null) return { body: Buffer.alloc(0), payload };
-  if (typeof payload === "string") return keepSmall(Buffer.from(payload), payload);
-  if (payload instanceof Uint8Array) return keepSmall(Buffer.from(payload), payload);
-  return readStream(toReadable(payload));
+  if (typeof payload === "string") return keepSmall(Buffer.from(payload), payload, limit);
+  if (payload instanceof Uint8Array) return keepSmall(Buffer.from(payload), payload, limit);
+  return readStream(toReadable(payload), limit);
 }
 
-function keepSmall(bytes: Buffer, payload: unknown): Body {
-  return { body: bytes.length <= MAX_RESPONSE_BYTES ? bytes : undefined, payload };
+function keepSmall(bytes: Buffer, payload: unknown, limit: number): Body {
+  return { body: bytes.length <= limit ? bytes : undefined, payload };
 }
 
 function toReadable(payload: unknown): Readable {
@@ -73,7 +71,7 @@ function toReadable(payload: unknown): Readable {
   throw new TypeError("the reply's payload must be text, bytes or a stream");
 }
 
-async function readStream(stream: Readable): Promise<Body> {
+async function readStream(stream: Readable, limit: number): Promise<Body> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   const source = stream[Symbol.asyncIterator]();
@@ -86,7 +84,7 @@ async function readStream(stream: Readable): Promise<Body> {
     const chunk = typeof value === "string" ? Buffer.from(value) : Buffer.from(value as Uint8Array);
     chunks.push(chunk);
     bytes += chunk.length;
-    if (bytes > MAX_RESPONSE_BYTES) {
+    if (bytes > limit) {
       return { body: undefined, payload: Readable.from(resume(chunks, source)) };
     }
   }

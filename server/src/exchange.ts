@@ -2,17 +2,34 @@
 import type { FastifyRequest } from "fastify";
 import type { PoolClient } from "pg";
 import type { RouteOptions } from "./options.ts";
-import type { Claim } from "./store/store.ts";
+import { createStep } from "./steps.ts";
+import type { Step } from "./steps.ts";
+import { deriveKey } from "./derive-key.ts";
+import type { Claim, Ticket } from "./store/store.ts";
 
 /** `request.idempotency` on a protected route. */
 export interface RequestIdempotency {
   /** The key, unquoted; `undefined` only where `required: false` let a request through without one. */
   readonly key: string | undefined;
+  /** How many times the handler was started for this key, as far as the record tells. From 1. */
+  readonly attempt: number;
   /**
    * A `pg` client inside the transaction that the stored response is committed with. Write through it, and end neither the
-   * transaction nor the client: that happens when the reply is stored.
+   * transaction nor the client: that happens when the reply is stored. Reading it under strategy `'lease'` throws.
    */
   readonly tx: PoolClient;
+  /** Aborts when the claim is lost while the handler runs: the connection broke, or the lease was taken over. */
+  readonly signal: AbortSignal;
+  /**
+   * Runs `fn` once for this key and remembers its JSON result (at most 64 KiB) on the record: a rerun gets the result instead.
+   * Strategy `'lease'` only; in the others it throws.
+   */
+  readonly step: Step;
+  /**
+   * A key to pass on to somebody else's API: the same on every attempt of this key, another one for every name. UUIDv5.
+   * Throws where the request has no key.
+   */
+  deriveKey(name: string): string;
 }
 
 /** One request's state. Refusals and replays hold no claim, so nothing of theirs can be captured. */
@@ -42,12 +59,45 @@ declare module "fastify" {
 }
 
 export function createExchange(
-  parts: Pick<Exchange, "options" | "key"> & Partial<Pick<Exchange, "claim" | "replay">>,
+  options: RouteOptions,
+  ticket: Ticket | undefined,
+  more: Partial<Pick<Exchange, "claim" | "replay" | "view">>,
 ): Exchange {
-  const { options, key, claim, replay } = parts;
-  const view = claim && Object.freeze({ key, tx: claim.tx });
-  return { options, key, claim, view, replay, threw: false, sending: "not-yet" };
+  const { claim, view, replay } = more;
+  return { options, key: ticket?.key, claim, view, replay, threw: false, sending: "not-yet" };
 }
+
+/** @param claim `undefined` where the handler runs unprotected. */
+export function createView(
+  claim: Claim | undefined,
+  ticket: Ticket | undefined,
+): RequestIdempotency {
+  const step = createStep(claim?.steps);
+  return Object.freeze({
+    key: ticket?.key,
+    attempt: claim?.attempt ?? 1,
+    get tx() {
+      if (claim === undefined)
+        throw new Error(
+          "there is no transaction: the store is unavailable and onUnavailable is 'run'",
+        );
+      if (claim.tx !== undefined) return claim.tx;
+      throw new Error(
+        "strategy 'lease' holds no transaction: use a pool of your own, and step() for what must not be repeated",
+      );
+    },
+    get signal() {
+      return claim?.signal ?? NEVER;
+    },
+    step,
+    deriveKey(name: string) {
+      if (ticket === undefined) throw new Error("deriveKey needs a request with a key");
+      return deriveKey(ticket, name);
+    },
+  });
+}
+
+const NEVER = new AbortController().signal;
 
 /** The getter behind `request.idempotency`. */
 export function readIdempotency(request: FastifyRequest): RequestIdempotency {

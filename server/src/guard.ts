@@ -35,7 +35,7 @@ function afterHandler(
 export async function releaseClaim(exchange: Exchange): Promise<void> {
   const { claim } = exchange;
   exchange.claim = undefined;
-  await claim?.release();
+  await claim?.release("failed");
 }
 
 // Fastify awaits whatever has a `then`, such as the query of a builder.

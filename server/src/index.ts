@@ -1,8 +1,19 @@
 export { idempotency } from "./plugin.ts";
 export { migrate } from "./store/migrate.ts";
 export { STORED_HEADERS } from "./stored-headers.ts";
+export type { CrashContext, CrashDecision, CrashResponse, OnCrash } from "./crash.ts";
+export type { EncryptionKey, EncryptionOptions } from "./encryption.ts";
 export type { RequestIdempotency } from "./exchange.ts";
 export type { FingerprintOption } from "./fingerprint.ts";
-export type { IdempotencyOptions, RouteIdempotencyOptions } from "./options.ts";
+export type {
+  IdempotencyOptions,
+  LeaseOptions,
+  PoolOption,
+  RouteIdempotencyOptions,
+  Strategy,
+} from "./options.ts";
+export type { ReplayCacheOptions } from "./replay-cache.ts";
 export type { ScopeOption } from "./scope.ts";
+export type { Step } from "./steps.ts";
 export type { MigrateOptions } from "./store/migrate.ts";
+export type { SweepOptions } from "./sweeper.ts";

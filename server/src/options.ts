@@ -1,9 +1,29 @@
-/** Every option: its meaning, its default with the reason, and the check at registration. */
+/** Every option: its meaning, its unit and range, its default with the reason. */
+import type { FastifyRequest } from "fastify";
 import type { Pool } from "pg";
+import type { OnCrash } from "./crash.ts";
+import type { EncryptionOptions } from "./encryption.ts";
 import type { FingerprintOption } from "./fingerprint.ts";
+import { checkRegistration, checkRoute } from "./option-checks.ts";
+import type { ReplayCacheOptions } from "./replay-cache.ts";
 import type { ScopeOption } from "./scope.ts";
 import { STORED_HEADERS, storableHeaders } from "./stored-headers.ts";
-import { SCHEMA_NAME } from "./store/statements.ts";
+import type { SweepOptions } from "./sweeper.ts";
+
+/** How a record is kept. See {@link RouteIdempotencyOptions.strategy}. */
+export type Strategy = "advisory" | "unique" | "row" | "lease";
+
+/** Options of strategy `lease`. */
+export interface LeaseOptions {
+  /** Milliseconds that a claim lasts without being renewed, 1_000–600_000; it is renewed three times in that. Default 30_000. */
+  readonly durationMs?: number;
+  /**
+   * What becomes of a request whose owner did not finish. `'rerun'`: the retry runs the handler again, past its finished steps.
+   * `'fail'`: it stays closed with 500 `idempotency_outcome_unknown`. Or a function that finds out and decides. No default: a
+   * wrong guess charges twice or not at all.
+   */
+  readonly onCrash: OnCrash;
+}
 
 /** Options that a route may set in `config.idempotency`; what it leaves out comes from the registration. */
 export interface RouteIdempotencyOptions {
@@ -12,8 +32,14 @@ export interface RouteIdempotencyOptions {
    * A callback that returns anything else refuses the request with 500. No default: none could be safe.
    */
   readonly scope?: ScopeOption;
-  /** How the record is kept. `'advisory'` (default, PostgreSQL): one transaction for the handler's writes and the response. */
-  readonly strategy?: "advisory";
+  /**
+   * How the record is kept. `'advisory'` (default: PostgreSQL, one commit, least work), `'unique'` (one commit, any engine with
+   * unique keys), `'row'` (one commit, and unfinished keys are seen in the table), `'lease'` (no connection held; for handlers
+   * that call the outside world or run long).
+   */
+  readonly strategy?: Strategy;
+  /** Needed with strategy `'lease'`, and only there. */
+  readonly lease?: LeaseOptions;
   /** Whether a request without a key is refused with 400. Default `true`; `false` runs it in a transaction that stores nothing. */
   readonly required?: boolean;
   /**
@@ -37,7 +63,7 @@ export interface RouteIdempotencyOptions {
   readonly fingerprint?: FingerprintOption;
   /**
    * Which of the statuses 300–499 are kept. Default: all but 401, 403, 408, 409, 425 and 429, which say nothing final. What is
-   * not kept is rolled back, the handler's writes included. 2xx is always kept, 5xx never.
+   * not kept is rolled back, the handler's writes included. 2xx is always kept; 5xx only under a lease with `onCrash: 'fail'`.
    */
   readonly storeStatus?: (status: number) => boolean;
   /**
@@ -45,22 +71,53 @@ export interface RouteIdempotencyOptions {
    * kept. Cookies, credentials, hop-by-hop, CORS and rate-limit headers are refused: they belong to one reader and one moment.
    */
   readonly storeHeaders?: readonly string[];
+  /**
+   * Bytes of the largest body that is kept, 0–67_108_864. Default 1 MiB: far above any receipt, far below what a row should
+   * hold. A larger one is delivered, and a repeat is told that it was done: 410 `idempotency_response_not_stored`.
+   */
+  readonly maxResponseBytes?: number;
+  /** The store cannot be reached. `'reject'` (default): 503. `'run'`: the handler runs unprotected and without a transaction. */
+  readonly onUnavailable?: "reject" | "run";
+  /** Keeps bodies, headers and step results encrypted. Default off. */
+  readonly encryption?: EncryptionOptions;
+  /**
+   * Milliseconds after which a UUIDv7 key (RFC 9562 §5.7) that is not stored is refused with 412 instead of being run, by this
+   * server's clock; 1_000–31_622_400_000. Default off: a key past its retention counts as new.
+   */
+  readonly maxKeyAgeMs?: number;
+  /** Keeps finished records in this process as well. Default `{ maxEntries: 1_000, maxBytes: 16 MiB }`; `false`: off. */
+  readonly replayCache?: boolean | ReplayCacheOptions;
   /** Prefix of a problem's `type`, an absolute URI. Default `urn:oncekey:problem:`. */
   readonly problemBaseUri?: string;
+  /** A page about keys for the API's users, an absolute URL: problems link to it with `rel="describedby"`. Default none. */
+  readonly docsUrl?: string;
 }
+
+/** Where a request's records are: one pool, or one for each tenant. */
+export type PoolOption = Pool | ((request: FastifyRequest) => Pool);
 
 /** Options of the plugin. Unknown or wrong ones throw at registration. */
 export interface IdempotencyOptions extends RouteIdempotencyOptions {
-  /** A `pg.Pool`. Lent: never closed, and never taken to its last connection. */
-  readonly pool: Pool;
+  /**
+   * A `pg.Pool`, or `(request) => pg.Pool` to route tenants to clusters of their own, the same pool for the same scope each time.
+   * Lent: never closed, and never taken to its last connection.
+   */
+  readonly pool: PoolOption;
   readonly scope: ScopeOption;
   /** Schema of our tables, `^[a-z_][a-z0-9_]{0,62}$`. Default `oncekey`. */
   readonly schema?: string;
+  /** Protects every POST and PATCH route; `config: { idempotency: false }` exempts one. Default `false`. */
+  readonly global?: boolean;
+  /** Deletes expired rows in the background. Default `{ intervalMs: 60_000, batchSize: 1_000 }`; `false`: off. */
+  readonly sweep?: false | SweepOptions;
 }
 
 /** The options of one route, checked and with every default in place. */
 export interface RouteOptions {
   readonly scope: ScopeOption;
+  readonly strategy: Strategy;
+  readonly leaseDurationMs: number;
+  readonly onCrash: OnCrash | undefined;
   readonly required: boolean;
   readonly mismatch: "replay" | "reject";
   readonly inFlight: "wait" | "reject";
@@ -69,43 +126,16 @@ export interface RouteOptions {
   readonly fingerprint: FingerprintOption | undefined;
   readonly storeStatus: (status: number) => boolean;
   readonly storeHeaders: ReadonlySet<string>;
+  readonly maxResponseBytes: number;
+  readonly onUnavailable: "reject" | "run";
+  readonly encryption: EncryptionOptions | undefined;
+  readonly maxKeyAgeMs: number | undefined;
+  readonly replayCache: boolean | ReplayCacheOptions;
   readonly problemBaseUri: string | undefined;
+  readonly docsUrl: string | undefined;
 }
 
-/** Limits with their reasons are on the options above. */
-const MAX_WAIT_MS = 120_000;
-const MIN_RETENTION_MS = 1_000;
-const MAX_RETENTION_MS = 366 * 24 * 3_600_000;
 const NOT_FINAL: ReadonlySet<number> = new Set([401, 403, 408, 409, 425, 429]);
-
-const ROUTE_CHECKS: Readonly<Record<keyof RouteIdempotencyOptions, Check>> = {
-  scope: test(
-    (value) => value === "single-tenant" || typeof value === "function",
-    "a function of the request, or 'single-tenant'",
-  ),
-  strategy: oneOf("advisory"),
-  required: test((value) => typeof value === "boolean", "true or false"),
-  mismatch: oneOf("replay", "reject"),
-  inFlight: oneOf("wait", "reject"),
-  waitMs: integer(0, MAX_WAIT_MS),
-  retentionMs: integer(MIN_RETENTION_MS, MAX_RETENTION_MS),
-  fingerprint: test(isFunction, "a function of the request"),
-  storeStatus: test(isFunction, "a function of the status"),
-  storeHeaders: (name, value) => void storableHeaders(name, value),
-  problemBaseUri: test(
-    (value) => typeof value === "string" && URL.canParse(value),
-    "an absolute URI",
-  ),
-};
-
-const CHECKS: Readonly<Record<keyof IdempotencyOptions, Check>> = {
-  ...ROUTE_CHECKS,
-  pool: test(isPool, "a pg.Pool"),
-  schema: test(
-    (value) => typeof value === "string" && SCHEMA_NAME.test(value),
-    `a name that matches ${SCHEMA_NAME.source}`,
-  ),
-};
 
 /**
  * Checks the plugin's options.
@@ -113,7 +143,7 @@ const CHECKS: Readonly<Record<keyof IdempotencyOptions, Check>> = {
  * @throws TypeError or RangeError that names the option, what it got and what is allowed.
  */
 export function checkOptions(options: IdempotencyOptions): void {
-  check(options, CHECKS, "");
+  checkRegistration(options);
   for (const name of ["pool", "scope"] as const) {
     if (options[name] === undefined) throw new TypeError(`idempotency option ${name} is required`);
   }
@@ -129,93 +159,46 @@ export function resolveRouteOptions(
   own: RouteIdempotencyOptions,
   route: string,
 ): RouteOptions {
-  check(own, ROUTE_CHECKS, `${route}: `);
-  const {
-    storeStatus = isFinal,
-    storeHeaders = STORED_HEADERS,
-    ...set
-  } = {
-    ...withoutUndefined(registered),
-    ...withoutUndefined(own),
-  };
+  checkRoute(own, route);
+  const set = { ...withoutUndefined(registered), ...withoutUndefined(own) };
+  const { strategy = "advisory", lease, storeStatus = isFinal } = set;
+  if (strategy === "lease" && lease === undefined) {
+    throw new TypeError(
+      `${route}: strategy 'lease' needs option lease with onCrash: 'rerun', 'fail' or a function`,
+    );
+  }
+  const onCrash = strategy === "lease" ? lease?.onCrash : undefined;
   return Object.freeze({
-    scope: set.scope ?? registered.scope,
+    scope: set.scope,
+    strategy,
+    leaseDurationMs: lease?.durationMs ?? 30_000,
+    onCrash,
     required: set.required ?? true,
     mismatch: set.mismatch ?? "replay",
     inFlight: set.inFlight ?? "wait",
     waitMs: set.waitMs ?? 10_000,
     retentionMs: set.retentionMs ?? 24 * 3_600_000,
     fingerprint: set.fingerprint,
+    // Under a lease that stays closed after a crash, a 5xx is the same case: what it did is not known, and it is final.
     storeStatus: (status: number) =>
-      status >= 200 && status < 500 && (status < 300 || storeStatus(status)),
-    storeHeaders: storableHeaders("storeHeaders", storeHeaders),
+      status >= 500 ? onCrash === "fail" : status >= 200 && (status < 300 || storeStatus(status)),
+    storeHeaders: storableHeaders("storeHeaders", set.storeHeaders ?? STORED_HEADERS),
+    maxResponseBytes: set.maxResponseBytes ?? 1_048_576,
+    onUnavailable: set.onUnavailable ?? "reject",
+    encryption: set.encryption,
+    maxKeyAgeMs: set.maxKeyAgeMs,
+    replayCache: set.replayCache ?? true,
     problemBaseUri: set.problemBaseUri,
+    docsUrl: set.docsUrl,
   });
-}
-
-type Check = (name: string, value: unknown) => void;
-
-function check(options: object, checks: Readonly<Record<string, Check>>, where: string): void {
-  for (const [name, value] of Object.entries(options)) {
-    const checkOne = Object.hasOwn(checks, name) ? checks[name] : undefined;
-    if (checkOne === undefined) {
-      const known = Object.keys(checks).toSorted().join(", ");
-      throw new TypeError(`${where}unknown idempotency option ${name}; allowed are ${known}`);
-    }
-    if (value !== undefined) checkOne(`${where}${name}`, value);
-  }
-}
-
-function test(accepts: (value: unknown) => boolean, allowed: string): Check {
-  return (name, value) => {
-    if (!accepts(value)) throw new TypeError(`${name} must be ${allowed}, got ${show(value)}`);
-  };
-}
-
-function oneOf(...allowed: string[]): Check {
-  const list = allowed.map((value) => `'${value}'`).join(" or ");
-  return (name, value) => {
-    if (typeof value !== "string" || !allowed.includes(value)) {
-      throw new TypeError(`${name} must be ${list}, got ${show(value)}`);
-    }
-  };
-}
-
-function integer(min: number, max: number): Check {
-  return (name, value) => {
-    if (!Number.isInteger(value) || Number(value) < min || Number(value) > max) {
-      throw new RangeError(
-        `${name} must be a whole number from ${min} to ${max}, got ${show(value)}`,
-      );
-    }
-  };
 }
 
 function isFinal(status: number): boolean {
   return !NOT_FINAL.has(status);
 }
 
-function isFunction(value: unknown): boolean {
-  return typeof value === "function";
-}
-
-// By shape: a pool from another copy of pg is as good.
-function isPool(value: unknown): boolean {
-  return (
-    typeof value === "object" &&
-    value !== null &&
-    "connect" in value &&
-    "totalCount" in value &&
-    "options" in value
-  );
-}
-
 function withoutUndefined<Options extends object>(options: Options): Options {
   return Object.fromEntries(
     Object.entries(options).filter(([, value]) => value !== undefined),
   ) as Options;
-}
-
-function show(value: unknown): string {
-  return typeof value === "function" ? "a function" : (JSON.stringify(value) ?? String(value));
 }

@@ -1,10 +1,5 @@
 /** Protects a route: which options it has, and where our hooks go on it. */
-import type {
-  FastifyReply,
-  FastifyRequest,
-  preHandlerAsyncHookHandler,
-  RouteOptions as FastifyRoute,
-} from "fastify";
+import type { FastifyReply, FastifyRequest, RouteOptions as FastifyRoute } from "fastify";
 import { EXCHANGE } from "./exchange.ts";
 import { guardHandler } from "./guard.ts";
 import type { RouteIdempotencyOptions } from "./options.ts";
@@ -21,37 +16,64 @@ const ARMED: unique symbol = Symbol("oncekey.armed");
 
 // Methods without effects (RFC 9110 §9.2.1): a key on them protects nothing, and a stored answer would grow stale.
 const SAFE_METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "TRACE"]);
+// The methods that draft-ietf-httpapi-idempotency-key-header-07 §1 is for; PUT and DELETE can be repeated as they are.
+const GLOBAL_METHODS: ReadonlySet<string> = new Set(["POST", "PATCH"]);
+
+/** What a route says of its protection. */
+export interface Protection {
+  readonly own: RouteIdempotencyOptions;
+  /** A route may have several methods, of which some are not protected. */
+  readonly covers: (method: string) => boolean;
+}
 
 /**
- * What a route says in `config.idempotency`: its own options, or `undefined` where it is not to be protected.
+ * What a route says in `config.idempotency`, or where it says nothing the registration's `global`. `undefined`: not protected.
  *
- * @throws TypeError if it is neither a boolean nor an object, or the route has a method without effects.
+ * @throws TypeError if it is neither a boolean nor an object, or the route has no method with effects.
  */
-export function ownOptions(route: FastifyRoute): RouteIdempotencyOptions | undefined {
+export function protectionOf(route: FastifyRoute, isGlobal: boolean): Protection | undefined {
   const own = route.config?.idempotency;
-  if (own === undefined || own === false) return undefined;
+  const methods = methodsOf(route);
+  if (own === undefined) {
+    const isCovered = isGlobal && methods.some((method) => GLOBAL_METHODS.has(method));
+    return isCovered ? { own: {}, covers: (method) => GLOBAL_METHODS.has(method) } : undefined;
+  }
+  if (own === false) return undefined;
   if (own !== true && (typeof own !== "object" || own === null)) {
     throw new TypeError(
       `${nameOf(route)}: config.idempotency must be true, false or an object of options`,
     );
   }
-  if ([route.method].flat().some((method) => SAFE_METHODS.has(method))) {
+  if (methods.every((method) => SAFE_METHODS.has(method))) {
     throw new TypeError(
-      `${nameOf(route)}: config.idempotency is for methods with effects, not ${[route.method].flat().join(", ")}`,
+      `${nameOf(route)}: config.idempotency is for methods with effects, not ${methods.join(", ")}`,
     );
   }
-  return own === true ? {} : own;
+  return { own: own === true ? {} : own, covers: (method) => !SAFE_METHODS.has(method) };
 }
 
+/** Method and path, for messages. */
 export function nameOf(route: FastifyRoute): string {
-  return `${[route.method].flat().join(",")} ${route.url}`;
+  return `${methodsOf(route).join(",")} ${route.url}`;
+}
+
+function methodsOf(route: FastifyRoute): string[] {
+  return [route.method].flat();
 }
 
 /** Puts our hooks on a route: after all of its own before the handler, so that authentication has run. */
-export function arm(route: FastifyRoute, admit: preHandlerAsyncHookHandler): void {
+export function arm(
+  route: FastifyRoute,
+  { covers }: Protection,
+  admit: (request: FastifyRequest, reply: FastifyReply) => Promise<unknown>,
+): void {
   route.config = { ...route.config, [ARMED]: true };
   route.handler = guardHandler(route.handler);
-  route.preHandler = [...[route.preHandler ?? []].flat(), admit];
+  route.preHandler = [
+    ...[route.preHandler ?? []].flat(),
+    async (request: FastifyRequest, reply: FastifyReply) =>
+      covers(request.method) ? admit(request, reply) : undefined,
+  ];
   route.onError = [
     ...[route.onError ?? []].flat(),
     (request, _reply, _error, done) => {

@@ -40,6 +40,8 @@ export function writeProblem(reply: FastifyReply, refusal: Refusal, options: Rou
   const { status, retryable } = PROBLEMS[code];
   const problem = createProblem(code, { detail, originalStatus, baseUri: options.problemBaseUri });
   reply.code(status).type(PROBLEM_CONTENT_TYPE).header("cache-control", "no-store");
+  if (options.docsUrl !== undefined)
+    reply.header("link", `<${options.docsUrl}>; rel="describedby"`);
   if (retryable) reply.header("retry-after", RETRY_AFTER_S);
   return Buffer.from(JSON.stringify(problem));
 }

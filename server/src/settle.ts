@@ -1,12 +1,54 @@
 /** The last step of a protected request: the response is stored, and only then sent. */
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { capture, unwrap } from "./capture.ts";
+import { EXCHANGE } from "./exchange.ts";
 import type { Exchange } from "./exchange.ts";
 import { acknowledge, clearContent, refusalOf, writeProblem, writeReplay } from "./replay.ts";
 import type { Claim, Completion } from "./store/store.ts";
 
+/**
+ * The `onSend` hook: stores what a claim's handler answered before it leaves, and puts the stored bytes of a replay in place of
+ * what earlier hooks made of them. All other replies pass.
+ */
+export function onSend(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  payload: unknown,
+  done: (error: null, payload: unknown) => void,
+): Promise<unknown> | undefined {
+  const exchange = request[EXCHANGE];
+  // A second send while the first is being stored, such as the empty one that Fastify adds where a handler sent without
+  // returning the reply: the first one answers, and this one must not get past it.
+  if (exchange?.sending === "now") return undefined;
+  if (exchange?.sending === "not-yet") {
+    const { claim, replay } = exchange;
+    if (claim !== undefined) return finish(claim, exchange, request, reply, payload);
+    exchange.sending = "done";
+    // Null, because Fastify reads undefined as "leave the payload as it is".
+    if (replay !== undefined) payload = replay.body ?? null;
+  }
+  done(null, payload);
+  return undefined;
+}
+
+async function finish(
+  claim: Claim,
+  exchange: Exchange,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  payload: unknown,
+): Promise<unknown> {
+  exchange.claim = undefined;
+  exchange.sending = "now";
+  try {
+    return await settle(claim, exchange, request, reply, payload);
+  } finally {
+    exchange.sending = "done";
+  }
+}
+
 /** Ends the claim with the reply's payload and returns what is to be sent. Throws what reading the payload throws. */
-export async function settle(
+async function settle(
   claim: Claim,
   exchange: Exchange,
   request: FastifyRequest,
@@ -16,7 +58,7 @@ export async function settle(
   const { options, threw } = exchange;
   const unwrapped = unwrap(reply, payload);
   if (!options.storeStatus(reply.statusCode)) {
-    await claim.release();
+    await claim.release(threw || reply.statusCode >= 500 ? "failed" : "free");
     return unwrapped;
   }
   const captured = await captureOrRelease(claim, exchange, reply, unwrapped);
@@ -35,6 +77,16 @@ export async function settle(
         ? writeProblem(reply, refusal, options)
         : (writeReplay(reply, record.response, false) ?? null);
     }
+    case "lost":
+      clearContent(reply, options.storeHeaders);
+      return writeProblem(
+        reply,
+        {
+          code: "idempotency_in_flight",
+          detail: "Another request has taken this key over and still runs",
+        },
+        options,
+      );
     case "rolled-back":
       return unavailable(
         exchange,
@@ -59,9 +111,9 @@ async function captureOrRelease(
   payload: unknown,
 ): ReturnType<typeof capture> {
   try {
-    return await capture(reply, payload, exchange.options.storeHeaders);
+    return await capture(reply, payload, exchange.options);
   } catch (error) {
-    await claim.release();
+    await claim.release("failed");
     throw error;
   }
 }
@@ -81,6 +133,8 @@ function report(request: FastifyRequest, completion: Completion): void {
     request.log.warn(
       "another request with this key finished first; this one's writes were rolled back",
     );
+  } else if (completion.kind === "lost") {
+    request.log.error("the lease was lost while the handler ran; its response was not stored");
   } else {
     logFailure(request, completion.cause, `the response was not stored: ${completion.kind}`);
   }

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type {
   BeginOutcome,
   Claim,
+  LookupOutcome,
   Store,
   StoredRecord,
   Ticket,
@@ -18,11 +19,7 @@ export interface Waiting {
 }
 
 /** What a request may do. `conflict`: the running request is another one, known before it has finished. */
-export type Outcome =
-  | Exclude<BeginOutcome, { kind: "in-flight" }>
-  | { readonly kind: "in-flight" }
-  | { readonly kind: "absent" }
-  | { readonly kind: "conflict" };
+export type Outcome = BeginOutcome | LookupOutcome | { readonly kind: "conflict" };
 
 export interface SingleFlight {
   /** Claims the ticket, finds its record, or waits for whoever runs it. */
@@ -47,17 +44,22 @@ interface Flight {
 const FIRST_POLL_MS = 15;
 const LAST_POLL_MS = 250;
 
-export function createSingleFlight(store: Store): SingleFlight {
+/** @param onRecord told of each finished record that comes by. */
+export function createSingleFlight(
+  store: Store,
+  onRecord: (ticket: Ticket, record: StoredRecord) => void,
+): SingleFlight {
   const flights = new Map<string, Flight>();
 
   function takeOff(ticket: Ticket): Flight {
-    const id = flightId(ticket);
+    const id = ticketId(ticket);
     const { promise, resolve } = Promise.withResolvers<Landing>();
     const flight: Flight = {
       fingerprint: ticket.fingerprint,
       landed: promise,
       land(landing) {
         if (flights.get(id) === flight) flights.delete(id);
+        if (landing.kind === "replay") onRecord(ticket, landing.record);
         resolve(landing);
       },
     };
@@ -71,10 +73,10 @@ export function createSingleFlight(store: Store): SingleFlight {
     let landing: Landing = { kind: "released" };
     try {
       const outcome = await tryUntil(store, ticket, waiting, until);
-      if (outcome.kind === "claimed") {
-        return { kind: "claimed", claim: landWith(outcome.claim, flight, ticket) };
+      if (outcome.kind === "claimed" || outcome.kind === "crashed") {
+        return { kind: outcome.kind, claim: landWith(outcome.claim, flight, ticket) };
       }
-      if (outcome.kind !== "in-flight") landing = outcome;
+      if (outcome.kind !== "in-flight" && outcome.kind !== "conflict") landing = outcome;
       flight.land(landing);
       return outcome;
     } catch (error) {
@@ -87,7 +89,7 @@ export function createSingleFlight(store: Store): SingleFlight {
     async begin(ticket, waiting) {
       const until = performance.now() + waiting.waitMs;
       for (;;) {
-        const flight = flights.get(flightId(ticket));
+        const flight = flights.get(ticketId(ticket));
         if (flight === undefined) return lead(ticket, waiting, until);
         if (isConflict(flight, ticket, waiting)) return { kind: "conflict" };
         if (waiting.inFlight === "reject") return { kind: "in-flight" };
@@ -97,18 +99,35 @@ export function createSingleFlight(store: Store): SingleFlight {
       }
     },
     async lookup(ticket, waiting) {
-      const flight = flights.get(flightId(ticket));
-      if (flight === undefined) return store.lookup(ticket);
+      const flight = flights.get(ticketId(ticket));
+      if (flight === undefined) return ruled(await store.lookup(ticket), ticket, waiting);
       return { kind: isConflict(flight, ticket, waiting) ? "conflict" : "in-flight" };
     },
   };
 }
 
-function flightId({ scope, target, key }: Ticket): string {
+/** In flight, unless the strategy knows that it is another request and the route refuses those. */
+function ruled<Kind extends Outcome>(
+  outcome: Kind,
+  ticket: Ticket,
+  waiting: Waiting,
+): Kind | { readonly kind: "conflict" } {
+  if (outcome.kind !== "in-flight" || outcome.fingerprint === undefined) return outcome;
+  return isConflict({ fingerprint: outcome.fingerprint }, ticket, waiting)
+    ? { kind: "conflict" }
+    : outcome;
+}
+
+/** A ticket without its fingerprint, as one string. */
+export function ticketId({ scope, target, key }: Omit<Ticket, "fingerprint">): string {
   return JSON.stringify([scope, target, key]);
 }
 
-function isConflict(flight: Flight, ticket: Ticket, waiting: Waiting): boolean {
+function isConflict(
+  flight: Pick<Flight, "fingerprint">,
+  ticket: Ticket,
+  waiting: Waiting,
+): boolean {
   return waiting.mismatch === "reject" && !flight.fingerprint.equals(ticket.fingerprint);
 }
 
@@ -117,9 +136,9 @@ async function tryUntil(
   ticket: Ticket,
   waiting: Waiting,
   until: number,
-): Promise<BeginOutcome> {
+): Promise<BeginOutcome | { readonly kind: "conflict" }> {
   for (let pauseMs = FIRST_POLL_MS; ; pauseMs = Math.min(pauseMs * 1.5, LAST_POLL_MS)) {
-    const outcome = await store.begin(ticket, waiting.retentionMs);
+    const outcome = ruled(await store.begin(ticket, waiting.retentionMs), ticket, waiting);
     if (outcome.kind !== "in-flight" || waiting.inFlight === "reject") return outcome;
     const remainingMs = until - performance.now();
     if (remainingMs <= 0) return outcome;
@@ -132,6 +151,11 @@ async function tryUntil(
 function landWith(claim: Claim, flight: Flight, ticket: Ticket): Claim {
   return {
     tx: claim.tx,
+    attempt: claim.attempt,
+    get signal() {
+      return claim.signal;
+    },
+    steps: claim.steps,
     async complete(response, writes) {
       let landing: Landing = { kind: "released" };
       try {
@@ -151,9 +175,9 @@ function landWith(claim: Claim, flight: Flight, ticket: Ticket): Claim {
         flight.land(landing);
       }
     },
-    async release() {
+    async release(how) {
       try {
-        await claim.release();
+        await claim.release(how);
       } finally {
         flight.land({ kind: "released" });
       }

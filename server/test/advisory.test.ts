@@ -10,6 +10,7 @@ import {
   effect,
   effects,
   response,
+  txOf,
 } from "./support/store-contract.ts";
 
 const database = withDatabase();
@@ -63,8 +64,8 @@ describe("advisory store", () => {
     const strict = database.pool({ options: "-c default_transaction_isolation=serializable" });
     const store = createAdvisoryStore(createStoreParts(strict, "oncekey"));
     const claim = await claimed(store, createTicket());
-    const { rows } = await claim.tx.query("show transaction_isolation");
-    await claim.release();
+    const { rows } = await txOf(claim).query("show transaction_isolation");
+    await claim.release("free");
     expect(rows).toEqual([{ transaction_isolation: "read committed" }]);
   });
 
@@ -72,8 +73,8 @@ describe("advisory store", () => {
     const readOnly = database.pool({ options: "-c transaction_read_only=on" });
     const store = createAdvisoryStore(createStoreParts(readOnly, "oncekey"));
     const claim = await claimed(store, createTicket());
-    const { rows } = await claim.tx.query("show transaction_read_only");
-    await claim.release();
+    const { rows } = await txOf(claim).query("show transaction_read_only");
+    await claim.release("free");
     expect(rows).toEqual([{ transaction_read_only: "off" }]);
   });
 
@@ -91,7 +92,7 @@ describe("advisory store", () => {
       current_setting('statement_timeout') as statement_timeout,
       current_setting('idle_in_transaction_session_timeout') as idle`;
     const claim = await claimed(store, createTicket());
-    expect((await claim.tx.query(read)).rows).toEqual([expected]);
+    expect((await txOf(claim).query(read)).rows).toEqual([expected]);
     await claim.complete(response("made"), "keep");
     const after = set === "10min" ? "10min" : set;
     expect((await limited.query(read)).rows).toEqual([
@@ -110,7 +111,7 @@ describe("advisory store", () => {
       record: { response: response("made") },
     });
     const failing = await claimed(store, { ...ticket, key: "failing" });
-    await expect(failing.tx.query("select 1 / 0")).rejects.toThrow();
+    await expect(txOf(failing).query("select 1 / 0")).rejects.toThrow();
     expect(await failing.complete(response("made"), "keep")).toMatchObject({ kind: "rolled-back" });
   });
 
@@ -119,7 +120,7 @@ describe("advisory store", () => {
     const ticket = createTicket();
     const claim = await claimed(store, ticket);
     await effect(claim, ticket);
-    await claim.tx.query("commit");
+    await txOf(claim).query("commit");
     expect(await claim.complete(response("made"), "keep")).toMatchObject({
       kind: "stored",
       split: true,
@@ -130,8 +131,8 @@ describe("advisory store", () => {
   it("gives the handler a client that it can neither release nor use after the end", async () => {
     const store = createAdvisoryStore(createStoreParts(pool, "oncekey"));
     const claim = await claimed(store, createTicket());
-    expect(() => claim.tx.release()).toThrow("must not release it");
-    await claim.release();
-    expect(() => claim.tx.query("select 1")).toThrow("after its transaction had ended");
+    expect(() => txOf(claim).release()).toThrow("must not release it");
+    await claim.release("free");
+    expect(() => txOf(claim).query("select 1")).toThrow("after its transaction had ended");
   });
 });

@@ -2,11 +2,11 @@ import { Readable } from "node:stream";
 import type { FastifyInstance, FastifyReply } from "fastify";
 import { describe, expect, it } from "vitest";
 import { withDatabase } from "../../e2e/support/database.ts";
-import { MAX_RESPONSE_BYTES } from "../src/capture.ts";
 import { withShop } from "./support/shop.ts";
 import type { Answer } from "./support/shop.ts";
 
 const database = withDatabase();
+const MAX_RESPONSE_BYTES = 1_048_576;
 const ALL_BYTES = Buffer.from(Array.from({ length: 256 }, (_, byte) => byte));
 
 /** What the first caller gets, and what a repeat gets. */

@@ -4,7 +4,14 @@ import { withDatabase } from "../../e2e/support/database.ts";
 import { createAdvisoryStore } from "../src/store/advisory.ts";
 import { createStoreParts } from "../src/store/store-parts.ts";
 import type { Claim, Store, Ticket } from "../src/store/store.ts";
-import { claimed, createTicket, effect, effects, response } from "./support/store-contract.ts";
+import {
+  claimed,
+  createTicket,
+  effect,
+  effects,
+  response,
+  txOf,
+} from "./support/store-contract.ts";
 import { createWire } from "./support/wire.ts";
 import type { Wire } from "./support/wire.ts";
 
@@ -47,7 +54,7 @@ describe("a commit whose outcome is not known", () => {
     expect(await claim.complete(response("made"), "keep")).toMatchObject({ kind: "unknown" });
     const after = await decided(ticket);
     expect(after.kind).toBe(expected === 1 ? "replay" : "claimed");
-    if (after.kind === "claimed") await after.claim.release();
+    if (after.kind === "claimed") await after.claim.release("free");
     expect(await effects(pool, ticket)).toBe(expected);
   });
 
@@ -87,7 +94,7 @@ describe("a begin that gets no answer", () => {
       wire.onText("pg_try_advisory_xact_lock", fault);
       expect(await store.begin(ticket, 60_000)).toMatchObject({ kind: "unavailable" });
       expect(relayed.totalCount - relayed.idleCount).toBe(0);
-      await (await claimed(store, ticket)).release();
+      await (await claimed(store, ticket)).release("free");
     },
   );
 
@@ -112,8 +119,8 @@ describe("a begin that gets no answer", () => {
 
 describe("a backend that is killed", () => {
   async function kill(claim: Claim): Promise<void> {
-    const { rows } = await claim.tx.query<{ pid: number }>("select pg_backend_pid() as pid");
-    const ended = new Promise((resolve) => claim.tx.once("end", resolve));
+    const { rows } = await txOf(claim).query<{ pid: number }>("select pg_backend_pid() as pid");
+    const ended = new Promise((resolve) => txOf(claim).once("end", resolve));
     await pool.query("select pg_terminate_backend($1)", [rows[0]?.pid]);
     await ended;
   }
@@ -122,28 +129,28 @@ describe("a backend that is killed", () => {
     const ticket = createTicket();
     const claim = await claimWithEffect(ticket);
     await kill(claim);
-    await expect(claim.tx.query("select 1")).rejects.toThrow();
+    await expect(txOf(claim).query("select 1")).rejects.toThrow();
     expect(await claim.complete(response("made"), "keep")).toMatchObject({ kind: "unknown" });
     expect(await effects(pool, ticket)).toBe(0);
-    await (await claimed(store, ticket)).release();
+    await (await claimed(store, ticket)).release("free");
   });
 
   it("before a release does no harm to it", async () => {
     const claim = await claimWithEffect(createTicket());
     await kill(claim);
-    await claim.release();
+    await claim.release("free");
     expect(relayed.totalCount - relayed.idleCount).toBe(0);
   });
 
   it("during a statement of the handler fails that statement", async () => {
     const ticket = createTicket();
     const claim = await claimWithEffect(ticket);
-    const { rows } = await claim.tx.query<{ pid: number }>("select pg_backend_pid() as pid");
-    const sleeping = claim.tx.query("select pg_sleep(30)");
+    const { rows } = await txOf(claim).query<{ pid: number }>("select pg_backend_pid() as pid");
+    const sleeping = txOf(claim).query("select pg_sleep(30)");
     const failed = expect(sleeping).rejects.toThrow();
     await pool.query("select pg_terminate_backend($1)", [rows[0]?.pid]);
     await failed;
-    await claim.release();
+    await claim.release("free");
     expect(await effects(pool, ticket)).toBe(0);
   });
 
@@ -171,7 +178,7 @@ describe("what the database reports at COMMIT", () => {
       )`);
     const ticket = createTicket();
     const claim = await claimWithEffect(ticket);
-    await claim.tx.query("insert into deferred values (1, 2)");
+    await txOf(claim).query("insert into deferred values (1, 2)");
     expect(await claim.complete(response("made"), "keep")).toMatchObject({ kind: "rolled-back" });
     expect(await effects(pool, ticket)).toBe(0);
     expect(await store.lookup(ticket)).toEqual({ kind: "absent" });

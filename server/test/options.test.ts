@@ -13,7 +13,7 @@ describe("options of the registration", () => {
   it.each<[string, Record<string, unknown>, string]>([
     ["pool missing", { scope }, "pool is required"],
     ["scope missing", { pool }, "scope is required"],
-    ["a pool that is none", { pool: {}, scope }, "pool must be a pg.Pool"],
+    ["a pool that is none", { pool: {}, scope }, "pool must be a pg.Pool or a function"],
     [
       "scope",
       { pool, scope: "tenant" },
@@ -28,7 +28,7 @@ describe("options of the registration", () => {
     [
       "strategy",
       { pool, scope, strategy: "optimistic" },
-      "strategy must be 'advisory', got \"optimistic\"",
+      "strategy must be 'advisory' or 'unique' or 'row' or 'lease', got \"optimistic\"",
     ],
     ["required", { pool, scope, required: "yes" }, "required must be true or false"],
     ["mismatch", { pool, scope, mismatch: 1 }, "mismatch must be 'replay' or 'reject', got 1"],
@@ -76,7 +76,7 @@ describe("options of the registration", () => {
     [
       "an unknown name",
       { pool, scope, ttl: 1 },
-      "unknown idempotency option ttl; allowed are fingerprint, inFlight",
+      "unknown idempotency option ttl; allowed are docsUrl, encryption",
     ],
     ["a name of Object", { pool, scope, toString: 1 }, "unknown idempotency option toString"],
   ])("refuses %s by name", async (_name, options, message) => {

@@ -6,9 +6,14 @@ export interface Lease {
   readonly client: PoolClient;
   /** The same client for the handler. */
   readonly view: PoolClient;
+  /** Aborts when the connection breaks. Made only where somebody asks for it. */
+  signal(): AbortSignal;
   /** Gives the connection back; `destroy` closes it instead, for a connection whose state is not known. Once only. */
   release(destroy?: "destroy"): void;
 }
+
+/** Takes a connection. Throws where none can be had in time. */
+export type Checkout = () => Promise<Lease>;
 
 /** No connection could be had in time. */
 export class CheckoutTimeoutError extends Error {
@@ -23,7 +28,7 @@ const DEFAULT_WAIT_MS = 5_000;
  * the application finds a connection (a pool of one is taken whole). Whoever finds none waits in order, for as long as the
  * pool's own `connectionTimeoutMillis` says (5 s where it is unset).
  */
-export function createCheckout(pool: Pool): () => Promise<Lease> {
+export function createCheckout(pool: Pool): Checkout {
   const { max, connectionTimeoutMillis } = pool.options;
   const waitMs = connectionTimeoutMillis || DEFAULT_WAIT_MS;
   const slots = createSlots(Math.max(1, max - Math.max(1, Math.floor(max / 10))));
@@ -49,11 +54,21 @@ export function survive(): void {}
 function lend(client: PoolClient, freed: () => void): Lease {
   client.on("error", survive);
   let isOut = true;
+  let controller: AbortController | undefined;
+  const onEnd = (): void => controller?.abort(new Error("the database connection was lost"));
   return {
     client,
     view: createView(client, () => isOut),
+    signal() {
+      if (controller === undefined) {
+        controller = new AbortController();
+        client.once("end", onEnd);
+      }
+      return controller.signal;
+    },
     release(destroy) {
       isOut = false;
+      client.removeListener("end", onEnd);
       client.release(destroy !== undefined || client.getTransactionStatus() !== "I");
       client.removeListener("error", survive);
       freed();

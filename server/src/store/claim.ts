@@ -40,13 +40,13 @@ export function createRecordedClaim(parts: RecordedClaim): Claim {
       : finish(lease, outcome);
   }
 
-  return { tx: lease.view, complete, release: () => abandon(lease) };
+  return { ...inTransaction(lease), complete };
 }
 
 /** A claim without a ticket: its `complete` commits the handler's writes and stores nothing. */
 export function createUnrecordedClaim(lease: Lease): Claim {
   return {
-    tx: lease.view,
+    ...inTransaction(lease),
     async complete(_response, writes) {
       if (writes === "discard") {
         await abandon(lease);
@@ -57,6 +57,18 @@ export function createUnrecordedClaim(lease: Lease): Claim {
       lease.release();
       return { kind: "stored", lifetimeMs: 0, split: false };
     },
+  };
+}
+
+function inTransaction(lease: Lease): Omit<Claim, "complete"> {
+  return {
+    tx: lease.view,
+    // A transaction that was rolled back left nothing that could count it.
+    attempt: 1,
+    get signal() {
+      return lease.signal();
+    },
+    steps: undefined,
     release: () => abandon(lease),
   };
 }

@@ -1,6 +1,6 @@
 /** A record's way into the columns of the table and back. */
 import type { Row } from "./batch.ts";
-import type { StoredRecord, StoredResponse, Ticket } from "./store.ts";
+import type { InFlight, StoredRecord, StoredResponse, Ticket } from "./store.ts";
 
 /** The three columns of the primary key, in its order. */
 export function ticketValues(ticket: Ticket): [key: string, scope: string, target: string] {
@@ -25,7 +25,7 @@ export function recordValues(
 
 /** Reads a row of the `lookup` statement. */
 export function readRecord(row: Row): StoredRecord {
-  const [fingerprint, status, headers, body, lifetimeMs] = row;
+  const [fingerprint, status, headers, body, lifetimeMs, owner] = row;
   return {
     fingerprint: Buffer.from(fingerprint ?? "", "hex"),
     response: {
@@ -34,5 +34,15 @@ export function readRecord(row: Row): StoredRecord {
       body: body === null || body === undefined ? undefined : Buffer.from(body, "hex"),
     },
     lifetimeMs: Number(lifetimeMs),
+    owner: owner ?? undefined,
+  };
+}
+
+/** Reads the fingerprint of an unfinished row, the first column where there is one. */
+export function readInFlight(row: Row | undefined): InFlight {
+  const fingerprint = row?.[0];
+  return {
+    kind: "in-flight",
+    fingerprint: fingerprint ? Buffer.from(fingerprint, "hex") : undefined,
   };
 }

@@ -1,6 +1,6 @@
 /** The `row` strategy: a committed pending row shows that the key was started; a lock on it, in the handler's transaction, says who runs. */
-import type { StatementResult } from "./batch.ts";
-import { ticketValues } from "./record.ts";
+import type { Row, StatementResult } from "./batch.ts";
+import { readInFlight, ticketValues } from "./record.ts";
 import type { StoreParts } from "./store-parts.ts";
 import type { Store } from "./store.ts";
 import { ask } from "./transaction.ts";
@@ -24,12 +24,15 @@ export function createRowStore({ statements, checkout, sweep }: StoreParts): Sto
           { text: statements.reclaimRow, values: pending },
           { text: "commit" },
           ...opening,
+          { text: statements.pendingRow, values: identity },
           { text: statements.lockRow, values: identity },
           { text: statements.lookup, values: identity },
         ];
         const isOurs = (results: readonly StatementResult[]): boolean =>
           results.at(-2)?.rows.length === 1;
-        return attempt(lease, { batch, isOurs }, { statements, ticket, retentionMs });
+        const running = (results: readonly StatementResult[]): Row | undefined =>
+          results.at(-3)?.rows[0];
+        return attempt(lease, { batch, isOurs, running }, { statements, ticket, retentionMs });
       }),
 
     lookup: (ticket) =>
@@ -46,9 +49,9 @@ export function createRowStore({ statements, checkout, sweep }: StoreParts): Sto
         lease.release();
         if (record !== undefined) return { kind: "replay", record };
         // Pending and not to be had: somebody works on it. Pending and to be had: a crash or a failure left it behind.
-        return {
-          kind: pending?.rows.length === 1 && locked?.rows.length === 0 ? "in-flight" : "absent",
-        };
+        const row = pending?.rows[0];
+        if (row === undefined || locked?.rows.length === 1) return { kind: "absent" };
+        return readInFlight(row);
       }),
 
     open: () => openUnrecorded(checkout, opening),

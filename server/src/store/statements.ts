@@ -13,6 +13,13 @@ export interface Statements {
   readonly reclaimRow: string;
   readonly lockRow: string;
   readonly pendingRow: string;
+  readonly claimLease: string;
+  readonly renewLease: string;
+  readonly rememberStep: string;
+  readonly finishLease: string;
+  readonly failLease: string;
+  readonly freeLease: string;
+  readonly leaseState: string;
   readonly lookup: string;
   readonly store: string;
   readonly sweep: string;
@@ -33,6 +40,7 @@ export function createStatements(schema: string): Statements {
   const records = `"${schema}".records`;
   const thisTicket = "key = $1::text and scope = $2::text and target = $3::text";
   const finished = "status is not null and expires_at > statement_timestamp()";
+  const ownLease = `${thisTicket} and owner = $4::uuid and status is null`;
   const pending = "status is null and owner is null and expires_at > statement_timestamp()";
   const unfinished =
     "fingerprint = $4::bytea, status = null, headers = null, body = null, owner = null, lease_until = null, steps = null";
@@ -97,12 +105,60 @@ export function createStatements(schema: string): Statements {
       for update skip locked`,
 
     // Reads only. Beside lockRow it tells a row that is being worked on from one that a crash left behind.
-    pendingRow: `select 1 from ${records} where ${thisTicket} and ${pending}`,
+    pendingRow: `select encode(fingerprint, 'hex') from ${records} where ${thisTicket} and ${pending}`,
+
+    // Strategy lease. Two at once: one writes the row, the other waits for that and then finds a lease that is not over. A row
+    // is taken over where it expired or its lease is over, by the clock of the database, and only for the same request; the
+    // owner's own row again, where the answer to its first claim was lost.
+    claimLease: `
+      insert into ${records} as record
+        (key, scope, target, fingerprint, owner, lease_until, created_at, expires_at)
+      values ($1::text, $2::text, $3::text, $4::bytea, $5::uuid,
+        statement_timestamp() + $6::bigint * interval '1 millisecond', statement_timestamp(),
+        statement_timestamp() + $7::bigint * interval '1 millisecond')
+      on conflict (key, scope, target) do update set
+        fingerprint = excluded.fingerprint,
+        status = null,
+        headers = null,
+        body = null,
+        owner = excluded.owner,
+        lease_until = excluded.lease_until,
+        attempt = case
+          when record.status is not null or record.owner is null then 1
+          when record.owner = excluded.owner then record.attempt
+          else record.attempt + 1
+        end,
+        steps = case when record.status is null then record.steps end,
+        created_at = excluded.created_at,
+        expires_at = excluded.expires_at
+      where (record.status is not null and record.expires_at <= excluded.created_at)
+        or (record.status is null and record.owner is null and record.expires_at <= excluded.created_at)
+        or (record.status is null and record.fingerprint = excluded.fingerprint
+          and (record.lease_until <= excluded.created_at or record.owner = excluded.owner))
+      returning attempt, steps`,
+
+    // Each of these repeats the owner: of two owners, only the one that the row names changes anything.
+    renewLease: `
+      update ${records} set lease_until = statement_timestamp() + $5::bigint * interval '1 millisecond'
+      where ${ownLease}`,
+    rememberStep: `update ${records} set steps = $5::text where ${ownLease}`,
+    finishLease: `
+      update ${records} set status = $5::smallint, headers = $6::text, body = $7::bytea, lease_until = null, steps = null,
+        created_at = statement_timestamp(),
+        expires_at = statement_timestamp() + $8::bigint * interval '1 millisecond'
+      where ${ownLease}`,
+    failLease: `update ${records} set lease_until = statement_timestamp() where ${ownLease}`,
+    freeLease: `delete from ${records} where ${ownLease}`,
+
+    // Reads only: who holds an unfinished row, of what request, and whether its lease still runs.
+    leaseState: `
+      select encode(fingerprint, 'hex'), lease_until > statement_timestamp() from ${records}
+      where ${thisTicket} and status is null and owner is not null`,
 
     // Reads only, in a snapshot taken after the lock: under the lock it sees every record that was committed before.
     lookup: `
       select encode(fingerprint, 'hex'), status, headers, encode(body, 'hex'),
-        floor(extract(epoch from expires_at - statement_timestamp()) * 1000)::bigint
+        floor(extract(epoch from expires_at - statement_timestamp()) * 1000)::bigint, owner
       from ${records}
       where ${thisTicket} and ${finished}`,
 

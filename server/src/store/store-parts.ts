@@ -1,10 +1,10 @@
 /** What every strategy is made of: one schema's statements and one pool's connections. */
 import type { Pool } from "pg";
 import { createCheckout } from "./checkout.ts";
+import type { Checkout } from "./checkout.ts";
 import { createStatements } from "./statements.ts";
 import type { Statements } from "./statements.ts";
 import type { Store } from "./store.ts";
-import type { Checkout } from "./transactional.ts";
 
 export interface StoreParts {
   readonly schema: string;

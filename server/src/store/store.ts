@@ -24,6 +24,8 @@ export interface StoredRecord {
   readonly response: StoredResponse;
   /** For how many more milliseconds the record is replayed, as read from the database's clock. */
   readonly lifetimeMs: number;
+  /** Strategy lease: the claim that finished it. */
+  readonly owner?: string | undefined;
 }
 
 /** The store could not answer. `detail` may be shown to the caller, `cause` only to the log. */
@@ -33,41 +35,68 @@ export interface Unavailable {
   readonly cause?: unknown;
 }
 
-/** What one try of `begin` found. `in-flight`: another process runs this ticket. */
+/** Another process runs this ticket; `fingerprint` of what it runs, where the strategy can know it. */
+export interface InFlight {
+  readonly kind: "in-flight";
+  readonly fingerprint?: Buffer | undefined;
+}
+
+/** What one try of `begin` found. `crashed`: an earlier owner did not finish, and the claim is taken over from it. */
 export type BeginOutcome =
   | { readonly kind: "claimed"; readonly claim: Claim }
+  | { readonly kind: "crashed"; readonly claim: Claim }
   | { readonly kind: "replay"; readonly record: StoredRecord }
-  | { readonly kind: "in-flight" }
+  | InFlight
   | Unavailable;
 
-/** What `lookup` found: it starts nothing. */
+/** What `lookup` found: it starts nothing. `unknown`: an owner did not finish, and what it did is not known. */
 export type LookupOutcome =
   | { readonly kind: "replay"; readonly record: StoredRecord }
-  | { readonly kind: "in-flight" }
+  | InFlight
   | { readonly kind: "absent" }
+  | { readonly kind: "unknown" }
   | Unavailable;
 
 /**
  * How a claim ended. `superseded`: another had finished this ticket, so this claim's writes are rolled back and the other
  * record stands. `rolled-back`: nothing was kept. `unknown`: the commit's outcome is not known; the next look-up decides.
- * `split`: the handler had ended the transaction itself, so its writes and the record were two commits.
+ * `lost`: another owner holds the ticket and has not finished; nothing of this claim was stored. `split`: the handler had ended the transaction itself, so its writes and the record were two commits.
  */
 export type Completion =
   | { readonly kind: "stored"; readonly lifetimeMs: number; readonly split: boolean }
   | { readonly kind: "superseded"; readonly record: StoredRecord }
+  | { readonly kind: "lost" }
   | { readonly kind: "rolled-back"; readonly cause: unknown }
   | { readonly kind: "unknown"; readonly cause: unknown };
 
 /** Whether the handler's writes are committed with the response, or rolled back before it is stored. */
 export type Writes = "keep" | "discard";
 
+/**
+ * How a claim is given back. `free`: the handler answered in order that nothing came of it. `failed`: it broke off. In a
+ * transaction both roll back; a lease that failed counts as crashed.
+ */
+export type Release = "free" | "failed";
+
 /** The right to finish one ticket. Ended once, by `complete` or by `release`; only its holder can write a record. */
 export interface Claim {
-  /** The connection whose transaction holds the handler's writes. */
-  readonly tx: PoolClient;
+  /** The connection whose transaction holds the handler's writes; `undefined` where the strategy has none. */
+  readonly tx: PoolClient | undefined;
+  /** How many times the handler was started for this ticket, this time included, as far as the record tells. From 1. */
+  readonly attempt: number;
+  /** Aborts when the claim is lost while the handler runs. */
+  readonly signal: AbortSignal;
+  /** Results of finished steps, where the strategy keeps them. */
+  readonly steps: StepMemory | undefined;
   complete(response: StoredResponse, writes: Writes): Promise<Completion>;
-  /** Rolls back and keeps nothing: the key is free again. */
-  release(): Promise<void>;
+  release(how: Release): Promise<void>;
+}
+
+/** Results of a handler's finished steps, by name, as JSON. */
+export interface StepMemory {
+  read(name: string): string | undefined;
+  /** Throws where the claim is lost or the store does not answer: then the step's result is not remembered. */
+  write(name: string, json: string): Promise<void>;
 }
 
 /** A transaction without a record, for a request that carries no key where none is required. */

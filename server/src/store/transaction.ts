@@ -77,6 +77,12 @@ export function sqlState(error: unknown): string | undefined {
   return typeof error.code === "string" ? error.code : undefined;
 }
 
+/** Whether an answer is missing because the line or the session broke, so that what was asked may have been done. */
+export function isConnectionFailure(error: unknown): boolean {
+  const state = sqlState(error);
+  return state === undefined || state.startsWith("08") || state.startsWith("57P");
+}
+
 // Postgres said ERROR: the transaction is gone. Not so where the session ended (57), the line broke (08), the system failed
 // (58, XX) or Postgres itself says that completion is unknown (40003): then the COMMIT may have been carried out.
 function isCleanFailure(error: unknown): boolean {

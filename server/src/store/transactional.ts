@@ -1,13 +1,12 @@
 /** What the strategies share whose handler writes in the transaction that holds the claim. */
-import type { Statement, StatementResult } from "./batch.ts";
-import type { Lease } from "./checkout.ts";
+import type { Row, Statement, StatementResult } from "./batch.ts";
+import type { Checkout, Lease } from "./checkout.ts";
 import { createRecordedClaim, createUnrecordedClaim } from "./claim.ts";
-import { readRecord } from "./record.ts";
+import { readInFlight, readRecord } from "./record.ts";
+import type { StoreParts } from "./store-parts.ts";
 import type { Statements } from "./statements.ts";
 import type { BeginOutcome, OpenOutcome, StoredRecord, Ticket, Unavailable } from "./store.ts";
 import { abandon, ask, sqlState } from "./transaction.ts";
-
-export type Checkout = () => Promise<Lease>;
 
 /** Takes a connection for `use`, which gives it back; whatever fails on the way is a value. */
 export async function withLease<Outcome>(
@@ -33,6 +32,8 @@ export interface Try {
   readonly batch: readonly Statement[];
   /** Whether the answers say that the ticket is ours. */
   readonly isOurs: (results: readonly StatementResult[]) => boolean;
+  /** The row of whoever runs it, where the strategy commits one. */
+  readonly running?: (results: readonly StatementResult[]) => Row | undefined;
 }
 
 /**
@@ -41,7 +42,7 @@ export interface Try {
  */
 export async function attempt(
   lease: Lease,
-  { batch, isOurs }: Try,
+  { batch, isOurs, running }: Try,
   claim: { readonly statements: Statements; readonly ticket: Ticket; readonly retentionMs: number },
 ): Promise<BeginOutcome> {
   let results: readonly StatementResult[];
@@ -60,7 +61,7 @@ export async function attempt(
   }
   if (isOurs(results)) return { kind: "claimed", claim: createRecordedClaim({ lease, ...claim }) };
   await abandon(lease);
-  return { kind: "in-flight" };
+  return readInFlight(running?.(results));
 }
 
 /** A transaction without a record. */
@@ -71,6 +72,21 @@ export function openUnrecorded(
   return withLease(checkout, async (lease) => {
     await ask(lease.client, opening);
     return { kind: "claimed", claim: createUnrecordedClaim(lease) };
+  });
+}
+
+/** One transaction in one batch, on a connection that is given back before the answer is used. */
+export function inOneFlight<Outcome>(
+  { statements, checkout }: StoreParts,
+  batch: readonly Statement[],
+  end: "commit" | "rollback",
+  read: (results: readonly StatementResult[]) => Outcome,
+): Promise<Outcome | Unavailable> {
+  return withLease(checkout, async (lease) => {
+    const results = await ask(lease.client, [{ text: statements.begin }, ...batch, { text: end }]);
+    const outcome = read(results.slice(1));
+    lease.release();
+    return outcome;
   });
 }
 

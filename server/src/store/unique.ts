@@ -30,8 +30,8 @@ export function createUniqueStore({ statements, checkout, sweep }: StoreParts): 
     // Its own try, taken back: an uncommitted row of another cannot be seen, only run into.
     async lookup(ticket) {
       const outcome = await begin(ticket, 0);
-      if (outcome.kind !== "claimed") return outcome;
-      await outcome.claim.release();
+      if (outcome.kind !== "claimed" && outcome.kind !== "crashed") return outcome;
+      await outcome.claim.release("free");
       return { kind: "absent" };
     },
     open: () => openUnrecorded(checkout, opening),

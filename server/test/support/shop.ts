@@ -38,7 +38,8 @@ export async function withShop(
 ): Promise<void> {
   // A failing test leaves handlers waiting: they must not hold the close up.
   const app = Fastify({ forceCloseConnections: true });
-  await app.register(idempotency, { scope: "single-tenant", ...options });
+  // Without the cache of the process, so that every replay proves what the table holds.
+  await app.register(idempotency, { scope: "single-tenant", replayCache: false, ...options });
   await routes(app);
   try {
     const url = await app.listen({ host: "127.0.0.1", port: 0 });

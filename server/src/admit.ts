@@ -1,0 +1,149 @@
+/** The last hook before the handler: the one switch over what may happen to a request. */
+import { PROBLEM_CONTENT_TYPE } from "@oncekey/shared";
+import type { FastifyReply, FastifyRequest } from "fastify";
+import { resolveCrash } from "./crash.ts";
+import type { Engine } from "./engine.ts";
+import { createExchange, createView, EXCHANGE } from "./exchange.ts";
+import { releaseClaim } from "./guard.ts";
+import { takeIn } from "./intake.ts";
+import { isTooOld } from "./key-age.ts";
+import type { RouteOptions } from "./options.ts";
+import { acknowledge, conflict, refusalOf, writeProblem, writeReplay } from "./replay.ts";
+import type { Refusal } from "./replay.ts";
+import { logFailure } from "./settle.ts";
+import type { Outcome } from "./single-flight.ts";
+import type { Claim, StoredRecord, Ticket } from "./store/store.ts";
+
+/** What the steps of one request have in common. */
+interface Admission {
+  readonly options: RouteOptions;
+  readonly engine: Engine;
+  readonly request: FastifyRequest;
+  readonly reply: FastifyReply;
+  /** `undefined` for a request without a key. */
+  readonly ticket: Ticket | undefined;
+  /** Whether the handler may run at all: not where only what is stored was asked for. */
+  readonly mayRun: boolean;
+}
+
+/** Returns for the handler to run, or answers itself. */
+export async function admit(
+  engine: Engine,
+  options: RouteOptions,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<unknown> {
+  const intake = takeIn(request, options);
+  const ticket = intake.kind === "ticket" ? intake.ticket : undefined;
+  const mayRun = intake.kind !== "ticket" || !intake.onlyIfStored;
+  const admission = { options, engine, request, reply, ticket, mayRun };
+  acknowledge(reply, ticket?.key, options.retentionMs);
+  switch (intake.kind) {
+    case "refused":
+      return refuse(admission, intake);
+    case "no-scope":
+      request.log.error("the idempotency option scope returned no usable scope for this request");
+      return refuseScope(reply);
+    case "keyless":
+      return follow(admission, await engine.open(request));
+    case "ticket":
+      return follow(admission, await outcomeOf(admission, intake.ticket));
+    default:
+      return intake satisfies never;
+  }
+}
+
+async function outcomeOf(
+  { engine, options, request, mayRun }: Admission,
+  ticket: Ticket,
+): Promise<Outcome | { readonly kind: "expired" }> {
+  if (!mayRun) return engine.lookup(ticket, request);
+  if (!isTooOld(ticket.key, options.maxKeyAgeMs)) return engine.begin(ticket, request);
+  // Too old to be run, and still welcome to what is stored.
+  const outcome = await engine.lookup(ticket, request);
+  return outcome.kind === "absent" ? { kind: "expired" } : outcome;
+}
+
+async function follow(
+  admission: Admission,
+  outcome: Outcome | { readonly kind: "expired" },
+): Promise<unknown> {
+  const { options, request, ticket } = admission;
+  switch (outcome.kind) {
+    case "claimed":
+      return hold(admission, outcome.claim);
+    case "crashed":
+      // Only a ticket can have been begun before.
+      if (ticket === undefined) return hold(admission, outcome.claim);
+      return follow(admission, await resolveCrash(outcome.claim, ticket, options, request));
+    case "replay":
+      return replay(admission, outcome.record);
+    case "in-flight":
+      return refuse(admission, {
+        code: "idempotency_in_flight",
+        detail: "The first request with this key still runs",
+      });
+    case "absent":
+      return refuse(admission, {
+        code: "idempotency_not_found",
+        detail: "Nothing is stored for this key, and nothing was started",
+      });
+    case "unknown":
+      return refuse(admission, {
+        code: "idempotency_outcome_unknown",
+        detail: "The server that ran this request did not finish it, and what it did is not known",
+      });
+    case "conflict":
+      return refuse(admission, conflict());
+    case "expired":
+      return refuse(admission, {
+        code: "idempotency_key_expired",
+        detail: "This key is older than this server takes, and nothing is stored for it",
+      });
+    case "unavailable":
+      logFailure(request, outcome.cause, outcome.detail);
+      if (options.onUnavailable === "run" && admission.mayRun) return runUnprotected(admission);
+      return refuse(admission, { code: "idempotency_unavailable", detail: outcome.detail });
+    default:
+      return outcome satisfies never;
+  }
+}
+
+function hold({ options, request, reply, ticket }: Admission, claim: Claim): undefined {
+  const exchange = createExchange(options, ticket, { claim, view: createView(claim, ticket) });
+  request[EXCHANGE] = exchange;
+  // A hijacked reply, or one ended by hand, has no `onSend`. A caller that hangs up also closes, but then nothing is sent yet:
+  // the handler goes on and its response is stored.
+  reply.raw.once("close", () => {
+    if (reply.sent) void releaseClaim(exchange);
+  });
+  return undefined;
+}
+
+function runUnprotected({ options, request, ticket }: Admission): undefined {
+  request[EXCHANGE] = createExchange(options, ticket, { view: createView(undefined, ticket) });
+  return undefined;
+}
+
+function replay(admission: Admission, record: StoredRecord): FastifyReply {
+  const { options, request, reply, ticket } = admission;
+  const isMismatch = ticket !== undefined && !record.fingerprint.equals(ticket.fingerprint);
+  const refusal = refusalOf(record, isMismatch, options);
+  if (refusal !== undefined) return refuse(admission, refusal);
+  acknowledge(reply, ticket?.key, record.lifetimeMs);
+  const body = writeReplay(reply, record.response, isMismatch);
+  request[EXCHANGE] = createExchange(options, ticket, { replay: { body } });
+  return reply.send(body);
+}
+
+function refuse({ reply, options }: Admission, refusal: Refusal): FastifyReply {
+  return reply.send(writeProblem(reply, refusal, options));
+}
+
+// No code of the contract fits: it is the application's mistake, and no caller can mend it.
+function refuseScope(reply: FastifyReply): FastifyReply {
+  const detail = "The server found no idempotency scope for this request";
+  reply.code(500).type(PROBLEM_CONTENT_TYPE).header("cache-control", "no-store");
+  const problem = { type: "about:blank", title: "Internal Server Error", status: 500, detail };
+  return reply.send(Buffer.from(JSON.stringify(problem)));
+}

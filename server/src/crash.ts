@@ -1,0 +1,122 @@
+/** What becomes of a ticket whose owner did not finish: by the route's declared `onCrash`, never by a silent guess. */
+import { createProblem, PROBLEM_CONTENT_TYPE } from "@oncekey/shared";
+import type { FastifyRequest } from "fastify";
+import { deriveKey } from "./derive-key.ts";
+import type { RouteOptions } from "./options.ts";
+import type { Outcome } from "./single-flight.ts";
+import type { Claim, StoredResponse, Ticket } from "./store/store.ts";
+
+/** What is known of the request whose owner crashed. */
+export interface CrashContext {
+  readonly key: string;
+  readonly scope: string;
+  readonly target: string;
+  /** How many times the handler has been started so far. From 1. */
+  readonly attempts: number;
+  /** The retry that found it. */
+  readonly request: FastifyRequest;
+  /** The same as `request.idempotency.deriveKey`: to ask downstream what came of it. */
+  readonly deriveKey: (name: string) => string;
+}
+
+/** A response found out some other way; it is stored and answered as if the handler had given it. */
+export interface CrashResponse {
+  readonly status: number;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Text and bytes as they are, anything else as JSON. */
+  readonly body?: unknown;
+}
+
+export type CrashDecision = "rerun" | "fail" | CrashResponse;
+
+/** `'rerun'`, `'fail'`, or a function that finds out and decides. */
+export type OnCrash =
+  | "rerun"
+  | "fail"
+  | ((context: CrashContext) => CrashDecision | Promise<CrashDecision>);
+
+/** Decides for a claim that was taken over: the handler may run, or something else is stored and answered. */
+export async function resolveCrash(
+  claim: Claim,
+  ticket: Ticket,
+  options: RouteOptions,
+  request: FastifyRequest,
+): Promise<Outcome> {
+  const decision = await decide(claim, ticket, options, request);
+  if (decision === "rerun") return { kind: "claimed", claim };
+  const response = decision === "fail" ? outcomeUnknown(options) : toStored(decision);
+  const completion = await claim.complete(response, "keep");
+  switch (completion.kind) {
+    case "stored": {
+      const record = {
+        fingerprint: ticket.fingerprint,
+        response,
+        lifetimeMs: completion.lifetimeMs,
+      };
+      return { kind: "replay", record };
+    }
+    case "superseded":
+      return { kind: "replay", record: completion.record };
+    case "lost":
+      return { kind: "in-flight" };
+    case "rolled-back":
+    case "unknown":
+      return {
+        kind: "unavailable",
+        detail: "The idempotency store did not answer",
+        cause: completion.cause,
+      };
+    default:
+      return completion satisfies never;
+  }
+}
+
+async function decide(
+  claim: Claim,
+  ticket: Ticket,
+  { onCrash }: RouteOptions,
+  request: FastifyRequest,
+): Promise<CrashDecision> {
+  if (typeof onCrash !== "function") return onCrash ?? "fail";
+  const { key, scope, target } = ticket;
+  try {
+    return await onCrash({
+      key,
+      scope,
+      target,
+      attempts: claim.attempt - 1,
+      request,
+      deriveKey: (name) => deriveKey(ticket, name),
+    });
+  } catch (error) {
+    await claim.release("failed");
+    throw error;
+  }
+}
+
+function outcomeUnknown(options: RouteOptions): StoredResponse {
+  const detail = "The server that ran this request did not finish it, and what it did is not known";
+  const code = "idempotency_outcome_unknown";
+  const problem = createProblem(code, { detail, baseUri: options.problemBaseUri });
+  return {
+    status: problem.status,
+    headers: [["content-type", PROBLEM_CONTENT_TYPE]],
+    body: Buffer.from(JSON.stringify(problem)),
+  };
+}
+
+function toStored({ status, headers = {}, body }: CrashResponse): StoredResponse {
+  const isRaw = typeof body === "string" || body instanceof Uint8Array;
+  const names = Object.fromEntries(
+    Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]),
+  );
+  const typed =
+    isRaw || body === undefined
+      ? names
+      : { "content-type": "application/json; charset=utf-8", ...names };
+  return {
+    status,
+    headers: Object.entries(typed),
+    body: body === undefined ? Buffer.alloc(0) : Buffer.from(isRaw ? body : JSON.stringify(body)),
+  };
+}

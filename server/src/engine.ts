@@ -1,0 +1,144 @@
+/** What runs behind the routes: for each pool its connections, for each way of keeping records a store with its flights. */
+import type { FastifyRequest } from "fastify";
+import type { Pool } from "pg";
+import { encryptedStore } from "./encryption.ts";
+import type { PoolOption, RouteOptions } from "./options.ts";
+import { createReplayCache } from "./replay-cache.ts";
+import type { ReplayCache, ReplayCacheOptions } from "./replay-cache.ts";
+import { createSingleFlight } from "./single-flight.ts";
+import type { Outcome, SingleFlight } from "./single-flight.ts";
+import { createAdvisoryStore } from "./store/advisory.ts";
+import { createLeaseStore } from "./store/lease.ts";
+import { createRowStore } from "./store/row.ts";
+import { createStoreParts } from "./store/store-parts.ts";
+import type { StoreParts } from "./store/store-parts.ts";
+import type { OpenOutcome, Store, Ticket } from "./store/store.ts";
+import { createUniqueStore } from "./store/unique.ts";
+
+/** How one route's requests get their outcome. */
+export interface Engine {
+  begin(ticket: Ticket, request: FastifyRequest): Promise<Outcome>;
+  /** What is stored or running; starts nothing. */
+  lookup(ticket: Ticket, request: FastifyRequest): Promise<Outcome>;
+  open(request: FastifyRequest): Promise<OpenOutcome>;
+}
+
+/** All engines of one registration. */
+export interface Engines {
+  forRoute(options: RouteOptions): Engine;
+  /** The connections of every pool that has been used so far. */
+  parts(): readonly StoreParts[];
+  partsOf(pool: Pool): StoreParts;
+  forget(ticket: Omit<Ticket, "fingerprint">): void;
+}
+
+interface PerPool {
+  readonly flights: SingleFlight;
+  readonly store: Store;
+}
+
+interface EngineOptions {
+  readonly pool: PoolOption;
+  readonly schema: string;
+  readonly replayCache: boolean | ReplayCacheOptions;
+}
+
+/** @param seen told of each pool when it is first used. */
+export function createEngines(
+  { pool, schema, replayCache }: EngineOptions,
+  seen: (pool: Pool) => void,
+): Engines {
+  const partsByPool = new Map<Pool, StoreParts>();
+  // One for all routes: a ticket names its route. A route with an option of its own has one of its own.
+  const shared = createReplayCache(typeof replayCache === "object" ? replayCache : {});
+  const caches = new Set([shared]);
+
+  function partsOf(used: Pool): StoreParts {
+    let parts = partsByPool.get(used);
+    if (parts === undefined) {
+      parts = createStoreParts(used, schema);
+      partsByPool.set(used, parts);
+      seen(used);
+    }
+    return parts;
+  }
+
+  function poolOf(request: FastifyRequest): Pool {
+    return typeof pool === "function" ? pool(request) : pool;
+  }
+
+  function cacheOf(own: boolean | ReplayCacheOptions): ReplayCache | undefined {
+    if (own === false) return undefined;
+    if (own === true || own === replayCache) return shared;
+    const cache = createReplayCache(own);
+    caches.add(cache);
+    return cache;
+  }
+
+  if (typeof pool !== "function") partsOf(pool);
+  return {
+    parts: () => [...partsByPool.values()],
+    partsOf,
+    forget: (ticket) => {
+      for (const cache of caches) cache.forget(ticket);
+    },
+    forRoute(options) {
+      const cache = cacheOf(options.replayCache);
+      const perPool = new Map<Pool, PerPool>();
+      const of = (request: FastifyRequest): PerPool => {
+        const used = poolOf(request);
+        let made = perPool.get(used);
+        if (made === undefined) {
+          const store = createRouteStore(partsOf(used), options);
+          made = {
+            store,
+            flights: createSingleFlight(store, (ticket, record) => cache?.set(ticket, record)),
+          };
+          perPool.set(used, made);
+        }
+        return made;
+      };
+      return createEngine(of, cache, options);
+    },
+  };
+}
+
+function createEngine(
+  of: (request: FastifyRequest) => PerPool,
+  cache: ReplayCache | undefined,
+  options: RouteOptions,
+): Engine {
+  return {
+    async begin(ticket, request) {
+      const record = cache?.get(ticket);
+      if (record !== undefined) return { kind: "replay", record };
+      return of(request).flights.begin(ticket, options);
+    },
+    async lookup(ticket, request) {
+      const record = cache?.get(ticket);
+      if (record !== undefined) return { kind: "replay", record };
+      return of(request).flights.lookup(ticket, options);
+    },
+    open: (request) => of(request).store.open(),
+  };
+}
+
+function createRouteStore(parts: StoreParts, options: RouteOptions): Store {
+  const store = createStore(parts, options);
+  return options.encryption === undefined ? store : encryptedStore(store, options.encryption);
+}
+
+function createStore(parts: StoreParts, { strategy, leaseDurationMs }: RouteOptions): Store {
+  switch (strategy) {
+    case "advisory":
+      return createAdvisoryStore(parts);
+    case "unique":
+      return createUniqueStore(parts);
+    case "row":
+      return createRowStore(parts);
+    case "lease":
+      return createLeaseStore(parts, leaseDurationMs);
+    default:
+      return strategy satisfies never;
+  }
+}

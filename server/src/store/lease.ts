@@ -1,0 +1,83 @@
+/** The `lease` strategy: a committed claim with an owner and an end, renewed while the handler runs, which holds no connection. */
+import { randomUUID } from "node:crypto";
+import { createLeaseClaim } from "./lease-claim.ts";
+import { readInFlight, ticketValues } from "./record.ts";
+import type { StoreParts } from "./store-parts.ts";
+import type { BeginOutcome, Store, Ticket } from "./store.ts";
+import { isConnectionFailure, sqlState } from "./transaction.ts";
+import { inOneFlight, openUnrecorded, recordIn } from "./transactional.ts";
+
+/** @param durationMs how long a claim lasts without being renewed, in milliseconds. */
+export function createLeaseStore(parts: StoreParts, durationMs: number): Store {
+  const { statements, checkout, sweep } = parts;
+
+  async function tryOnce(
+    ticket: Ticket,
+    owner: string,
+    retentionMs: number,
+  ): Promise<BeginOutcome> {
+    const identity = ticketValues(ticket);
+    const claim = [...identity, ticket.fingerprint, owner, String(durationMs), String(retentionMs)];
+    return inOneFlight(
+      parts,
+      [
+        { text: statements.impatient },
+        { text: statements.claimLease, values: claim },
+        { text: statements.lookup, values: identity },
+        { text: statements.leaseState, values: identity },
+      ],
+      "commit",
+      ([, claimed, found, state]) => {
+        const record = recordIn(found);
+        if (record !== undefined) return { kind: "replay", record };
+        const row = claimed?.rows[0];
+        if (row === undefined) return readInFlight(state?.rows[0]);
+        const attempt = Number(row[0]);
+        const made = createLeaseClaim({
+          parts,
+          ticket,
+          owner,
+          durationMs,
+          retentionMs,
+          attempt,
+          steps: row[1] ?? null,
+        });
+        return { kind: attempt === 1 ? "claimed" : "crashed", claim: made };
+      },
+    );
+  }
+
+  return {
+    async begin(ticket, retentionMs) {
+      const owner = randomUUID();
+      const outcome = await tryOnce(ticket, owner, retentionMs);
+      if (outcome.kind !== "unavailable") return outcome;
+      // Another is writing the row right now.
+      if (sqlState(outcome.cause) === "55P03") return { kind: "in-flight" };
+      // The claim may stand although its answer was lost. Asked again with the same owner, it is recognised as our own.
+      return isConnectionFailure(outcome.cause) ? tryOnce(ticket, owner, retentionMs) : outcome;
+    },
+
+    lookup: (ticket) => {
+      const identity = ticketValues(ticket);
+      return inOneFlight(
+        parts,
+        [
+          { text: statements.lookup, values: identity },
+          { text: statements.leaseState, values: identity },
+        ],
+        "rollback",
+        ([found, state]) => {
+          const record = recordIn(found);
+          if (record !== undefined) return { kind: "replay", record };
+          const row = state?.rows[0];
+          if (row === undefined) return { kind: "absent" };
+          return row[1] === "t" ? readInFlight(row) : { kind: "unknown" };
+        },
+      );
+    },
+
+    open: () => openUnrecorded(checkout, [{ text: statements.begin }, { text: statements.limits }]),
+    sweep,
+  };
+}
