@@ -2,38 +2,10 @@
 import { createProblem, PROBLEM_CONTENT_TYPE } from "@oncekey/shared";
 import type { FastifyRequest } from "fastify";
 import { deriveKey } from "./derive-key.ts";
+import type { CrashDecision, CrashResponse } from "./on-crash.ts";
 import type { RouteOptions } from "./options.ts";
 import type { Outcome } from "./single-flight.ts";
 import type { Claim, StoredResponse, Ticket } from "./store/store.ts";
-
-/** What is known of the request whose owner crashed. */
-export interface CrashContext {
-  readonly key: string;
-  readonly scope: string;
-  readonly target: string;
-  /** How many times the handler has been started so far. From 1. */
-  readonly attempts: number;
-  /** The retry that found it. */
-  readonly request: FastifyRequest;
-  /** The same as `request.idempotency.deriveKey`: to ask downstream what came of it. */
-  readonly deriveKey: (name: string) => string;
-}
-
-/** A response found out some other way; it is stored and answered as if the handler had given it. */
-export interface CrashResponse {
-  readonly status: number;
-  readonly headers?: Readonly<Record<string, string>>;
-  /** Text and bytes as they are, anything else as JSON. */
-  readonly body?: unknown;
-}
-
-export type CrashDecision = "rerun" | "fail" | CrashResponse;
-
-/** `'rerun'`, `'fail'`, or a function that finds out and decides. */
-export type OnCrash =
-  | "rerun"
-  | "fail"
-  | ((context: CrashContext) => CrashDecision | Promise<CrashDecision>);
 
 /** Decides for a claim that was taken over: the handler may run, or something else is stored and answered. */
 export async function resolveCrash(
@@ -80,7 +52,7 @@ async function decide(
   if (typeof onCrash !== "function") return onCrash ?? "fail";
   const { key, scope, target } = ticket;
   try {
-    return await onCrash({
+    const decision = await onCrash({
       key,
       scope,
       target,
@@ -88,10 +60,18 @@ async function decide(
       request,
       deriveKey: (name) => deriveKey(ticket, name),
     });
+    if (isDecision(decision)) return decision;
+    throw new TypeError("onCrash must return 'rerun', 'fail' or { status } from 200 to 599");
   } catch (error) {
     await claim.release("failed");
     throw error;
   }
+}
+
+function isDecision(decision: CrashDecision): boolean {
+  if (decision === "rerun" || decision === "fail") return true;
+  const status: unknown = (decision as Partial<CrashResponse> | undefined)?.status;
+  return Number.isInteger(status) && Number(status) >= 200 && Number(status) <= 599;
 }
 
 function outcomeUnknown(options: RouteOptions): StoredResponse {

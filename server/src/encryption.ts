@@ -73,8 +73,12 @@ export function encryptedStore(store: Store, options: EncryptionOptions): Store 
           fingerprint === undefined || fingerprint.equals(mask(first as EncryptionKey, ticket));
         return { ...outcome, fingerprint: isSame ? ticket.fingerprint : fingerprint };
       }
-      default:
+      case "absent":
+      case "unknown":
+      case "unavailable":
         return outcome;
+      default:
+        return outcome satisfies never;
     }
   }
 

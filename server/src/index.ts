@@ -1,7 +1,7 @@
 export { idempotency } from "./plugin.ts";
 export { migrate } from "./store/migrate.ts";
 export { STORED_HEADERS } from "./stored-headers.ts";
-export type { CrashContext, CrashDecision, CrashResponse, OnCrash } from "./crash.ts";
+export type { CrashContext, CrashDecision, CrashResponse, OnCrash } from "./on-crash.ts";
 export type { EncryptionKey, EncryptionOptions } from "./encryption.ts";
 export type { RequestIdempotency } from "./exchange.ts";
 export type { FingerprintOption } from "./fingerprint.ts";

@@ -1,9 +1,10 @@
 /** Every option: its meaning, its unit and range, its default with the reason. */
 import type { FastifyRequest } from "fastify";
 import type { Pool } from "pg";
-import type { OnCrash } from "./crash.ts";
+
 import type { EncryptionOptions } from "./encryption.ts";
 import type { FingerprintOption } from "./fingerprint.ts";
+import type { OnCrash } from "./on-crash.ts";
 import { checkRegistration, checkRoute } from "./option-checks.ts";
 import type { ReplayCacheOptions } from "./replay-cache.ts";
 import type { ScopeOption } from "./scope.ts";

@@ -22,14 +22,13 @@ export async function sweepAll(
   batchSize: number,
   signal?: AbortSignal,
 ): Promise<number> {
-  let total = 0;
-  while (signal?.aborted !== true) {
+  for (let total = 0; ;) {
+    if (signal?.aborted) return total;
     const deleted = await sweep(batchSize);
     total += deleted ?? 0;
-    if (deleted === undefined || deleted < batchSize) break;
+    if (deleted === undefined || deleted < batchSize) return total;
     await sleep(PAUSE_MS);
   }
-  return total;
 }
 
 export interface Sweeper {

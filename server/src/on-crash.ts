@@ -1,0 +1,31 @@
+/** What a route says of requests whose owner did not finish. */
+import type { FastifyRequest } from "fastify";
+
+/** What is known of the request whose owner crashed. */
+export interface CrashContext {
+  readonly key: string;
+  readonly scope: string;
+  readonly target: string;
+  /** How many times the handler has been started so far. From 1. */
+  readonly attempts: number;
+  /** The retry that found it. */
+  readonly request: FastifyRequest;
+  /** The same as `request.idempotency.deriveKey`: to ask downstream what came of it. */
+  readonly deriveKey: (name: string) => string;
+}
+
+/** A response found out some other way; it is stored and answered as if the handler had given it. */
+export interface CrashResponse {
+  readonly status: number;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Text and bytes as they are, anything else as JSON. */
+  readonly body?: unknown;
+}
+
+export type CrashDecision = "rerun" | "fail" | CrashResponse;
+
+/** `'rerun'`, `'fail'`, or a function that finds out and decides. */
+export type OnCrash =
+  | "rerun"
+  | "fail"
+  | ((context: CrashContext) => CrashDecision | Promise<CrashDecision>);
