@@ -31,7 +31,8 @@ test("a payment that a reload interrupted is found, settled by itself, and charg
   await shop.counts("Charges", 1);
   const [before] = await shop.attempts();
   await shop.page.reload();
-  await shop.says(/^Found an unfinished payment and settled it\. Paid 42\.50\./);
+  await shop.says(/^There was an unfinished payment\. Paid 42\.50\./);
+  await shop.page.getByText("Found unfinished, settled by itself").waitFor();
   const [after] = await shop.attempts();
   expect(after?.[1]).toBe(before?.[1]);
   await shop.counts("Charges", 1);

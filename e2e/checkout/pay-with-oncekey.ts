@@ -19,11 +19,14 @@ export interface OncekeyShop {
 
 /** Six attempts, so that each of the five faults can have one and the last can succeed. */
 const ATTEMPTS = 6;
+/** Here most attempts fail on purpose, over and over, which a budget for outages would take for one. */
+const RETRY_BUDGET = 1_000;
 
 export function createOncekeyShop({ timeoutMs, ...options }: OncekeyShopOptions): OncekeyShop {
   const client = createClient({
     ...options,
     attempts: ATTEMPTS,
+    retryBudget: RETRY_BUDGET,
     attemptTimeoutMs: timeoutMs,
     backoff: { baseMs: 400, capMs: 2_000 },
   });

@@ -16,9 +16,11 @@ export interface ShopServers {
 }
 
 interface Slot {
-  readonly name: string;
-  process: ChildProcess;
-  server: Upstream | undefined;
+  /** Undefined while its process is dead or coming up. */
+  readonly server: () => Upstream | undefined;
+  /** Resolves when it is up for the first time. */
+  readonly up: Promise<void>;
+  readonly stop: () => Promise<void>;
 }
 
 const NAMES = ["A", "B"];
@@ -27,51 +29,64 @@ const POLL_MS = 20;
 
 /** @throws Error if one of them does not come up. */
 export async function startShopServers(databaseUrl: string): Promise<ShopServers> {
-  let isStopping = false;
-  let turn = 0;
-
-  const start = async (slot: Slot): Promise<void> => {
-    const { process: child } = slot;
-    child.once("exit", () => {
-      slot.server = undefined;
-      if (isStopping) return;
-      slot.process = launch(databaseUrl);
-      // A server that fails to come back leaves its slot empty; the others go on.
-      start(slot).catch(() => undefined);
-    });
-    const port = await portOf(child);
-    slot.server = { name: slot.name, port, kill: () => void child.kill("SIGKILL") };
-  };
-
-  const slots = NAMES.map((name): Slot => ({
-    name,
-    process: launch(databaseUrl),
-    server: undefined,
-  }));
+  const slots = NAMES.map((name) => createSlot(name, databaseUrl));
+  const live = (): Upstream[] =>
+    slots.map(({ server }) => server()).filter((server) => server !== undefined);
   const stop = async (): Promise<void> => {
-    isStopping = true;
-    await Promise.all(slots.map(({ process: child }) => end(child)));
+    await Promise.all(slots.map((slot) => slot.stop()));
   };
+  const next = async (): Promise<Upstream> => {
+    turn += 1;
+    for (;;) {
+      const servers = live();
+      const server = servers[turn % servers.length];
+      if (server !== undefined) return server;
+      await sleep(POLL_MS);
+    }
+  };
+  let turn = 0;
   try {
-    await Promise.all(slots.map(start));
+    await Promise.all(slots.map(({ up }) => up));
   } catch (error) {
     await stop();
     throw error;
   }
   return {
-    async next() {
-      turn += 1;
-      for (;;) {
-        const live = slots.map(({ server }) => server).filter((server) => server !== undefined);
-        const server = live[turn % live.length];
-        if (server !== undefined) return server;
-        await sleep(POLL_MS);
-      }
-    },
+    next,
     async ready() {
-      while (slots.some(({ server }) => server === undefined)) await sleep(POLL_MS);
+      while (live().length < slots.length) await sleep(POLL_MS);
     },
     stop,
+  };
+}
+
+function createSlot(name: string, databaseUrl: string): Slot {
+  let child = launch(databaseUrl);
+  let server: Upstream | undefined;
+  let isStopping = false;
+  const come = async (): Promise<void> => {
+    const own = child;
+    own.once("exit", () => {
+      server = undefined;
+      if (isStopping) return;
+      child = launch(databaseUrl);
+      // A server that fails to come back leaves its place empty; the other goes on.
+      come().catch(() => undefined);
+    });
+    const port = await portOf(own);
+    const kill = (): void => {
+      server = undefined;
+      own.kill("SIGKILL");
+    };
+    server = { name, port, kill };
+  };
+  return {
+    server: () => server,
+    up: come(),
+    stop() {
+      isStopping = true;
+      return end(child);
+    },
   };
 }
 

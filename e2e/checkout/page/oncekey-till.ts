@@ -21,52 +21,50 @@ export function createOncekeyTill(payments: Payments): OncekeyTill {
   const ahead: Fault[] = [];
   const running = new Map<string, OpenPayment>();
   let open: OpenPayment | undefined;
-  const fetch = createAttemptFetch({
-    nextFault: () => ahead.shift(),
-    record: (attempt) => open?.record(attempt) ?? (() => undefined),
-  });
   const { client, placeOrder } = createOncekeyShop({
     baseUrl: BASE_URL,
     timeoutMs: TIMEOUT_MS,
-    fetch,
     storage: webStorage(),
+    fetch: createAttemptFetch({
+      nextFault: () => ahead.shift(),
+      record: (attempt) => open?.record(attempt) ?? (() => undefined),
+    }),
   });
+  const begin = (cart: string, title: string): void => {
+    open = payments.begin({ title, via: "oncekey", cart });
+    running.set(cart, open);
+  };
+  const end = (cart: string, result: RunResult<Receipt>): Said => {
+    running.delete(cart);
+    return saidOf(result);
+  };
 
   return {
     async pay(order, faults) {
       const same = running.get(order.cart);
       if (same === undefined) {
-        open = payments.begin({ title: "Pay, with Oncekey", via: "oncekey", cart: order.cart });
-        running.set(order.cart, open);
+        begin(order.cart, "Pay, with Oncekey");
         ahead.splice(0, ahead.length, ...faults);
       } else {
         same.note("Pay was pressed again. It is the same payment, so nothing more was sent.");
       }
-      const result = await placeOrder.run(order);
-      running.delete(order.cart);
-      return saidOf(result);
+      return end(order.cart, await placeOrder.run(order));
     },
     async settle(onSettled) {
       for (const pending of await client.pending()) {
         const { instance: cart } = pending;
         say({ kind: "busy", text: "An unfinished payment from before is being settled …" });
-        open = payments.begin({
-          title: "Found unfinished, settled by itself",
-          via: "oncekey",
-          cart,
-        });
-        open.note(
-          "The page came back and found a payment without an answer. It asks again with the same key.",
-        );
-        const said = saidOf((await pending.resume()) as RunResult<Receipt>);
-        onSettled(cart, {
-          ...said,
-          text: `Found an unfinished payment and settled it. ${said.text}`,
-        });
+        begin(cart, "Found unfinished, settled by itself");
+        running.get(cart)?.note(FOUND);
+        const said = end(cart, (await pending.resume()) as RunResult<Receipt>);
+        onSettled(cart, { ...said, text: `There was an unfinished payment. ${said.text}` });
       }
     },
   };
 }
+
+const FOUND =
+  "The page came back to a payment without an answer, and asked again with the same key.";
 
 function saidOf(result: RunResult<Receipt>): Said {
   switch (result.kind) {
