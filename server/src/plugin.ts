@@ -9,6 +9,7 @@ import { checkOptions, resolveRouteOptions } from "./options.ts";
 import type { IdempotencyOptions } from "./options.ts";
 import { arm, nameOf, protectionOf, refuseUnarmed } from "./protect.ts";
 import { onSend } from "./settle.ts";
+import { sweepExpired } from "./store/sweep.ts";
 import { startSweeper } from "./sweeper.ts";
 
 const plugin: FastifyPluginAsync<IdempotencyOptions> = async (app, registered) => {
@@ -34,7 +35,7 @@ const plugin: FastifyPluginAsync<IdempotencyOptions> = async (app, registered) =
   app.addHook("onRequest", refuseUnarmed);
   if (sweep === false) return;
   const sweeper = startSweeper(
-    () => engines.parts().map((parts) => parts.sweep),
+    () => engines.parts().map((parts) => (batchSize) => sweepExpired(parts, batchSize)),
     sweep,
     (outcome) => {
       if ("error" in outcome)

@@ -8,8 +8,8 @@ export interface SweepOptions {
   readonly batchSize?: number;
 }
 
-/** Deletes up to `batchSize` expired rows and says how many, or `undefined` where another process is at it. */
-export type SweepBatch = (batchSize: number) => Promise<number | undefined>;
+/** Deletes up to `batchSize` expired rows and says how many; none where another process is at it. */
+export type SweepBatch = (batchSize: number) => Promise<number>;
 
 export const DEFAULT_BATCH_SIZE = 1_000;
 const DEFAULT_INTERVAL_MS = 60_000;
@@ -25,8 +25,8 @@ export async function sweepAll(
   for (let total = 0; ;) {
     if (signal?.aborted) return total;
     const deleted = await sweep(batchSize);
-    total += deleted ?? 0;
-    if (deleted === undefined || deleted < batchSize) return total;
+    total += deleted;
+    if (deleted < batchSize) return total;
     await sleep(PAUSE_MS);
   }
 }

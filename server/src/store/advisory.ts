@@ -4,10 +4,12 @@ import { lockId } from "./lock-id.ts";
 import { ticketValues } from "./record.ts";
 import type { Store } from "./store.ts";
 import type { StoreParts } from "./store-parts.ts";
+import { sweepExpired } from "./sweep.ts";
 import { ask } from "./transaction.ts";
 import { attempt, openUnrecorded, recordIn, withLease } from "./transactional.ts";
 
-export function createAdvisoryStore({ schema, statements, checkout, sweep }: StoreParts): Store {
+export function createAdvisoryStore(parts: StoreParts): Store {
+  const { schema, statements, checkout } = parts;
   const opening = [{ text: statements.begin }, { text: statements.limits }];
   return {
     begin: (ticket, retentionMs) =>
@@ -40,6 +42,6 @@ export function createAdvisoryStore({ schema, statements, checkout, sweep }: Sto
       }),
 
     open: () => openUnrecorded(checkout, opening),
-    sweep,
+    sweep: (batchSize) => sweepExpired(parts, batchSize),
   };
 }

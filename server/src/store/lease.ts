@@ -3,13 +3,14 @@ import { randomUUID } from "node:crypto";
 import { createLeaseClaim } from "./lease-claim.ts";
 import { readInFlight, ticketValues } from "./record.ts";
 import type { StoreParts } from "./store-parts.ts";
+import { sweepExpired } from "./sweep.ts";
 import type { BeginOutcome, Store, Ticket } from "./store.ts";
 import { isConnectionFailure, sqlState } from "./transaction.ts";
 import { inOneFlight, openUnrecorded, recordIn } from "./transactional.ts";
 
 /** @param durationMs how long a claim lasts without being renewed, in milliseconds. */
 export function createLeaseStore(parts: StoreParts, durationMs: number): Store {
-  const { statements, checkout, sweep } = parts;
+  const { statements, checkout } = parts;
 
   async function tryOnce(
     ticket: Ticket,
@@ -78,6 +79,6 @@ export function createLeaseStore(parts: StoreParts, durationMs: number): Store {
     },
 
     open: () => openUnrecorded(checkout, [{ text: statements.begin }, { text: statements.limits }]),
-    sweep,
+    sweep: (batchSize) => sweepExpired(parts, batchSize),
   };
 }

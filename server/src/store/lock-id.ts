@@ -8,7 +8,15 @@ import type { Ticket } from "./store.ts";
  * 64 bits of a cryptographic digest: a collision costs a false wait, never a wrong replay, and no tenant can construct one.
  */
 export function lockId(schema: string, ticket: Ticket): string {
-  const parts = ["oncekey", schema, ticket.scope, ticket.target, ticket.key];
+  return digest(["oncekey", schema, ticket.scope, ticket.target, ticket.key]);
+}
+
+/** The advisory lock of a task that one process at a time is to do. */
+export function purposeLockId(schema: string, purpose: string): string {
+  return digest(["oncekey", schema, purpose]);
+}
+
+function digest(parts: readonly string[]): string {
   const hash = createHash("sha256");
   for (const part of parts) hash.update(`${Buffer.byteLength(part)}:${part}`);
   return hash.digest().readBigInt64BE(0).toString();

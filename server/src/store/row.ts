@@ -2,6 +2,7 @@
 import type { Row, StatementResult } from "./batch.ts";
 import { readInFlight, ticketValues } from "./record.ts";
 import type { StoreParts } from "./store-parts.ts";
+import { sweepExpired } from "./sweep.ts";
 import type { Store } from "./store.ts";
 import { ask } from "./transaction.ts";
 import { attempt, openUnrecorded, recordIn, withLease } from "./transactional.ts";
@@ -9,7 +10,8 @@ import { attempt, openUnrecorded, recordIn, withLease } from "./transactional.ts
 // The commit of the pending row need not reach the disk by itself: the handler's own commit, behind it in the log, takes it along.
 const NO_FLUSH = { text: "set local synchronous_commit = off" };
 
-export function createRowStore({ statements, checkout, sweep }: StoreParts): Store {
+export function createRowStore(parts: StoreParts): Store {
+  const { statements, checkout } = parts;
   const opening = [{ text: statements.begin }, { text: statements.limits }];
   return {
     begin: (ticket, retentionMs) =>
@@ -55,6 +57,6 @@ export function createRowStore({ statements, checkout, sweep }: StoreParts): Sto
       }),
 
     open: () => openUnrecorded(checkout, opening),
-    sweep,
+    sweep: (batchSize) => sweepExpired(parts, batchSize),
   };
 }

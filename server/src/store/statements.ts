@@ -184,12 +184,15 @@ export function createStatements(schema: string): Statements {
         created_at = excluded.created_at,
         expires_at = excluded.expires_at`,
 
-    // Two sweeps pass over each other's rows; a row that a retry is overwriting right now is locked and left alone.
+    // Two at once: the second does not get the lock and deletes nothing. A row that a retry is overwriting right now, or that
+    // a handler holds, is locked and left alone; so is one whose lease still runs.
     sweep: `
+      with gate as materialized (select pg_try_advisory_xact_lock($2::bigint) as is_mine)
       delete from ${records}
-      where ctid = any (array(
+      where (select is_mine from gate) and ctid = any (array(
         select ctid from ${records}
         where expires_at <= statement_timestamp()
+          and (lease_until is null or lease_until <= statement_timestamp())
         order by expires_at
         limit $1::int
         for update skip locked

@@ -2,10 +2,12 @@
 import type { StatementResult } from "./batch.ts";
 import { ticketValues } from "./record.ts";
 import type { StoreParts } from "./store-parts.ts";
+import { sweepExpired } from "./sweep.ts";
 import type { BeginOutcome, Store, Ticket } from "./store.ts";
 import { attempt, openUnrecorded, withLease } from "./transactional.ts";
 
-export function createUniqueStore({ statements, checkout, sweep }: StoreParts): Store {
+export function createUniqueStore(parts: StoreParts): Store {
+  const { statements, checkout } = parts;
   const opening = [{ text: statements.begin }, { text: statements.limits }];
 
   function begin(ticket: Ticket, retentionMs: number): Promise<BeginOutcome> {
@@ -35,7 +37,7 @@ export function createUniqueStore({ statements, checkout, sweep }: StoreParts): 
       return { kind: "absent" };
     },
     open: () => openUnrecorded(checkout, opening),
-    sweep,
+    sweep: (batchSize) => sweepExpired(parts, batchSize),
   };
 }
 
