@@ -15,6 +15,8 @@ const globalSetup = [`${import.meta.dirname}/e2e/support/postgres-setup.ts`];
 
 export default defineConfig({
   test: {
+    // Most of a test here is waiting for a database, a server or a browser, so no core is kept free.
+    maxWorkers: "100%",
     projects: [
       project("shared"),
       project("client"),
