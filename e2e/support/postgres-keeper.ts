@@ -170,5 +170,6 @@ async function freePort(): Promise<number> {
 }
 
 function report(message: KeeperReport): void {
-  if (process.connected) process.send?.(message);
+  // An owner that has gone shows as an error here, and as a disconnect to the handler above.
+  process.send?.(message, undefined, undefined, () => undefined);
 }
