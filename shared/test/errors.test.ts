@@ -1,0 +1,161 @@
+import { cp, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { afterAll, describe, expect, it } from "vitest";
+import {
+  createProblem,
+  errorToProblem,
+  IdempotencyError,
+  isIdempotencyError,
+  isProblemCode,
+  KeyConflictError,
+  KeyInFlightError,
+  OutcomeUnknownError,
+  parseProblem,
+  PROBLEMS,
+  problemToError,
+} from "../src/index.ts";
+import type { ProblemCode } from "../src/index.ts";
+
+const CODES = Object.keys(PROBLEMS).filter(isProblemCode);
+
+describe("the table of problems", () => {
+  it.each<[ProblemCode, number, boolean]>([
+    ["idempotency_key_required", 400, false],
+    ["idempotency_key_invalid", 400, false],
+    ["idempotency_not_found", 404, false],
+    ["idempotency_in_flight", 409, true],
+    ["idempotency_conflict", 422, false],
+    ["idempotency_key_expired", 412, false],
+    ["idempotency_outcome_unknown", 500, false],
+    ["idempotency_response_not_stored", 410, false],
+    ["idempotency_unavailable", 503, true],
+  ])("has %s with status %d", (code, status, retryable) => {
+    expect(PROBLEMS[code]).toMatchObject({ status, retryable });
+    expect(CODES).toHaveLength(9);
+  });
+});
+
+describe("problem to error and back", () => {
+  it.each(CODES)("is the same problem again: %s", (code) => {
+    const originalStatus = code === "idempotency_response_not_stored" ? 201 : undefined;
+    const problem = createProblem(code, { detail: "Something happened", originalStatus });
+    const overTheWire = parseProblem(JSON.parse(JSON.stringify(problem)));
+    expect(overTheWire).toEqual(problem);
+    const error = problemToError(problem, { key: "k", retryAfterMs: 1000 });
+    expect(error).toMatchObject({
+      code,
+      status: problem.status,
+      retryable: problem.retryable,
+      key: "k",
+      retryAfterMs: 1000,
+    });
+    expect(error.nextAction).toBe(PROBLEMS[code].nextAction);
+    expect(error.name).toBe(error.constructor.name);
+    expect(errorToProblem(error)).toEqual(problem);
+  });
+
+  it("has a class for each code", () => {
+    const classes = CODES.map(
+      (code) => problemToError(createProblem(code, { detail: "" })).constructor,
+    );
+    expect(new Set(classes).size).toBe(CODES.length);
+  });
+
+  it("uses the base URI that it is given", () => {
+    const error = new KeyInFlightError("still running");
+    expect(errorToProblem(error, "https://a.example/p/")?.type).toBe(
+      "https://a.example/p/idempotency_in_flight",
+    );
+    expect(errorToProblem(error)?.type).toBe("urn:oncekey:problem:idempotency_in_flight");
+  });
+
+  it("makes no problem of what no server sends", () => {
+    expect(errorToProblem(new OutcomeUnknownError("timed out"))).toBeUndefined();
+    expect(
+      errorToProblem(new IdempotencyError("declined", undefined, { status: 402 })),
+    ).toBeUndefined();
+  });
+});
+
+describe("parseProblem", () => {
+  it.each([undefined, null, "text", 7, [], {}, { code: "card_declined" }, { code: "toString" }])(
+    "finds none in %j",
+    (body) => {
+      expect(parseProblem(body)).toBeUndefined();
+    },
+  );
+
+  it("fills in what is missing or of the wrong type", () => {
+    expect(parseProblem({ code: "idempotency_in_flight", status: "409", retryable: 1 })).toEqual({
+      type: "urn:oncekey:problem:idempotency_in_flight",
+      title: PROBLEMS.idempotency_in_flight.title,
+      detail: PROBLEMS.idempotency_in_flight.title,
+      status: 409,
+      code: "idempotency_in_flight",
+      retryable: true,
+    });
+  });
+});
+
+describe("an error", () => {
+  it("of the application has no code, and keeps its status, its body and its cause", () => {
+    const cause = new Error("why");
+    const error = new IdempotencyError("declined", undefined, {
+      status: 402,
+      problem: { card: 1 },
+      cause,
+    });
+    expect(error).toMatchObject({
+      code: undefined,
+      status: 402,
+      problem: { card: 1 },
+      retryable: false,
+      nextAction: "rotate",
+      cause,
+    });
+  });
+
+  it("of an unknown outcome is to be resumed with the same key", () => {
+    expect(new OutcomeUnknownError("timed out")).toMatchObject({
+      code: "outcome_unknown",
+      retryable: true,
+      nextAction: "resume",
+    });
+  });
+
+  it("of a conflict can carry the first operation's response", () => {
+    const original = { status: 201, body: { id: 1 } };
+    expect(new KeyConflictError("other", { original }).original).toBe(original);
+  });
+});
+
+describe("isIdempotencyError", () => {
+  const folders: string[] = [];
+  afterAll(() => Promise.all(folders.map((folder) => rm(folder, { recursive: true }))));
+
+  it("understands the errors of another copy of the package, where instanceof does not", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "oncekey-copy-"));
+    folders.push(folder);
+    await cp(fileURLToPath(new URL("../src", import.meta.url)), folder, { recursive: true });
+    const copy = (await import(
+      /* @vite-ignore */ pathToFileURL(join(folder, "index.ts")).href
+    )) as typeof import("../src/index.ts");
+    const theirs: unknown = new copy.KeyInFlightError("still running");
+    expect(theirs instanceof KeyInFlightError).toBe(false);
+    expect(isIdempotencyError(theirs)).toBe(true);
+    expect(isIdempotencyError(theirs, "idempotency_in_flight")).toBe(true);
+    expect(isIdempotencyError(theirs, "idempotency_conflict")).toBe(false);
+    expect(
+      copy.isIdempotencyError(new KeyInFlightError("still running"), "idempotency_in_flight"),
+    ).toBe(true);
+  });
+
+  it.each([undefined, null, "error", new Error("other"), { code: "idempotency_in_flight" }])(
+    "is not fooled by %s",
+    (value) => {
+      expect(isIdempotencyError(value)).toBe(false);
+    },
+  );
+});

@@ -1,0 +1,90 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { EXPOSED_HEADERS, formatKey, isKey, parseKey } from "../src/index.ts";
+
+const key = fc.string({
+  unit: fc.integer({ min: 0x21, max: 0x7e }).map((code) => String.fromCharCode(code)),
+  minLength: 1,
+  maxLength: 255,
+});
+
+describe("parseKey", () => {
+  it.each([
+    ["abc", "abc"],
+    ['"abc"', "abc"],
+    ["  abc\t", "abc"],
+    ['"a\\"b\\\\c"', 'a"b\\c'],
+    ["stripe-node-retry-0f8f", "stripe-node-retry-0f8f"],
+    ["a/b+c==", "a/b+c=="],
+    ['a"b', 'a"b'],
+    ["k".repeat(255), "k".repeat(255)],
+    [`"${"k".repeat(255)}"`, "k".repeat(255)],
+  ])("reads %s", (value, expected) => {
+    expect(parseKey(value)).toEqual({ kind: "key", key: expected });
+  });
+
+  it.each([
+    ["", "is empty"],
+    ["   ", "is empty"],
+    ['""', "is empty"],
+    ['"abc', "not a whole structured-field string"],
+    ['"abc" ; a=1', "not a whole structured-field string"],
+    ['"a"b"', "not a whole structured-field string"],
+    ['"a\\b"', "not a whole structured-field string"],
+    ['"', "not a whole structured-field string"],
+    ["a b", "outside visible ASCII"],
+    ['"a b"', "outside visible ASCII"],
+    ["a, b", "outside visible ASCII"],
+    ["ключ", "outside visible ASCII"],
+    ["a\u0000b", "outside visible ASCII"],
+    ["k".repeat(256), "256 characters long, at most 255"],
+    [`"${"k".repeat(256)}"`, "256 characters long, at most 255"],
+  ])("refuses %j and says why", (value, reason) => {
+    expect(parseKey(value)).toEqual({ kind: "invalid", reason: expect.stringContaining(reason) });
+  });
+
+  it("reads back every key as formatKey wrote it, in both formats", () => {
+    fc.assert(
+      fc.property(key, fc.constantFrom("bare", "structured"), (original, format) => {
+        expect(parseKey(formatKey(original, format))).toEqual({ kind: "key", key: original });
+      }),
+    );
+  });
+
+  it("never throws, and what it accepts is a key", () => {
+    fc.assert(
+      fc.property(fc.string({ unit: "binary" }), (value) => {
+        const parsed = parseKey(value);
+        expect(parsed.kind === "invalid" || isKey(parsed.key)).toBe(true);
+      }),
+    );
+  });
+});
+
+describe("formatKey", () => {
+  it("writes bare unless asked, and quotes a key that would be read as a string", () => {
+    expect([formatKey("abc"), formatKey("abc", "structured"), formatKey('"abc"')]).toEqual([
+      "abc",
+      '"abc"',
+      '"\\"abc\\""',
+    ]);
+  });
+
+  it.each(["", "a b", "k".repeat(256), "é"])("refuses what is no key: %j", (value) => {
+    expect(() => formatKey(value)).toThrow(RangeError);
+  });
+});
+
+describe("EXPOSED_HEADERS", () => {
+  it("lists every response header of the contract", () => {
+    expect(EXPOSED_HEADERS).toEqual([
+      "Idempotency-Key",
+      "Idempotent-Replayed",
+      "Idempotency-Mismatch",
+      "Idempotency-Key-Lifetime",
+      "Retry-After",
+      "Cache-Control",
+    ]);
+    expect(Object.isFrozen(EXPOSED_HEADERS)).toBe(true);
+  });
+});
