@@ -1,0 +1,31 @@
+/** The client under test, quick to retry and quiet. */
+import { createClient } from "@oncekey/client";
+import type { Client, ClientOptions, Operation, Warning } from "@oncekey/client";
+
+export interface Cart {
+  readonly id: string;
+  readonly lines: readonly string[];
+}
+
+export interface TestShop {
+  readonly client: Client;
+  readonly order: Operation<Cart, { id: number }>;
+  readonly warnings: readonly Warning[];
+}
+
+export const cart: Cart = { id: "cart-1", lines: ["apple"] };
+
+export function createShop(baseUrl: string, options: ClientOptions = {}): TestShop {
+  const warnings: Warning[] = [];
+  const client = createClient({
+    baseUrl,
+    backoff: { baseMs: 1, capMs: 2 },
+    onWarning: (warning) => warnings.push(warning),
+    ...options,
+  });
+  const order = client.operation<Cart, { id: number }>("order", {
+    request: ({ lines }) => ({ path: "orders", json: { lines } }),
+    instance: ({ id }) => id,
+  });
+  return { client, order, warnings };
+}
