@@ -28,7 +28,7 @@ export function createOncekeyShop({ timeoutMs, ...options }: OncekeyShopOptions)
     attempts: ATTEMPTS,
     retryBudget: RETRY_BUDGET,
     attemptTimeoutMs: timeoutMs,
-    backoff: { baseMs: 400, capMs: 2_000 },
+    backoff: { baseMs: 400, capMs: 1_000 },
   });
   const placeOrder = client.operation<Order, Receipt>("place-order", {
     request: (order) => ({ method: "POST", path: "orders", json: order }),
