@@ -3,6 +3,8 @@ import { idempotency } from "@oncekey/server";
 import Fastify from "fastify";
 import type { FastifyInstance } from "fastify";
 import type pg from "pg";
+// Brings `config.idempotency` into Fastify's types, beside what the neighbours add to them.
+import type {} from "../../src/protect.ts";
 import { post } from "../support/shop.ts";
 import type { Answer, ShopOptions, ShopRequest } from "../support/shop.ts";
 
