@@ -3,6 +3,7 @@ import { Client, Pool } from "pg";
 import type { PoolConfig } from "pg";
 import { afterAll, afterEach, beforeAll, inject } from "vitest";
 import type { ProvidedPostgres } from "./postgres-setup.ts";
+import { ensureTemplate } from "./template.ts";
 
 export interface TestDatabase {
   /** Connection string, for servers that are processes of their own. Readable once the tests run. */
@@ -25,8 +26,7 @@ export function withDatabase({ from = "migrated" }: DatabaseOptions = {}): TestD
   const name = `test_${crypto.randomUUID().replaceAll("-", "")}`;
   const pools: Pool[] = [];
   beforeAll(async () => {
-    const { template } = postgres();
-    const source = from === "migrated" ? template : "template0";
+    const source = from === "migrated" ? await ensureTemplate(urlOf) : "template0";
     await execute(`create database ${name} template ${source}`);
   });
   afterEach(async () => {
@@ -51,12 +51,9 @@ export function withDatabase({ from = "migrated" }: DatabaseOptions = {}): TestD
   };
 }
 
-function postgres(): ProvidedPostgres {
-  return inject("postgres");
-}
-
 function urlOf(database: string): string {
-  const url = new URL(postgres().url);
+  const provided: ProvidedPostgres = inject("postgres");
+  const url = new URL(provided.url);
   url.pathname = database;
   return url.href;
 }
