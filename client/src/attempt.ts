@@ -58,122 +58,138 @@ class AttemptFailedError extends Error {
   override name = "AttemptFailedError";
 }
 
+/** Where the loop stands. Held beside p-retry, which drops a success when a signal aborts late and would classify by itself. */
+interface State {
+  readonly deadlineAt: number;
+  isUnresolved: boolean;
+  isSent: boolean;
+  attempts: number;
+  polls: number;
+  answer: Answer | undefined;
+  again: Again | undefined;
+  ending: Ending | undefined;
+}
+
 /** Sends until the outcome is known or cannot be. Never throws for anything that a network or a server does. */
 export async function sendUntilSettled(parts: LoopParts, input: LoopInput): Promise<Settlement> {
-  const { send, budget, warn } = parts;
-  const { request, key, policy, signal } = input;
-  const deadlineAt = performance.now() + policy.deadlineMs;
-  let { isUnresolved } = input;
-  let attempts = 0;
-  let polls = 0;
-  let isSent = false;
-  let answer: Answer | undefined;
-  // Held beside the loop: p-retry drops a success when a signal aborts late, and would classify by itself.
-  let ending: Ending | undefined;
-  let again: Again | undefined;
-
-  async function attempt(): Promise<void> {
-    again = undefined;
-    if (signal?.aborted) {
-      ending = stopped(key, signal, isSent || input.isUnresolved);
-      return;
-    }
-    attempts += 1;
-    const timeoutMs = Math.max(
-      1,
-      Math.min(policy.attemptTimeoutMs, deadlineAt - performance.now()),
-    );
-    let verdict: Verdict;
-    try {
-      answer = await send(request, key, { timeoutMs, signal, onSent: () => (isSent = true) });
-      verdict = classify(answer, key, isUnresolved);
-    } catch (cause) {
-      if (signal?.aborted) {
-        ending = stopped(key, signal, isSent || input.isUnresolved);
-        return;
-      }
-      verdict = { kind: "retry", cause: noAnswer(key, cause), waitMs: undefined };
-    }
-    ending = toEnding(verdict);
-    if (ending === undefined) throw new AttemptFailedError();
-  }
-
-  function toEnding(verdict: Verdict): Ending | undefined {
-    switch (verdict.kind) {
-      case "done":
-        budget.refill();
-        return answer === undefined ? undefined : finished(verdict, answer);
-      case "rejected":
-        return verdict;
-      case "unknown":
-        return { ...verdict, retryAt: undefined };
-      case "poll":
-        attempts -= 1;
-        polls += 1;
-        isUnresolved = true;
-        again = verdict;
-        return undefined;
-      case "retry":
-        isUnresolved ||= isSent;
-        again = verdict;
-        return undefined;
-      default:
-        return verdict satisfies never;
-    }
-  }
-
-  function finished(verdict: Extract<Verdict, { kind: "done" }>, from: Answer): Ending {
-    if (isAcknowledged(from, key)) return { ...verdict, answer: from };
-    const message = `${request.method} ${request.url} succeeded without echoing Idempotency-Key: is the route protected?`;
-    warn({ code: "unacknowledged", message });
-    if (policy.onUnacknowledged === "warn") return { ...verdict, answer: from };
-    const error = new OutcomeUnknownError(message, { key, status: verdict.status });
-    return { kind: "unknown", error, retryAt: undefined };
-  }
-
-  /** Waits for the next attempt, or ends the loop where there is none. */
-  async function mayGoOn(): Promise<boolean> {
-    if (again === undefined) return false;
-    const { kind, cause, waitMs = 0 } = again;
-    const giveUp = (why: string, retryAt?: Date): false => {
-      const message = `${why}; how it ended is not known`;
-      ending = { kind: "unknown", error: unknown(message, key, cause), retryAt };
-      return false;
-    };
-    if (kind === "retry" && attempts >= policy.attempts) {
-      return giveUp(`No final answer after ${attempts} attempts`, later(again.waitMs));
-    }
-    const pauseMs = Math.max(
-      waitMs,
-      fullJitterMs(kind === "poll" ? polls : attempts, policy.backoff),
-    );
-    if (performance.now() + pauseMs >= deadlineAt) {
-      return giveUp(`No final answer within ${policy.deadlineMs} ms`, later(again.waitMs));
-    }
-    if (kind === "retry" && !budget.take())
-      return giveUp("The client's retry budget is used up", later(again.waitMs));
-    await pause(pauseMs, signal);
-    return true;
-  }
-
+  const state: State = {
+    deadlineAt: performance.now() + input.policy.deadlineMs,
+    isUnresolved: input.isUnresolved,
+    isSent: false,
+    attempts: 0,
+    polls: 0,
+    answer: undefined,
+    again: undefined,
+    ending: undefined,
+  };
   try {
-    await pRetry(attempt, {
+    await pRetry(() => attempt(parts, input, state), {
       retries: Number.POSITIVE_INFINITY,
       minTimeout: 0,
-      shouldRetry: mayGoOn,
+      shouldRetry: () => mayGoOn(parts, input, state),
     });
   } catch (error) {
     if (!(error instanceof AttemptFailedError)) throw error;
   }
-  return {
-    ending: ending ?? {
-      kind: "unknown",
-      error: unknown("The attempts ended", key),
-      retryAt: undefined,
-    },
-    attempts,
-    answer,
+  const { attempts, answer } = state;
+  return { ending: state.ending ?? gaveUp("The attempts ended", input.key), attempts, answer };
+}
+
+async function attempt(parts: LoopParts, input: LoopInput, state: State): Promise<void> {
+  const { request, key, policy, signal } = input;
+  state.again = undefined;
+  if (!signal?.aborted) {
+    state.attempts += 1;
+    const leftMs = state.deadlineAt - performance.now();
+    const timeoutMs = Math.max(1, Math.min(policy.attemptTimeoutMs, leftMs));
+    const onSent = (): void => {
+      state.isSent = true;
+    };
+    const outcome = await parts
+      .send(request, key, { timeoutMs, signal, onSent })
+      .catch((cause: unknown) => noAnswer(key, cause));
+    if (!(outcome instanceof IdempotencyError)) {
+      state.answer = outcome;
+      judge(parts, input, state, classify(outcome, key, state.isUnresolved));
+    } else if (!signal?.aborted) {
+      judge(parts, input, state, { kind: "retry", cause: outcome, waitMs: undefined });
+    }
+  }
+  if (state.ending === undefined && state.again === undefined && signal?.aborted) {
+    state.ending = stopped(key, signal, state.isSent || input.isUnresolved);
+  }
+  if (state.ending === undefined) throw new AttemptFailedError();
+}
+
+/** Puts what an attempt brought into the state: an ending, or a reason to go on. */
+function judge(parts: LoopParts, input: LoopInput, state: State, verdict: Verdict): void {
+  switch (verdict.kind) {
+    case "done":
+      parts.budget.refill();
+      state.ending = finished(parts, input, state, verdict);
+      return;
+    case "rejected":
+      state.ending = verdict;
+      return;
+    case "unknown":
+      state.ending = { ...verdict, retryAt: undefined };
+      return;
+    case "poll":
+      state.attempts -= 1;
+      state.polls += 1;
+      state.isUnresolved = true;
+      state.again = verdict;
+      return;
+    case "retry":
+      state.isUnresolved ||= state.isSent;
+      state.again = verdict;
+      return;
+    default:
+      verdict satisfies never;
+  }
+}
+
+function finished(
+  { warn }: LoopParts,
+  { request, key, policy }: LoopInput,
+  { answer }: State,
+  verdict: Extract<Verdict, { kind: "done" }>,
+): Ending | undefined {
+  if (answer === undefined || isAcknowledged(answer, key)) return answer && { ...verdict, answer };
+  const message = `${request.method} ${request.url} succeeded without echoing Idempotency-Key: is the route protected?`;
+  warn({ code: "unacknowledged", message });
+  if (policy.onUnacknowledged === "warn") return { ...verdict, answer };
+  const error = new OutcomeUnknownError(message, { key, status: verdict.status });
+  return { kind: "unknown", error, retryAt: undefined };
+}
+
+/** Waits for the next attempt, or ends the loop where there is none. */
+async function mayGoOn({ budget }: LoopParts, input: LoopInput, state: State): Promise<boolean> {
+  const { key, policy, signal } = input;
+  const { again, attempts, polls, deadlineAt } = state;
+  if (again === undefined) return false;
+  const { kind, cause, waitMs } = again;
+  const tries = kind === "poll" ? polls : attempts;
+  const pauseMs = Math.max(waitMs ?? 0, fullJitterMs(tries, policy.backoff));
+  const why = (): string | undefined => {
+    if (kind === "retry" && attempts >= policy.attempts)
+      return `No final answer after ${attempts} attempts`;
+    if (performance.now() + pauseMs >= deadlineAt)
+      return `No final answer within ${policy.deadlineMs} ms`;
+    if (kind === "retry" && !budget.take()) return "The client's retry budget is used up";
+    return undefined;
   };
+  const reason = why();
+  if (reason === undefined) {
+    await pause(pauseMs, signal);
+    return true;
+  }
+  state.ending = gaveUp(`${reason}; how it ended is not known`, key, cause, later(waitMs));
+  return false;
+}
+
+function gaveUp(message: string, key: string, cause?: IdempotencyError, retryAt?: Date): Ending {
+  return { kind: "unknown", error: unknown(message, key, cause), retryAt };
 }
 
 function stopped(key: string, signal: AbortSignal, mayHaveArrived: boolean): Ending {

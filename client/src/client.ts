@@ -35,7 +35,7 @@ export interface Run<Input, Value> {
   /** Never throws for anything that a network or a server does. */
   (input: Input, options?: RunOptions): Promise<RunResult<Value>>;
   /** The value alone. @throws IdempotencyError where the result is not `done`. */
-  orThrow(input: Input, options?: RunOptions): Promise<Value>;
+  readonly orThrow: (input: Input, options?: RunOptions) => Promise<Value>;
 }
 
 export interface Operation<Input, Value> {

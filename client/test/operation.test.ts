@@ -1,0 +1,230 @@
+import { createClient, memoryStorage } from "@oncekey/client";
+import type { OperationStorage } from "@oncekey/client";
+import { describe, expect, it } from "vitest";
+import { cart, createShop } from "./support/shop.ts";
+import { done, json, problem, reset, silence, withServer } from "./support/server.ts";
+import type { Reply } from "./support/server.ts";
+
+/** A storage that lets a test see and hold what is written. */
+function watched(): OperationStorage & { readonly log: string[]; hold?: Promise<void> } {
+  const inner = memoryStorage();
+  const log: string[] = [];
+  const storage: OperationStorage & { readonly log: string[]; hold?: Promise<void> } = {
+    log,
+    ...inner,
+    async setItem(name, value) {
+      await storage.hold;
+      log.push("written");
+      await inner.setItem(name, value);
+    },
+    async removeItem(name) {
+      log.push("removed");
+      await inner.removeItem(name);
+    },
+  };
+  return storage;
+}
+
+describe("write-ahead", () => {
+  it("the operation is in the storage before its first byte leaves, and out of it when it is settled", async () => {
+    const storage = watched();
+    const gate = Promise.withResolvers<void>();
+    storage.hold = gate.promise;
+    await withServer(
+      [(response, seen) => (storage.log.push("sent"), done(response, seen))],
+      async ({ url, seen }) => {
+        const run = createShop(url, { storage }).order.run(cart);
+        await new Promise((resolve) => setTimeout(resolve, 20));
+        expect(seen, "nothing is sent while it is not written").toEqual([]);
+        gate.resolve();
+        expect((await run).kind).toBe("done");
+        expect(storage.log).toEqual(["written", "sent", "removed"]);
+        expect(await storage.getAllKeys()).toEqual([]);
+      },
+    );
+  });
+
+  it("keeps what sending the same request again needs", async () => {
+    const storage = memoryStorage();
+    await withServer([json(500, {})], async ({ url }) => {
+      const result = await createShop(url, { storage, attempts: 1 }).order.run(cart);
+      const [name = ""] = await storage.getAllKeys();
+      expect(JSON.parse((await storage.getItem(name)) ?? "")).toMatchObject({
+        version: 1,
+        operation: "order",
+        instance: "cart-1",
+        key: result.key,
+        request: { method: "POST", url: `${url}orders`, body: '{"lines":["apple"]}' },
+        createdAt: expect.any(Number),
+      });
+    });
+  });
+});
+
+describe("after a reload", () => {
+  it("the unfinished operation is found and settled with the same key and bytes, without its definition", async () => {
+    const storage = memoryStorage();
+    await withServer([json(503, {}), done], async ({ url, seen }) => {
+      const before = await createShop(url, { storage, attempts: 1 }).order.run(cart);
+      const reloaded = createClient({ baseUrl: url, storage });
+      const [pending, ...others] = await reloaded.pending();
+      expect([pending?.operation, pending?.instance, pending?.key, others]).toEqual([
+        "order",
+        "cart-1",
+        before.key,
+        [],
+      ]);
+      expect(Date.now() - (pending?.createdAt.getTime() ?? 0)).toBeLessThan(10_000);
+      expect(await pending?.resume()).toMatchObject({
+        kind: "done",
+        key: before.key,
+        value: { id: 1 },
+      });
+      expect(seen[1]).toMatchObject({ key: before.key, body: seen[0]?.body, method: "POST" });
+      expect(await reloaded.pending()).toEqual([]);
+    });
+  });
+
+  it("a new run of the same cart is the same operation", async () => {
+    const storage = memoryStorage();
+    await withServer([json(503, {}), done], async ({ url }) => {
+      const before = await createShop(url, { storage, attempts: 1 }).order.run(cart);
+      expect(await createShop(url, { storage }).order.run(cart)).toMatchObject({
+        kind: "done",
+        key: before.key,
+      });
+    });
+  });
+
+  it("a pending operation that is forgotten frees its instance", async () => {
+    const storage = memoryStorage();
+    await withServer([json(503, {}), done], async ({ url }) => {
+      const before = await createShop(url, { storage, attempts: 1 }).order.run(cart);
+      const { client, order } = createShop(url, { storage });
+      await (await client.pending())[0]?.forget();
+      expect(await client.pending()).toEqual([]);
+      expect((await order.run(cart)).key).not.toBe(before.key);
+    });
+  });
+});
+
+describe("a cart that changed while the outcome is not known", () => {
+  const changed = { ...cart, lines: ["apple", "pear"] };
+
+  it("settles the earlier request first, and only then mints a key", async () => {
+    await withServer([json(503, {}), done, json(201, { id: 2 })], async ({ url, seen }) => {
+      const { order } = createShop(url, { attempts: 1 });
+      const first = await order.run(cart);
+      const second = await order.run(changed);
+      expect(second).toMatchObject({ kind: "done", value: { id: 2 } });
+      expect(seen.map(({ key, body }) => [key, body])).toEqual([
+        [first.key, '{"lines":["apple"]}'],
+        [first.key, '{"lines":["apple"]}'],
+        [second.key, '{"lines":["apple","pear"]}'],
+      ]);
+      expect(second.key).not.toBe(first.key);
+    });
+  });
+
+  it("is not sent while the earlier one stays unknown", async () => {
+    await withServer([json(503, {})], async ({ url, seen }) => {
+      const { order } = createShop(url, { attempts: 1 });
+      const first = await order.run(cart);
+      expect(await order.run(changed)).toMatchObject({ kind: "unknown", key: first.key });
+      expect(new Set(seen.map(({ body }) => body))).toEqual(new Set(['{"lines":["apple"]}']));
+    });
+  });
+});
+
+describe("coalescing", () => {
+  it("a second run in the same tick is the same promise, and one request", async () => {
+    await withServer([done], async ({ url, seen }) => {
+      const { order } = createShop(url);
+      const [one, two] = [order.run(cart), order.run({ ...cart })];
+      expect(one).toBe(two);
+      expect((await one).kind).toBe("done");
+      expect(seen).toHaveLength(1);
+    });
+  });
+
+  it("another instance is another operation", async () => {
+    await withServer([done], async ({ url, seen }) => {
+      const { order } = createShop(url);
+      const results = await Promise.all([order.run(cart), order.run({ ...cart, id: "cart-2" })]);
+      expect(new Set(results.map(({ key }) => key)).size).toBe(2);
+      expect(seen).toHaveLength(2);
+    });
+  });
+
+  it("a run with another content waits for the live one and then has a key of its own", async () => {
+    let open = 0;
+    let most = 0;
+    const slow: Reply = (response, seen) => {
+      most = Math.max(most, (open += 1));
+      setTimeout(() => ((open -= 1), done(response, seen)), 10);
+    };
+    await withServer([slow], async ({ url, seen }) => {
+      const { order } = createShop(url);
+      const results = await Promise.all([order.run(cart), order.run({ ...cart, lines: ["pear"] })]);
+      expect(new Set(results.map(({ key }) => key)).size).toBe(2);
+      expect([most, seen.map(({ body }) => body)]).toEqual([
+        1,
+        ['{"lines":["apple"]}', '{"lines":["pear"]}'],
+      ]);
+    });
+  });
+
+  it("what runs is not pending, and a resume of it is the run itself", async () => {
+    await withServer([reset, silence, done], async ({ url, seen }) => {
+      const { order, client } = createShop(url, { attempts: 1, attemptTimeoutMs: 40 });
+      const first = await order.run(cart);
+      if (first.kind !== "unknown") throw new Error("the reset leaves the outcome unknown");
+      const [again, resumed] = [first.resume(), first.resume()];
+      expect(again).toBe(resumed);
+      expect(await client.pending()).toEqual([]);
+      const second = await again;
+      expect(second).toMatchObject({ kind: "unknown", key: first.key });
+      expect(second.kind === "unknown" && (await second.resume())).toMatchObject({
+        kind: "done",
+        key: first.key,
+      });
+      expect(seen.map(({ key }) => key)).toEqual(Array(3).fill(first.key));
+    });
+  });
+});
+
+describe("the lifetime that the server has named", () => {
+  it("ends the use of a key: nothing more is sent, and only forgetting it frees the instance", async () => {
+    const brief: Reply = problem(503, "idempotency_unavailable", {
+      "idempotency-key-lifetime": "0",
+    });
+    await withServer([brief, done], async ({ url, seen }) => {
+      const { order } = createShop(url, { attempts: 1 });
+      const first = await order.run(cart);
+      const second = await order.run(cart);
+      expect(second).toMatchObject({
+        kind: "unknown",
+        key: first.key,
+        attempts: 0,
+        error: { code: "idempotency_key_expired", nextAction: "fix" },
+      });
+      expect(seen).toHaveLength(1);
+      if (second.kind === "unknown") await second.forget();
+      expect((await order.run(cart)).kind).toBe("done");
+    });
+  });
+});
+
+describe("orThrow", () => {
+  it("returns the value, or throws the error of any other kind", async () => {
+    await withServer([done, json(402, { message: "declined" }), json(503, {})], async ({ url }) => {
+      const { order } = createShop(url, { attempts: 1 });
+      expect(await order.run.orThrow(cart)).toEqual({ id: 1 });
+      await expect(order.run.orThrow(cart)).rejects.toMatchObject({
+        message: "declined",
+        status: 402,
+      });
+      await expect(order.run.orThrow(cart)).rejects.toMatchObject({ code: "outcome_unknown" });
+    });
+  });
+});

@@ -1,0 +1,140 @@
+import { createClient, memoryStorage, webStorage } from "@oncekey/client";
+import type { OperationStorage } from "@oncekey/client";
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { cart, createShop } from "./support/shop.ts";
+import { done, json, withServer } from "./support/server.ts";
+
+afterEach(() => vi.unstubAllGlobals());
+
+/** `Storage` as browsers have it, with a quota. */
+function createStorage(quota = 1_000): Storage {
+  const items = new Map<string, string>();
+  return {
+    get length() {
+      return items.size;
+    },
+    key: (index) => [...items.keys()][index] ?? null,
+    getItem: (name) => items.get(name) ?? null,
+    setItem(name, value) {
+      if (value.length > quota) throw new DOMException("full", "QuotaExceededError");
+      items.set(name, value);
+    },
+    removeItem: (name) => void items.delete(name),
+    clear: () => items.clear(),
+  };
+}
+
+describe.each<[string, () => OperationStorage]>([
+  ["memoryStorage", memoryStorage],
+  ["webStorage", () => webStorage(createStorage())],
+])("%s", (_name, create) => {
+  it("keeps, lists and lets go of items", async () => {
+    const storage = create();
+    expect(await storage.getItem("a")).toBeNull();
+    await storage.setItem("a", "1");
+    await storage.setItem("b", "2");
+    await storage.setItem("a", "3");
+    expect([await storage.getItem("a"), await storage.getAllKeys()]).toEqual(["3", ["a", "b"]]);
+    await storage.removeItem("a");
+    await storage.removeItem("a");
+    expect([await storage.getItem("a"), await storage.getAllKeys()]).toEqual([null, ["b"]]);
+  });
+});
+
+describe("webStorage", () => {
+  it("is localStorage, looked up at each use and not before", async () => {
+    const storage = webStorage();
+    expect(() => storage.getItem("a")).toThrow();
+    vi.stubGlobal("localStorage", createStorage());
+    await storage.setItem("a", "1");
+    expect(globalThis.localStorage.getItem("a")).toBe("1");
+  });
+
+  it("that the browser blocks leaves the client working, in memory and with a warning", async () => {
+    vi.stubGlobal("localStorage", undefined);
+    await withServer([json(503, {}), done], async ({ url }) => {
+      const { order, client, warnings } = createShop(url, { storage: webStorage(), attempts: 1 });
+      const first = await order.run(cart);
+      expect((await client.pending()).map(({ key }) => key)).toEqual([first.key]);
+      expect(await order.run(cart)).toMatchObject({ kind: "done", key: first.key });
+      expect(warnings.map(({ code }) => code)).toContain("storage_failed");
+    });
+  });
+
+  it("that is full does so too", async () => {
+    await withServer([json(503, {}), done], async ({ url }) => {
+      const { order, warnings } = createShop(url, {
+        storage: webStorage(createStorage(10)),
+        attempts: 1,
+      });
+      const first = await order.run(cart);
+      expect(await order.run(cart)).toMatchObject({ kind: "done", key: first.key });
+      expect(warnings).toMatchObject([
+        { code: "storage_failed", cause: { name: "QuotaExceededError" } },
+      ]);
+    });
+  });
+});
+
+describe("a storage that fails", () => {
+  it.each(["getItem", "setItem", "removeItem", "getAllKeys"] as const)(
+    "in %s costs no key and no crash",
+    async (method) => {
+      const inner = memoryStorage();
+      const storage: OperationStorage = {
+        ...inner,
+        [method]: () => Promise.reject(new Error("disk")),
+      };
+      await withServer([json(503, {}), done], async ({ url, seen }) => {
+        const { order, client, warnings } = createShop(url, { storage, attempts: 1 });
+        await order.run(cart);
+        await client.pending();
+        const second = await order.run(cart);
+        expect(second.kind).toBe("done");
+        if (method !== "getItem") expect(new Set(seen.map(({ key }) => key)).size).toBe(1);
+        expect(await client.pending()).toEqual([]);
+        expect(warnings.map(({ code }) => code)).toContain("storage_failed");
+      });
+    },
+  );
+});
+
+describe("entries that are not ours to read", () => {
+  it.each([
+    ["no JSON", "{"],
+    ["null", "null"],
+    ["another version's", JSON.stringify({ version: 2 })],
+    [
+      "without a key",
+      JSON.stringify({
+        version: 1,
+        operation: "order",
+        instance: "cart-1",
+        identity: "",
+        request: {},
+        createdAt: 1,
+      }),
+    ],
+  ])("are passed over with a warning: %s", async (_name, text) => {
+    const storage = memoryStorage();
+    await storage.setItem("oncekey:1:order:cart-1", text);
+    await withServer([done], async ({ url }) => {
+      const { order, client, warnings } = createShop(url, { storage });
+      expect(await client.pending()).toEqual([]);
+      expect((await order.run(cart)).kind).toBe("done");
+      expect(warnings[0]?.code).toBe("storage_entry_ignored");
+    });
+  });
+
+  it("of other programs are left alone", async () => {
+    const storage = memoryStorage();
+    await storage.setItem("cart", "{}");
+    const warnings: unknown[] = [];
+    const client = createClient({ storage, onWarning: (warning) => warnings.push(warning) });
+    expect([await client.pending(), warnings, await storage.getItem("cart")]).toEqual([
+      [],
+      [],
+      "{}",
+    ]);
+  });
+});
