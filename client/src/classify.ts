@@ -149,7 +149,7 @@ function messageIn(body: unknown): string | undefined {
 }
 
 /** JSON where it is said and is some; otherwise text; nothing where there is nothing. */
-export function parseBody({ bytes, headers }: Answer): unknown {
+function parseBody({ bytes, headers }: Answer): unknown {
   const text = new TextDecoder().decode(bytes);
   if (text === "") return undefined;
   if (!/[/+]json\b/i.test(headers.get("content-type") ?? "")) return text;

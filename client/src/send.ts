@@ -32,7 +32,7 @@ export interface SendLimit {
 }
 
 /** The time of one attempt was up. */
-export class AttemptTimeoutError extends Error {
+class AttemptTimeoutError extends Error {
   override name = "AttemptTimeoutError";
 }
 

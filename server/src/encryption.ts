@@ -25,7 +25,7 @@ export interface EncryptionOptions {
 }
 
 /** A record that no key of the list opens: an unknown id, or it is not what was written for this ticket. */
-export class DecryptionError extends Error {
+class DecryptionError extends Error {
   override name = "DecryptionError";
 }
 

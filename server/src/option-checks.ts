@@ -80,7 +80,7 @@ export function checkRoute(options: object, route: string): void {
 }
 
 /** By shape: a pool from another copy of pg is as good. */
-export function isPool(value: unknown): boolean {
+function isPool(value: unknown): boolean {
   return (
     typeof value === "object" &&
     value !== null &&

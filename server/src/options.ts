@@ -11,6 +11,14 @@ import type { ScopeOption } from "./scope.ts";
 import { STORED_HEADERS, storableHeaders } from "./stored-headers.ts";
 import type { SweepOptions } from "./sweeper.ts";
 
+// Here, because this file is part of the published types: the merge has to come along with them.
+declare module "fastify" {
+  interface FastifyContextConfig {
+    /** `true` protects the route with the options of the registration; an object protects it with some of its own. */
+    idempotency?: boolean | RouteIdempotencyOptions;
+  }
+}
+
 /** How a record is kept. See {@link RouteIdempotencyOptions.strategy}. */
 export type Strategy = "advisory" | "unique" | "row" | "lease";
 

@@ -6,8 +6,6 @@ import type { RouteIdempotencyOptions } from "./options.ts";
 
 declare module "fastify" {
   interface FastifyContextConfig {
-    /** `true` protects the route with the options of the registration; an object protects it with some of its own. */
-    idempotency?: boolean | RouteIdempotencyOptions;
     [ARMED]?: true;
   }
 }

@@ -4,7 +4,7 @@ import type { FastifyRequest } from "fastify";
 export type ScopeOption = "single-tenant" | ((request: FastifyRequest) => string);
 
 /** What the record's column takes, in bytes of UTF-8. */
-export const MAX_SCOPE_BYTES = 512;
+const MAX_SCOPE_BYTES = 512;
 
 /**
  * The scope of a request, or `undefined` where the option returned no usable one: not a string, empty, above 512 bytes or with a

@@ -16,7 +16,7 @@ export interface Lease {
 export type Checkout = () => Promise<Lease>;
 
 /** No connection could be had in time. */
-export class CheckoutTimeoutError extends Error {
+class CheckoutTimeoutError extends Error {
   override name = "CheckoutTimeoutError";
 }
 

@@ -30,7 +30,7 @@ const STORE_TRIES = 5;
 const STORE_PAUSE_MS = 200;
 
 /** A claim was lost to another owner while its handler ran. */
-export class LeaseLostError extends Error {
+class LeaseLostError extends Error {
   override name = "LeaseLostError";
 }
 

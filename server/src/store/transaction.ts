@@ -11,7 +11,7 @@ export type CommitOutcome =
   | { readonly kind: "unknown"; readonly cause: unknown };
 
 /** Postgres did not answer in time. The connection it was asked on must be destroyed. */
-export class DatabaseTimeoutError extends Error {
+class DatabaseTimeoutError extends Error {
   override name = "DatabaseTimeoutError";
 }
 

@@ -221,7 +221,7 @@ export async function effects(pool: pg.Pool, ticket: Ticket): Promise<number> {
 }
 
 /** Makes a record as old as if its retention had passed. */
-export async function expire(pool: pg.Pool, ticket: Ticket): Promise<void> {
+async function expire(pool: pg.Pool, ticket: Ticket): Promise<void> {
   await pool.query(
     `update oncekey.records set expires_at = statement_timestamp() - interval '1 second' where key = $1`,
     [ticket.key],
