@@ -29,7 +29,7 @@ export interface RequestIdempotency {
    * A key to pass on to somebody else's API: the same on every attempt of this key, another one for every name. UUIDv5.
    * Throws where the request has no key.
    */
-  deriveKey(name: string): string;
+  readonly deriveKey: (name: string) => string;
 }
 
 /** One request's state. Refusals and replays hold no claim, so nothing of theirs can be captured. */

@@ -105,7 +105,7 @@ function nested(checks: Checks, required: readonly string[]): Check {
   return (name, value) => {
     if (typeof value !== "object" || value === null) {
       throw new TypeError(
-        `${name} must be an object with ${Object.keys(checks).join(", ")}, got ${show(value)}`,
+        `${name} must be an object with ${Object.keys(checks).join(", ")}, got ${value === null ? "null" : `a ${typeof value}`}`,
       );
     }
     check(value, checks, `${name}.`);

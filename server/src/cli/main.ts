@@ -1,0 +1,10 @@
+#!/usr/bin/env node
+import { run } from "./program.ts";
+
+// Whoever reads the pipe may have enough before everything is written.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") throw error;
+  process.exit();
+});
+
+process.exitCode = await run(process.argv.slice(2));

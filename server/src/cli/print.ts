@@ -1,0 +1,49 @@
+/** How the command writes to a terminal or a pipe. */
+
+export function printLine(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
+/** One document and nothing else on standard output, for programs. */
+export function printJson(value: unknown): void {
+  printLine(JSON.stringify(value, null, 2));
+}
+
+/** For what people are told beside the result: it stays out of a pipe. */
+export function tell(line: string): void {
+  process.stderr.write(`${line}\n`);
+}
+
+/**
+ * Text of a record, made harmless: scopes, targets, headers and bodies come from whoever called, and a terminal obeys control
+ * characters. Line ends and tabs stay where `lines` is said.
+ */
+export function printable(text: string, lines?: "lines"): string {
+  return text.replace(UNSAFE, (character) => {
+    if (lines === "lines" && (character === "\n" || character === "\t")) return character;
+    return `\\u{${character.codePointAt(0)?.toString(16)}}`;
+  });
+}
+
+// Control characters, and the format characters that reorder or hide text around them.
+const UNSAFE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
+
+export function count(number: number, one: string, many = `${one}s`): string {
+  return `${number.toLocaleString("en-US")} ${number === 1 ? one : many}`;
+}
+
+export function formatBytes(bytes: number): string {
+  const units = ["bytes", "kB", "MB", "GB", "TB"];
+  let size = bytes;
+  let unit = 0;
+  for (; size >= 1_000 && unit < units.length - 1; unit += 1) size /= 1_000;
+  return `${unit === 0 ? size : size.toFixed(1)} ${units[unit]}`;
+}
+
+export function formatDuration(ms: number): string {
+  if (ms < 1_000) return `${Math.round(ms)} ms`;
+  if (ms < 120_000) return `${(ms / 1_000).toFixed(1)} s`;
+  if (ms < 2 * 3_600_000) return `${Math.round(ms / 60_000)} min`;
+  if (ms < 48 * 3_600_000) return `${Math.round(ms / 3_600_000)} h`;
+  return `${Math.round(ms / 86_400_000)} days`;
+}

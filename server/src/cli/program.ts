@@ -1,0 +1,50 @@
+/** The command: what it is called with, and what its end says. */
+import { readFileSync } from "node:fs";
+import { Command, CommanderError } from "@commander-js/extra-typings";
+import type { CommandUnknownOpts } from "@commander-js/extra-typings";
+import { DatabaseFailure, EXIT, UsageError } from "./exit-code.ts";
+import { migrateCommand } from "./migrate.ts";
+import { tell } from "./print.ts";
+
+const EXIT_CODES = `
+Exit codes: 0 done · 1 something is wrong (a failed check, no such record, not deleted) · 2 bad usage ·
+3 the database could not be asked`;
+
+export function createProgram(): CommandUnknownOpts {
+  const program = new Command("oncekey")
+    .description("looks after the tables of @oncekey/server")
+    .version(version())
+    .addHelpText("after", EXIT_CODES);
+  for (const command of [migrateCommand()]) {
+    program.addCommand(command);
+  }
+  for (const command of [program, ...program.commands]) {
+    command.exitOverride().showHelpAfterError("(--help says more)");
+  }
+  return program;
+}
+
+/** Runs one command line and returns its exit code. */
+export async function run(args: readonly string[]): Promise<number> {
+  try {
+    await createProgram().parseAsync(args, { from: "user" });
+    return Number(process.exitCode ?? EXIT.fine);
+  } catch (error) {
+    // Commander has said it already; it throws for --help and --version too, with 0.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.fine : EXIT.usage;
+    if (error instanceof UsageError) return failed(error, EXIT.usage);
+    if (error instanceof DatabaseFailure) return failed(error, EXIT.database);
+    throw error;
+  }
+}
+
+function failed(error: Error, code: number): number {
+  tell(`error: ${error.message}`);
+  return code;
+}
+
+function version(): string {
+  // The same two levels up from the sources and from the build.
+  const file = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
+  return (JSON.parse(file) as { version: string }).version;
+}

@@ -1,0 +1,185 @@
+import { randomBytes } from "node:crypto";
+import type { FastifyInstance } from "fastify";
+import type pg from "pg";
+import { beforeAll, describe, expect, it } from "vitest";
+import type { EncryptionOptions, Strategy } from "@oncekey/server";
+import { withDatabase } from "../../e2e/support/database.ts";
+import { withShop } from "./support/shop.ts";
+import type { Shop } from "./support/shop.ts";
+
+const database = withDatabase();
+let pool: pg.Pool;
+beforeAll(() => {
+  pool = database.pool();
+});
+
+const first = { id: "2026-01", secret: randomBytes(32) };
+const second = { id: "2026-02", secret: randomBytes(32).toString("base64") };
+
+interface Card {
+  readonly card: string;
+}
+
+function routes(app: FastifyInstance): void {
+  app.post<{ Body: Card }>("/pay", { config: { idempotency: true } }, async (request, reply) =>
+    reply
+      .header("location", "/secret-place")
+      .send({ card: request.body.card, at: performance.now() }),
+  );
+}
+
+function withKeys(
+  keys: EncryptionOptions["keys"],
+  use: (shop: Shop) => Promise<void>,
+  more: object = {},
+): Promise<void> {
+  return withShop({ pool, encryption: { keys }, waitMs: 50, ...more }, routes, use);
+}
+
+async function rowsOf(...keys: string[]): Promise<Record<string, unknown>[]> {
+  const { rows } = await pool.query<Record<string, unknown>>(
+    "select * from oncekey.records where key = any($1) order by key",
+    [keys],
+  );
+  return rows;
+}
+
+const json = { card: "4242424242424242" };
+
+describe("encryption", () => {
+  it.each<Strategy>(["advisory", "unique", "row", "lease"])(
+    "replays what it has encrypted, and leaves nothing readable in the table: %s",
+    async (strategy) => {
+      const more = { strategy, lease: { onCrash: "rerun" } };
+      await withKeys(
+        [first],
+        async ({ post }) => {
+          const key = `secret-${strategy}`;
+          const answer = await post("/pay", { key, json });
+          const again = await post("/pay", { key, json });
+          expect(again.bytes).toEqual(answer.bytes);
+          expect(again.headers.get("location")).toBe("/secret-place");
+          expect(again.headers.get("idempotent-replayed")).toBe("true");
+          const [row] = await rowsOf(key);
+          const everything = Object.values(row ?? {}).map((value) =>
+            value instanceof Buffer ? value.toString("latin1") : String(value),
+          );
+          expect(everything.join(" ")).not.toMatch(/4242|secret-place|application/);
+        },
+        more,
+      );
+    },
+  );
+
+  it("tells another request by its fingerprint, which is keyed in the table", async () => {
+    await withKeys([first], async ({ post }) => {
+      await post("/pay", { key: "keyed", json });
+      expect(
+        (await post("/pay", { key: "keyed", json: { card: "1" } })).headers.get(
+          "idempotency-mismatch",
+        ),
+      ).toBe("true");
+      expect(
+        (await post("/pay", { key: "keyed", json })).headers.get("idempotency-mismatch"),
+      ).toBeNull();
+    });
+    await withShop({ pool }, routes, async ({ post }) => {
+      await post("/pay", { key: "plain", json });
+    });
+    const fingerprints = (await rowsOf("keyed", "plain")).map(({ fingerprint }) =>
+      String(fingerprint),
+    );
+    expect(new Set(fingerprints).size).toBe(2);
+  });
+
+  it("is rotated by a new key in front: old records open, new ones are written with it", async () => {
+    await withKeys([first], async ({ post }) => void (await post("/pay", { key: "old", json })));
+    await withKeys([second, first], async ({ post }) => {
+      const old = await post("/pay", { key: "old", json });
+      expect([old.json()["card"], old.headers.get("idempotency-mismatch")]).toEqual([
+        json.card,
+        null,
+      ]);
+      await post("/pay", { key: "young", json });
+    });
+    await withKeys([second], async ({ post }) => {
+      expect((await post("/pay", { key: "young", json })).json()["card"]).toBe(json.card);
+      expect((await post("/pay", { key: "old", json })).status, "its key is gone").toBe(503);
+    });
+  });
+
+  it.each(["status", "headers", "body", "fingerprint"])(
+    "refuses a record whose %s was taken from another",
+    async (column) => {
+      await withKeys([first], async ({ post }) => {
+        const [mine, other] = [`mine-${column}`, `other-${column}`];
+        await post("/pay", { key: mine, json });
+        await post("/pay", { key: other, json: { card: "5555" } });
+        if (column === "status")
+          await pool.query("update oncekey.records set status = 202 where key = $1", [mine]);
+        else {
+          await pool.query(
+            `update oncekey.records a set ${column} = b.${column} from oncekey.records b where a.key = $1 and b.key = $2`,
+            [mine, other],
+          );
+        }
+        const answer = await post("/pay", { key: mine, json });
+        expect(answer.status).toBe(503);
+        expect(answer.text).not.toMatch(/4242|5555/);
+      });
+    },
+  );
+
+  it("refuses records that are not encrypted", async () => {
+    await withShop(
+      { pool },
+      routes,
+      async ({ post }) => void (await post("/pay", { key: "open", json })),
+    );
+    await withKeys([first], async ({ post }) =>
+      expect((await post("/pay", { key: "open", json })).status).toBe(503),
+    );
+  });
+
+  it("covers the results of steps", async () => {
+    await withShop(
+      { pool, encryption: { keys: [first] } },
+      (app) =>
+        app.post(
+          "/step",
+          { config: { idempotency: { strategy: "lease", lease: { onCrash: "rerun" } } } },
+          async (request, reply) => {
+            const charge = await request.idempotency.step("charge", () => "ch_secret");
+            if (request.idempotency.attempt === 1) return reply.code(500).send("crash");
+            return { charge };
+          },
+        ),
+      async ({ post }) => {
+        await post("/step", { key: "steps" });
+        const [row] = await rowsOf("steps");
+        expect(row?.["steps"]).toContain("charge");
+        expect(row?.["steps"]).not.toContain("ch_secret");
+        expect((await post("/step", { key: "steps" })).json()).toEqual({ charge: "ch_secret" });
+      },
+    );
+  });
+});
+
+describe("the option", () => {
+  it.each<[unknown, string]>([
+    [{ keys: [] }, "encryption.keys must be a list"],
+    [{ keys: [{ id: "a", secret: "short" }] }, "encryption.keys must be a list"],
+    [{ keys: [{ id: "a b", secret: first.secret }] }, "encryption.keys must be a list"],
+    [{ keys: [first, first] }, "with distinct ids"],
+    [{}, "encryption.keys is required"],
+    [first.secret.toString("hex"), "encryption must be an object with keys"],
+  ])("is refused by name, and no secret is repeated: %#", async (encryption, message) => {
+    const using = withShop(
+      { pool, encryption: encryption as EncryptionOptions },
+      routes,
+      async () => {},
+    );
+    await expect(using).rejects.toThrow(message);
+    await expect(using).rejects.not.toThrow(first.secret.toString("hex"));
+  });
+});
