@@ -5,12 +5,12 @@ export interface Coalescer<Value> {
    * The live run of `id` where its identity is the same; otherwise a new one, which starts as soon as the live one, if any,
    * has ended.
    */
-  run(id: string, identity: string | undefined, start: () => Promise<Value>): Promise<Value>;
+  run(id: string, identity: string, start: () => Promise<Value>): Promise<Value>;
   isLive(id: string): boolean;
 }
 
 interface Live<Value> {
-  readonly identity: string | undefined;
+  readonly identity: string;
   readonly promise: Promise<Value>;
 }
 
@@ -20,9 +20,7 @@ export function createCoalescer<Value>(): Coalescer<Value> {
     isLive: (id) => live.has(id),
     run(id, identity, start) {
       const current = live.get(id);
-      // A resume has no identity of its own: it is whatever runs.
-      const isSame = identity === undefined || current?.identity === identity;
-      if (current !== undefined && isSame) return current.promise;
+      if (current?.identity === identity) return current.promise;
       const promise = current === undefined ? start() : current.promise.then(start, start);
       const entry = { identity, promise };
       live.set(id, entry);

@@ -68,7 +68,7 @@ export function resumeRecord(
   options: RunOptions,
 ): Promise<RunResult<unknown>> {
   const id = recordId(record.operation, record.instance);
-  return parts.live.run(id, undefined, async () => {
+  return parts.live.run(id, record.identity, async () => {
     // Another run may have settled it since it was listed; its record is gone then, and the server's is the answer.
     const current = await parts.shelf.read(id);
     return settle(parts, current?.key === record.key ? current : record, policy, options, true);
@@ -77,8 +77,12 @@ export function resumeRecord(
 
 /** Forgets a record, where it is still the same one. */
 export async function forgetRecord(parts: OperationParts, record: OperationRecord): Promise<void> {
-  const id = recordId(record.operation, record.instance);
-  if ((await parts.shelf.read(id))?.key === record.key) await parts.shelf.remove(id);
+  if (!(await isCurrent(parts, record))) return;
+  await parts.shelf.remove(recordId(record.operation, record.instance));
+}
+
+async function isCurrent({ shelf }: OperationParts, record: OperationRecord): Promise<boolean> {
+  return (await shelf.read(recordId(record.operation, record.instance)))?.key === record.key;
 }
 
 async function settle(
@@ -122,7 +126,8 @@ async function conclude(
       return { kind: "rejected", error: ending.error, key, attempts };
     case "unknown": {
       const kept = withLifetime(record, answer?.headers.get(IDEMPOTENCY_KEY_LIFETIME) ?? null);
-      if (kept !== record) await parts.shelf.write(kept);
+      // Not where it was given up meanwhile, or another operation has taken the instance over.
+      if (kept !== record && (await isCurrent(parts, record))) await parts.shelf.write(kept);
       const { error, retryAt } = ending;
       return {
         ...handles(parts, kept, policy),
