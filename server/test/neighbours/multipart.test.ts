@@ -4,7 +4,7 @@ import type pg from "pg";
 import { beforeAll, describe, expect, it } from "vitest";
 import { withDatabase } from "../../../e2e/support/database.ts";
 import type { ShopOptions } from "../support/shop.ts";
-import { PLACES, PROTECTED, withNeighbour } from "./with-neighbour.ts";
+import { PLACES, withNeighbour } from "./with-neighbour.ts";
 import type { Add, Place } from "./with-neighbour.ts";
 
 const database = withDatabase();
@@ -55,6 +55,7 @@ async function upload(
   return answers;
 }
 
+const protect = { config: { idempotency: true } };
 const REPLAY = { status: 200, text: "1: one", replayed: true, mismatch: false };
 const EXPECTED = [{ ...REPLAY, replayed: false }, REPLAY, { ...REPLAY, mismatch: true }];
 
@@ -66,7 +67,7 @@ describe.each(PLACES)("@fastify/multipart %s", (place) => {
       {
         neighbour: (app) => app.register(multipart, { attachFieldsToBody: "keyValues" }),
         routes: (app) =>
-          app.post<{ Body: { file: Buffer } }>("/upload", PROTECTED, async ({ body }) => {
+          app.post<{ Body: { file: Buffer } }>("/upload", protect, async ({ body }) => {
             runs += 1;
             return `${runs}: ${body.file.toString()}`;
           }),
@@ -86,7 +87,7 @@ describe.each(PLACES)("@fastify/multipart %s", (place) => {
         routes: (app) =>
           app.post<{ Body: { file: { toBuffer(): Promise<Buffer> } } }>(
             "/upload",
-            PROTECTED,
+            protect,
             async ({ body }) => {
               runs += 1;
               return `${runs}: ${(await body.file.toBuffer()).toString()}`;
@@ -107,7 +108,7 @@ describe.each(PLACES)("@fastify/multipart %s", (place) => {
         neighbour: (app) => app.register(multipart),
         options: { fingerprint: (request) => request.headers["x-size"] },
         routes: (app) =>
-          app.post("/upload", PROTECTED, async (request) => {
+          app.post("/upload", protect, async (request) => {
             runs += 1;
             const part = await request.file();
             return `${runs}: ${part === undefined ? 0 : (await text(part.file)).length}`;

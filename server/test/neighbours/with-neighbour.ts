@@ -3,14 +3,8 @@ import { idempotency } from "@oncekey/server";
 import Fastify from "fastify";
 import type { FastifyInstance } from "fastify";
 import type pg from "pg";
-import type { Protection } from "../../src/protect.ts";
 import { post } from "../support/shop.ts";
 import type { Answer, ShopOptions, ShopRequest } from "../support/shop.ts";
-
-/** What a route says to be protected with the options of the registration. */
-export const PROTECTED: { readonly config: { readonly idempotency: true | Protection["own"] } } = {
-  config: { idempotency: true },
-};
 
 /** Where the neighbour is registered. */
 export type Place =
