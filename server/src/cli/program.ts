@@ -3,21 +3,33 @@ import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "@commander-js/extra-typings";
 import type { CommandUnknownOpts } from "@commander-js/extra-typings";
 import { DatabaseFailure, EXIT, UsageError } from "./exit-code.ts";
+import { forgetCommand } from "./forget.ts";
+import { inspectCommand } from "./inspect.ts";
 import { migrateCommand } from "./migrate.ts";
 import { tell } from "./print.ts";
+import { sqlCommand } from "./sql.ts";
+import { statsCommand } from "./stats.ts";
+import { sweepCommand } from "./sweep.ts";
 
 const EXIT_CODES = `
 Exit codes: 0 done · 1 something is wrong (a failed check, no such record, not deleted) · 2 bad usage ·
 3 the database could not be asked`;
+
+const COMMANDS = [
+  migrateCommand,
+  sqlCommand,
+  inspectCommand,
+  forgetCommand,
+  sweepCommand,
+  statsCommand,
+];
 
 export function createProgram(): CommandUnknownOpts {
   const program = new Command("oncekey")
     .description("looks after the tables of @oncekey/server")
     .version(version())
     .addHelpText("after", EXIT_CODES);
-  for (const command of [migrateCommand()]) {
-    program.addCommand(command);
-  }
+  for (const create of COMMANDS) program.addCommand(create());
   for (const command of [program, ...program.commands]) {
     command.exitOverride().showHelpAfterError("(--help says more)");
   }
