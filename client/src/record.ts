@@ -35,13 +35,14 @@ export function recordId(operation: string, instance: string): string {
 }
 
 export function createShelf(storage: OperationStorage, warn: Warn): Shelf {
-  // What the storage did not take, or would not let go of (null), for as long as this page lives.
+  // What this page wrote, or removed (null): the answer where the storage gives none, and before it where it refused the change.
   const memory = new Map<string, OperationRecord | null>();
+  const refused = new Set<string>();
 
-  async function attempt<Value>(
+  async function attempt<Value, Otherwise>(
     use: () => Value | Promise<Value>,
-    otherwise: Value,
-  ): Promise<Value> {
+    otherwise: Otherwise,
+  ): Promise<Value | Otherwise> {
     try {
       return await use();
     } catch (cause) {
@@ -53,9 +54,8 @@ export function createShelf(storage: OperationStorage, warn: Warn): Shelf {
   }
 
   async function read(id: string): Promise<OperationRecord | undefined> {
-    const kept = memory.get(id);
-    if (kept !== undefined) return kept ?? undefined;
-    const text = await attempt(() => storage.getItem(id), null);
+    const text = refused.has(id) ? undefined : await attempt(() => storage.getItem(id), undefined);
+    if (text === undefined) return memory.get(id) ?? undefined;
     if (text === null) return undefined;
     const record = parseRecord(text);
     if (record === undefined || recordId(record.operation, record.instance) !== id) {
@@ -68,24 +68,26 @@ export function createShelf(storage: OperationStorage, warn: Warn): Shelf {
     return record;
   }
 
+  async function change(id: string, make: () => void | Promise<void>): Promise<boolean> {
+    const isMade = await attempt(async () => {
+      await make();
+      return true;
+    }, false);
+    if (isMade) refused.delete(id);
+    else refused.add(id);
+    return isMade;
+  }
+
   return {
     read,
     async write(record) {
       const id = recordId(record.operation, record.instance);
-      memory.delete(id);
-      const isKept = await attempt(async () => {
-        await storage.setItem(id, JSON.stringify(record));
-        return true;
-      }, false);
-      if (!isKept) memory.set(id, record);
+      memory.set(id, record);
+      await change(id, () => storage.setItem(id, JSON.stringify(record)));
     },
     async remove(id) {
-      memory.delete(id);
-      const isGone = await attempt(async () => {
-        await storage.removeItem(id);
-        return true;
-      }, false);
-      if (!isGone) memory.set(id, null);
+      memory.set(id, null);
+      if (await change(id, () => storage.removeItem(id))) memory.delete(id);
     },
     async list() {
       const names = await attempt(() => storage.getAllKeys(), []);
@@ -106,7 +108,7 @@ function parseRecord(text: string): OperationRecord | undefined {
 }
 
 function isRecord(value: Partial<OperationRecord>): value is OperationRecord {
-  const { version, operation, instance, identity, key, request, createdAt } = value;
+  const { version, operation, instance, identity, key, request, createdAt, expiresAt } = value;
   return (
     version === 1 &&
     typeof operation === "string" &&
@@ -114,9 +116,19 @@ function isRecord(value: Partial<OperationRecord>): value is OperationRecord {
     typeof identity === "string" &&
     isKey(key) &&
     typeof createdAt === "number" &&
+    (expiresAt === undefined || typeof expiresAt === "number") &&
     typeof request === "object" &&
     request !== null &&
-    typeof request.method === "string" &&
-    typeof request.url === "string"
+    isRequest(request)
+  );
+}
+
+function isRequest({ method, url, headers, body }: Partial<PreparedRequest>): boolean {
+  return (
+    typeof method === "string" &&
+    typeof url === "string" &&
+    typeof headers === "object" &&
+    headers !== null &&
+    (body === undefined || typeof body === "string")
   );
 }

@@ -50,8 +50,19 @@ describe("webStorage", () => {
     expect(globalThis.localStorage.getItem("a")).toBe("1");
   });
 
-  it("that the browser blocks leaves the client working, in memory and with a warning", async () => {
+  it.each<[string, PropertyDescriptor]>([
+    ["is missing", { value: undefined }],
+    [
+      "may not even be looked at",
+      {
+        get() {
+          throw new DOMException("denied", "SecurityError");
+        },
+      },
+    ],
+  ])("that %s leaves the client working, in memory and with a warning", async (_name, blocked) => {
     vi.stubGlobal("localStorage", undefined);
+    Object.defineProperty(globalThis, "localStorage", { configurable: true, ...blocked });
     await withServer([json(503, {}), done], async ({ url }) => {
       const { order, client, warnings } = createShop(url, { storage: webStorage(), attempts: 1 });
       const first = await order.run(cart);
@@ -91,7 +102,7 @@ describe("a storage that fails", () => {
         await client.pending();
         const second = await order.run(cart);
         expect(second.kind).toBe("done");
-        if (method !== "getItem") expect(new Set(seen.map(({ key }) => key)).size).toBe(1);
+        expect(new Set(seen.map(({ key }) => key)).size, "one key while the page lives").toBe(1);
         expect(await client.pending()).toEqual([]);
         expect(warnings.map(({ code }) => code)).toContain("storage_failed");
       });
@@ -99,21 +110,50 @@ describe("a storage that fails", () => {
   );
 });
 
+describe("a storage that fails in everything, at once and not by a promise,", () => {
+  it("costs no key while the page lives", async () => {
+    const fail = (): never => {
+      throw new Error("disk");
+    };
+    const storage = { getItem: fail, setItem: fail, removeItem: fail, getAllKeys: fail };
+    await withServer([json(503, {}), done, json(503, {})], async ({ url }) => {
+      const { order, client } = createShop(url, { storage, attempts: 1 });
+      const first = await order.run(cart);
+      expect((await client.pending()).map(({ key }) => key)).toEqual([first.key]);
+      expect(await order.run(cart)).toMatchObject({ kind: "done", key: first.key });
+      expect(await client.pending()).toEqual([]);
+      expect((await order.run(cart)).key, "settled: a new key").not.toBe(first.key);
+    });
+  });
+});
+
 describe("entries that are not ours to read", () => {
+  const entry = (changes: object): string =>
+    JSON.stringify({
+      version: 1,
+      operation: "order",
+      instance: "cart-1",
+      identity: "{}",
+      key: "kept",
+      request: { method: "POST", url: "https://shop.example/orders", headers: {}, body: "{}" },
+      createdAt: 1,
+      ...changes,
+    });
+
   it.each([
     ["no JSON", "{"],
     ["null", "null"],
-    ["another version's", JSON.stringify({ version: 2 })],
+    ["another version's", entry({ version: 2 })],
+    ["another operation's, under this name", entry({ operation: "refund" })],
+    ["without a key", entry({ key: "" })],
+    ["without a time", entry({ createdAt: "yesterday" })],
+    ["with a lifetime that is none", entry({ expiresAt: "tomorrow" })],
+    ["without a request", entry({ request: null })],
+    ["without an address", entry({ request: { method: "POST", headers: {} } })],
+    ["without headers", entry({ request: { method: "POST", url: "https://a.example/" } })],
     [
-      "without a key",
-      JSON.stringify({
-        version: 1,
-        operation: "order",
-        instance: "cart-1",
-        identity: "",
-        request: {},
-        createdAt: 1,
-      }),
+      "with a body that is no text",
+      entry({ request: { method: "POST", url: "https://a.example/", headers: {}, body: 1 } }),
     ],
   ])("are passed over with a warning: %s", async (_name, text) => {
     const storage = memoryStorage();
@@ -121,9 +161,16 @@ describe("entries that are not ours to read", () => {
     await withServer([done], async ({ url }) => {
       const { order, client, warnings } = createShop(url, { storage });
       expect(await client.pending()).toEqual([]);
+      expect(warnings).toMatchObject([{ code: "storage_entry_ignored" }]);
       expect((await order.run(cart)).kind).toBe("done");
-      expect(warnings[0]?.code).toBe("storage_entry_ignored");
     });
+  });
+
+  it("are told from ours, which are read", async () => {
+    const storage = memoryStorage();
+    await storage.setItem("oncekey:1:order:cart-1", entry({}));
+    const pending = await createClient({ storage }).pending();
+    expect(pending).toMatchObject([{ operation: "order", instance: "cart-1", key: "kept" }]);
   });
 
   it("of other programs are left alone", async () => {
