@@ -2,7 +2,7 @@
 import type { FastifyRequest } from "fastify";
 import type { Pool } from "pg";
 import { encryptedStore } from "./encryption.ts";
-import type { PoolOption, RouteOptions } from "./options.ts";
+import type { PoolOption, RouteOptions, Strategy } from "./options.ts";
 import { createReplayCache } from "./replay-cache.ts";
 import type { ReplayCache, ReplayCacheOptions } from "./replay-cache.ts";
 import { createSingleFlight } from "./single-flight.ts";
@@ -28,7 +28,8 @@ export interface Engines {
   forRoute(options: RouteOptions): Engine;
   /** The connections of every pool that has been used so far. */
   parts(): readonly StoreParts[];
-  partsOf(pool: Pool): StoreParts;
+  /** The strategies of the routes so far. */
+  strategies(): ReadonlySet<Strategy>;
   forget(ticket: Omit<Ticket, "fingerprint">): void;
 }
 
@@ -52,6 +53,7 @@ export function createEngines(
   // One for all routes: a ticket names its route. A route with an option of its own has one of its own.
   const shared = createReplayCache(typeof replayCache === "object" ? replayCache : {});
   const caches = new Set([shared]);
+  const strategies = new Set<Strategy>();
 
   function partsOf(used: Pool): StoreParts {
     let parts = partsByPool.get(used);
@@ -78,11 +80,12 @@ export function createEngines(
   if (typeof pool !== "function") partsOf(pool);
   return {
     parts: () => [...partsByPool.values()],
-    partsOf,
+    strategies: () => strategies,
     forget: (ticket) => {
       for (const cache of caches) cache.forget(ticket);
     },
     forRoute(options) {
+      strategies.add(options.strategy);
       const cache = cacheOf(options.replayCache);
       const perPool = new Map<Pool, PerPool>();
       const of = (request: FastifyRequest): PerPool => {

@@ -6,9 +6,10 @@ import { admit } from "./admit.ts";
 import { createEngines } from "./engine.ts";
 import { EXCHANGE, readIdempotency } from "./exchange.ts";
 import { checkOptions, resolveRouteOptions } from "./options.ts";
-import type { IdempotencyOptions } from "./options.ts";
+import type { IdempotencyOptions, Strategy } from "./options.ts";
 import { arm, nameOf, protectionOf, refuseUnarmed } from "./protect.ts";
 import { onSend } from "./settle.ts";
+import { selfTest } from "./store/self-test.ts";
 import { sweepExpired } from "./store/sweep.ts";
 import { startSweeper } from "./sweeper.ts";
 
@@ -33,6 +34,11 @@ const plugin: FastifyPluginAsync<IdempotencyOptions> = async (app, registered) =
   // On the instance, so that it runs before every `onSend` of a route: a compressor there sees a stored response, never the other way.
   app.addHook("onSend", onSend);
   app.addHook("onRequest", refuseUnarmed);
+  app.addHook("onReady", async () => {
+    const strategies = engines.strategies();
+    if (typeof pool !== "function" && strategies.size > 0)
+      await refuseUnsound(app, pool, schema, strategies);
+  });
   if (sweep === false) return;
   const sweeper = startSweeper(
     () => engines.parts().map((parts) => (batchSize) => sweepExpired(parts, batchSize)),
@@ -55,6 +61,30 @@ export const idempotency: FastifyPluginAsync<IdempotencyOptions> = fp(plugin, {
   name: "@oncekey/server",
   fastify: "5.x",
 });
+
+// A strategy whose locks hold nobody off, or whose table forgets, would keep no promise: the application must not start with it.
+async function refuseUnsound(
+  app: FastifyInstance,
+  pool: Pool,
+  schema: string,
+  strategies: ReadonlySet<Strategy>,
+): Promise<void> {
+  const outcome = await selfTest(pool, schema, strategies.has("advisory"));
+  switch (outcome.kind) {
+    case "sound":
+      return;
+    case "unsound":
+      throw new Error(`idempotency cannot start: ${outcome.reason}; ${outcome.remedy}`);
+    case "unreachable":
+      app.log.warn(
+        { reason: String(outcome.cause) },
+        "the database did not answer; idempotency could not be tested",
+      );
+      return;
+    default:
+      outcome satisfies never;
+  }
+}
 
 // An idle connection that dies makes the pool emit `error`, which ends a process in which nobody listens. The pool drops the
 // connection by itself, so there is nothing to do but to be there.

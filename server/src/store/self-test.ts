@@ -1,0 +1,118 @@
+/** What has to be true of a database before a strategy can keep its promise on it. Asked once, at start-up. */
+import { randomInt } from "node:crypto";
+import type { Pool, PoolClient } from "pg";
+import { survive } from "./checkout.ts";
+import { sqlState } from "./transaction.ts";
+
+/** `unsound`: the strategy must not start, with the reason and what to do instead. `unreachable`: nothing could be asked. */
+export type SelfTest =
+  | { readonly kind: "sound" }
+  | { readonly kind: "unsound"; readonly reason: string; readonly remedy: string }
+  | { readonly kind: "unreachable"; readonly cause: unknown };
+
+interface Facts {
+  readonly in_recovery: boolean;
+  /** `p` permanent, `u` unlogged; null where the table is missing. */
+  readonly persistence: string | null;
+}
+
+/**
+ * Tests a pool: the table is there and logged, the server takes writes, and, where `needsAdvisoryLocks`, a lock that one connection
+ * holds is refused to another. Takes two connections for a moment (a pool of one is not asked about locks). Never throws.
+ */
+export async function selfTest(
+  pool: Pool,
+  schema: string,
+  needsAdvisoryLocks: boolean,
+): Promise<SelfTest> {
+  try {
+    return await withClient(pool, async (one) => {
+      const unsound = await testTable(one, schema);
+      if (unsound !== undefined || !needsAdvisoryLocks || pool.options.max < 2)
+        return unsound ?? SOUND;
+      return withClient(pool, (two) => testLocks(one, two));
+    });
+  } catch (cause) {
+    return { kind: "unreachable", cause };
+  }
+}
+
+const SOUND: SelfTest = Object.freeze({ kind: "sound" });
+
+async function testTable(client: PoolClient, schema: string): Promise<SelfTest | undefined> {
+  const { rows } = await client.query<Facts>(
+    `select pg_is_in_recovery() as in_recovery,
+      (select relpersistence::text from pg_class where oid = to_regclass($1::text)) as persistence`,
+    [`"${schema}".records`],
+  );
+  const facts = rows[0];
+  if (facts?.in_recovery === true) {
+    return unsound(
+      "the database is a standby: locks taken on it hold nobody off",
+      "connect to the primary",
+    );
+  }
+  if (facts?.persistence == null) {
+    return unsound(
+      `there is no table "${schema}".records`,
+      `run migrate(pool, { schema: "${schema}" }) or: oncekey migrate`,
+    );
+  }
+  if (facts.persistence !== "p") {
+    return unsound(
+      `the table "${schema}".records is not logged: a crash of the database empties it, and what was done is done again`,
+      `alter table "${schema}".records set logged`,
+    );
+  }
+  return undefined;
+}
+
+// A number of this test's own, so that two processes that start at once do not disturb each other.
+async function testLocks(one: PoolClient, two: PoolClient): Promise<SelfTest> {
+  const id = String(randomInt(2 ** 47));
+  const remedy = "use strategy 'unique', which needs nothing but unique keys";
+  try {
+    await one.query("begin");
+    await two.query("begin");
+    const held = await tryLock(one, id);
+    const heldTwice = await tryLock(two, id);
+    if (held && !heldTwice) return SOUND;
+    return unsound(
+      "an advisory lock that one connection holds is granted to another as well",
+      remedy,
+    );
+  } catch (error) {
+    // Engines without them say "function does not exist" or "feature not supported".
+    const state = sqlState(error);
+    if (state !== "42883" && state !== "0A000") throw error;
+    return unsound("this engine has no transaction-level advisory locks", remedy);
+  } finally {
+    await Promise.allSettled([one.query("rollback"), two.query("rollback")]);
+  }
+}
+
+async function tryLock(client: PoolClient, id: string): Promise<boolean> {
+  const { rows } = await client.query<{ locked: boolean }>(
+    "select pg_try_advisory_xact_lock($1::bigint) as locked",
+    [id],
+  );
+  return rows[0]?.locked === true;
+}
+
+async function withClient<Result>(
+  pool: Pool,
+  use: (client: PoolClient) => Promise<Result>,
+): Promise<Result> {
+  const client = await pool.connect();
+  client.on("error", survive);
+  try {
+    return await use(client);
+  } finally {
+    client.removeListener("error", survive);
+    client.release();
+  }
+}
+
+function unsound(reason: string, remedy: string): SelfTest {
+  return { kind: "unsound", reason, remedy };
+}
