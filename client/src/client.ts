@@ -70,7 +70,14 @@ export interface Client {
 export function createClient(options: ClientOptions = {}): Client {
   checkClientOptions(options);
   const { baseUrl, fetch, credentials, headers, keyFormat = "bare", key = "v7" } = options;
-  const warn = (warning: Warning): void => (options.onWarning ?? console.warn)(warning);
+  const warn = (warning: Warning): void => {
+    try {
+      (options.onWarning ?? console.warn)(warning);
+    } catch (error) {
+      // A warning must not cost the result that it is about.
+      console.error(error);
+    }
+  };
   const loop = {
     send: createSend({ fetch, credentials, headers, keyFormat }),
     budget: createRetryBudget(options.retryBudget ?? 10),
