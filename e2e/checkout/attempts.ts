@@ -21,14 +21,17 @@ export interface AttemptOptions {
   readonly nextFault: () => Fault | undefined;
   /** Hears of an attempt when it starts; what it returns hears the answer. */
   readonly record: (attempt: Attempt) => (answer: Answer) => void;
-  /** Default: the global `fetch`. */
-  readonly fetch?: typeof fetch;
+  /** Sent with every attempt. */
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 export function createAttemptFetch(options: AttemptOptions): typeof fetch {
-  const send = options.fetch ?? fetch;
   return async (input, init) => {
+    // The only copy, and in use to the end: in Node, one that is collected takes the caller's timeout with it.
     const request = new Request(input, init);
+    for (const [name, value] of Object.entries(options.headers ?? {})) {
+      request.headers.set(name, value);
+    }
     const fault = options.nextFault();
     if (fault !== undefined) request.headers.set(FAULT_HEADER, formatFault(fault));
     const key = request.headers.get("idempotency-key") ?? undefined;
@@ -37,7 +40,7 @@ export function createAttemptFetch(options: AttemptOptions): typeof fetch {
     const answered = (kind: Answer["kind"], text: string): void =>
       tell({ kind, text, tookMs: Math.round(performance.now() - started) });
     try {
-      const response = await send(request);
+      const response = await fetch(request);
       await readThrough(response, answered);
       return response;
     } catch (error) {

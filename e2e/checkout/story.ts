@@ -66,7 +66,7 @@ async function tell(checkout: Checkout, faults: readonly Fault[], via: Via): Pro
     baseUrl: `${checkout.origin}/api/`,
     timeoutMs: TIMEOUT_MS,
     fetch: createAttemptFetch({
-      fetch: signedInAs(shopper),
+      headers: { cookie: `shopper=${shopper}` },
       nextFault: () => ahead.shift(),
       record(attempt) {
         attempts.push(attempt);
@@ -87,13 +87,5 @@ async function tell(checkout: Checkout, faults: readonly Fault[], via: Via): Pro
     attempts: attempts.length,
     keys: new Set(attempts.map(({ key }) => key).filter(Boolean)).size,
     charges: counts.reduce((sum, { charges }) => sum + charges, 0),
-  };
-}
-
-function signedInAs(shopper: string): typeof fetch {
-  return (input, init) => {
-    const request = new Request(input, init);
-    request.headers.set("cookie", `shopper=${shopper}`);
-    return fetch(request);
   };
 }
