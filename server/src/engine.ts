@@ -28,6 +28,7 @@ export interface Engines {
   forRoute(options: RouteOptions): Engine;
   /** The connections of every pool that has been used so far. */
   parts(): readonly StoreParts[];
+  partsOf(pool: Pool): StoreParts;
   /** The strategies of the routes so far. */
   strategies(): ReadonlySet<Strategy>;
   forget(ticket: Omit<Ticket, "fingerprint">): void;
@@ -80,6 +81,7 @@ export function createEngines(
   if (typeof pool !== "function") partsOf(pool);
   return {
     parts: () => [...partsByPool.values()],
+    partsOf,
     strategies: () => strategies,
     forget: (ticket) => {
       for (const cache of caches) cache.forget(ticket);

@@ -1,6 +1,7 @@
 export { idempotency } from "./plugin.ts";
 export { migrate } from "./store/migrate.ts";
 export { STORED_HEADERS } from "./stored-headers.ts";
+export type { IdempotencyAdministration } from "./administration.ts";
 export type { CrashContext, CrashDecision, CrashResponse, OnCrash } from "./on-crash.ts";
 export type { EncryptionKey, EncryptionOptions } from "./encryption.ts";
 export type { RequestIdempotency } from "./exchange.ts";
@@ -15,5 +16,6 @@ export type {
 export type { ReplayCacheOptions } from "./replay-cache.ts";
 export type { ScopeOption } from "./scope.ts";
 export type { Step } from "./steps.ts";
+export type { RecordAddress, RecordState, TableRecord, TableStats } from "./store/admin.ts";
 export type { MigrateOptions } from "./store/migrate.ts";
 export type { SweepOptions } from "./sweeper.ts";

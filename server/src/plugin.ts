@@ -2,6 +2,7 @@
 import type { FastifyInstance, FastifyPluginAsync, FastifyRequest } from "fastify";
 import fp from "fastify-plugin";
 import type { Pool } from "pg";
+import { createAdministration } from "./administration.ts";
 import { admit } from "./admit.ts";
 import { createEngines } from "./engine.ts";
 import { EXCHANGE, readIdempotency } from "./exchange.ts";
@@ -18,6 +19,7 @@ const plugin: FastifyPluginAsync<IdempotencyOptions> = async (app, registered) =
   const { pool, schema = "oncekey", replayCache = true, global = false, sweep = {} } = registered;
   const engines = createEngines({ pool, schema, replayCache }, createIdleGuard(app));
 
+  app.decorate("idempotency", createAdministration(pool, schema, engines));
   app.decorateRequest(EXCHANGE, null);
   app.decorateRequest("idempotency", {
     getter(this: FastifyRequest) {

@@ -11,13 +11,13 @@ export interface SweepOptions {
 /** Deletes up to `batchSize` expired rows and says how many; none where another process is at it. */
 export type SweepBatch = (batchSize: number) => Promise<number>;
 
-const DEFAULT_BATCH_SIZE = 1_000;
+export const DEFAULT_BATCH_SIZE = 1_000;
 const DEFAULT_INTERVAL_MS = 60_000;
 // Between two full batches: requests go first.
 const PAUSE_MS = 20;
 
 /** Sweeps until nothing expired is left or another process is at it, and says how many rows that deleted. */
-async function sweepAll(
+export async function sweepAll(
   sweep: SweepBatch,
   batchSize: number,
   signal?: AbortSignal,
