@@ -21,7 +21,8 @@ export function inspectCommand(): CommandUnknownOpts {
           process.exitCode = EXIT.wrong;
         }
         if (json) printJson(records.map(toJson));
-        else printLine(records.map((record) => describe(record, body ?? false)).join("\n\n"));
+        else if (records.length > 0)
+          printLine(records.map((record) => describe(record, body ?? false)).join("\n\n"));
       }),
     );
 }

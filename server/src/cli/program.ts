@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "@commander-js/extra-typings";
 import type { CommandUnknownOpts } from "@commander-js/extra-typings";
+import { doctorCommand } from "./doctor.ts";
 import { DatabaseFailure, EXIT, UsageError } from "./exit-code.ts";
 import { forgetCommand } from "./forget.ts";
 import { inspectCommand } from "./inspect.ts";
@@ -18,6 +19,7 @@ Exit codes: 0 done · 1 something is wrong (a failed check, no such record, not 
 const COMMANDS = [
   migrateCommand,
   sqlCommand,
+  doctorCommand,
   inspectCommand,
   forgetCommand,
   sweepCommand,

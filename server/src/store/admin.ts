@@ -1,5 +1,5 @@
 /** The table looked at by hand: its records, what becomes of them, and how many there are. */
-import type { Pool } from "pg";
+import type { Pool, PoolClient } from "pg";
 import type { StoreParts } from "./store-parts.ts";
 import { sqlState } from "./transaction.ts";
 import { inOneFlight } from "./transactional.ts";
@@ -135,8 +135,8 @@ export async function forgetRecord(
 }
 
 /** Reads only, by the index on expiry. Throws what the database throws. */
-export async function readSweepLag(pool: Pool, schema: string): Promise<SweepLag> {
-  const { rows } = await pool.query<SweepLag>(
+export async function readSweepLag(database: Pool | PoolClient, schema: string): Promise<SweepLag> {
+  const { rows } = await database.query<SweepLag>(
     `select count(*)::float8 as expired, ${instant("min(expires_at)")} as "oldestExpiredAt",
        coalesce(extract(epoch from statement_timestamp() - min(expires_at)) * 1000, 0)::float8 as "lagMs"
      from "${schema}".records where ${SWEEPABLE}`,

@@ -1,0 +1,94 @@
+/** Every check of the doctor, in the order in which a person would ask. */
+import type { Pool, PoolClient } from "pg";
+import { survive } from "../../store/checkout.ts";
+import { describeFailure } from "../database.ts";
+import { examineClock, examinePooler, examineReach } from "./connection.ts";
+import { examineEngine, examinePrimary } from "./engine.ts";
+import type { Check, Finding, Patient } from "./finding.ts";
+import { examineLocks } from "./locks.ts";
+import {
+  examineDeadClients,
+  examineDurability,
+  examineIdleLimit,
+  examineKeepalives,
+} from "./settings.ts";
+import {
+  examineBloat,
+  examineLogged,
+  examineRights,
+  examineSchema,
+  examineSweep,
+} from "./table.ts";
+
+const DATABASE: readonly Check[] = [
+  { name: "reachable", examine: examineReach },
+  { name: "engine", examine: examineEngine },
+  { name: "primary", examine: examinePrimary },
+  { name: "pooler", examine: examinePooler },
+  { name: "advisory locks", examine: examineLocks },
+  { name: "clock", examine: examineClock },
+  { name: "schema", examine: examineSchema },
+];
+
+const TABLE: readonly Check[] = [
+  { name: "logged table", examine: examineLogged },
+  { name: "rights", examine: examineRights },
+  { name: "dead rows", examine: examineBloat },
+  { name: "sweep", examine: examineSweep },
+];
+
+const SETTINGS: readonly Check[] = [
+  { name: "idle limit", examine: examineIdleLimit },
+  { name: "keepalives", examine: examineKeepalives },
+  { name: "dead clients", examine: examineDeadClients },
+  { name: "durability", examine: examineDurability },
+];
+
+/** Examines a database. What cannot be asked is a finding too: this throws nothing. */
+export async function examine(pool: Pool, schema: string): Promise<Finding[]> {
+  const sessions: PoolClient[] = [];
+  try {
+    const one = await connect(pool, sessions);
+    const two = await connect(pool, sessions);
+    return await examineAll({ one, two, schema });
+  } catch (error) {
+    const found = `no connection: ${describeFailure(error, schema)}`;
+    const advice = "check --database-url or the PG* variables, the network and pg_hba.conf";
+    return [{ check: "reachable", verdict: "fail", found, advice }];
+  } finally {
+    for (const session of sessions) {
+      session.removeListener("error", survive);
+      session.release();
+    }
+  }
+}
+
+async function connect(pool: Pool, sessions: PoolClient[]): Promise<PoolClient> {
+  const session = await pool.connect();
+  session.on("error", survive);
+  sessions.push(session);
+  return session;
+}
+
+async function examineAll(patient: Patient): Promise<Finding[]> {
+  const findings: Finding[] = [];
+  for (const check of [...DATABASE, ...TABLE, ...SETTINGS]) {
+    // Without the tables there is nothing to say of them; `schema` has said so.
+    if (TABLE.includes(check) && isFailed(findings, "schema")) continue;
+    findings.push({ check: check.name, ...(await attempt(check, patient)) });
+  }
+  return findings;
+}
+
+function isFailed(findings: readonly Finding[], name: string): boolean {
+  return findings.some(({ check, verdict }) => check === name && verdict === "fail");
+}
+
+async function attempt({ examine: ask }: Check, patient: Patient): Promise<Omit<Finding, "check">> {
+  try {
+    return await ask(patient);
+  } catch (error) {
+    const found = `could not be checked: ${describeFailure(error, patient.schema)}`;
+    return { verdict: "fail", found, advice: "check as the role of your application" };
+  }
+}
