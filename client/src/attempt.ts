@@ -1,7 +1,7 @@
 /** The one loop: the same key and the same bytes, again and again, until the answer is final or the time is up. */
 import { IdempotencyError, OutcomeUnknownError } from "@oncekey/shared";
 import pRetry from "p-retry";
-import { fullJitterMs } from "./backoff.ts";
+import { fullJitterMs, pause } from "./backoff.ts";
 import type { RetryBudget } from "./backoff.ts";
 import { classify, isAcknowledged } from "./classify.ts";
 import type { Verdict } from "./classify.ts";
@@ -26,7 +26,7 @@ export interface LoopInput {
   readonly isUnresolved: boolean;
 }
 
-/** How the loop ended. `unsent`: it was stopped before the first byte left. */
+/** How the loop ended. `unsent`: no byte ever left. */
 export type Ending =
   | {
       readonly kind: "done";
@@ -45,7 +45,7 @@ export type Ending =
 
 export interface Settlement {
   readonly ending: Ending;
-  /** Attempts that were sent, polls not counted. */
+  /** Attempts that were made, polls not counted. */
   readonly attempts: number;
   /** The last answer that came whole, final or not. */
   readonly answer: Answer | undefined;
@@ -92,7 +92,8 @@ export async function sendUntilSettled(parts: LoopParts, input: LoopInput): Prom
     if (!(error instanceof AttemptFailedError)) throw error;
   }
   const { attempts, answer } = state;
-  return { ending: state.ending ?? gaveUp("The attempts ended", input.key), attempts, answer };
+  const ending = state.ending ?? gaveUp("The attempts ended", input, state);
+  return { ending, attempts, answer };
 }
 
 async function attempt(parts: LoopParts, input: LoopInput, state: State): Promise<void> {
@@ -110,29 +111,31 @@ async function attempt(parts: LoopParts, input: LoopInput, state: State): Promis
       .catch((cause: unknown) => noAnswer(key, cause));
     if (!(outcome instanceof IdempotencyError)) {
       state.answer = outcome;
-      judge(parts, input, state, classify(outcome, key, state.isUnresolved));
+      judge(parts, input, state, outcome);
     } else if (!signal?.aborted) {
-      judge(parts, input, state, { kind: "retry", cause: outcome, waitMs: undefined });
+      state.isUnresolved ||= state.isSent;
+      state.again = { kind: "retry", cause: outcome, waitMs: undefined };
     }
   }
   if (state.ending === undefined && state.again === undefined && signal?.aborted) {
-    state.ending = stopped(key, signal, state.isSent || input.isUnresolved);
+    state.ending = stopped(signal, input, state);
   }
   if (state.ending === undefined) throw new AttemptFailedError();
 }
 
-/** Puts what an attempt brought into the state: an ending, or a reason to go on. */
-function judge(parts: LoopParts, input: LoopInput, state: State, verdict: Verdict): void {
+/** Puts what an answer means into the state: an ending, or a reason to go on. */
+function judge(parts: LoopParts, input: LoopInput, state: State, answer: Answer): void {
+  const verdict = classify(answer, input.key, state.isUnresolved);
   switch (verdict.kind) {
     case "done":
       parts.budget.refill();
-      state.ending = finished(parts, input, state, verdict);
+      state.ending = finished(parts, input, answer, verdict);
       return;
     case "rejected":
       state.ending = verdict;
       return;
     case "unknown":
-      state.ending = { ...verdict, retryAt: undefined };
+      state.ending = { ...verdict, retryAt: later(verdict.error.retryAfterMs) };
       return;
     case "poll":
       state.attempts -= 1;
@@ -141,7 +144,7 @@ function judge(parts: LoopParts, input: LoopInput, state: State, verdict: Verdic
       state.again = verdict;
       return;
     case "retry":
-      state.isUnresolved ||= state.isSent;
+      state.isUnresolved = true;
       state.again = verdict;
       return;
     default:
@@ -152,10 +155,10 @@ function judge(parts: LoopParts, input: LoopInput, state: State, verdict: Verdic
 function finished(
   { warn }: LoopParts,
   { request, key, policy }: LoopInput,
-  { answer }: State,
+  answer: Answer,
   verdict: Extract<Verdict, { kind: "done" }>,
-): Ending | undefined {
-  if (answer === undefined || isAcknowledged(answer, key)) return answer && { ...verdict, answer };
+): Ending {
+  if (isAcknowledged(answer, key)) return { ...verdict, answer };
   const message = `${request.method} ${request.url} succeeded without echoing Idempotency-Key: is the route protected?`;
   warn({ code: "unacknowledged", message });
   if (policy.onUnacknowledged === "warn") return { ...verdict, answer };
@@ -165,10 +168,10 @@ function finished(
 
 /** Waits for the next attempt, or ends the loop where there is none. */
 async function mayGoOn({ budget }: LoopParts, input: LoopInput, state: State): Promise<boolean> {
-  const { key, policy, signal } = input;
+  const { policy, signal } = input;
   const { again, attempts, polls, deadlineAt } = state;
   if (again === undefined) return false;
-  const { kind, cause, waitMs } = again;
+  const { kind, waitMs } = again;
   const tries = kind === "poll" ? polls : attempts;
   const pauseMs = Math.max(waitMs ?? 0, fullJitterMs(tries, policy.backoff));
   const why = (): string | undefined => {
@@ -184,17 +187,29 @@ async function mayGoOn({ budget }: LoopParts, input: LoopInput, state: State): P
     await pause(pauseMs, signal);
     return true;
   }
-  state.ending = gaveUp(`${reason}; how it ended is not known`, key, cause, later(waitMs));
+  state.ending = gaveUp(reason, input, state, again);
   return false;
 }
 
-function gaveUp(message: string, key: string, cause?: IdempotencyError, retryAt?: Date): Ending {
-  return { kind: "unknown", error: unknown(message, key, cause), retryAt };
+function gaveUp(why: string, input: LoopInput, state: State, again?: Again): Ending {
+  const { key } = input;
+  const cause = again?.cause;
+  if (!mayHaveArrived(input, state)) {
+    const message = `${why}, and nothing was sent: ${cause?.message ?? "no reason is known"}`;
+    return { kind: "unsent", error: new IdempotencyError(message, undefined, { key, cause }) };
+  }
+  const error = unknown(`${why}; how it ended is not known`, key, cause);
+  return { kind: "unknown", error, retryAt: later(again?.waitMs) };
 }
 
-function stopped(key: string, signal: AbortSignal, mayHaveArrived: boolean): Ending {
+function mayHaveArrived(input: LoopInput, state: State): boolean {
+  return state.isSent || input.isUnresolved;
+}
+
+function stopped(signal: AbortSignal, input: LoopInput, state: State): Ending {
+  const { key } = input;
   const cause: unknown = signal.reason;
-  if (mayHaveArrived) {
+  if (mayHaveArrived(input, state)) {
     const message =
       "Stopped while the request may have arrived; it is not cancelled, and how it ended is not known";
     return { kind: "unknown", error: unknown(message, key, cause), retryAt: undefined };
@@ -215,17 +230,4 @@ function unknown(message: string, key: string, cause?: unknown): OutcomeUnknownE
 
 function later(waitMs: number | undefined): Date | undefined {
   return waitMs === undefined ? undefined : new Date(Date.now() + waitMs);
-}
-
-/** Ends early, without an error, when the signal aborts: the next attempt sees that for itself. */
-function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
-  return new Promise((resolve) => {
-    const end = (): void => {
-      clearTimeout(timer);
-      signal?.removeEventListener("abort", end);
-      resolve();
-    };
-    const timer = setTimeout(end, ms);
-    signal?.addEventListener("abort", end, { once: true });
-  });
 }

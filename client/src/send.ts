@@ -37,45 +37,71 @@ class AttemptTimeoutError extends Error {
 }
 
 /** Makes the function that sends. It throws whatever the network throws; a status is never an error here. */
-export function createSend({ fetch, credentials, headers, keyFormat }: SendOptions): Send {
+export function createSend(options: SendOptions): Send {
   return async (request, key, { timeoutMs, signal, onSent }) => {
     const controller = new AbortController();
     const stop = (): void => controller.abort(signal?.reason);
     const timer = setTimeout(() => {
-      controller.abort(new AttemptTimeoutError(`no whole answer within ${timeoutMs} ms`));
+      controller.abort(
+        new AttemptTimeoutError(`no whole answer within ${Math.ceil(timeoutMs)} ms`),
+      );
     }, timeoutMs);
     signal?.addEventListener("abort", stop, { once: true });
     try {
       signal?.throwIfAborted();
-      const live = typeof headers === "function" ? await headers() : headers;
-      controller.signal.throwIfAborted();
-      const response = await ky(request.url, {
-        method: request.method,
-        // Null is refused by ky's types, and an absent body is what it means.
-        ...(request.body === undefined ? {} : { body: request.body }),
-        headers: { ...request.headers, ...live, [IDEMPOTENCY_KEY]: formatKey(key, keyFormat) },
-        signal: controller.signal,
-        // One loop only, and it is ours: ky would not know the key from any other header.
-        retry: { limit: 0 },
-        timeout: false,
-        throwHttpErrors: false,
-        ...(credentials === undefined ? {} : { credentials }),
-        fetch: (input, init) => {
-          onSent();
-          return (fetch ?? globalThis.fetch)(input, init);
-        },
-      });
-      // Read here, inside the attempt: an answer that is cut off is no answer.
-      const bytes = await response.arrayBuffer();
-      return {
-        status: response.status,
-        headers: response.headers,
-        bytes,
-        isRedirected: response.redirected,
-      };
+      // Not every fetch heeds a signal, and a function that asks for headers has none: the wait for them ends all the same.
+      return await Promise.race([
+        exchange(options, request, key, controller.signal, onSent),
+        aborted(controller.signal),
+      ]);
     } finally {
       clearTimeout(timer);
       signal?.removeEventListener("abort", stop);
     }
   };
+}
+
+async function exchange(
+  { fetch, credentials, headers, keyFormat }: SendOptions,
+  request: PreparedRequest,
+  key: string,
+  signal: AbortSignal,
+  onSent: () => void,
+): Promise<Answer> {
+  const merged = new Headers(request.headers);
+  const live = typeof headers === "function" ? await headers() : headers;
+  for (const [name, value] of Object.entries(live ?? {})) merged.set(name, value);
+  // Last, and set rather than added: a second value would make it another key.
+  merged.set(IDEMPOTENCY_KEY, formatKey(key, keyFormat));
+  signal.throwIfAborted();
+  const response = await ky(request.url, {
+    method: request.method,
+    // Null is refused by ky's types, and an absent body is what it means.
+    ...(request.body === undefined ? {} : { body: request.body }),
+    headers: merged,
+    signal,
+    // One loop only, and it is ours: ky would not know the key from any other header.
+    retry: { limit: 0 },
+    timeout: false,
+    throwHttpErrors: false,
+    ...(credentials === undefined ? {} : { credentials }),
+    fetch: (input, init) => {
+      onSent();
+      return (fetch ?? globalThis.fetch)(input, init);
+    },
+  });
+  // Read here, inside the attempt: an answer that is cut off is no answer.
+  const bytes = await response.arrayBuffer();
+  return {
+    status: response.status,
+    headers: response.headers,
+    bytes,
+    isRedirected: response.redirected,
+  };
+}
+
+function aborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_resolve, reject) => {
+    signal.addEventListener("abort", () => reject(signal.reason as Error), { once: true });
+  });
 }

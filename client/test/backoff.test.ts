@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { createRetryBudget, fullJitterMs, retryAfterMs } from "../src/backoff.ts";
+import { createRetryBudget, fullJitterMs, pause, retryAfterMs } from "../src/backoff.ts";
 
 const NOW = Date.parse("2026-01-01T00:00:00Z");
 
@@ -67,5 +67,16 @@ describe("the retry budget", () => {
     expect([budget.take(), budget.take(), budget.take()]).toEqual([true, true, false]);
     budget.refill();
     expect([budget.take(), budget.take()]).toEqual([true, false]);
+  });
+});
+
+describe("a pause", () => {
+  it("ends when a signal aborts, also where that was before it began", async () => {
+    const controller = new AbortController();
+    const paused = pause(60_000, controller.signal);
+    controller.abort();
+    await paused;
+    await pause(60_000, controller.signal);
+    await pause(1, new AbortController().signal);
   });
 });

@@ -2,7 +2,7 @@ import { createClient, memoryStorage } from "@oncekey/client";
 import type { OperationStorage } from "@oncekey/client";
 import { describe, expect, it } from "vitest";
 import { cart, createShop } from "./support/shop.ts";
-import { done, json, problem, reset, silence, withServer } from "./support/server.ts";
+import { done, json, problem, reset, withServer } from "./support/server.ts";
 import type { Reply } from "./support/server.ts";
 
 /** A storage that lets a test see and hold what is written. */
@@ -175,8 +175,9 @@ describe("coalescing", () => {
   });
 
   it("what runs is not pending, and a resume of it is the run itself", async () => {
-    await withServer([reset, silence, done], async ({ url, seen }) => {
-      const { order, client } = createShop(url, { attempts: 1, attemptTimeoutMs: 40 });
+    const lateReset: Reply = (response) => setTimeout(() => response.destroy(), 15);
+    await withServer([reset, lateReset, done], async ({ url, seen }) => {
+      const { order, client } = createShop(url, { attempts: 1 });
       const first = await order.run(cart);
       if (first.kind !== "unknown") throw new Error("the reset leaves the outcome unknown");
       const [again, resumed] = [first.resume(), first.resume()];

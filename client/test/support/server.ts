@@ -74,4 +74,3 @@ export const cut: Reply = (response) => {
   response.write('{"id":');
   setTimeout(() => response.destroy(), 5);
 };
-export const silence: Reply = () => {};
