@@ -5,6 +5,7 @@ import {
   IDEMPOTENT_REPLAYED,
   IdempotencyError,
   KeyConflictError,
+  OutcomeUnknownError,
   parseKey,
   parseProblem,
   problemToError,
@@ -109,13 +110,29 @@ function byStatus(status: number, error: IdempotencyError, context: StatusContex
   const { isUnresolved, replayed, mayRetry } = context;
   // Authentication runs before the key is looked at: this says nothing about what an earlier attempt did.
   if (status === 401 || status === 403) {
-    return { kind: isUnresolved ? "unknown" : "rejected", error };
+    return isUnresolved ? unknown(error) : { kind: "rejected", error };
   }
-  if (status === 409 && error.retryAfterMs !== undefined && mayRetry) return again("poll", error);
+  if (isStillRunning(status, error)) return mayRetry ? again("poll", error) : unknown(error);
   if (replayed && status >= 500) return { kind: "rejected", error };
-  if (RETRYABLE.has(status)) return mayRetry ? again("retry", error) : { kind: "unknown", error };
-  if (status >= 500 && !NEVER_DONE.has(status)) return { kind: "unknown", error };
+  if (RETRYABLE.has(status)) return mayRetry ? again("retry", error) : unknown(error);
+  if (status >= 500 && !NEVER_DONE.has(status)) return unknown(error);
   return { kind: "rejected", error };
+}
+
+// Other services mean a conflict of their own by 409 and then say which; one that names a time and no code asks to wait.
+function isStillRunning(
+  status: number,
+  { retryAfterMs: waitMs, problem }: IdempotencyError,
+): boolean {
+  const hasCode = typeof problem === "object" && problem !== null && "code" in problem;
+  return status === 409 && waitMs !== undefined && !hasCode;
+}
+
+// An error of the application would advise a new key, which is what an unknown outcome must not have.
+function unknown(cause: IdempotencyError): Verdict {
+  const { message, key, status, problem, retryAfterMs: waitMs } = cause;
+  const details = { key, status, problem, retryAfterMs: waitMs, cause };
+  return { kind: "unknown", error: new OutcomeUnknownError(message, details) };
 }
 
 function again(kind: "retry" | "poll", cause: IdempotencyError): Verdict {
