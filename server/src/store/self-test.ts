@@ -27,9 +27,8 @@ export async function selfTest(
 ): Promise<SelfTest> {
   try {
     return await withClient(pool, async (one) => {
-      const unsound = await testTable(one, schema);
-      if (unsound !== undefined || !needsAdvisoryLocks || pool.options.max < 2)
-        return unsound ?? SOUND;
+      const fault = await testTable(one, schema);
+      if (fault !== undefined || !needsAdvisoryLocks || pool.options.max < 2) return fault ?? SOUND;
       return withClient(pool, (two) => testLocks(one, two));
     });
   } catch (cause) {
@@ -52,7 +51,7 @@ async function testTable(client: PoolClient, schema: string): Promise<SelfTest |
       "connect to the primary",
     );
   }
-  if (facts?.persistence == null) {
+  if (facts === undefined || facts.persistence === null) {
     return unsound(
       `there is no table "${schema}".records`,
       `run migrate(pool, { schema: "${schema}" }) or: oncekey migrate`,
