@@ -2,11 +2,21 @@ import { defineConfig } from "vitest/config";
 
 const conditions = ["@oncekey/source"];
 
-function project(name: string, more: { globalSetup?: string[]; testTimeout?: number } = {}) {
+// No test is decided by time: these end only what hangs, on a machine that is busy with something else as well.
+const TEST_TIMEOUT_MS = 60_000;
+
+function project(name: string, more: { globalSetup?: string[] } = {}) {
   return {
     resolve: { conditions },
     ssr: { resolve: { conditions } },
-    test: { name, root: `${import.meta.dirname}/${name}`, include: ["**/*.test.ts"], ...more },
+    test: {
+      name,
+      root: `${import.meta.dirname}/${name}`,
+      include: ["**/*.test.ts"],
+      testTimeout: TEST_TIMEOUT_MS,
+      hookTimeout: TEST_TIMEOUT_MS,
+      ...more,
+    },
   };
 }
 
@@ -20,8 +30,8 @@ export default defineConfig({
     projects: [
       project("shared"),
       project("client"),
-      project("server", { globalSetup, testTimeout: 30_000 }),
-      project("e2e", { globalSetup, testTimeout: 60_000 }),
+      project("server", { globalSetup }),
+      project("e2e", { globalSetup }),
     ],
   },
 });

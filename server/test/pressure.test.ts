@@ -53,7 +53,7 @@ describe("a pool of 4", () => {
   });
 
   it("that stays full answers 503 with Retry-After when its time is over, and the route goes on after it", async () => {
-    const pool = database.pool({ max: 4, connectionTimeoutMillis: 50 });
+    const pool = database.pool({ max: 4, connectionTimeoutMillis: 1_000 });
     const others = await Promise.all(Array.from({ length: 4 }, () => pool.connect()));
     await withShop(
       { pool },
