@@ -15,6 +15,7 @@ function project(name: string, more: { globalSetup?: string[] } = {}) {
       include: ["**/*.test.ts"],
       testTimeout: TEST_TIMEOUT_MS,
       hookTimeout: TEST_TIMEOUT_MS,
+      expect: { poll: { timeout: TEST_TIMEOUT_MS / 2 } },
       ...more,
     },
   };
