@@ -56,14 +56,21 @@ export function classify(answer: Answer, key: string, isUnresolved: boolean): Ve
   const advice = headers.get("x-should-retry") ?? headers.get("stripe-should-retry");
   if (problem !== undefined) return byCode(problem, error, isUnresolved, advice);
   if (advice === "true") return again("retry", error);
-  return byStatus(status, error, { isUnresolved, replayed, mayRetry: advice !== "false" });
+  const context = { isUnresolved, replayed, mayRetry: advice !== "false" };
+  const verdict = byStatus(status, error, context);
+  // A redirect may have become a GET. Its refusal is then about the page it leads to, and not about what the request did.
+  const isElsewhere = answer.isRedirected && !isEchoed(answer, key);
+  return verdict.kind === "rejected" && isElsewhere ? unknown(error) : verdict;
 }
 
 /** Whether the server echoed the key: the sign that it took notice of it. */
 export function isAcknowledged(answer: Answer, key: string): boolean {
   // What a redirect ends at is another resource, which has no key to echo.
-  if (answer.isRedirected) return true;
-  const echoed = parseKey(answer.headers.get(IDEMPOTENCY_KEY) ?? "");
+  return answer.isRedirected || isEchoed(answer, key);
+}
+
+function isEchoed({ headers }: Answer, key: string): boolean {
+  const echoed = parseKey(headers.get(IDEMPOTENCY_KEY) ?? "");
   return echoed.kind === "key" && echoed.key === key;
 }
 
@@ -85,9 +92,9 @@ function byCode(
       return { kind: isUnresolved ? "unknown" : "rejected", error };
     case "idempotency_response_not_stored": {
       const { originalStatus } = problem;
-      if (originalStatus === undefined || originalStatus < 200 || originalStatus > 299) {
-        return { kind: "rejected", error };
-      }
+      // Done, but how is not said: a new key could do it again.
+      if (originalStatus === undefined || originalStatus < 200) return unknown(error);
+      if (originalStatus > 299) return { kind: "rejected", error };
       return { kind: "done", value: undefined, replayed: true, status: originalStatus };
     }
     case "idempotency_key_required":
@@ -115,7 +122,8 @@ function byStatus(status: number, error: IdempotencyError, context: StatusContex
   if (isStillRunning(status, error)) return mayRetry ? again("poll", error) : unknown(error);
   if (replayed && status >= 500) return { kind: "rejected", error };
   if (RETRYABLE.has(status)) return mayRetry ? again("retry", error) : unknown(error);
-  if (status >= 500 && !NEVER_DONE.has(status)) return unknown(error);
+  // A redirect that could not be followed, and failures that are not known, leave open what was done.
+  if (status < 400 || (status >= 500 && !NEVER_DONE.has(status))) return unknown(error);
   return { kind: "rejected", error };
 }
 

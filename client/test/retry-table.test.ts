@@ -174,6 +174,12 @@ describe("is unknown, and the key is kept", () => {
       1,
       { status: 409, nextAction: "resume" },
     ],
+    [
+      "410 that does not say how it ended",
+      [problem(410, "idempotency_response_not_stored")],
+      1,
+      { code: "outcome_unknown", nextAction: "resume" },
+    ],
     ["507, which says nothing of what was done", [json(507, {})], 1, { status: 507 }],
   ])("%s", async (_name, replies, attempts, error) => {
     await withServer(replies, async ({ url }) => {
