@@ -1,4 +1,5 @@
 /** The options of the client and of its operations: their meaning, their defaults with the reason, and their check at creation. */
+import { IDEMPOTENCY_KEY } from "@oncekey/shared";
 import type { KeyFormat } from "@oncekey/shared";
 import type { BackoffOptions } from "./backoff.ts";
 import type { KeyOption } from "./key.ts";
@@ -71,6 +72,12 @@ export const RETRY_CHECKS: Readonly<Record<keyof RetryOptions, Check>> = {
   onUnacknowledged: oneOf("warn", "refuse"),
 };
 
+/** Of headers that do not change. A `Headers` object has no members of its own and would be read as none at all. */
+export const HEADERS_CHECK: Check = accept(
+  isHeaders,
+  `an object of strings without ${IDEMPOTENCY_KEY}`,
+);
+
 const CLIENT_CHECKS: Readonly<Record<keyof ClientOptions, Check>> = {
   ...RETRY_CHECKS,
   baseUrl: accept(
@@ -84,10 +91,9 @@ const CLIENT_CHECKS: Readonly<Record<keyof ClientOptions, Check>> = {
   ),
   keyFormat: oneOf("bare", "structured"),
   retryBudget: integer(0, 1_000_000),
-  headers: accept(
-    (value) => typeof value === "function" || (typeof value === "object" && value !== null),
-    "an object of headers or a function that returns one",
-  ),
+  headers(name, value) {
+    if (typeof value !== "function") HEADERS_CHECK(name, value);
+  },
   credentials: oneOf("same-origin", "include", "omit"),
   fetch: accept((value) => typeof value === "function", "a function like fetch"),
   onWarning: accept((value) => typeof value === "function", "a function"),
@@ -148,6 +154,14 @@ function integer(min: number, max: number): Check {
       );
     }
   };
+}
+
+function isHeaders(value: unknown): boolean {
+  if (typeof value !== "object" || value === null || Symbol.iterator in value) return false;
+  const taken = IDEMPOTENCY_KEY.toLowerCase();
+  return Object.entries(value).every(
+    ([name, text]) => typeof text === "string" && name.toLowerCase() !== taken,
+  );
 }
 
 function isStorage(value: unknown): boolean {

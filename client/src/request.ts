@@ -1,4 +1,5 @@
 /** A request in the form in which it is sent, byte for byte the same each time, and kept. */
+import { accept, checkOptions, HEADERS_CHECK } from "./options.ts";
 
 /** What an operation or a plain call asks for. */
 export interface RequestSpec {
@@ -22,23 +23,29 @@ export interface PreparedRequest {
   readonly body: string | undefined;
 }
 
-const METHODS: readonly string[] = ["POST", "PUT", "PATCH", "DELETE"];
+const METHODS: readonly unknown[] = ["POST", "PUT", "PATCH", "DELETE"];
+
+const SPEC_CHECKS = {
+  method: accept((value) => METHODS.includes(value), `one of ${METHODS.join(", ")}`),
+  path: accept((value) => typeof value === "string" && value !== "", "a string that is not empty"),
+  json: accept((value) => typeof value !== "function", "a value that JSON has"),
+  // Streams, forms and blobs would be other bytes on the next attempt, or gone after a reload.
+  body: accept((value) => typeof value === "string", "a string, which can be sent again as it is"),
+  headers: HEADERS_CHECK,
+};
 
 /**
  * Serialises a request.
  *
- * @throws TypeError if it has another method, a body that is not text, `json` and `body` at once, or a path that is no URL.
+ * @throws TypeError that names what is wrong: an unknown member, another method, a body that is not text, `json` and `body` at
+ * once, an `Idempotency-Key` among the headers, or a path that is no URL.
  */
 export function prepareRequest(spec: RequestSpec, baseUrl: string | undefined): PreparedRequest {
+  checkOptions(spec, SPEC_CHECKS, "request.");
   const { method = "POST", path, json, body, headers = {} } = spec;
-  if (!METHODS.includes(method)) {
-    throw new TypeError(`method must be one of ${METHODS.join(", ")}, got ${method as string}`);
-  }
+  SPEC_CHECKS.path("request.path", path);
   if (json !== undefined && body !== undefined) {
     throw new TypeError("a request has either json or body, not both");
-  }
-  if (body !== undefined && typeof body !== "string") {
-    throw new TypeError("body must be a string: it is sent again as it is, also after a reload");
   }
   const lowered = Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]);
   const type = json === undefined ? {} : { "content-type": "application/json" };
@@ -63,8 +70,9 @@ export function canonicalJson(value: unknown): string {
 // A page's own address where there is one: `/api/` is enough there.
 function resolveUrl(path: string, baseUrl: string | undefined): string {
   const page = globalThis.location?.href;
-  if (URL.canParse(path)) return path;
+  if (/^https?:/i.test(path)) return new URL(path).href;
   if (baseUrl === undefined) return new URL(path, page).href;
   const base = new URL(baseUrl.endsWith("/") ? baseUrl : `${baseUrl}/`, page);
-  return new URL(path.replace(/^\/+/, ""), base).href;
+  // The dot keeps a path with a colon from being read as a URL of another scheme, such as `orders:cancel`.
+  return new URL(`./${path.replace(/^\/+/, "")}`, base).href;
 }

@@ -70,7 +70,7 @@ async function exchange(
 ): Promise<Answer> {
   const merged = new Headers(request.headers);
   const live = typeof headers === "function" ? await headers() : headers;
-  for (const [name, value] of Object.entries(live ?? {})) merged.set(name, value);
+  for (const [name, value] of new Headers(live)) merged.set(name, value);
   // Last, and set rather than added: a second value would make it another key.
   merged.set(IDEMPOTENCY_KEY, formatKey(key, keyFormat));
   signal.throwIfAborted();

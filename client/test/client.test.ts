@@ -25,7 +25,9 @@ describe("options of the client", () => {
     [{ key: "v1" }, "key must be 'v7', 'v4' or a function"],
     [{ keyFormat: "quoted" }, "keyFormat must be 'bare' or 'structured'"],
     [{ onUnacknowledged: "throw" }, "onUnacknowledged must be 'warn' or 'refuse'"],
-    [{ headers: "a: b" }, "headers must be an object of headers or a function"],
+    [{ headers: "a: b" }, "headers must be an object of strings without Idempotency-Key"],
+    [{ headers: new Headers({ a: "b" }) }, "headers must be an object of strings"],
+    [{ headers: { "idempotency-key": "mine" } }, "headers must be an object of strings"],
     [{ credentials: "yes" }, "credentials must be 'same-origin' or 'include' or 'omit'"],
     [{ fetch: 1 }, "fetch must be a function like fetch"],
     [{ onWarning: "warn" }, "onWarning must be a function"],
@@ -60,26 +62,38 @@ describe("options of an operation", () => {
   it("reject a run whose request or instance cannot be used, and nothing is sent", async () => {
     await withServer([done], async ({ url, seen }) => {
       const client = createClient({ baseUrl: url });
-      const run = (name: string, options: Record<string, unknown>) =>
-        client.operation(name, options as unknown as OperationOptions<unknown>).run(undefined);
-      await expect(run("a", { request: () => ({ path: "x", method: "GET" }) })).rejects.toThrow(
-        "method must be one of POST",
-      );
-      await expect(
-        run("b", { request: () => ({ path: "x", body: new FormData() }) }),
-      ).rejects.toThrow("body must be a string");
-      await expect(run("c", { request: () => ({ path: "x", body: "", json: 1 }) })).rejects.toThrow(
-        "either json or body",
-      );
-      await expect(run("d", { request, instance: () => "" })).rejects.toThrow(
-        "d.instance must return a string",
-      );
+      let names = 0;
+      const run = (spec: object, more: object = {}) => {
+        const options = { request: () => ({ path: "x", ...spec }), ...more };
+        return client.operation(`order-${(names += 1)}`, options).run(undefined);
+      };
+      const refused: [object, string][] = [
+        [{ method: "GET" }, "request.method must be one of POST, PUT, PATCH, DELETE"],
+        [{ path: undefined }, "request.path must be a string that is not empty, got undefined"],
+        [{ path: "https://" }, "Invalid URL"],
+        [{ body: new FormData() }, "request.body must be a string"],
+        [{ body: "", json: 1 }, "either json or body, not both"],
+        [{ json: () => 1 }, "request.json must be a value that JSON has"],
+        [{ headers: { "Idempotency-Key": "mine" } }, "request.headers must be an object of str"],
+        [{ data: { n: 1 } }, "unknown option request.data; allowed are method, path, json, body"],
+      ];
+      for (const [spec, message] of refused) await expect(run(spec)).rejects.toThrow(message);
+      await expect(run({}, { instance: () => "" })).rejects.toThrow("instance must return a str");
       expect(seen).toEqual([]);
     });
   });
 });
 
 describe("requests", () => {
+  it("may have a colon in their path, which is no scheme there", async () => {
+    await withServer([done], async ({ url, seen }) => {
+      const { client } = createShop(url);
+      await client.post("orders:cancel");
+      await client.post(`${url}absolute`);
+      expect(seen.map(({ path }) => path)).toEqual(["/api/orders:cancel", "/api/absolute"]);
+    });
+  });
+
   it("are below the base URL, with or without slashes, and carry the client's headers of that moment", async () => {
     let token = 0;
     await withServer([json(503, {}), done], async ({ url, seen }) => {

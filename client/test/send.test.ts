@@ -76,7 +76,7 @@ describe("headers", () => {
   it("of the client replace those of the request whatever their case, and never the key", async () => {
     await withServer([done], async ({ url, seen }) => {
       const { client } = createShop(url, {
-        headers: { "X-Kind": "client", "idempotency-key": "another", Accept: "text/plain" },
+        headers: () => ({ "X-Kind": "client", "idempotency-key": "another", Accept: "text/plain" }),
       });
       await client.post("orders", { key: "mine", headers: { "x-kind": "call" } });
       expect(seen[0]).toMatchObject({
