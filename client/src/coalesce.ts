@@ -2,8 +2,8 @@
 
 export interface Coalescer<Value> {
   /**
-   * The live run of `id` where its identity is the same; otherwise a new one, which starts as soon as the live one, if any,
-   * has ended.
+   * The run of `id` with the same identity, where one is live or waits for its turn; otherwise a new one, which starts as soon
+   * as those before it have ended.
    */
   run(id: string, identity: string, start: () => Promise<Value>): Promise<Value>;
   isLive(id: string): boolean;
@@ -15,17 +15,22 @@ interface Live<Value> {
 }
 
 export function createCoalescer<Value>(): Coalescer<Value> {
-  const live = new Map<string, Live<Value>>();
+  // Of one instance, in the order of their turns: the first one runs, the others wait.
+  const live = new Map<string, readonly Live<Value>[]>();
   return {
     isLive: (id) => live.has(id),
     run(id, identity, start) {
-      const current = live.get(id);
-      if (current?.identity === identity) return current.promise;
-      const promise = current === undefined ? start() : current.promise.then(start, start);
+      const before = live.get(id) ?? [];
+      const same = before.find((entry) => entry.identity === identity);
+      if (same !== undefined) return same.promise;
+      const last = before.at(-1)?.promise;
+      const promise = last === undefined ? start() : last.then(start, start);
       const entry = { identity, promise };
-      live.set(id, entry);
+      live.set(id, [...before, entry]);
       const end = (): void => {
-        if (live.get(id) === entry) live.delete(id);
+        const left = (live.get(id) ?? []).filter((other) => other !== entry);
+        if (left.length === 0) live.delete(id);
+        else live.set(id, left);
       };
       promise.then(end, end);
       return promise;

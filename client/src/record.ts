@@ -35,7 +35,8 @@ export function recordId(operation: string, instance: string): string {
 }
 
 export function createShelf(storage: OperationStorage, warn: Warn): Shelf {
-  // What this page wrote, or removed (null): the answer where the storage gives none, and before it where it refused the change.
+  // What this page wrote, or removed (null): the answer where the storage gives none to read, and before it where it refused the
+  // change.
   const memory = new Map<string, OperationRecord | null>();
   const refused = new Set<string>();
 
@@ -63,7 +64,7 @@ export function createShelf(storage: OperationStorage, warn: Warn): Shelf {
         code: "storage_entry_ignored",
         message: `The entry ${id} of the storage is not readable`,
       });
-      return undefined;
+      return memory.get(id) ?? undefined;
     }
     return record;
   }

@@ -2,7 +2,7 @@ import { createClient, memoryStorage } from "@oncekey/client";
 import type { OperationStorage } from "@oncekey/client";
 import { describe, expect, it } from "vitest";
 import { cart, createShop } from "./support/shop.ts";
-import { done, json, problem, reset, withServer } from "./support/server.ts";
+import { done, json, problem, withServer } from "./support/server.ts";
 import type { Reply } from "./support/server.ts";
 
 /** A storage that lets a test see and hold what is written. */
@@ -136,64 +136,6 @@ describe("a cart that changed while the outcome is not known", () => {
   });
 });
 
-describe("coalescing", () => {
-  it("a second run in the same tick is the same promise, and one request", async () => {
-    await withServer([done], async ({ url, seen }) => {
-      const { order } = createShop(url);
-      const [one, two] = [order.run(cart), order.run({ ...cart })];
-      expect(one).toBe(two);
-      expect((await one).kind).toBe("done");
-      expect(seen).toHaveLength(1);
-    });
-  });
-
-  it("another instance is another operation", async () => {
-    await withServer([done], async ({ url, seen }) => {
-      const { order } = createShop(url);
-      const results = await Promise.all([order.run(cart), order.run({ ...cart, id: "cart-2" })]);
-      expect(new Set(results.map(({ key }) => key)).size).toBe(2);
-      expect(seen).toHaveLength(2);
-    });
-  });
-
-  it("a run with another content waits for the live one and then has a key of its own", async () => {
-    let open = 0;
-    let most = 0;
-    const slow: Reply = (response, seen) => {
-      most = Math.max(most, (open += 1));
-      setTimeout(() => ((open -= 1), done(response, seen)), 10);
-    };
-    await withServer([slow], async ({ url, seen }) => {
-      const { order } = createShop(url);
-      const results = await Promise.all([order.run(cart), order.run({ ...cart, lines: ["pear"] })]);
-      expect(new Set(results.map(({ key }) => key)).size).toBe(2);
-      expect([most, seen.map(({ body }) => body)]).toEqual([
-        1,
-        ['{"lines":["apple"]}', '{"lines":["pear"]}'],
-      ]);
-    });
-  });
-
-  it("what runs is not pending, and a resume of it is the run itself", async () => {
-    const lateReset: Reply = (response) => setTimeout(() => response.destroy(), 15);
-    await withServer([reset, lateReset, done], async ({ url, seen }) => {
-      const { order, client } = createShop(url, { attempts: 1 });
-      const first = await order.run(cart);
-      if (first.kind !== "unknown") throw new Error("the reset leaves the outcome unknown");
-      const [again, resumed] = [first.resume(), first.resume()];
-      expect(again).toBe(resumed);
-      expect(await client.pending()).toEqual([]);
-      const second = await again;
-      expect(second).toMatchObject({ kind: "unknown", key: first.key });
-      expect(second.kind === "unknown" && (await second.resume())).toMatchObject({
-        kind: "done",
-        key: first.key,
-      });
-      expect(seen.map(({ key }) => key)).toEqual(Array(3).fill(first.key));
-    });
-  });
-});
-
 describe("the lifetime that the server has named", () => {
   it("ends the use of a key: nothing more is sent, and only forgetting it frees the instance", async () => {
     const brief: Reply = problem(503, "idempotency_unavailable", {
@@ -212,6 +154,24 @@ describe("the lifetime that the server has named", () => {
       expect(seen).toHaveLength(1);
       if (second.kind === "unknown") await second.forget();
       expect((await order.run(cart)).kind).toBe("done");
+    });
+  });
+
+  it("counts from the key's beginning, and no later answer prolongs it", async () => {
+    const unavailable = (seconds: string): Reply =>
+      problem(503, "idempotency_unavailable", { "idempotency-key-lifetime": seconds });
+    const storage = memoryStorage();
+    const record = async () => {
+      const [name = ""] = await storage.getAllKeys();
+      return JSON.parse((await storage.getItem(name)) ?? "") as Record<string, number>;
+    };
+    await withServer([unavailable("100"), unavailable("3600")], async ({ url }) => {
+      const { order } = createShop(url, { attempts: 1, storage });
+      await order.run(cart);
+      const { createdAt = 0, expiresAt } = await record();
+      expect(expiresAt).toBe(createdAt + 100_000);
+      await order.run(cart);
+      expect((await record())["expiresAt"]).toBe(expiresAt);
     });
   });
 });

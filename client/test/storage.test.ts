@@ -72,6 +72,21 @@ describe("webStorage", () => {
     });
   });
 
+  it("may not even be looked at: a getter that throws costs nothing but the reload", async () => {
+    vi.stubGlobal("localStorage", undefined);
+    Object.defineProperty(globalThis, "localStorage", {
+      configurable: true,
+      get: () => {
+        throw new DOMException("blocked", "SecurityError");
+      },
+    });
+    await withServer([done], async ({ url }) => {
+      const { order, client, warnings } = createShop(url, { storage: webStorage() });
+      expect([await client.pending(), (await order.run(cart)).kind]).toEqual([[], "done"]);
+      expect(warnings[0]).toMatchObject({ cause: { name: "SecurityError" } });
+    });
+  });
+
   it("that is full does so too", async () => {
     await withServer([json(503, {}), done], async ({ url }) => {
       const { order, warnings } = createShop(url, {
@@ -171,6 +186,16 @@ describe("entries that are not ours to read", () => {
     await storage.setItem("oncekey:1:order:cart-1", entry({}));
     const pending = await createClient({ storage }).pending();
     expect(pending).toMatchObject([{ operation: "order", instance: "cart-1", key: "kept" }]);
+  });
+
+  it("that were ours cost no key while the page lives", async () => {
+    const storage = memoryStorage();
+    await withServer([json(503, {}), done], async ({ url }) => {
+      const { order } = createShop(url, { storage, attempts: 1 });
+      const first = await order.run(cart);
+      await storage.setItem("oncekey:1:order:cart-1", "{");
+      expect(await order.run(cart)).toMatchObject({ kind: "done", key: first.key });
+    });
   });
 
   it("of other programs are left alone", async () => {
