@@ -3,26 +3,9 @@ import type { OperationStorage } from "@oncekey/client";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { cart, createShop } from "./support/shop.ts";
 import { done, json, withServer } from "./support/server.ts";
+import { createStorage } from "./support/storage.ts";
 
 afterEach(() => vi.unstubAllGlobals());
-
-/** `Storage` as browsers have it, with a quota. */
-function createStorage(quota = 1_000): Storage {
-  const items = new Map<string, string>();
-  return {
-    get length() {
-      return items.size;
-    },
-    key: (index) => [...items.keys()][index] ?? null,
-    getItem: (name) => items.get(name) ?? null,
-    setItem(name, value) {
-      if (value.length > quota) throw new DOMException("full", "QuotaExceededError");
-      items.set(name, value);
-    },
-    removeItem: (name) => void items.delete(name),
-    clear: () => items.clear(),
-  };
-}
 
 describe.each<[string, () => OperationStorage]>([
   ["memoryStorage", memoryStorage],
