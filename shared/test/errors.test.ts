@@ -16,24 +16,45 @@ import {
   PROBLEMS,
   problemToError,
 } from "../src/index.ts";
-import type { ProblemCode } from "../src/index.ts";
+import type { NextAction, ProblemCode } from "../src/index.ts";
 
 const CODES = Object.keys(PROBLEMS).filter(isProblemCode);
 
 describe("the table of problems", () => {
-  it.each<[ProblemCode, number, boolean]>([
-    ["idempotency_key_required", 400, false],
-    ["idempotency_key_invalid", 400, false],
-    ["idempotency_not_found", 404, false],
-    ["idempotency_in_flight", 409, true],
-    ["idempotency_conflict", 422, false],
-    ["idempotency_key_expired", 412, false],
-    ["idempotency_outcome_unknown", 500, false],
-    ["idempotency_response_not_stored", 410, false],
-    ["idempotency_unavailable", 503, true],
-  ])("has %s with status %d", (code, status, retryable) => {
-    expect(PROBLEMS[code]).toMatchObject({ status, retryable });
-    expect(CODES).toHaveLength(9);
+  const table: [ProblemCode, number, boolean, NextAction][] = [
+    ["idempotency_key_required", 400, false, "fix"],
+    ["idempotency_key_invalid", 400, false, "fix"],
+    ["idempotency_not_found", 404, false, "resume"],
+    ["idempotency_in_flight", 409, true, "wait"],
+    ["idempotency_conflict", 422, false, "rotate"],
+    ["idempotency_key_expired", 412, false, "fix"],
+    ["idempotency_outcome_unknown", 500, false, "fix"],
+    ["idempotency_response_not_stored", 410, false, "rotate"],
+    ["idempotency_unavailable", 503, true, "wait"],
+  ];
+
+  it.each(table)("has %s with status %d, retryable %s: %s", (code, ...kind) => {
+    const { status, retryable, nextAction } = PROBLEMS[code];
+    expect([status, retryable, nextAction]).toEqual(kind);
+    expect(Object.isFrozen(PROBLEMS[code])).toBe(true);
+  });
+
+  it("has no other codes, and cannot be changed", () => {
+    expect(CODES.toSorted()).toEqual(table.map(([code]) => code).toSorted());
+    expect(Object.isFrozen(PROBLEMS)).toBe(true);
+  });
+
+  it("writes a problem as RFC 9457 has it, with the code in its type", () => {
+    expect(
+      createProblem("idempotency_in_flight", { detail: "The first one still runs" }),
+    ).toStrictEqual({
+      type: "urn:oncekey:problem:idempotency_in_flight",
+      title: "The first request with this key still runs",
+      status: 409,
+      detail: "The first one still runs",
+      code: "idempotency_in_flight",
+      retryable: true,
+    });
   });
 });
 
