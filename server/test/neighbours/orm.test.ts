@@ -1,11 +1,12 @@
-import { integer, pgTable } from "drizzle-orm/pg-core";
 import { drizzle } from "drizzle-orm/node-postgres";
+import { integer, pgTable } from "drizzle-orm/pg-core";
 import { Kysely, PostgresDialect } from "kysely";
-import type { Generated, PostgresPoolClient } from "kysely";
+import type { Generated } from "kysely";
 import type pg from "pg";
 import { beforeAll, describe, expect, it } from "vitest";
 import { withDatabase } from "../../../e2e/support/database.ts";
 import { countPayments, createPayments, withShop } from "../support/shop.ts";
+import { innerClient } from "./inner-client.ts";
 
 const database = withDatabase();
 let pool: pg.Pool;
@@ -14,8 +15,11 @@ beforeAll(async () => {
   await createPayments(pool);
 });
 
-interface Tables {
-  payments: { id: Generated<number>; amount: number };
+/** What each library does with the transaction of a request. */
+interface Library {
+  readonly insert: (tx: pg.PoolClient, amount: number) => Promise<unknown>;
+  /** Inserts in a transaction of the library's own, which `end` may break off by throwing. */
+  readonly insertInside: (tx: pg.PoolClient, amount: number, end: () => void) => Promise<unknown>;
 }
 
 const payments = pgTable("payments", {
@@ -23,44 +27,63 @@ const payments = pgTable("payments", {
   amount: integer().notNull(),
 });
 
-/** A Kysely that runs on one client, which is not its own to release or to end. */
-function kyselyOn(client: pg.PoolClient): Kysely<Tables> {
-  const connection: PostgresPoolClient = { query: client.query.bind(client), release: () => {} };
-  const onlyClient = { connect: async () => connection, end: async () => {}, options: {} };
-  return new Kysely<Tables>({ dialect: new PostgresDialect({ pool: onlyClient }) });
+interface Tables {
+  payments: { id: Generated<number>; amount: number };
 }
 
-const LIBRARIES: readonly (readonly [
-  string,
-  (tx: pg.PoolClient, amount: number) => Promise<unknown>,
-])[] = [
+function kysely(tx: pg.PoolClient): Kysely<Tables> {
+  const onlyOne = { connect: async () => innerClient(tx), end: async () => {}, options: {} };
+  return new Kysely<Tables>({ dialect: new PostgresDialect({ pool: onlyOne }) });
+}
+
+const LIBRARIES: readonly (readonly [string, Library])[] = [
   [
     "Drizzle",
-    async (tx, amount) => {
-      const [row] = await drizzle(tx).insert(payments).values({ amount }).returning();
-      return row;
+    {
+      async insert(tx, amount) {
+        const [row] = await drizzle(tx).insert(payments).values({ amount }).returning();
+        return row;
+      },
+      insertInside: (tx, amount, end) =>
+        drizzle(innerClient(tx)).transaction(async (inner) => {
+          await inner.insert(payments).values({ amount });
+          end();
+        }),
     },
   ],
   [
     "Kysely",
-    (tx, amount) =>
-      kyselyOn(tx)
-        .insertInto("payments")
-        .values({ amount })
-        .returningAll()
-        .executeTakeFirstOrThrow(),
+    {
+      insert: (tx, amount) =>
+        kysely(tx)
+          .insertInto("payments")
+          .values({ amount })
+          .returningAll()
+          .executeTakeFirstOrThrow(),
+      insertInside: (tx, amount, end) =>
+        kysely(tx)
+          .transaction()
+          .execute(async (inner) => {
+            await inner.insertInto("payments").values({ amount }).execute();
+            end();
+          }),
+    },
   ],
 ];
 
-describe.each(LIBRARIES)("%s over request.idempotency.tx", (_name, insert) => {
+const protect = { config: { idempotency: true } };
+const commits = (): void => {};
+function breaksOff(): void {
+  throw new Error("broken off");
+}
+
+describe.each(LIBRARIES)("%s over request.idempotency.tx", (_name, { insert, insertInside }) => {
   it("commits its writes in the one transaction that stores the response", async () => {
     await withShop(
       { pool },
       (app) =>
-        app.post<{ Body: { amount: number } }>(
-          "/do",
-          { config: { idempotency: true } },
-          async (request) => insert(request.idempotency.tx, request.body.amount),
+        app.post<{ Body: { amount: number } }>("/do", protect, async (request) =>
+          insert(request.idempotency.tx, request.body.amount),
         ),
       async ({ post }) => {
         const request = { key: crypto.randomUUID(), json: { amount: 7 } };
@@ -81,14 +104,15 @@ describe.each(LIBRARIES)("%s over request.idempotency.tx", (_name, insert) => {
     );
   });
 
-  it("has its writes rolled back with a handler that fails, and the retry makes them", async () => {
+  it("has its writes rolled back with a handler that fails, those of its own transactions too, and the retry makes them", async () => {
     let isBroken = true;
     await withShop(
       { pool },
       (app) =>
-        app.post("/do", { config: { idempotency: true } }, async (request) => {
-          const row = await insert(request.idempotency.tx, 8);
-          if (isBroken) throw new Error("after the insert");
+        app.post("/do", protect, async ({ idempotency: { tx } }) => {
+          const row = await insert(tx, 8);
+          await insertInside(tx, 9, commits);
+          if (isBroken) throw new Error("after the inserts");
           return row;
         }),
       async ({ post }) => {
@@ -98,7 +122,26 @@ describe.each(LIBRARIES)("%s over request.idempotency.tx", (_name, insert) => {
         expect(await countPayments(pool)).toBe(before);
         isBroken = false;
         expect((await post("/do", { key })).json()).toMatchObject({ amount: 8 });
+        expect(await countPayments(pool)).toBe(before + 2);
+      },
+    );
+  });
+
+  it("breaks a transaction of its own off alone: what the handler wrote before is kept", async () => {
+    await withShop(
+      { pool },
+      (app) =>
+        app.post("/do", protect, async ({ idempotency: { tx } }) => {
+          await insert(tx, 10);
+          await insertInside(tx, 11, breaksOff).catch(() => {});
+          return "done";
+        }),
+      async ({ post }) => {
+        const before = await countPayments(pool);
+        expect((await post("/do", { key: crypto.randomUUID() })).text).toBe("done");
         expect(await countPayments(pool)).toBe(before + 1);
+        const { rows } = await pool.query("select from payments where amount = 11");
+        expect(rows).toEqual([]);
       },
     );
   });

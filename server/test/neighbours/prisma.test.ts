@@ -4,6 +4,7 @@ import pg from "pg";
 import { beforeAll, describe, expect, it } from "vitest";
 import { withDatabase } from "../../../e2e/support/database.ts";
 import { countPayments, createPayments, withShop } from "../support/shop.ts";
+import { innerClient } from "./inner-client.ts";
 
 const database = withDatabase();
 let pool: pg.Pool;
@@ -12,24 +13,11 @@ beforeAll(async () => {
   await createPayments(pool);
 });
 
-// Prisma ends its transactions with these words; inside ours they must end no more than their own part of it.
-const AS_SAVEPOINT: ReadonlyMap<string, string> = new Map([
-  ["BEGIN", "savepoint prisma"],
-  ["COMMIT", "release savepoint prisma"],
-  ["ROLLBACK", "rollback to savepoint prisma"],
-]);
-
-/** A pool of one client, which is not its own to release or to end: Prisma's adapter takes nothing less than a `pg.Pool`. */
-function poolOf(client: pg.PoolClient): pg.Pool {
-  const query = (asked: pg.QueryConfig): Promise<pg.QueryResult> =>
-    client.query({ ...asked, text: AS_SAVEPOINT.get(asked.text) ?? asked.text });
-  const inside = new Proxy(client, {
-    get(target, name) {
-      if (name === "release") return () => {};
-      return name === "query" ? query : Reflect.get(target, name);
-    },
-  });
-  return Object.assign(new pg.Pool(), { query, connect: async () => inside });
+/** A pool of one client: Prisma's adapter takes nothing less than a `pg.Pool`. */
+function poolOf(tx: pg.PoolClient): pg.Pool {
+  const client = innerClient(tx);
+  const query = (asked: pg.QueryConfig): Promise<pg.QueryResult> => client.query(asked);
+  return Object.assign(new pg.Pool(), { query, connect: async () => client });
 }
 
 // What Prisma's engine asks of the adapter. The generated client is left out: its generator downloads a program.
