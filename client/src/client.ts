@@ -23,26 +23,42 @@ import type { Warning } from "./warning.ts";
 
 /** What an operation is. */
 export interface OperationOptions<Input> extends RetryOptions {
-  /** The request for an input. Called once for a key; what it returns is written down and sent on every attempt. */
+  /**
+   * The request for an input. Called at each run; what it returned when the key was minted is written down, and sent on every
+   * attempt under that key, whatever it returns later.
+   */
   readonly request: (input: Input) => RequestSpec;
-  /** Which one it is: of one instance there is one live operation at a time. Default: its identity. */
+  /** Which one it is, not empty: of one instance there is one live operation at a time. Default: its identity. */
   readonly instance?: (input: Input) => string;
   /** What makes it the same operation, so that a changed cart is told from a second click. Default: the request. */
   readonly identity?: (input: Input) => unknown;
 }
 
+/** Runs an operation. A second run of a live instance with the same identity, in the same tick or later, is the same promise. */
 export interface Run<Input, Value> {
-  /** Never throws for anything that a network or a server does. */
+  /**
+   * Never rejects for anything that a network or a server does. An unresolved record of the instance is settled first, under its
+   * own key; where that stays unknown, it is the result.
+   *
+   * @throws TypeError if the operation's functions return what cannot be sent again.
+   */
   (input: Input, options?: RunOptions): Promise<RunResult<Value>>;
-  /** The value alone. @throws IdempotencyError where the result is not `done`. */
+  /**
+   * The value alone.
+   *
+   * @throws IdempotencyError where the result is not `done`; `OutcomeUnknownError` and others with `nextAction: 'resume'`
+   * mean that it may have happened, and that running it again goes on with the same key.
+   */
   readonly orThrow: (input: Input, options?: RunOptions) => Promise<Value>;
 }
 
+/** An operation of a client, by its name. */
 export interface Operation<Input, Value> {
   readonly name: string;
   readonly run: Run<Input, Value>;
 }
 
+/** What {@link createClient} makes. Its functions need no `this`. */
 export interface Client {
   /**
    * Defines an operation: one key from the first click to the settled outcome.
@@ -50,12 +66,16 @@ export interface Client {
    * @param name names its records; keep it through releases.
    * @throws TypeError or RangeError if an option is wrong, or the name is taken.
    */
-  operation<Input, Value = unknown>(
+  readonly operation: <Input, Value = unknown>(
     name: string,
     options: OperationOptions<Input>,
-  ): Operation<Input, Value>;
-  /** What an earlier page or process left unfinished, oldest first. What runs right now is not among it. */
-  pending(): Promise<PendingOperation[]>;
+  ) => Operation<Input, Value>;
+  /**
+   * What was left unfinished, by an earlier page or by a run that ended in `unknown`, oldest first. What runs right now is not
+   * among it. Operations need not be defined for it.
+   */
+  readonly pending: () => Promise<PendingOperation[]>;
+  /** Calls without an operation, by their methods: one key for one call. Nothing of them is kept through a reload. */
   readonly post: PlainCall;
   readonly put: PlainCall;
   readonly patch: PlainCall;

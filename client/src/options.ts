@@ -12,7 +12,10 @@ export interface RetryOptions {
   readonly attempts?: number;
   /** Milliseconds for one attempt, body included, 1–600_000. Default 15_000: longer than a server holds a duplicate. */
   readonly attemptTimeoutMs?: number;
-  /** Milliseconds for the whole run, waits included, 1–3_600_000. Default 60_000: longer than anybody watches a spinner. */
+  /**
+   * Milliseconds for settling one key, waits included, 1–3_600_000. Default 60_000: longer than anybody watches a spinner. An
+   * earlier operation that a run has to settle first has its own.
+   */
   readonly deadlineMs?: number;
   /** Waits between attempts, with full jitter. Default `{ baseMs: 500, capMs: 8_000 }`. */
   readonly backoff?: BackoffOptions;
@@ -23,15 +26,19 @@ export interface RetryOptions {
   readonly onUnacknowledged?: "warn" | "refuse";
 }
 
-/** Headers of every request, such as credentials; a function is asked before each attempt. */
+/** Headers of every request, such as credentials; a function is asked before each attempt. `Idempotency-Key` is not theirs to set. */
 export type HeadersOption =
   | Readonly<Record<string, string>>
   | (() => Readonly<Record<string, string>> | Promise<Readonly<Record<string, string>>>);
 
+/** The options of {@link createClient}, all of them optional. */
 export interface ClientOptions extends RetryOptions {
   /** What paths are below: absolute, or on a page relative to it. Default: the page itself; without a page, paths must be absolute. */
   readonly baseUrl?: string;
-  /** Where unfinished operations are kept. Default `memoryStorage()`, which survives no reload. */
+  /**
+   * Where unfinished operations are kept, request bodies included. Default `memoryStorage()`, which survives no reload. For one
+   * client alone: another one on the same storage would resume this one's operations with its own headers.
+   */
   readonly storage?: OperationStorage;
   /** How keys are made. Default `'v7'`. */
   readonly key?: KeyOption;
@@ -39,6 +46,7 @@ export interface ClientOptions extends RetryOptions {
   readonly keyFormat?: KeyFormat;
   /** Retries that all operations together have before a success is needed, 0–1_000_000. Default 10. */
   readonly retryBudget?: number;
+  /** Default: none besides those of the request. */
   readonly headers?: HeadersOption;
   /** Cookies and the like, as `fetch` has it. Default `'same-origin'`. */
   readonly credentials?: RequestCredentials;

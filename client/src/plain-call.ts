@@ -9,19 +9,28 @@ import { prepareRequest } from "./request.ts";
 import type { RequestSpec } from "./request.ts";
 import type { Answer } from "./send.ts";
 
+/** The request of a plain call, and its key. */
 export interface PlainCallOptions extends Omit<RequestSpec, "method" | "path"> {
   /** A key of one's own, 1–255 visible ASCII characters, to repeat an earlier call. Default: a new one. */
   readonly key?: string;
+  /** Stops waiting and sending. Once the request has left, how it ended is not known: `OutcomeUnknownError`. */
   readonly signal?: AbortSignal;
 }
 
 /** A `Response` that is already read whole, with its body's readers at hand before it is awaited. */
 export interface ResponsePromise extends Promise<Response> {
-  json<Value = unknown>(): Promise<Value>;
-  text(): Promise<string>;
+  /** The parsed body. @throws SyntaxError where it is no JSON, and what the call throws. */
+  readonly json: <Value = unknown>() => Promise<Value>;
+  readonly text: () => Promise<string>;
 }
 
-/** @throws IdempotencyError for every answer but a success, and where there is none. */
+/**
+ * Sends a request until its answer is final.
+ *
+ * @param path below `baseUrl`, with or without a leading slash, or an absolute URL.
+ * @throws IdempotencyError, by rejecting, for every answer but a success, and where there is none; its `key` repeats the call.
+ * @throws TypeError or RangeError, by rejecting, if the request cannot be sent again as it is, or the key is none.
+ */
 export type PlainCall = (path: string, options?: PlainCallOptions) => ResponsePromise;
 
 interface Parts {

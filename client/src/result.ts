@@ -3,7 +3,7 @@ import type { IdempotencyError } from "@oncekey/shared";
 
 interface Ended {
   readonly key: string;
-  /** How often the request was sent in this run; polls of an earlier one that still runs are not counted. */
+  /** Attempts that this run made, at least 0; polls of an earlier request that still runs are not counted. */
   readonly attempts: number;
 }
 
@@ -27,18 +27,23 @@ export interface Rejected extends Ended {
 export interface Unknown<Value> extends Ended {
   readonly kind: "unknown";
   readonly error: IdempotencyError;
-  /** When the server said that asking again makes sense, if it did. */
+  /** When asking again makes sense; only where the server named a time. */
   readonly retryAt?: Date;
   /** Sends the same request under the same key again. */
-  resume(options?: RunOptions): Promise<RunResult<Value>>;
+  readonly resume: (options?: RunOptions) => Promise<RunResult<Value>>;
   /** Gives the operation up: the next run mints a new key, and may do it a second time. */
-  forget(): Promise<void>;
+  readonly forget: () => Promise<void>;
 }
 
+/** What a run resolves to. Its `kind` decides what a page shows. */
 export type RunResult<Value> = Done<Value> | Rejected | Unknown<Value>;
 
+/** What one run can be told. */
 export interface RunOptions {
-  /** Stops waiting and sending. Once a request has left, the result is `unknown`, never "cancelled". */
+  /**
+   * Stops waiting and sending. Once a request has left, the result is `unknown`, never "cancelled"; before, it is `rejected` and
+   * nothing was sent. Only that of the run which started is heeded: a second run is the same promise.
+   */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -48,6 +53,8 @@ export interface PendingOperation {
   readonly instance: string;
   readonly key: string;
   readonly createdAt: Date;
-  resume(options?: RunOptions): Promise<RunResult<unknown>>;
-  forget(): Promise<void>;
+  /** Sends the kept request under its key again; where it runs already, this is that run. */
+  readonly resume: (options?: RunOptions) => Promise<RunResult<unknown>>;
+  /** Gives it up: the next run mints a new key, and may do it a second time. */
+  readonly forget: () => Promise<void>;
 }
