@@ -171,7 +171,11 @@ function createRun<Input, Value>(
   });
 }
 
-function checkOperation(name: unknown, options: object, taken: ReadonlyMap<string, unknown>): void {
+function checkOperation(
+  name: unknown,
+  options: { readonly request?: unknown },
+  taken: ReadonlyMap<string, unknown>,
+): void {
   if (typeof name !== "string" || name === "") {
     throw new TypeError(
       `the name of an operation must be a string that is not empty, got ${String(name)}`,
@@ -186,5 +190,5 @@ function checkOperation(name: unknown, options: object, taken: ReadonlyMap<strin
     identity: isFunction,
   };
   checkOptions(options, checks, `${name}.`);
-  if (!("request" in options)) throw new TypeError(`option ${name}.request is required`);
+  if (options.request === undefined) throw new TypeError(`option ${name}.request is required`);
 }

@@ -33,7 +33,10 @@ export type HeadersOption =
 
 /** The options of {@link createClient}, all of them optional. */
 export interface ClientOptions extends RetryOptions {
-  /** What paths are below: absolute, or on a page relative to it. Default: the page itself; without a page, paths must be absolute. */
+  /**
+   * What paths are below: an http or https URL, or one relative to the page. Default: the page itself. Where there is no page, only
+   * absolute ones can be sent to.
+   */
   readonly baseUrl?: string;
   /**
    * Where unfinished operations are kept, request bodies included. Default `memoryStorage()`, which survives no reload. For one
@@ -88,10 +91,7 @@ export const HEADERS_CHECK: Check = accept(
 
 const CLIENT_CHECKS: Readonly<Record<keyof ClientOptions, Check>> = {
   ...RETRY_CHECKS,
-  baseUrl: accept(
-    (value) => typeof value === "string" && URL.canParse(value, globalThis.location?.href),
-    "an absolute URL, or on a page one relative to it",
-  ),
+  baseUrl: accept(isBaseUrl, "an http or https URL, or one relative to the page"),
   storage: accept(isStorage, "an object with getItem, setItem, removeItem and getAllKeys"),
   key: accept(
     (value) => value === "v7" || value === "v4" || typeof value === "function",
@@ -132,6 +132,11 @@ export function checkOptions(
   checks: Readonly<Record<string, Check>>,
   where: string,
 ): void {
+  if (typeof options !== "object" || options === null) {
+    throw new TypeError(
+      `${where.slice(0, -1) || "options"} must be an object, got ${show(options)}`,
+    );
+  }
   for (const [name, value] of Object.entries(options)) {
     const check = Object.hasOwn(checks, name) ? checks[name] : undefined;
     if (check === undefined) {
@@ -172,6 +177,13 @@ function isHeaders(value: unknown): boolean {
   );
 }
 
+// A relative one is no mistake where there is no page, as where one is rendered on a server: not before something is sent.
+function isBaseUrl(value: unknown): boolean {
+  const anyPage = "https://page.example/";
+  if (typeof value !== "string" || !URL.canParse(value, anyPage)) return false;
+  return /^https?:$/.test(new URL(value, anyPage).protocol);
+}
+
 function isStorage(value: unknown): boolean {
   if (typeof value !== "object" || value === null) return false;
   const methods: readonly string[] = ["getItem", "setItem", "removeItem", "getAllKeys"];
@@ -179,5 +191,12 @@ function isStorage(value: unknown): boolean {
 }
 
 function show(value: unknown): string {
-  return typeof value === "function" ? "a function" : (JSON.stringify(value) ?? String(value));
+  if (typeof value === "function") return "a function";
+  // As they are written in code: JSON has no NaN, and no bigint at all.
+  if (typeof value === "number" || typeof value === "bigint") return String(value);
+  try {
+    return JSON.stringify(value) ?? String(value);
+  } catch {
+    return "an object";
+  }
 }

@@ -69,8 +69,12 @@ export function canonicalJson(value: unknown): string {
 
 // A page's own address where there is one: `/api/` is enough there.
 function resolveUrl(path: string, baseUrl: string | undefined): string {
-  const page = globalThis.location?.href;
   if (/^https?:/i.test(path)) return new URL(path).href;
+  const page = globalThis.location?.href;
+  const start = baseUrl ?? path;
+  if (!URL.canParse(start, page)) {
+    throw new TypeError(`baseUrl must be absolute where there is no page, got ${start}`);
+  }
   if (baseUrl === undefined) return new URL(path, page).href;
   const base = new URL(baseUrl.endsWith("/") ? baseUrl : `${baseUrl}/`, page);
   // The dot keeps a path with a colon from being read as a URL of another scheme, such as `orders:cancel`.

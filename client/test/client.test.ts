@@ -5,14 +5,27 @@ import { cart, createShop } from "./support/shop.ts";
 import { cut, done, json, withServer } from "./support/server.ts";
 
 describe("options of the client", () => {
+  const circular: Record<string, unknown> = {};
+  circular["self"] = circular;
+
   it.each<[Record<string, unknown>, string]>([
-    [{ baseUrl: "/api/" }, "baseUrl must be an absolute URL"],
+    [{ baseUrl: "localhost:3000/api" }, "baseUrl must be an http or https URL, or one relative"],
+    [
+      { baseUrl: "https://" },
+      'baseUrl must be an http or https URL, or one relative to the page, got "https://"',
+    ],
     [
       { storage: {} },
       "storage must be an object with getItem, setItem, removeItem and getAllKeys, got {}",
     ],
     [{ attempts: 0 }, "attempts must be a whole number from 1 to 100, got 0"],
     [{ attempts: 1.5 }, "attempts must be a whole number"],
+    [{ attempts: Number.NaN }, "attempts must be a whole number from 1 to 100, got NaN"],
+    [{ attempts: 4n }, "attempts must be a whole number from 1 to 100, got 4"],
+    [
+      { storage: circular },
+      "storage must be an object with getItem, setItem, removeItem and getAllKeys, got an object",
+    ],
     [
       { attemptTimeoutMs: "15s" },
       'attemptTimeoutMs must be a whole number from 1 to 600000, got "15s"',
@@ -32,7 +45,7 @@ describe("options of the client", () => {
     [{ fetch: 1 }, "fetch must be a function like fetch"],
     [{ onWarning: "warn" }, "onWarning must be a function"],
     [{ retries: 3 }, "unknown option retries; allowed are attempts"],
-  ])("are refused by name: %j", (options, message) => {
+  ])("are refused by name: %o", (options, message) => {
     expect(() => createClient(options as ClientOptions)).toThrow(message);
   });
 });
@@ -42,6 +55,7 @@ describe("options of an operation", () => {
 
   it.each<[string, Record<string, unknown>, string]>([
     ["order", {}, "option order.request is required"],
+    ["order", { request: undefined }, "option order.request is required"],
     ["order", { request: {} }, "order.request must be a function of the input"],
     ["order", { request, attempts: 0 }, "order.attempts must be a whole number"],
     ["order", { request, scope: request }, "unknown option order.scope"],
@@ -50,6 +64,16 @@ describe("options of an operation", () => {
     const client = createClient();
     expect(() => client.operation(name, options as unknown as OperationOptions<unknown>)).toThrow(
       message,
+    );
+  });
+
+  it("are an object", () => {
+    const none = undefined as unknown as OperationOptions<unknown>;
+    expect(() => createClient().operation("order", none)).toThrow(
+      "order must be an object, got undefined",
+    );
+    expect(() => createClient(null as unknown as ClientOptions)).toThrow(
+      "options must be an object, got null",
     );
   });
 
