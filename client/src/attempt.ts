@@ -229,5 +229,7 @@ function unknown(message: string, key: string, cause?: unknown): OutcomeUnknownE
 }
 
 function later(waitMs: number | undefined): Date | undefined {
-  return waitMs === undefined ? undefined : new Date(Date.now() + waitMs);
+  const at = new Date(Date.now() + (waitMs ?? Number.NaN));
+  // A number that no date can hold is a floor all the same, but nothing to plan with.
+  return Number.isNaN(at.getTime()) ? undefined : at;
 }

@@ -87,6 +87,13 @@ describe("between two attempts", () => {
     expect(afterMs).toBeLessThan(200);
   });
 
+  it("a time that no clock will see is waited for by nobody, and no date to plan with", async () => {
+    answer(busy({ "retry-after": "9".repeat(30) }));
+    const { value } = await settled(createShop(BASE).order.run(cart));
+    expect(value).toMatchObject({ kind: "unknown", attempts: 1 });
+    expect(value).not.toHaveProperty("retryAt");
+  });
+
   it("polls of a first request that still runs use the deadline up, and not the attempts", async () => {
     const running = () =>
       HttpResponse.json(
