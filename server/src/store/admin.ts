@@ -1,5 +1,6 @@
 /** The table looked at by hand: its records, what becomes of them, and how many there are. */
 import type { Pool, PoolClient } from "pg";
+import type { StatementResult } from "./batch.ts";
 import type { StoreParts } from "./store-parts.ts";
 import { sqlState } from "./transaction.ts";
 import { inOneFlight } from "./transactional.ts";
@@ -118,20 +119,37 @@ export async function forgetRecord(
 ): Promise<ForgetOutcome> {
   // Every new owner and every end of one sets created_at: beside a handler that ends in this moment, the second to touch
   // the row sees another instant and changes nothing. A row that a handler holds is not waited for.
-  const text = `
-    delete from "${parts.schema}".records
-    where key = $1::text and scope = $2::text and target = $3::text and created_at = $4::timestamptz
-      and (lease_until is null or lease_until <= statement_timestamp())`;
-  const values = [record.key, record.scope, record.target, record.createdAt];
+  const records = `"${parts.schema}".records`;
+  const thisOne = "key = $1::text and scope = $2::text and target = $3::text";
+  const ticket = [record.key, record.scope, record.target];
   const outcome = await inOneFlight(
     parts,
-    [{ text: parts.statements.impatient }, { text, values }],
+    [
+      { text: parts.statements.impatient },
+      {
+        text: `delete from ${records} where ${thisOne} and created_at = $4::timestamptz
+          and (lease_until is null or lease_until <= statement_timestamp())`,
+        values: [...ticket, record.createdAt],
+      },
+      {
+        text: `select from ${records} where ${thisOne} and lease_until > statement_timestamp()`,
+        values: ticket,
+      },
+    ],
     "commit",
-    ([, deleted]) => ({ kind: deleted?.tag === "DELETE 0" ? "changed" : "forgotten" }) as const,
+    ([, deleted, leased]) => ({ kind: readForget(deleted, leased) }),
   );
   if (outcome.kind !== "unavailable") return outcome.kind;
   if (sqlState(outcome.cause) === "55P03") return "held";
   throw outcome.cause;
+}
+
+function readForget(
+  deleted: StatementResult | undefined,
+  leased: StatementResult | undefined,
+): ForgetOutcome {
+  if (deleted?.tag === "DELETE 1") return "forgotten";
+  return leased?.rows.length === 1 ? "held" : "changed";
 }
 
 /** Reads only, by the index on expiry. Throws what the database throws. */

@@ -1,7 +1,8 @@
 /** Between here and the database: the way, a pooler on it, and the two clocks. */
 import type { PoolClient } from "pg";
+import { sqlState } from "../../store/transaction.ts";
 import { formatDuration } from "../print.ts";
-import { ok, warn } from "./finding.ts";
+import { fail, ok, warn } from "./finding.ts";
 import type { Examine } from "./finding.ts";
 
 const ROUNDS = 5;
@@ -17,8 +18,8 @@ export const examineReach: Examine = async ({ one }) => {
   return ok(`${where} answers in ${Math.min(...timesMs).toFixed(1)} ms`);
 };
 
-/** Who answers a session: the server itself, or a pooler that keeps a server connection for it or lends one by the transaction. */
-export type Way = "direct" | "session-pooler" | "transaction-pooler";
+/** Who answers a session: the server itself, or a pooler that lends it a server connection for as long as the name says. */
+export type Way = "direct" | "session-pooler" | "transaction-pooler" | "statement-pooler";
 
 /**
  * A session of PostgreSQL has one process from its start to its end, and tells its number when it starts. So two sessions that
@@ -32,7 +33,9 @@ export async function findWay(one: PoolClient, two: PoolClient): Promise<Way> {
     ofTwo.add(await processOf(two));
   }
   const isShared = [...ofOne].some((process) => ofTwo.has(process));
-  if (isShared || ofOne.size > 1 || ofTwo.size > 1) return "transaction-pooler";
+  if (isShared || ofOne.size > 1 || ofTwo.size > 1) {
+    return (await takesTransactions(two)) ? "transaction-pooler" : "statement-pooler";
+  }
   return ofOne.has(Number(Reflect.get(one, "processID"))) ? "direct" : "session-pooler";
 }
 
@@ -46,6 +49,11 @@ export const examinePooler: Examine = async ({ one, two }) => {
     case "transaction-pooler":
       return ok(
         "one in transaction mode: Oncekey needs no session, but your own SET, LISTEN and session locks do not work",
+      );
+    case "statement-pooler":
+      return fail(
+        "one in statement mode, which refuses transactions",
+        "set pool_mode = transaction",
       );
     default:
       return way satisfies never;
@@ -73,4 +81,16 @@ export const examineClock: Examine = async ({ one }) => {
 async function processOf(client: PoolClient): Promise<number> {
   const { rows } = await client.query<{ pid: number }>("select pg_backend_pid() as pid");
   return rows[0]?.pid ?? Number.NaN;
+}
+
+async function takesTransactions(client: PoolClient): Promise<boolean> {
+  try {
+    await client.query("begin");
+    await client.query("rollback");
+    return true;
+  } catch (error) {
+    // "Protocol violation": so PgBouncer refuses, and ends the session with it.
+    if (sqlState(error) === "08P01") return false;
+    throw error;
+  }
 }

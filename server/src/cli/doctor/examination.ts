@@ -1,9 +1,11 @@
 /** Every check of the doctor, in the order in which a person would ask. */
 import type { Pool, PoolClient } from "pg";
 import { survive } from "../../store/checkout.ts";
+import { isConnectionFailure } from "../../store/transaction.ts";
 import { describeFailure } from "../database.ts";
 import { examineClock, examinePooler, examineReach } from "./connection.ts";
 import { examineEngine, examinePrimary } from "./engine.ts";
+import { fail } from "./finding.ts";
 import type { Check, Finding, Patient } from "./finding.ts";
 import { examineLocks } from "./locks.ts";
 import {
@@ -72,10 +74,17 @@ async function connect(pool: Pool, sessions: PoolClient[]): Promise<PoolClient> 
 
 async function examineAll(patient: Patient): Promise<Finding[]> {
   const findings: Finding[] = [];
-  for (const check of [...DATABASE, ...TABLE, ...SETTINGS]) {
+  for (const { name, examine: ask } of [...DATABASE, ...TABLE, ...SETTINGS]) {
     // Without the tables there is nothing to say of them; `schema` has said so.
-    if (TABLE.includes(check) && isFailed(findings, "schema")) continue;
-    findings.push({ check: check.name, ...(await attempt(check, patient)) });
+    if (TABLE.some((check) => check.name === name) && isFailed(findings, "schema")) continue;
+    try {
+      findings.push({ check: name, ...(await ask(patient)) });
+    } catch (error) {
+      findings.push({ check: name, ...unanswered(error, patient) });
+      if (isConnectionFailure(error)) break;
+    }
+    // Statement mode ends a session that begins a transaction: it can be asked nothing more.
+    if (isFailed(findings, "pooler")) break;
   }
   return findings;
 }
@@ -84,11 +93,11 @@ function isFailed(findings: readonly Finding[], name: string): boolean {
   return findings.some(({ check, verdict }) => check === name && verdict === "fail");
 }
 
-async function attempt({ examine: ask }: Check, patient: Patient): Promise<Omit<Finding, "check">> {
-  try {
-    return await ask(patient);
-  } catch (error) {
-    const found = `could not be checked: ${describeFailure(error, patient.schema)}`;
-    return { verdict: "fail", found, advice: "check as the role of your application" };
-  }
+function unanswered(error: unknown, { schema }: Patient): Omit<Finding, "check"> {
+  return fail(
+    `could not be checked: ${describeFailure(error, schema)}`,
+    isConnectionFailure(error)
+      ? "the connection broke; run it again"
+      : "check as the role of your application",
+  );
 }
