@@ -165,7 +165,8 @@ function handles(parts: OperationParts, record: OperationRecord, policy: RetryPo
 // From the key's first moment, and never later than said before: a reply that got lost may have come of that moment, and
 // an answer such as "unavailable" names the whole lifetime again without having looked at the record.
 function withLifetime(record: OperationRecord, lifetime: string | null): OperationRecord {
-  if (lifetime === null || !/^\d+$/.test(lifetime)) return record;
+  // Twelve digits are longer than anybody keeps anything, and still an instant that JSON can write down.
+  if (lifetime === null || !/^\d{1,12}$/.test(lifetime)) return record;
   const expiresAt = record.createdAt + Number(lifetime) * 1000;
   return { ...record, expiresAt: Math.min(expiresAt, record.expiresAt ?? expiresAt) };
 }

@@ -176,6 +176,18 @@ describe("the lifetime that the server has named", () => {
   });
 });
 
+describe("a lifetime that no clock can hold", () => {
+  it("is none, and the operation is still found after a reload", async () => {
+    const storage = memoryStorage();
+    const lifetime = { "idempotency-key-lifetime": "9".repeat(400) };
+    await withServer([problem(503, "idempotency_unavailable", lifetime)], async ({ url }) => {
+      const { key } = await createShop(url, { attempts: 1, storage }).order.run(cart);
+      const pending = await createShop(url, { storage }).client.pending();
+      expect(pending.map((one) => one.key)).toEqual([key]);
+    });
+  });
+});
+
 describe("orThrow", () => {
   it("returns the value, or throws the error of any other kind", async () => {
     await withServer([done, json(402, { message: "declined" }), json(503, {})], async ({ url }) => {
