@@ -1,0 +1,98 @@
+/** PgBouncer in transaction mode before a Postgres: every transaction may run on another connection of it. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { chmod, chown, mkdtemp, rm, writeFile } from "node:fs/promises";
+import net from "node:net";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { idsOf } from "./postgres-binaries.ts";
+
+export interface Pooler {
+  /** Connection string of database `postgres`. */
+  readonly url: string;
+  stop(): Promise<void>;
+}
+
+const START_MS = 10_000;
+
+/**
+ * Starts Debian's `pgbouncer`, which must be installed.
+ *
+ * @param postgresUrl where it takes its connections from, with the user and password that all of them have.
+ * @throws Error that says how to get it, where it is not there.
+ */
+export async function startPgBouncer(postgresUrl: string): Promise<Pooler> {
+  const folder = await mkdtemp(join(tmpdir(), "oncekey-pgbouncer-"));
+  const port = await freePort();
+  const file = join(folder, "pgbouncer.ini");
+  await writeFile(file, configuration(new URL(postgresUrl), port));
+  // It refuses to run as root.
+  const user = process.getuid?.() === 0 ? await idsOf("nobody") : undefined;
+  if (user !== undefined) {
+    await chmod(folder, 0o700);
+    await chown(folder, user.uid, user.gid);
+    await chown(file, user.uid, user.gid);
+  }
+  const child = spawn("pgbouncer", ["--quiet", file], { stdio: "ignore", ...user });
+  const failed = once(child, "error").then(([error]) => error as Error);
+  const ended = once(child, "exit").then(() => new Error("pgbouncer ended as it was started"));
+  const problem = await Promise.race([failed, ended, accepts(port)]);
+  if (problem !== undefined) {
+    await rm(folder, { recursive: true });
+    const hint = "the pooler tests need PgBouncer: apt-get install pgbouncer";
+    throw new Error(hint, { cause: problem });
+  }
+  const url = new URL(postgresUrl);
+  url.port = String(port);
+  return {
+    url: url.href,
+    async stop() {
+      const gone = once(child, "exit");
+      if (child.exitCode === null) child.kill("SIGKILL");
+      await gone;
+      await rm(folder, { recursive: true });
+    },
+  };
+}
+
+// `server_reset_query` is empty as it is by default in this mode: what a client leaves in a session, the next one finds there.
+function configuration({ hostname, port, username, password }: URL, listenPort: number): string {
+  return `
+[databases]
+* = host=${hostname} port=${port} user=${username} password=${password}
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = ${listenPort}
+unix_socket_dir =
+auth_type = any
+pool_mode = transaction
+max_client_conn = 1000
+default_pool_size = 15
+server_idle_timeout = 2
+`;
+}
+
+async function accepts(port: number): Promise<Error | undefined> {
+  const until = Date.now() + START_MS;
+  while (Date.now() < until) {
+    const socket = net.connect(port, "127.0.0.1");
+    const isOpen = await Promise.race([
+      once(socket, "connect").then(() => true),
+      once(socket, "close").then(() => false),
+    ]).catch(() => false);
+    socket.destroy();
+    if (isOpen) return undefined;
+    await sleep(50);
+  }
+  return new Error(`pgbouncer did not listen within ${START_MS} ms`);
+}
+
+async function freePort(): Promise<number> {
+  const server = net.createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  return port;
+}
