@@ -57,10 +57,10 @@ export async function withPool<Result>(
   }
 }
 
-export function createPool({ databaseUrl }: DatabaseOptions): pg.Pool {
-  if (databaseUrl !== undefined && !/^postgres(ql)?:\/\//.test(databaseUrl)) {
+function createPool({ databaseUrl }: DatabaseOptions): pg.Pool {
+  if (databaseUrl !== undefined && !isAddress(databaseUrl)) {
     // What was given is not repeated: it may hold a password.
-    throw new UsageError("--database-url must begin with postgres:// or postgresql://");
+    throw new UsageError("--database-url must be a URL like postgres://user@host:5432/database");
   }
   const pool = new pg.Pool({
     ...(databaseUrl === undefined ? {} : { connectionString: databaseUrl }),
@@ -80,6 +80,11 @@ export function describeFailure(error: unknown, schema: string): string {
   // A name with two addresses fails once for each, and the error over them has no words of its own.
   if (error instanceof AggregateError) return error.errors.map(messageOf).join("; ");
   return messageOf(error);
+}
+
+// Without a host it is the local socket, which pg reads and URL does not.
+function isAddress(url: string): boolean {
+  return /^postgres(ql)?:\/\//.test(url) && URL.canParse(url.replace("@/", "@localhost/"));
 }
 
 function messageOf(error: unknown): string {

@@ -25,13 +25,19 @@ export function forgetCommand(): CommandUnknownOpts {
     );
 }
 
+const MEMORY =
+  "A server that answered this key lately may replay it from its memory until the record would have expired.";
+
 async function forgetAll(parts: StoreParts, records: readonly TableRecord[]): Promise<void> {
+  let isForgotten = false;
   for (const record of records) {
     const outcome = await forgetRecord(parts, record);
-    if (outcome !== "forgotten") process.exitCode = EXIT.wrong;
+    if (outcome === "forgotten") isForgotten = true;
+    else process.exitCode = EXIT.wrong;
     printLine(`${printable(record.target)}: ${explain(outcome)}`);
   }
-  tell("A process that answered this key lately may replay it from its memory until it expires.");
+  // This process reaches the table, not the replay caches of the servers.
+  if (isForgotten) tell(MEMORY);
 }
 
 function explain(outcome: ForgetOutcome): string {

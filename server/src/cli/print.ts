@@ -28,8 +28,8 @@ export function printable(text: string, lines?: "lines"): string {
 // Control characters, and the format characters that reorder or hide text around them.
 const UNSAFE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
 
-export function count(number: number, one: string, many = `${one}s`): string {
-  return `${number.toLocaleString("en-US")} ${number === 1 ? one : many}`;
+export function count(number: number, noun: string): string {
+  return `${number.toLocaleString("en-US")} ${noun}${number === 1 ? "" : "s"}`;
 }
 
 export function formatBytes(bytes: number): string {

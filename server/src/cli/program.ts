@@ -26,7 +26,7 @@ const COMMANDS = [
   statsCommand,
 ];
 
-export function createProgram(): CommandUnknownOpts {
+function createProgram(): CommandUnknownOpts {
   const program = new Command("oncekey")
     .description("looks after the tables of @oncekey/server")
     .version(version())

@@ -15,9 +15,11 @@ export function sweepCommand(): CommandUnknownOpts {
         const { expired } = await readSweepLag(pool, schema);
         const deleted = await sweepAll(createStoreParts(pool, schema), createProgress(expired));
         printLine(`deleted ${count(deleted, "expired record")}`);
-        if (deleted < expired) {
-          const left = count(expired - deleted, "record");
-          tell(`left ${left}: another process is sweeping, or handlers hold them`);
+        // Another process may have deleted the rest, or be about to.
+        const left = deleted < expired ? await readSweepLag(pool, schema) : undefined;
+        if (left !== undefined && left.expired > 0) {
+          const records = count(left.expired, "expired record");
+          tell(`left ${records}: another process is sweeping, or handlers hold them`);
         }
       }),
     );

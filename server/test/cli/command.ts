@@ -22,6 +22,8 @@ export interface Surroundings {
 }
 
 const MAIN = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
+/** Of util-linux: runs a program in a pseudo-terminal. */
+const TERMINAL = "script";
 const SOURCES = ["--conditions=@oncekey/source"];
 
 /** Standard input is no terminal, and at its end. */
@@ -56,7 +58,7 @@ export async function oncekeyInTerminal(
   { question, answer }: { readonly question?: string; readonly answer?: string } = {},
 ): Promise<Ended> {
   const line = [process.execPath, ...SOURCES, MAIN, ...args].map(quote).join(" ");
-  const child = spawn("script", ["-qec", line, "/dev/null"], {
+  const child = spawn(TERMINAL, ["-qec", line, "/dev/null"], {
     env: withoutPostgres(),
     stdio: "pipe",
   });

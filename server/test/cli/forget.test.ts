@@ -75,10 +75,11 @@ describe("oncekey forget", () => {
     const ticket = createTicket();
     const store = createLeaseStore(createStoreParts(pool, "oncekey"), 60_000);
     const claim = await claimed(store, ticket);
-    const { code, out } = await oncekey(forget(ticket, "--yes"));
+    const { code, out, err } = await oncekey(forget(ticket, "--yes"));
     expect(code).toBe(1);
     expect(out).toContain(`${ticket.target}: leased, no response`);
     expect(out).toContain("kept, because a handler is at work on it");
+    expect(err).toBe("");
     expect(await targets(ticket)).toHaveLength(1);
     await claim.release("free");
   });

@@ -62,7 +62,7 @@ describe("oncekey sweep", () => {
     await client.query("rollback");
     client.release();
     expect([code, out]).toEqual([0, "deleted 0 expired records\n"]);
-    expect(err).toBe("left 1 record: another process is sweeping, or handlers hold them\n");
+    expect(err).toBe("left 1 expired record: another process is sweeping, or handlers hold them\n");
     expect(await countRecords()).toBe(1);
   });
 

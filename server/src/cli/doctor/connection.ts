@@ -19,14 +19,14 @@ export const examineReach: Examine = async ({ one }) => {
 };
 
 /** Who answers a session: the server itself, or a pooler that lends it a server connection for as long as the name says. */
-export type Way = "direct" | "session-pooler" | "transaction-pooler" | "statement-pooler";
+type Way = "direct" | "session-pooler" | "transaction-pooler" | "statement-pooler";
 
 /**
  * A session of PostgreSQL has one process from its start to its end, and tells its number when it starts. So two sessions that
  * are open at the same time and report the same process, or one that reports two, share server connections; and a
  * number that differs from what was told at the start means that somebody else told it.
  */
-export async function findWay(one: PoolClient, two: PoolClient): Promise<Way> {
+async function findWay(one: PoolClient, two: PoolClient): Promise<Way> {
   const [ofOne, ofTwo] = [new Set<number>(), new Set<number>()];
   for (let round = 0; round < ROUNDS; round += 1) {
     ofOne.add(await processOf(one));
