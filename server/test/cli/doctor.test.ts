@@ -119,6 +119,24 @@ describe("oncekey doctor on a database", () => {
     expect(findings).toHaveProperty("durability");
   });
 
+  it("waits ten seconds for an answer and not for ever, as where somebody has locked the table", async () => {
+    const client = await pool.connect();
+    await client.query("begin; lock table oncekey.records in access exclusive mode");
+    // The ten seconds pass in one.
+    const hurry =
+      "const wait = setTimeout; globalThis.setTimeout = (f, ms, ...more) => wait(f, ms === 10_000 ? 1_000 : ms, ...more)";
+    const nodeArgs = ["--import", `data:text/javascript,${encodeURIComponent(hurry)}`];
+    const findings = await diagnose(database.url, 1, [], { nodeArgs });
+    await client.query("rollback");
+    client.release();
+    expect(Object.values(findings).at(-1)).toEqual({
+      check: "sweep",
+      verdict: "fail",
+      found: "could not be checked: no answer within 10.0 s",
+      advice: "see what holds it up in pg_stat_activity, and run this again",
+    });
+  });
+
   it("fails where an advisory lock is granted to everybody, or unknown", async () => {
     const bodies = {
       "what one session holds is granted to another as well": "language sql as 'select true'",

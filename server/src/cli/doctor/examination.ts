@@ -3,6 +3,7 @@ import type { Pool, PoolClient } from "pg";
 import { survive } from "../../store/checkout.ts";
 import { isConnectionFailure } from "../../store/transaction.ts";
 import { describeFailure } from "../database.ts";
+import { formatDuration } from "../print.ts";
 import { examineClock, examinePooler, examineReach } from "./connection.ts";
 import { examineEngine, examinePrimary } from "./engine.ts";
 import { fail } from "./finding.ts";
@@ -58,9 +59,10 @@ export async function examine(pool: Pool, schema: string): Promise<Finding[]> {
     const advice = "check --database-url or the PG* variables, the network and pg_hba.conf";
     return [{ check: "reachable", verdict: "fail", found, advice }];
   } finally {
+    // Closed rather than given back: a check that got no answer may still be waiting for it.
     for (const session of sessions) {
+      session.release(true);
       session.removeListener("error", survive);
-      session.release();
     }
   }
 }
@@ -78,7 +80,7 @@ async function examineAll(patient: Patient): Promise<Finding[]> {
     // Without the tables there is nothing to say of them; `schema` has said so.
     if (TABLE.some((check) => check.name === name) && isFailed(findings, "schema")) continue;
     try {
-      findings.push({ check: name, ...(await ask(patient)) });
+      findings.push({ check: name, ...(await inTime(ask(patient))) });
     } catch (error) {
       findings.push({ check: name, ...unanswered(error, patient) });
       if (isConnectionFailure(error)) break;
@@ -89,6 +91,21 @@ async function examineAll(patient: Patient): Promise<Finding[]> {
   return findings;
 }
 
+// A table that somebody has locked, or a line that is cut, gives no answer at all.
+const ANSWER_MS = 10_000;
+
+async function inTime<Result>(asked: Promise<Result>): Promise<Result> {
+  const { promise: late, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => {
+    reject(new Error(`no answer within ${formatDuration(ANSWER_MS)}`));
+  }, ANSWER_MS);
+  try {
+    return await Promise.race([asked, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 function isFailed(findings: readonly Finding[], name: string): boolean {
   return findings.some(({ check, verdict }) => check === name && verdict === "fail");
 }
@@ -97,7 +114,7 @@ function unanswered(error: unknown, { schema }: Patient): Omit<Finding, "check">
   return fail(
     `could not be checked: ${describeFailure(error, schema)}`,
     isConnectionFailure(error)
-      ? "the connection broke; run it again"
+      ? "see what holds it up in pg_stat_activity, and run this again"
       : "check as the role of your application",
   );
 }
