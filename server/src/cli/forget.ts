@@ -26,7 +26,7 @@ export function forgetCommand(): CommandUnknownOpts {
 }
 
 const MEMORY =
-  "A server that answered this key lately may replay it from its memory until the record would have expired.";
+  "A server that answered this key lately may replay it from its memory for a minute more.";
 
 async function forgetAll(parts: StoreParts, records: readonly TableRecord[]): Promise<void> {
   let isForgotten = false;

@@ -1,9 +1,8 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import type { CommandUnknownOpts } from "@commander-js/extra-typings";
 import { readSweepLag } from "../store/admin.ts";
 import { createStoreParts } from "../store/store-parts.ts";
-import type { StoreParts } from "../store/store-parts.ts";
 import { sweepExpired } from "../store/sweep.ts";
+import { DEFAULT_BATCH_SIZE, sweepAll } from "../sweeper.ts";
 import { databaseCommand, withPool } from "./database.ts";
 import { count, printLine, tell } from "./print.ts";
 
@@ -13,7 +12,14 @@ export function sweepCommand(): CommandUnknownOpts {
     .action((options) =>
       withPool(options, async ({ pool, schema }) => {
         const { expired } = await readSweepLag(pool, schema);
-        const deleted = await sweepAll(createStoreParts(pool, schema), createProgress(expired));
+        const parts = createStoreParts(pool, schema);
+        const progress = createProgress(expired);
+        const deleted = await sweepAll(async (batchSize) => {
+          const batch = await sweepExpired(parts, batchSize);
+          progress.add(batch);
+          return batch;
+        }, DEFAULT_BATCH_SIZE);
+        progress.end();
         printLine(`deleted ${count(deleted, "expired record")}`);
         // Another process may have deleted the rest, or be about to.
         const left = deleted < expired ? await readSweepLag(pool, schema) : undefined;
@@ -23,23 +29,6 @@ export function sweepCommand(): CommandUnknownOpts {
         }
       }),
     );
-}
-
-// As the servers do it: some milliseconds of work at a time, and between two batches requests go first.
-const BATCH_SIZE = 1_000;
-const PAUSE_MS = 20;
-
-async function sweepAll(parts: StoreParts, progress: Progress): Promise<number> {
-  for (let total = 0; ;) {
-    const deleted = await sweepExpired(parts, BATCH_SIZE);
-    total += deleted;
-    progress.add(deleted);
-    if (deleted < BATCH_SIZE) {
-      progress.end();
-      return total;
-    }
-    await sleep(PAUSE_MS);
-  }
 }
 
 interface Progress {

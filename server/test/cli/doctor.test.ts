@@ -174,9 +174,9 @@ describe("oncekey doctor on a database", () => {
       insert into oncekey.records (key, scope, target, fingerprint, created_at, expires_at)
       select gen_random_uuid()::text, 'anna', 'POST /payments', '\\x00', now(), now() - interval '1 hour'
       from generate_series(1, 12000);
-      delete from oncekey.records where ctid <> (select min(ctid) from oncekey.records)`);
-    // Statistics are told at the end of a transaction, and then only now and then.
-    await pool.query("select pg_stat_force_next_flush()");
+      delete from oncekey.records where ctid <> (select min(ctid) from oncekey.records);
+      -- Otherwise statistics are told only now and then.
+      select pg_stat_force_next_flush()`);
     const findings = await diagnose(database.url, 1);
     expect(findings["sweep"]).toMatchObject({
       verdict: "warn",

@@ -15,8 +15,9 @@ const PROGRAM = ["pgbouncer", "/usr/sbin/pgbouncer"].find(
   (program) => spawnSync(program, ["--version"]).status === 0,
 );
 
-/** Whether there is one on this machine. In CI it counts as there, so that a missing one fails. */
-export const hasPgBouncer: boolean = PROGRAM !== undefined || Boolean(process.env["CI"]);
+/** Whether there is one on this machine. A run that asks for a pooler counts on it, so that there a missing one fails. */
+export const hasPgBouncer: boolean =
+  PROGRAM !== undefined || process.env["ONCEKEY_POOLER"] !== undefined;
 
 /** Runs one for as long as `use` runs, and passes the address under which the database is found through it. */
 export async function withPgBouncer(
