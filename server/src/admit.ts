@@ -1,9 +1,10 @@
-/** The last hook before the handler: the one switch over what may happen to a request. */
+/** The last step before the handler: the one switch over what may happen to a request. */
 import { PROBLEM_CONTENT_TYPE } from "@oncekey/shared";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { resolveCrash } from "./crash.ts";
 import type { Engine } from "./engine.ts";
 import { createExchange, createView, EXCHANGE } from "./exchange.ts";
+import type { Exchange } from "./exchange.ts";
 import { releaseClaim } from "./guard.ts";
 import { takeIn } from "./intake.ts";
 import { isTooOld } from "./key-age.ts";
@@ -26,13 +27,16 @@ interface Admission {
   readonly mayRun: boolean;
 }
 
-/** Returns for the handler to run, or answers itself. */
+/** Whether the handler is to run, or the request is answered already. A value, because a reply would be awaited for it. */
+export type Admitted = "run" | "answered";
+
+/** Lets the handler run, or answers itself. */
 export async function admit(
   engine: Engine,
   options: RouteOptions,
   request: FastifyRequest,
   reply: FastifyReply,
-): Promise<unknown> {
+): Promise<Admitted> {
   const intake = takeIn(request, options);
   const ticket = intake.kind === "ticket" ? intake.ticket : undefined;
   const mayRun = intake.kind !== "ticket" || !intake.onlyIfStored;
@@ -67,7 +71,7 @@ async function outcomeOf(
 async function follow(
   admission: Admission,
   outcome: Outcome | { readonly kind: "expired" },
-): Promise<unknown> {
+): Promise<Admitted> {
   const { options, request, ticket } = admission;
   switch (outcome.kind) {
     case "claimed":
@@ -109,23 +113,35 @@ async function follow(
   }
 }
 
-function hold({ options, request, reply, ticket }: Admission, claim: Claim): undefined {
+function hold({ options, request, reply, ticket }: Admission, claim: Claim): Admitted {
   const exchange = createExchange(options, ticket, { claim, view: createView(claim, ticket) });
   request[EXCHANGE] = exchange;
+  refuseTrailers(exchange, reply);
   // A hijacked reply, or one ended by hand, has no `onSend`. A caller that hangs up also closes, but then nothing is sent yet:
   // the handler goes on and its response is stored.
   reply.raw.once("close", () => {
     if (reply.sent) void releaseClaim(exchange);
   });
-  return undefined;
+  return "run";
 }
 
-function runUnprotected({ options, request, ticket }: Admission): undefined {
+// What hooks add, before or after, is made anew for each reply; what the handler adds would be missing from a replay.
+function refuseTrailers(exchange: Exchange, reply: FastifyReply): void {
+  const add = reply.trailer;
+  reply.trailer = (name, make) => {
+    if (exchange.sending === "not-yet") {
+      throw new TypeError(`trailer ${name} is refused: a protected route cannot store trailers`);
+    }
+    return add.call(reply, name, make);
+  };
+}
+
+function runUnprotected({ options, request, ticket }: Admission): Admitted {
   request[EXCHANGE] = createExchange(options, ticket, { view: createView(undefined, ticket) });
-  return undefined;
+  return "run";
 }
 
-function replay(admission: Admission, record: StoredRecord): FastifyReply {
+function replay(admission: Admission, record: StoredRecord): Admitted {
   const { options, request, reply, ticket } = admission;
   const isMismatch = ticket !== undefined && !record.fingerprint.equals(ticket.fingerprint);
   const refusal = refusalOf(record, isMismatch, options);
@@ -133,17 +149,20 @@ function replay(admission: Admission, record: StoredRecord): FastifyReply {
   acknowledge(reply, ticket?.key, record.lifetimeMs);
   const body = writeReplay(reply, record.response, isMismatch);
   request[EXCHANGE] = createExchange(options, ticket, { replay: { body } });
-  return reply.send(body);
+  reply.send(body);
+  return "answered";
 }
 
-function refuse({ reply, options }: Admission, refusal: Refusal): FastifyReply {
-  return reply.send(writeProblem(reply, refusal, options));
+function refuse({ reply, options }: Admission, refusal: Refusal): Admitted {
+  reply.send(writeProblem(reply, refusal, options));
+  return "answered";
 }
 
 // No code of the contract fits: it is the application's mistake, and no caller can mend it.
-function refuseScope(reply: FastifyReply): FastifyReply {
+function refuseScope(reply: FastifyReply): Admitted {
   const detail = "The server found no idempotency scope for this request";
   reply.code(500).type(PROBLEM_CONTENT_TYPE).header("cache-control", "no-store");
   const problem = { type: "about:blank", title: "Internal Server Error", status: 500, detail };
-  return reply.send(Buffer.from(JSON.stringify(problem)));
+  reply.send(Buffer.from(JSON.stringify(problem)));
+  return "answered";
 }

@@ -1,7 +1,9 @@
 /** From a reply to the response that is stored: exact bytes and the headers of the allow-list. */
+import { isUtf8 } from "node:buffer";
 import { validateHeaderValue } from "node:http";
 import { Readable } from "node:stream";
 import type { FastifyReply } from "fastify";
+import { decode } from "./encoded.ts";
 import type { RouteOptions } from "./options.ts";
 import type { StoredResponse } from "./store/store.ts";
 
@@ -16,10 +18,15 @@ export interface Captured {
  * Any other payload comes back as it is.
  */
 export function unwrap(reply: FastifyReply, payload: unknown): unknown {
-  if (!(payload instanceof Response)) return payload;
+  if (!isResponse(payload)) return payload;
   reply.code(payload.status);
   for (const [name, value] of payload.headers) reply.header(name, value);
   return payload.body ?? undefined;
+}
+
+// By name, as Fastify does: a fetch library may bring a class of its own.
+function isResponse(payload: unknown): payload is Response {
+  return Object.prototype.toString.call(payload) === "[object Response]";
 }
 
 /**
@@ -34,8 +41,25 @@ export async function capture(
 ): Promise<Captured> {
   const headers = keptHeaders(reply, storeHeaders);
   const { body, payload: sent } = await readBody(payload, maxResponseBytes);
-  return { response: { status: reply.statusCode, headers, body }, payload: sent };
+  const encoding = reply.getHeader("content-encoding");
+  if (encoding === undefined || body === undefined || body.length === 0) {
+    const asSent = body === undefined || body.length === 0 ? sent : present(reply, body);
+    return { response: { status: reply.statusCode, headers, body }, payload: asSent };
+  }
+  const identity = await decode(body, String(encoding), maxResponseBytes);
+  return { response: { status: reply.statusCode, headers, body: identity }, payload: sent };
 }
+
+/**
+ * A stored body as later hooks get it, on the first answer and on a replay alike: text where the type says so, as a handler's
+ * JSON is, else bytes. A hook that rewrites only the one or the other then does the same to both.
+ */
+export function present(reply: FastifyReply, body: Buffer): string | Buffer {
+  const type = String(reply.getHeader("content-type"));
+  return TEXT.test(type) && isUtf8(body) ? body.toString() : body;
+}
+
+const TEXT = /^text\/|[/+](json|xml)\b|charset=/i;
 
 function keptHeaders(reply: FastifyReply, kept: ReadonlySet<string>): [string, string][] {
   return Object.entries(reply.getHeaders()).flatMap(([name, value]) => {
@@ -67,8 +91,15 @@ function keepSmall(bytes: Buffer, payload: unknown, limit: number): Body {
 
 function toReadable(payload: unknown): Readable {
   if (payload instanceof Readable) return payload;
-  if (payload instanceof ReadableStream) return Readable.from(payload);
-  throw new TypeError("the reply's payload must be text, bytes or a stream");
+  if (typeof payload !== "object" || payload === null) throw unreadable();
+  // Web streams, and streams of other libraries: Fastify takes whatever has a `pipe`.
+  if (Symbol.asyncIterator in payload) return Readable.from(payload as AsyncIterable<unknown>);
+  if ("pipe" in payload) return new Readable().wrap(payload as NodeJS.ReadableStream);
+  throw unreadable();
+}
+
+function unreadable(): TypeError {
+  return new TypeError("the reply's payload must be text, bytes or a stream");
 }
 
 async function readStream(stream: Readable, limit: number): Promise<Body> {

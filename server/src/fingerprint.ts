@@ -30,7 +30,20 @@ function wholeRequest(request: FastifyRequest): unknown[] {
   const parameters = new URLSearchParams(query);
   parameters.sort();
   const mediaType = request.headers["content-type"]?.split(";", 1)[0]?.trim().toLowerCase();
+  if (request.body === undefined && hasContent(request)) throw unreadable();
   return [request.method, path, parameters.toString(), mediaType, request.body];
+}
+
+// The parser has left the body for the handler to read, as @fastify/multipart does.
+function hasContent({ headers }: FastifyRequest): boolean {
+  return headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0;
+}
+
+function unreadable(cause?: unknown): TypeError {
+  return new TypeError(
+    "a request body that is a stream, or no plain data, needs a fingerprint option",
+    { cause },
+  );
 }
 
 function toBytes(part: unknown): Buffer {
@@ -38,9 +51,7 @@ function toBytes(part: unknown): Buffer {
   if (typeof part === "string") return Buffer.from(`"${part}`);
   if (part instanceof Uint8Array) return Buffer.concat([Buffer.from("bytes:"), part]);
   if (typeof part === "object" && part !== null && "pipe" in part) {
-    throw new TypeError(
-      "a streamed request body needs a fingerprint option: it can be read only once",
-    );
+    throw unreadable();
   }
   return Buffer.from(toJson(part));
 }
@@ -50,6 +61,14 @@ function toJson(part: unknown): string {
     return canonicalize(part) ?? "undefined";
   } catch {
     // Lone surrogates have no canonical form in RFC 8785. As written they still compare equal to themselves.
-    return `as-written:${JSON.stringify(part)}`;
+    return `as-written:${asWritten(part)}`;
+  }
+}
+
+function asWritten(part: unknown): string {
+  try {
+    return JSON.stringify(part);
+  } catch (cause) {
+    throw unreadable(cause);
   }
 }

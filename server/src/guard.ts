@@ -1,16 +1,24 @@
-/** Wraps a protected handler, so that no way of answering gets past the hook that stores the response. */
+/** Wraps a protected handler: admission goes before it, and no way of answering gets past the hook that stores the response. */
 import type { FastifyReply, FastifyRequest, RouteHandlerMethod } from "fastify";
 import { EXCHANGE } from "./exchange.ts";
 import type { Exchange } from "./exchange.ts";
 
-export function guardHandler(handler: RouteHandlerMethod): RouteHandlerMethod {
-  return function guarded(request, reply) {
+/** @param admit lets the handler run, or answers itself; `undefined` where the method is not protected. */
+export function guardHandler(
+  handler: RouteHandlerMethod,
+  admit: (request: FastifyRequest, reply: FastifyReply) => Promise<"run" | "answered"> | undefined,
+): RouteHandlerMethod {
+  // In the handler and not in a hook before it: a plugin loaded after ours may still add hooks to the route, and what they
+  // check has to be checked before a replay too.
+  return async function guarded(request, reply) {
+    // By what it says, not by `reply.sent`: that is still false where the caller hung up before the answer was written.
+    if ((await admit(request, reply)) === "answered") return reply;
     const result: unknown = handler.call(this, request, reply);
+    // A handler that sends from a callback: Fastify must wait for that, and a caller that hangs up must not end it.
+    if (result === undefined) return new Promise<never>(() => {});
     const exchange = request[EXCHANGE];
     if (exchange === null || result === reply || !isThenable(result)) return result;
-    return Promise.resolve(result).then((payload) =>
-      afterHandler(exchange, request, reply, payload),
-    );
+    return afterHandler(exchange, request, reply, await result);
   };
 }
 

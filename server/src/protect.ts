@@ -59,19 +59,16 @@ function methodsOf(route: FastifyRoute): string[] {
   return [route.method].flat();
 }
 
-/** Puts our hooks on a route: after all of its own before the handler, so that authentication has run. */
+/** Puts us on a route: between all of its hooks and the handler, so that authentication has run. */
 export function arm(
   route: FastifyRoute,
   { covers }: Protection,
-  admit: (request: FastifyRequest, reply: FastifyReply) => Promise<unknown>,
+  admit: (request: FastifyRequest, reply: FastifyReply) => Promise<"run" | "answered">,
 ): void {
   route.config = { ...route.config, [ARMED]: true };
-  route.handler = guardHandler(route.handler);
-  route.preHandler = [
-    ...[route.preHandler ?? []].flat(),
-    async (request: FastifyRequest, reply: FastifyReply) =>
-      covers(request.method) ? admit(request, reply) : undefined,
-  ];
+  route.handler = guardHandler(route.handler, (request, reply) =>
+    covers(request.method) ? admit(request, reply) : undefined,
+  );
   route.onError = [
     ...[route.onError ?? []].flat(),
     (request, _reply, _error, done) => {

@@ -1,6 +1,6 @@
 /** The last step of a protected request: the response is stored, and only then sent. */
 import type { FastifyReply, FastifyRequest } from "fastify";
-import { capture, unwrap } from "./capture.ts";
+import { capture, present, unwrap } from "./capture.ts";
 import { EXCHANGE } from "./exchange.ts";
 import type { Exchange } from "./exchange.ts";
 import { acknowledge, clearContent, refusalOf, writeProblem, writeReplay } from "./replay.ts";
@@ -24,11 +24,17 @@ export function onSend(
     const { claim, replay } = exchange;
     if (claim !== undefined) return finish(claim, exchange, request, reply, payload);
     exchange.sending = "done";
-    // Null, because Fastify reads undefined as "leave the payload as it is".
-    if (replay !== undefined) payload = replay.body ?? null;
+    if (replay !== undefined) payload = presentReplay(reply, replay.body);
   }
   done(null, payload);
   return undefined;
+}
+
+/** The stored body, whatever earlier hooks made of it. Null, because Fastify reads undefined as "leave the payload as it is". */
+function presentReplay(reply: FastifyReply, body: Buffer | undefined): string | Buffer | null {
+  // Said by an earlier hook of the bytes that it had made.
+  reply.removeHeader("content-encoding");
+  return body === undefined ? null : present(reply, body);
 }
 
 async function finish(
@@ -75,7 +81,7 @@ async function settle(
       const refusal = refusalOf(record, false, options);
       return refusal
         ? writeProblem(reply, refusal, options)
-        : (writeReplay(reply, record.response, false) ?? null);
+        : presentReplay(reply, writeReplay(reply, record.response, false));
     }
     case "lost":
       clearContent(reply, options.storeHeaders);

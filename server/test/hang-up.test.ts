@@ -66,6 +66,37 @@ describe("a caller that hangs up while the handler runs", () => {
   });
 });
 
+describe("a caller that hangs up while a replay is on its way", () => {
+  it("does not start the handler by it", async () => {
+    const gate = createGate();
+    let isSlow = false;
+    await withShop(
+      { pool },
+      (app) => {
+        app.addHook("onSend", async () => {
+          if (isSlow) await gate.pass();
+        });
+        app.post("/pay", protect, async () => {
+          runs += 1;
+          return "paid";
+        });
+      },
+      async ({ app, post }) => {
+        await post("/pay", { key: "replayed" });
+        isSlow = true;
+        const socket = payRaw(app, "replayed");
+        await gate.reached;
+        socket.destroy();
+        await new Promise((resolve) => setTimeout(resolve, 20));
+        gate.open();
+        isSlow = false;
+        expect((await post("/pay", { key: "replayed" })).text).toBe("paid");
+        expect(runs).toBe(1);
+      },
+    );
+  });
+});
+
 describe("a handler that answers by itself", () => {
   it.each<[string, Handler]>([
     [

@@ -120,4 +120,30 @@ describe.each(PLACES)("@fastify/multipart %s", (place) => {
     expect(answers.map(({ mismatch }) => mismatch)).toEqual([false, false, true]);
     expect(answers.map(({ replayed }) => replayed)).toEqual([false, true, true]);
   });
+
+  it.each([
+    ["as streams", {}],
+    ["as parts", { attachFieldsToBody: true as const }],
+  ])(
+    "with its files %s and no fingerprint option: refused, because they could not be told apart",
+    async (_name, settings) => {
+      let runs = 0;
+      const answers = await upload(
+        place,
+        {
+          neighbour: (app) => app.register(multipart, settings),
+          routes: (app) =>
+            app.post("/upload", protect, async (request) => {
+              runs += 1;
+              const part = await request.file();
+              return part === undefined ? "nothing" : text(part.file);
+            }),
+        },
+        ["one", "two"],
+      );
+      expect(answers.map(({ status }) => status)).toEqual([500, 500]);
+      expect(answers[0]?.text).toContain("fingerprint option");
+      expect(runs).toBe(0);
+    },
+  );
 });

@@ -30,6 +30,12 @@ const HOOKS: readonly (readonly [name: string, hook: OnSend, body: string])[] = 
     '{"id":1,"version":2}',
   ],
   [
+    "that rewrites text only",
+    async (_request, _reply, payload) =>
+      typeof payload === "string" ? `{"data":${payload}}` : payload,
+    '{"data":{"id":1}}',
+  ],
+  [
     "that answers with a stream",
     async (_request, _reply, payload) => Readable.from(["[", String(payload), "]"]),
     '[{"id":1}]',

@@ -10,7 +10,10 @@ beforeAll(() => {
   pool = database.pool();
 });
 
-describe.each(PLACES)("@fastify/rate-limit %s", (place) => {
+const HOOKS = ["onRequest", "preHandler"] as const;
+const CASES = PLACES.flatMap((place) => HOOKS.map((hook) => ({ place, hook })));
+
+describe.each(CASES)("@fastify/rate-limit in $hook, $place", ({ place, hook }) => {
   it("counts a replay, shows it the live limit, and refuses it above", async () => {
     let limit = 2;
     let runs = 0;
@@ -18,7 +21,7 @@ describe.each(PLACES)("@fastify/rate-limit %s", (place) => {
       place,
       {
         options: { pool },
-        neighbour: (app) => app.register(rateLimit, { max: () => limit }),
+        neighbour: (app) => app.register(rateLimit, { hook, max: () => limit }),
         routes: (app) =>
           app.post("/do", { config: { idempotency: true } }, async () => {
             runs += 1;
