@@ -1,3 +1,4 @@
+export { EXPOSED_HEADERS } from "@oncekey/shared";
 export { idempotency } from "./plugin.ts";
 export { migrate } from "./store/migrate.ts";
 export { STORED_HEADERS } from "./stored-headers.ts";

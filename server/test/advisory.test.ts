@@ -115,17 +115,48 @@ describe("advisory store", () => {
     expect(await failing.complete(response("made"), "keep")).toMatchObject({ kind: "rolled-back" });
   });
 
-  it("stores the record by itself where the handler ended the transaction, and says so", async () => {
+  it("stores the record by itself where the handler ended the transaction all the same, and says so", async () => {
     const store = createAdvisoryStore(createStoreParts(pool, "oncekey"));
     const ticket = createTicket();
     const claim = await claimed(store, ticket);
     await effect(claim, ticket);
-    await txOf(claim).query("commit");
+    await txOf(claim).query("/* hidden */ commit");
     expect(await claim.complete(response("made"), "keep")).toMatchObject({
       kind: "stored",
       split: true,
     });
     expect(await store.begin(ticket, 60_000)).toMatchObject({ kind: "replay" });
+  });
+
+  it.each([
+    "BEGIN",
+    "start transaction",
+    " commit;",
+    "END",
+    "abort",
+    "ROLLBACK",
+    "prepare transaction 'a'",
+  ])("refuses %s from the handler, as text or in a query object", async (text) => {
+    const store = createAdvisoryStore(createStoreParts(pool, "oncekey"));
+    const claim = await claimed(store, createTicket());
+    expect(() => txOf(claim).query(text)).toThrow("is refused on request.idempotency.tx");
+    expect(() => txOf(claim).query({ text })).toThrow("use savepoints inside it");
+    await claim.release("free");
+  });
+
+  it("takes savepoints from the handler, and what is rolled back to one is not kept", async () => {
+    const store = createAdvisoryStore(createStoreParts(pool, "oncekey"));
+    const ticket = createTicket();
+    const claim = await claimed(store, ticket);
+    await txOf(claim).query("savepoint a");
+    await effect(claim, ticket);
+    await txOf(claim).query("rollback to savepoint a");
+    await txOf(claim).query("release savepoint a");
+    expect(await claim.complete(response("made"), "keep")).toMatchObject({
+      kind: "stored",
+      split: false,
+    });
+    expect(await effects(pool, ticket)).toBe(0);
   });
 
   it("gives the handler a client that it can neither release nor use after the end", async () => {

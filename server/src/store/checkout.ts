@@ -86,10 +86,28 @@ function createView(client: PoolClient, isOut: () => boolean): PoolClient {
           "request.idempotency.tx was used after its transaction had ended with the reply",
         );
       }
+      if (property === "query") return (...asked: unknown[]) => queryInside(target, asked);
       const value: unknown = Reflect.get(target, property);
       return typeof value === "function" ? value.bind(target) : value;
     },
   });
+}
+
+// What begins or ends a transaction; savepoints, and a rollback to one, are the handler's own affair.
+const ENDS_TRANSACTION =
+  /^\s*(begin|start\s+transaction|commit|end|abort|prepare\s+transaction|rollback(?!\s+(work\s+|transaction\s+)?to\b))\b/i;
+
+function queryInside(client: PoolClient, asked: readonly unknown[]): unknown {
+  const [first] = asked;
+  const text = typeof first === "object" && first !== null && "text" in first ? first.text : first;
+  const ending = typeof text === "string" ? ENDS_TRANSACTION.exec(text)?.[1] : undefined;
+  if (ending !== undefined) {
+    throw new Error(
+      `${ending.toUpperCase()} is refused on request.idempotency.tx: its transaction ends with the reply; use savepoints inside it`,
+    );
+  }
+  const query = client.query.bind(client) as (...all: readonly unknown[]) => unknown;
+  return query(...asked);
 }
 
 function refuseRelease(): never {
