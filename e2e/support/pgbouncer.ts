@@ -1,5 +1,5 @@
-/** PgBouncer in transaction mode before a Postgres: every transaction may run on another connection of it. */
-import { spawn } from "node:child_process";
+/** A real PgBouncer before a Postgres. In transaction mode every transaction may run on another connection of it. */
+import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { chmod, chown, mkdtemp, rm, writeFile } from "node:fs/promises";
 import net from "node:net";
@@ -10,12 +10,42 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { idsOf } from "./postgres-binaries.ts";
 
 export interface Pooler {
-  /** Connection string of database `postgres`. */
+  /** The connection string that it was given, through it. */
   readonly url: string;
   stop(): Promise<void>;
 }
 
+export interface PoolerOptions {
+  /** Default `transaction`. */
+  readonly mode?: "session" | "transaction" | "statement";
+  /** Whether connections take turns. Default `false`: the one used last comes first. */
+  readonly roundRobin?: boolean;
+}
+
 const START_MS = 10_000;
+
+// Debian keeps it where a user's PATH does not look.
+const PROGRAM = ["pgbouncer", "/usr/sbin/pgbouncer"].find(
+  (program) => spawnSync(program, ["--version"]).status === 0,
+);
+
+/** Whether there is one on this machine. A run that asks for a pooler counts on it, so that there a missing one fails. */
+export const hasPgBouncer: boolean =
+  PROGRAM !== undefined || process.env["ONCEKEY_POOLER"] !== undefined;
+
+/** Runs one for as long as `use` runs, with the address under which the database is found through it. */
+export async function withPgBouncer(
+  databaseUrl: string,
+  options: PoolerOptions,
+  use: (url: string) => Promise<void>,
+): Promise<void> {
+  const pooler = await startPgBouncer(databaseUrl, options);
+  try {
+    await use(pooler.url);
+  } finally {
+    await pooler.stop();
+  }
+}
 
 /**
  * Starts Debian's `pgbouncer`, which must be installed.
@@ -23,11 +53,16 @@ const START_MS = 10_000;
  * @param postgresUrl where it takes its connections from, with the user and password that all of them have.
  * @throws Error that says how to get it, where it is not there.
  */
-export async function startPgBouncer(postgresUrl: string): Promise<Pooler> {
-  const folder = await mkdtemp(join(tmpdir(), "oncekey-pgbouncer-"));
+export async function startPgBouncer(
+  postgresUrl: string,
+  options: PoolerOptions = {},
+): Promise<Pooler> {
+  const folder = await mkdtemp(
+    join(process.getuid?.() === 0 ? "/tmp" : tmpdir(), "oncekey-pgbouncer-"),
+  );
   const port = await freePort();
   const file = join(folder, "pgbouncer.ini");
-  await writeFile(file, configuration(new URL(postgresUrl), port));
+  await writeFile(file, configuration(new URL(postgresUrl), port, options));
   // It refuses to run as root.
   const user = process.getuid?.() === 0 ? await idsOf("nobody") : undefined;
   if (user !== undefined) {
@@ -35,7 +70,7 @@ export async function startPgBouncer(postgresUrl: string): Promise<Pooler> {
     await chown(folder, user.uid, user.gid);
     await chown(file, user.uid, user.gid);
   }
-  const child = spawn("pgbouncer", ["--quiet", file], { stdio: "ignore", ...user });
+  const child = spawn(PROGRAM ?? "pgbouncer", ["--quiet", file], { stdio: "ignore", ...user });
   const failed = once(child, "error").then(([error]) => error as Error);
   const ended = once(child, "exit").then(() => new Error("pgbouncer ended as it was started"));
   const problem = await Promise.race([failed, ended, accepts(port)]);
@@ -58,7 +93,11 @@ export async function startPgBouncer(postgresUrl: string): Promise<Pooler> {
 }
 
 // `server_reset_query` is empty as it is by default in this mode: what a client leaves in a session, the next one finds there.
-function configuration({ hostname, port, username, password }: URL, listenPort: number): string {
+function configuration(
+  { hostname, port, username, password }: URL,
+  listenPort: number,
+  { mode = "transaction", roundRobin = false }: PoolerOptions,
+): string {
   return `
 [databases]
 * = host=${hostname} port=${port} user=${username} password=${password}
@@ -67,7 +106,8 @@ listen_addr = 127.0.0.1
 listen_port = ${listenPort}
 unix_socket_dir =
 auth_type = any
-pool_mode = transaction
+pool_mode = ${mode}
+server_round_robin = ${roundRobin ? 1 : 0}
 max_client_conn = 1000
 default_pool_size = 15
 server_idle_timeout = 2

@@ -29,7 +29,8 @@ class DecryptionError extends Error {
   override name = "DecryptionError";
 }
 
-const SEALED = "oncekey-sealed";
+/** The one header of a record whose content is encrypted: its value begins with the id of the key, up to a dot. */
+export const SEALED = "oncekey-sealed";
 const SALT_BYTES = 16;
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;

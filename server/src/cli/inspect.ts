@@ -1,5 +1,6 @@
 import type { CommandUnknownOpts } from "@commander-js/extra-typings";
 import { isUtf8 } from "node:buffer";
+import { SEALED } from "../encryption.ts";
 import { findRecords } from "../store/admin.ts";
 import type { TableRecord } from "../store/admin.ts";
 import { withPool } from "./database.ts";
@@ -58,9 +59,6 @@ function describe(record: TableRecord, withBody: boolean): string {
     .map(([name, value]) => `${name.padEnd(13)}${value}`)
     .join("\n");
 }
-
-// The header that an encrypted record has instead of its own; before the dot stands the id of the key that wrote it.
-const SEALED = "oncekey-sealed";
 
 function describeHeaders({ headers }: TableRecord): string | undefined {
   const sealed = headers.find(([name]) => name === SEALED)?.[1];

@@ -1,5 +1,10 @@
 /** The migrations as text, for people who run another tool. */
-import { readdir, readFile } from "node:fs/promises";
+import {
+  inSchema,
+  MIGRATIONS_TABLE,
+  migrationNames,
+  readMigration,
+} from "../store/migration-files.ts";
 
 export interface MigrationScript {
   /** File name of the migration, as it is recorded in the table of migrations. */
@@ -13,14 +18,9 @@ export interface MigrationScript {
  */
 export type MigrationForm = "one-node" | "distributed";
 
-// Published beside the build, so that sources and build read the one copy.
-const FOLDER = new URL("../../src/migrations/", import.meta.url);
 const RECORDS = "create table {{schema}}.records";
+const OPENING = `create schema if not exists {{schema}};\n${MIGRATIONS_TABLE}`;
 const SCOPE = 'scope text collate "C"';
-
-export async function migrationNames(): Promise<string[]> {
-  return (await readdir(FOLDER)).filter((name) => name.endsWith(".sql")).toSorted();
-}
 
 /** Every migration in order. Each notes itself as done, so that `oncekey migrate` and `oncekey doctor` know of it. */
 export async function migrationScripts(
@@ -30,25 +30,16 @@ export async function migrationScripts(
   const names = await migrationNames();
   return Promise.all(
     names.map(async (name, index) => {
-      const text = await readFile(new URL(name, FOLDER), "utf8");
+      const text = await readMigration(name);
       const parts = [
-        index === 0 ? opening() : undefined,
+        index === 0 ? OPENING : undefined,
         form === "distributed" ? distributed(text) : text,
         `insert into {{schema}}.migrations (name) values ('${name}');`,
       ];
       const sql = parts.filter((part) => part !== undefined).join("\n");
-      return { name, sql: sql.replaceAll("{{schema}}", `"${schema}"`) };
+      return { name, sql: inSchema(sql, schema) };
     }),
   );
-}
-
-function opening(): string {
-  return `create schema if not exists {{schema}};
-create table {{schema}}.migrations (
-  name text primary key,
-  applied_at timestamptz not null default statement_timestamp()
-);
-`;
 }
 
 function distributed(text: string): string {

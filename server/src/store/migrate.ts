@@ -1,6 +1,6 @@
-import { readdir, readFile } from "node:fs/promises";
 import type { Pool, PoolClient } from "pg";
 import { survive } from "./checkout.ts";
+import { inSchema, MIGRATIONS_TABLE, migrationNames, readMigration } from "./migration-files.ts";
 import { SCHEMA_NAME } from "./statements.ts";
 
 /** Options of {@link migrate}. */
@@ -9,8 +9,6 @@ export interface MigrateOptions {
   readonly schema?: string;
 }
 
-// The sources are published beside the build, so both find the one copy of the SQL.
-const FOLDER = new URL("../../src/migrations/", import.meta.url);
 // "oncekey" and "migrate" as ASCII: an id of our own, so that no other tool's lock is taken for this one.
 const MIGRATION_LOCK = "8029464456226010469";
 
@@ -53,23 +51,14 @@ async function applyMissing(client: PoolClient, schema: string): Promise<string[
   ]);
   if (found.rows[0]?.there !== true) {
     await client.query(`create schema if not exists "${schema}"`);
-    await client.query(`
-      create table "${schema}".migrations (
-        name text primary key,
-        applied_at timestamptz not null default statement_timestamp()
-      )`);
+    await client.query(inSchema(MIGRATIONS_TABLE, schema));
   }
   const { rows } = await client.query<{ name: string }>(`select name from "${schema}".migrations`);
   const done = new Set(rows.map((row) => row.name));
-  const missing = (await migrationFiles()).filter((name) => !done.has(name));
+  const missing = (await migrationNames()).filter((name) => !done.has(name));
   for (const name of missing) {
-    const sql = await readFile(new URL(name, FOLDER), "utf8");
-    await client.query(sql.replaceAll("{{schema}}", `"${schema}"`));
+    await client.query(inSchema(await readMigration(name), schema));
     await client.query(`insert into "${schema}".migrations (name) values ($1::text)`, [name]);
   }
   return missing;
-}
-
-async function migrationFiles(): Promise<string[]> {
-  return (await readdir(FOLDER)).filter((name) => name.endsWith(".sql")).toSorted();
 }

@@ -66,25 +66,42 @@ async function testTable(client: PoolClient, schema: string): Promise<SelfTest |
   return undefined;
 }
 
-// A number of this test's own, so that two processes that start at once do not disturb each other.
 async function testLocks(one: PoolClient, two: PoolClient): Promise<SelfTest> {
-  const id = String(randomInt(2 ** 47));
   const remedy = "use strategy 'unique', which needs nothing but unique keys";
+  const locks = await tryLocks(one, two);
+  switch (locks) {
+    case "shared":
+      return SOUND;
+    case "not-shared":
+      return unsound(
+        "an advisory lock that one connection holds is granted to another as well",
+        remedy,
+      );
+    case "absent":
+      return unsound("this engine has no transaction-level advisory locks", remedy);
+    default:
+      return locks satisfies never;
+  }
+}
+
+/** Whether an advisory lock that one session holds is refused to another (`shared`), or this engine has none (`absent`). */
+export async function tryLocks(
+  one: PoolClient,
+  two: PoolClient,
+): Promise<"shared" | "not-shared" | "absent"> {
+  // A number of this test's own, so that two processes that start at once do not disturb each other.
+  const id = String(randomInt(2 ** 47));
   try {
     await one.query("begin");
     await two.query("begin");
-    const held = await tryLock(one, id);
-    const heldTwice = await tryLock(two, id);
-    if (held && !heldTwice) return SOUND;
-    return unsound(
-      "an advisory lock that one connection holds is granted to another as well",
-      remedy,
-    );
+    const isHeld = await tryLock(one, id);
+    const isHeldTwice = await tryLock(two, id);
+    return isHeld && !isHeldTwice ? "shared" : "not-shared";
   } catch (error) {
     // Engines without them say "function does not exist" or "feature not supported".
     const state = sqlState(error);
     if (state !== "42883" && state !== "0A000") throw error;
-    return unsound("this engine has no transaction-level advisory locks", remedy);
+    return "absent";
   } finally {
     await Promise.allSettled([one.query("rollback"), two.query("rollback")]);
   }

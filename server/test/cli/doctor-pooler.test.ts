@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { withDatabase } from "../../../e2e/support/database.ts";
+import { hasPgBouncer, withPgBouncer } from "../../../e2e/support/pgbouncer.ts";
 import { diagnose } from "./diagnose.ts";
-import { hasPgBouncer, withPgBouncer } from "./pgbouncer.ts";
 
 const database = withDatabase();
 
@@ -11,7 +11,7 @@ describe.skipIf(!hasPgBouncer)(
     it.each([{ roundRobin: false }, { roundRobin: true }])(
       "recognises transaction mode, and finds that locks hold there (server_round_robin: $roundRobin)",
       async ({ roundRobin }) => {
-        await withPgBouncer({ url: database.url, mode: "transaction", roundRobin }, async (url) => {
+        await withPgBouncer(database.url, { mode: "transaction", roundRobin }, async (url) => {
           const findings = await diagnose(url, 1);
           expect(findings["pooler"]).toMatchObject({
             verdict: "ok",
@@ -24,7 +24,7 @@ describe.skipIf(!hasPgBouncer)(
     );
 
     it("tells a pooler in session mode from a direct connection", async () => {
-      await withPgBouncer({ url: database.url, mode: "session" }, async (url) => {
+      await withPgBouncer(database.url, { mode: "session" }, async (url) => {
         const { pooler } = await diagnose(url, 1);
         expect(pooler).toMatchObject({
           verdict: "ok",
@@ -35,7 +35,7 @@ describe.skipIf(!hasPgBouncer)(
     });
 
     it("fails in statement mode, which has no transactions, and stops there", async () => {
-      await withPgBouncer({ url: database.url, mode: "statement" }, async (url) => {
+      await withPgBouncer(database.url, { mode: "statement" }, async (url) => {
         const findings = await diagnose(url, 1);
         expect(Object.keys(findings).at(-1)).toBe("pooler");
         expect(findings["pooler"]).toMatchObject({

@@ -1,6 +1,6 @@
 /** The tables: there, logged, permitted, and kept small. */
 import { readSweepLag } from "../../store/admin.ts";
-import { migrationNames } from "../migration-script.ts";
+import { migrationNames } from "../../store/migration-files.ts";
 import { count, formatDuration } from "../print.ts";
 import { fail, ok, warn } from "./finding.ts";
 import type { Examine } from "./finding.ts";
