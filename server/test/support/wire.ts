@@ -1,11 +1,19 @@
 /** A TCP relay between the pool and Postgres that counts round trips and can be told to misbehave. */
 import net from "node:net";
 import type { AddressInfo } from "node:net";
+import { createStatementCounter } from "./frontend-messages.ts";
 
 export interface Wire {
   readonly port: number;
   /** A write of the client that follows a read begins a new round trip. */
   readonly trips: () => number;
+  /** Statements sent, those of one batch each by itself. */
+  readonly statements: () => number;
+  /** Round trips that have been answered. */
+  readonly answered: () => number;
+  /** Keeps all answers back but the next `count`, until the returned function is called. */
+  holdAfter(count: number): () => void;
+  /** Counts from zero again. */
   reset(): void;
   /** What happens to the next chunk from the client that contains `text`, and to all after it on that connection. */
   onText(text: string, fault: WireFault): void;
@@ -20,6 +28,10 @@ export async function createWire(target: {
   readonly port: number;
 }): Promise<Wire> {
   let trips = 0;
+  let statements = 0;
+  let answered = 0;
+  let allowed = Infinity;
+  let held: (() => void)[] | undefined;
   let trap: { text: string; fault: WireFault } | undefined;
   const sockets = new Set<net.Socket>();
 
@@ -32,9 +44,11 @@ export async function createWire(target: {
     }
     let lastFrom: "client" | "server" = "server";
     let muted: WireFault | undefined;
+    const countStatements = createStatementCounter();
     client.on("data", (chunk) => {
       if (lastFrom === "server") trips += 1;
       lastFrom = "client";
+      statements += countStatements(chunk);
       if (trap !== undefined && chunk.includes(trap.text)) {
         muted = trap.fault;
         trap = undefined;
@@ -47,6 +61,10 @@ export async function createWire(target: {
       upstream.write(chunk);
     });
     upstream.on("data", (chunk) => {
+      if (lastFrom === "client") {
+        if (answered < allowed) answered += 1;
+        else held ??= [];
+      }
       lastFrom = "server";
       if (muted === "silence") return;
       if (muted === "drop-answer") {
@@ -54,7 +72,8 @@ export async function createWire(target: {
         upstream.destroy();
         return;
       }
-      client.write(chunk);
+      if (held === undefined) client.write(chunk);
+      else held.push(() => client.write(chunk));
     });
     client.on("close", () => upstream.destroy());
     upstream.on("close", () => client.destroy());
@@ -63,8 +82,20 @@ export async function createWire(target: {
   return {
     port: (server.address() as AddressInfo).port,
     trips: () => trips,
-    reset: () => {
+    statements: () => statements,
+    answered: () => answered,
+    holdAfter(count) {
+      allowed = answered + count;
+      return () => {
+        allowed = Infinity;
+        for (const send of held ?? []) send();
+        held = undefined;
+      };
+    },
+    reset() {
       trips = 0;
+      statements = 0;
+      answered = 0;
     },
     onText: (text, fault) => {
       trap = { text, fault };
