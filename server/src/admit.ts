@@ -1,30 +1,23 @@
 /** The last step before the handler: the one switch over what may happen to a request. */
 import { PROBLEM_CONTENT_TYPE } from "@oncekey/shared";
 import type { FastifyReply, FastifyRequest } from "fastify";
+import { begin, runsUnprotected, tellRefused } from "./begin.ts";
+import type { Asking, Begun } from "./begin.ts";
 import { resolveCrash } from "./crash.ts";
 import type { Engine } from "./engine.ts";
 import { createExchange, createView, EXCHANGE } from "./exchange.ts";
 import type { Exchange } from "./exchange.ts";
 import { releaseClaim } from "./guard.ts";
 import { takeIn } from "./intake.ts";
-import { isTooOld } from "./key-age.ts";
 import type { RouteOptions } from "./options.ts";
 import { acknowledge, conflict, refusalOf, writeProblem, writeReplay } from "./replay.ts";
 import type { Refusal } from "./replay.ts";
 import { logFailure } from "./settle.ts";
-import type { Outcome } from "./single-flight.ts";
-import type { Claim, StoredRecord, Ticket } from "./store/store.ts";
+import type { Claim, StoredRecord } from "./store/store.ts";
 
 /** What the steps of one request have in common. */
-interface Admission {
-  readonly options: RouteOptions;
-  readonly engine: Engine;
-  readonly request: FastifyRequest;
+interface Admission extends Asking {
   readonly reply: FastifyReply;
-  /** `undefined` for a request without a key. */
-  readonly ticket: Ticket | undefined;
-  /** Whether the handler may run at all: not where only what is stored was asked for. */
-  readonly mayRun: boolean;
 }
 
 /** Whether the handler is to run, or the request is answered already. A value, because a reply would be awaited for it. */
@@ -44,34 +37,21 @@ export async function admit(
   acknowledge(reply, ticket?.key, options.retentionMs);
   switch (intake.kind) {
     case "refused":
+      tellRefused(admission);
       return refuse(admission, intake);
     case "no-scope":
+      tellRefused(admission);
       request.log.error("the idempotency option scope returned no usable scope for this request");
       return refuseScope(reply);
     case "keyless":
-      return follow(admission, await engine.open(request));
     case "ticket":
-      return follow(admission, await outcomeOf(admission, intake.ticket));
+      return follow(admission, await begin(admission));
     default:
       return intake satisfies never;
   }
 }
 
-async function outcomeOf(
-  { engine, options, request, mayRun }: Admission,
-  ticket: Ticket,
-): Promise<Outcome | { readonly kind: "expired" }> {
-  if (!mayRun) return engine.lookup(ticket, request);
-  if (!isTooOld(ticket.key, options.maxKeyAgeMs)) return engine.begin(ticket, request);
-  // Too old to be run, and still welcome to what is stored.
-  const outcome = await engine.lookup(ticket, request);
-  return outcome.kind === "absent" ? { kind: "expired" } : outcome;
-}
-
-async function follow(
-  admission: Admission,
-  outcome: Outcome | { readonly kind: "expired" },
-): Promise<Admitted> {
+async function follow(admission: Admission, outcome: Begun): Promise<Admitted> {
   const { options, request, ticket } = admission;
   switch (outcome.kind) {
     case "claimed":
@@ -105,8 +85,8 @@ async function follow(
         detail: "This key is older than this server takes, and nothing is stored for it",
       });
     case "unavailable":
-      logFailure(request, outcome.cause, outcome.detail);
-      if (options.onUnavailable === "run" && admission.mayRun) return runUnprotected(admission);
+      logFailure(request, { key: ticket?.key, cause: outcome.cause }, outcome.detail);
+      if (runsUnprotected(admission)) return runUnprotected(admission);
       return refuse(admission, { code: "idempotency_unavailable", detail: outcome.detail });
     default:
       return outcome satisfies never;

@@ -17,7 +17,8 @@ import { createUniqueStore } from "./store/unique.ts";
 
 /** How one route's requests get their outcome. */
 export interface Engine {
-  begin(ticket: Ticket, request: FastifyRequest): Promise<Outcome>;
+  /** @param onHeld told each time before it waits for another that runs the ticket. */
+  begin(ticket: Ticket, request: FastifyRequest, onHeld: () => void): Promise<Outcome>;
   /** What is stored or running; starts nothing. */
   lookup(ticket: Ticket, request: FastifyRequest): Promise<Outcome>;
   open(request: FastifyRequest): Promise<OpenOutcome>;
@@ -114,10 +115,10 @@ function createEngine(
   options: RouteOptions,
 ): Engine {
   return {
-    async begin(ticket, request) {
+    async begin(ticket, request, onHeld) {
       const record = cache?.get(ticket);
       if (record !== undefined) return { kind: "replay", record };
-      return of(request).flights.begin(ticket, options);
+      return of(request).flights.begin(ticket, options, onHeld);
     },
     async lookup(ticket, request) {
       const record = cache?.get(ticket);

@@ -20,3 +20,14 @@ export type { Step } from "./steps.ts";
 export type { RecordAddress, RecordState, TableRecord, TableStats } from "./store/admin.ts";
 export type { MigrateOptions } from "./store/migrate.ts";
 export type { SweepOptions } from "./sweeper.ts";
+export type {
+  BeginEvent,
+  BeginOutcomeName,
+  CompleteEvent,
+  HeartbeatEvent,
+  KeyDigest,
+  LeaseLostEvent,
+  RouteLabels,
+  SweepEvent,
+  TelemetryEvents,
+} from "./telemetry.ts";

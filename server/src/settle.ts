@@ -5,6 +5,7 @@ import { EXCHANGE } from "./exchange.ts";
 import type { Exchange } from "./exchange.ts";
 import { acknowledge, clearContent, refusalOf, writeProblem, writeReplay } from "./replay.ts";
 import type { Claim, Completion } from "./store/store.ts";
+import { digestKey } from "./telemetry.ts";
 
 /**
  * The `onSend` hook: stores what a claim's handler answered before it leaves, and puts the stored bytes of a replay in place of
@@ -69,7 +70,7 @@ async function settle(
   }
   const captured = await captureOrRelease(claim, exchange, reply, unwrapped);
   const completion = await claim.complete(captured.response, threw ? "discard" : "keep");
-  report(request, completion);
+  report(request, exchange.key, completion);
   switch (completion.kind) {
     case "stored":
       return captured.payload;
@@ -129,26 +130,37 @@ function unavailable(exchange: Exchange, reply: FastifyReply, detail: string): B
   return writeProblem(reply, { code: "idempotency_unavailable", detail }, exchange.options);
 }
 
-function report(request: FastifyRequest, completion: Completion): void {
+function report(request: FastifyRequest, key: string | undefined, completion: Completion): void {
+  if (completion.kind === "stored" && !completion.split) return;
+  const keyDigest = digestKey(key);
   if (completion.kind === "stored") {
-    if (!completion.split) return;
     request.log.error(
+      { keyDigest },
       "the handler ended the transaction of request.idempotency.tx itself: its writes and the stored response were not one commit",
     );
   } else if (completion.kind === "superseded") {
     request.log.warn(
+      { keyDigest },
       "another request with this key finished first; this one's writes were rolled back",
     );
   } else if (completion.kind === "lost") {
-    request.log.error("the lease was lost while the handler ran; its response was not stored");
+    request.log.error(
+      { keyDigest },
+      "the lease was lost while the handler ran; its response was not stored",
+    );
   } else {
-    logFailure(request, completion.cause, `the response was not stored: ${completion.kind}`);
+    const { cause, kind } = completion;
+    logFailure(request, { key, cause }, `the response was not stored: ${kind}`);
   }
 }
 
 /** Logs a failure of the store without what Postgres quotes from the row: key, scope and body stay out of the log. */
-export function logFailure(request: FastifyRequest, cause: unknown, message: string): void {
+export function logFailure(
+  request: FastifyRequest,
+  { key, cause }: { readonly key: string | undefined; readonly cause: unknown },
+  message: string,
+): void {
   const reason = cause instanceof Error ? cause.message : String(cause);
   const sqlState = cause instanceof Error && "code" in cause ? cause.code : undefined;
-  request.log.error({ reason, sqlState }, message);
+  request.log.error({ keyDigest: digestKey(key), reason, sqlState }, message);
 }

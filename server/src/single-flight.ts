@@ -22,8 +22,12 @@ export interface Waiting {
 export type Outcome = BeginOutcome | LookupOutcome | { readonly kind: "conflict" };
 
 export interface SingleFlight {
-  /** Claims the ticket, finds its record, or waits for whoever runs it. */
-  begin(ticket: Ticket, waiting: Waiting): Promise<Outcome>;
+  /**
+   * Claims the ticket, finds its record, or waits for whoever runs it.
+   *
+   * @param onHeld told each time before it waits.
+   */
+  begin(ticket: Ticket, waiting: Waiting, onHeld: () => void): Promise<Outcome>;
   /** What is stored or running, without starting or waiting. */
   lookup(ticket: Ticket, waiting: Waiting): Promise<Outcome>;
 }
@@ -68,11 +72,16 @@ export function createSingleFlight(
   }
 
   /** The one request of this process that asks the database, again and again while another process runs the ticket. */
-  async function lead(ticket: Ticket, waiting: Waiting, until: number): Promise<Outcome> {
+  async function lead(
+    ticket: Ticket,
+    waiting: Waiting,
+    until: number,
+    onHeld: () => void,
+  ): Promise<Outcome> {
     const flight = takeOff(ticket);
     let landing: Landing = { kind: "released" };
     try {
-      const outcome = await tryUntil(store, ticket, waiting, until);
+      const outcome = await tryUntil(store, ticket, waiting, until, onHeld);
       if (outcome.kind === "claimed" || outcome.kind === "crashed") {
         return { kind: outcome.kind, claim: landWith(outcome.claim, flight, ticket) };
       }
@@ -86,13 +95,14 @@ export function createSingleFlight(
   }
 
   return {
-    async begin(ticket, waiting) {
+    async begin(ticket, waiting, onHeld) {
       const until = performance.now() + waiting.waitMs;
       for (;;) {
         const flight = flights.get(ticketId(ticket));
-        if (flight === undefined) return lead(ticket, waiting, until);
+        if (flight === undefined) return lead(ticket, waiting, until, onHeld);
         if (isConflict(flight, ticket, waiting)) return { kind: "conflict" };
         if (waiting.inFlight === "reject") return { kind: "in-flight" };
+        onHeld();
         const landing = await landingBefore(flight, until);
         if (landing === "timeout") return { kind: "in-flight" };
         if (landing.kind !== "released") return landing;
@@ -136,12 +146,14 @@ async function tryUntil(
   ticket: Ticket,
   waiting: Waiting,
   until: number,
+  onHeld: () => void,
 ): Promise<BeginOutcome | { readonly kind: "conflict" }> {
   for (let pauseMs = FIRST_POLL_MS; ; pauseMs = Math.min(pauseMs * 1.5, LAST_POLL_MS)) {
     const outcome = ruled(await store.begin(ticket, waiting.retentionMs), ticket, waiting);
     if (outcome.kind !== "in-flight" || waiting.inFlight === "reject") return outcome;
     const remainingMs = until - performance.now();
     if (remainingMs <= 0) return outcome;
+    onHeld();
     // Half of the pause is random, so that waiting processes do not ask in step.
     await sleep(Math.min(remainingMs, pauseMs * (0.5 + Math.random() / 2)));
   }

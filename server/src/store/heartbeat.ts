@@ -4,6 +4,8 @@ export interface HeartbeatOptions {
   readonly durationMs: number;
   /** Renews the lease and says how many rows that changed; `undefined` where the database did not say. */
   readonly beat: () => Promise<number | undefined>;
+  /** Told of each beat: how it ended, and how many milliseconds it took. */
+  readonly onBeat: (outcome: "renewed" | "unanswered" | "taken-over", beatMs: number) => void;
   readonly onLost: (why: string) => void;
 }
 
@@ -14,7 +16,7 @@ export interface Heartbeat {
 // Two beats may fail before the lease is over.
 const BEATS_PER_LEASE = 3;
 
-export function startHeartbeat({ durationMs, beat, onLost }: HeartbeatOptions): Heartbeat {
+export function startHeartbeat({ durationMs, beat, onBeat, onLost }: HeartbeatOptions): Heartbeat {
   let isStopped = false;
   let timer: NodeJS.Timeout;
   // Counted from before the beat was sent, so that it is never later than what the database counts from.
@@ -24,8 +26,10 @@ export function startHeartbeat({ durationMs, beat, onLost }: HeartbeatOptions): 
     const sentAt = performance.now();
     const rows = await beat();
     if (isStopped) return;
-    if (rows === 0) return onLost("another owner took the claim over");
-    if (rows === 1) leaseEndsAt = sentAt + durationMs;
+    const outcome = rows === undefined ? "unanswered" : rows === 0 ? "taken-over" : "renewed";
+    onBeat(outcome, performance.now() - sentAt);
+    if (outcome === "taken-over") return onLost("another owner took the claim over");
+    if (outcome === "renewed") leaseEndsAt = sentAt + durationMs;
     // Not renewed in time: somebody else may have it, and nobody can be asked.
     else if (performance.now() >= leaseEndsAt)
       return onLost("the lease could not be renewed in time");

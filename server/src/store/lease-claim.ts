@@ -1,5 +1,6 @@
 /** A claim that holds no connection: it renews its lease while the handler runs, and every write of it names its owner. */
 import { setTimeout as sleep } from "node:timers/promises";
+import { digestKey, publish } from "../telemetry.ts";
 import type { Statement, StatementResult } from "./batch.ts";
 import { startHeartbeat } from "./heartbeat.ts";
 import { recordValues, ticketValues } from "./record.ts";
@@ -29,6 +30,8 @@ export interface LeaseClaimParts {
 const STORE_TRIES = 5;
 const STORE_PAUSE_MS = 200;
 
+const TAKEN_OVER = "another owner took the claim over";
+
 /** A claim was lost to another owner while its handler ran. */
 class LeaseLostError extends Error {
   override name = "LeaseLostError";
@@ -41,7 +44,9 @@ export function createLeaseClaim(claim: LeaseClaimParts): Claim {
   const controller = new AbortController();
   const lose = (why: string): void => {
     heartbeat.stop();
+    if (controller.signal.aborted) return;
     controller.abort(new LeaseLostError(why));
+    publish("oncekey:lease-lost", () => ({ keyDigest: digestKey(ticket.key), reason: why }));
   };
   const heartbeat = startHeartbeat({
     durationMs,
@@ -49,6 +54,8 @@ export function createLeaseClaim(claim: LeaseClaimParts): Claim {
       countRows(
         await write(parts, { text: statements.renewLease, values: [...own, String(durationMs)] }),
       ),
+    onBeat: (outcome, beatMs) =>
+      publish("oncekey:heartbeat", () => ({ keyDigest: digestKey(ticket.key), outcome, beatMs })),
     onLost: lose,
   });
 
@@ -60,6 +67,7 @@ export function createLeaseClaim(claim: LeaseClaimParts): Claim {
     async complete(response) {
       const completion = await store(claim, response);
       heartbeat.stop();
+      if (completion.kind === "superseded" || completion.kind === "lost") lose(TAKEN_OVER);
       return completion;
     },
     async release(how) {
@@ -123,9 +131,8 @@ function createStepMemory(
       });
       if (outcome.kind === "unavailable") throw outcome.cause;
       if (outcome.rows === 1) return;
-      const why = "another owner took the claim over";
-      lose(why);
-      throw new LeaseLostError(why);
+      lose(TAKEN_OVER);
+      throw new LeaseLostError(TAKEN_OVER);
     },
   };
 }

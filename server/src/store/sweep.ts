@@ -1,4 +1,5 @@
 import { purposeLockId } from "./lock-id.ts";
+import { publish } from "../telemetry.ts";
 import type { StoreParts } from "./store-parts.ts";
 import { inOneFlight } from "./transactional.ts";
 
@@ -6,6 +7,7 @@ import { inOneFlight } from "./transactional.ts";
 export async function sweepExpired(parts: StoreParts, batchSize: number): Promise<number> {
   const { statements, schema } = parts;
   const values = [String(batchSize), purposeLockId(schema, "sweep")];
+  const startedAt = performance.now();
   const outcome = await inOneFlight(
     parts,
     [{ text: statements.sweep, values }],
@@ -13,5 +15,10 @@ export async function sweepExpired(parts: StoreParts, batchSize: number): Promis
     ([result]) => ({ kind: "swept", deleted: Number(result?.tag.split(" ").at(-1) ?? 0) }) as const,
   );
   if (outcome.kind === "unavailable") throw outcome.cause;
-  return outcome.deleted;
+  const { deleted } = outcome;
+  publish("oncekey:sweep", () => ({
+    deletedRows: deleted,
+    sweepMs: performance.now() - startedAt,
+  }));
+  return deleted;
 }
