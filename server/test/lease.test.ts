@@ -174,7 +174,10 @@ describe("the heartbeat", () => {
       owner = await two.begin(ticket, RETENTION_MS);
     }
     await expect.poll(() => robbed.signal.aborted).toBe(true);
-    expect(robbed.signal.reason).toMatchObject({ name: "LeaseLostError" });
+    expect(robbed.signal.reason).toMatchObject({
+      name: "LeaseLostError",
+      message: "another owner took the claim over",
+    });
     await owner.claim.release("free");
   });
 
