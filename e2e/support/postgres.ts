@@ -1,4 +1,4 @@
-/** A real PostgreSQL 18 for tests and the demo: nothing to install, a folder of its own, gone when its owner is gone. */
+/** A real PostgreSQL for tests and the demo, 18 or what ONCEKEY_POSTGRES asks for: nothing to install, gone when its owner is gone. */
 import { fork } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";

@@ -1,4 +1,4 @@
-import type pg from "pg";
+import pg from "pg";
 import { beforeAll, describe, expect, it } from "vitest";
 import { withDatabase } from "../../../e2e/support/database.ts";
 import { oncekey } from "./command.ts";
@@ -45,7 +45,10 @@ describe("oncekey doctor on a database", () => {
       "sweep",
       "idle limit",
     ]);
-    expect(findings["engine"]?.found).toMatch(/^PostgreSQL 18\.\d+: every strategy works$/);
+    const { ONCEKEY_POSTGRES: major = "18" } = process.env;
+    expect(findings["engine"]?.found).toMatch(
+      new RegExp(`^PostgreSQL ${major}\\.\\d+: every strategy works$`),
+    );
     expect(findings["pooler"]?.found).toContain("none");
   });
 
@@ -169,15 +172,23 @@ describe("oncekey doctor on a database", () => {
   });
 
   it("warns where expired rows have been left for long, or dead rows outnumber the live", async () => {
-    await pool.query(`
+    const session = new pg.Client(database.url);
+    await session.connect();
+    await session.query(`
       alter table oncekey.records set (autovacuum_enabled = false);
       insert into oncekey.records (key, scope, target, fingerprint, created_at, expires_at)
       select gen_random_uuid()::text, 'anna', 'POST /payments', '\\x00', now(), now() - interval '1 hour'
       from generate_series(1, 12000);
-      delete from oncekey.records where ctid <> (select min(ctid) from oncekey.records);
-      -- Otherwise statistics are told only now and then.
-      select pg_stat_force_next_flush()`);
-    const findings = await diagnose(database.url, 1);
+      delete from oncekey.records where ctid <> (select min(ctid) from oncekey.records)`);
+    // A session tells its statistics when it ends; version 14 takes a moment to hear of them.
+    await session.end();
+    let findings: Awaited<ReturnType<typeof diagnose>> = {};
+    await expect
+      .poll(async () => {
+        findings = await diagnose(database.url, 1);
+        return findings["dead rows"]?.verdict;
+      })
+      .toBe("warn");
     expect(findings["sweep"]).toMatchObject({
       verdict: "warn",
       found: "1 expired record left, the oldest for 60 min",
