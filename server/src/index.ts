@@ -1,5 +1,6 @@
 export { EXPOSED_HEADERS } from "@oncekey/shared";
 export { idempotency } from "./plugin.ts";
+export { openapiTransform } from "./openapi.ts";
 export { migrate } from "./store/migrate.ts";
 export { STORED_HEADERS } from "./stored-headers.ts";
 export type { IdempotencyAdministration } from "./administration.ts";
@@ -7,6 +8,7 @@ export type { CrashContext, CrashDecision, CrashResponse, OnCrash } from "./on-c
 export type { EncryptionKey, EncryptionOptions } from "./encryption.ts";
 export type { RequestIdempotency } from "./exchange.ts";
 export type { FingerprintOption } from "./fingerprint.ts";
+export type { DescribedRoute } from "./openapi.ts";
 export type {
   IdempotencyOptions,
   LeaseOptions,

@@ -31,7 +31,8 @@ const plugin: FastifyPluginAsync<IdempotencyOptions> = async (app, registered) =
     if (protection === undefined) return;
     const options = resolveRouteOptions(registered, protection.own, nameOf(route));
     const engine = engines.forRoute(options);
-    arm(route, protection, (request, reply) => admit(engine, options, request, reply));
+    const { covers } = protection;
+    arm(route, { covers, options }, (request, reply) => admit(engine, options, request, reply));
   });
   // On the instance, so that it runs before every `onSend` of a route: a compressor there sees a stored response, never the other way.
   app.addHook("onSend", onSend);

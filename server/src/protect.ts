@@ -2,20 +2,27 @@
 import type { FastifyReply, FastifyRequest, RouteOptions as FastifyRoute } from "fastify";
 import { EXCHANGE } from "./exchange.ts";
 import { guardHandler } from "./guard.ts";
-import type { RouteIdempotencyOptions } from "./options.ts";
+import type { RouteIdempotencyOptions, RouteOptions } from "./options.ts";
 
 declare module "fastify" {
   interface FastifyContextConfig {
-    [ARMED]?: true;
+    [ARMED]?: PublicOptions;
   }
 }
 
-const ARMED: unique symbol = Symbol("oncekey.armed");
+/** Under this symbol of its `config` a protected route has what callers may know of its options. */
+export const ARMED: unique symbol = Symbol("oncekey.armed");
 
 // Methods without effects (RFC 9110 §9.2.1): a key on them protects nothing, and a stored answer would grow stale.
 const SAFE_METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "TRACE"]);
 // The methods that draft-ietf-httpapi-idempotency-key-header-07 §1 is for; PUT and DELETE can be repeated as they are.
 const GLOBAL_METHODS: ReadonlySet<string> = new Set(["POST", "PATCH"]);
+
+/** What decides how a route answers. Not its secrets: an application may print what is in a config. */
+export type PublicOptions = Pick<
+  RouteOptions,
+  "required" | "mismatch" | "maxKeyAgeMs" | "strategy"
+>;
 
 /** What a route says of its protection. */
 export interface Protection {
@@ -62,10 +69,11 @@ function methodsOf(route: FastifyRoute): string[] {
 /** Puts us on a route: between all of its hooks and the handler, so that authentication has run. */
 export function arm(
   route: FastifyRoute,
-  { covers }: Protection,
+  { covers, options }: Pick<Protection, "covers"> & { readonly options: RouteOptions },
   admit: (request: FastifyRequest, reply: FastifyReply) => Promise<"run" | "answered">,
 ): void {
-  route.config = { ...route.config, [ARMED]: true };
+  const { required, mismatch, maxKeyAgeMs, strategy } = options;
+  route.config = { ...route.config, [ARMED]: { required, mismatch, maxKeyAgeMs, strategy } };
   route.handler = guardHandler(route.handler, (request, reply) =>
     covers(request.method) ? admit(request, reply) : undefined,
   );
