@@ -139,7 +139,10 @@ export const fuzzedRequest: fc.Arbitrary<FuzzedRequest> = fc
     ];
     const headers = strayFirst ? [...stray, ...own] : [...own, ...stray];
     const raw = { path: to, headers, body };
-    return { raw, user, key: keyed.key, onlyIfStored: only !== undefined };
+    // A body may be 120 kB of brackets, which no report of a failure should repeat.
+    const shown = JSON.stringify({ ...raw, body: body.toString("latin1", 0, 200) });
+    const [key, onlyIfStored] = [keyed.key, only !== undefined];
+    return { raw, user, key, onlyIfStored, [fc.toStringMethod]: () => shown };
   });
 
 function quote(key: string): string {
