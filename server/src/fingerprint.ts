@@ -13,6 +13,7 @@ const VERSION = Buffer.of(1);
  * canonical JSON of RFC 8785. Bytes and text count as they are.
  *
  * @throws TypeError if the body is a stream, which cannot be read twice: such a route needs a `fingerprint` of its own.
+ * @throws RangeError, answered with 400, if the body has a lone surrogate or a number out of range below some thousand levels.
  */
 export function fingerprint(request: FastifyRequest, option?: FingerprintOption): Buffer {
   const parts = option === undefined ? wholeRequest(request) : [option(request)];
@@ -46,6 +47,15 @@ function unreadable(cause?: unknown): TypeError {
   );
 }
 
+// With the status that Fastify answers it with.
+function tooDeep(cause: RangeError): RangeError & { readonly statusCode: number } {
+  const error = new RangeError(
+    "the body is no JSON of RFC 8785 and nested too deeply to be compared as it is",
+    { cause },
+  );
+  return Object.assign(error, { statusCode: 400 });
+}
+
 function toBytes(part: unknown): Buffer {
   if (part === undefined) return Buffer.from("undefined");
   if (typeof part === "string") return Buffer.from(`"${part}`);
@@ -69,6 +79,8 @@ function asWritten(part: unknown): string {
   try {
     return JSON.stringify(part);
   } catch (cause) {
+    // Out of stack: unlike all else that cannot be written, this is the sender's doing.
+    if (cause instanceof RangeError) throw tooDeep(cause);
     throw unreadable(cause);
   }
 }

@@ -69,6 +69,11 @@ describe("fingerprint", () => {
     expect(of({ body: nested })).toHaveLength(66);
   });
 
+  it("refuses a deeply nested body that has no canonical form, as the sender's mistake", () => {
+    const nested = JSON.parse(`${"[".repeat(20_000)}"\\ud800"${"]".repeat(20_000)}`) as unknown;
+    expect(() => of({ body: nested })).toThrow(expect.objectContaining({ statusCode: 400 }));
+  });
+
   it("covers only what the option returns, and starts with its version", () => {
     const amount = (request: FastifyRequest) => (request.body as { amount: number }).amount;
     const one = fingerprint(asked({ body: { amount: 1, at: 1 } }), amount);

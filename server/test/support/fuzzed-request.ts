@@ -78,6 +78,7 @@ const json = fc.oneof(
 const deep = fc.constantFrom(
   "[".repeat(DEEP) + "]".repeat(DEEP),
   '{"a":'.repeat(DEEP) + "1" + "}".repeat(DEEP),
+  "[".repeat(DEEP) + '"\\ud800"' + "]".repeat(DEEP),
 );
 const content: fc.Arbitrary<{ readonly type: string | undefined; readonly body: Buffer }> =
   fc.oneof(
