@@ -12,6 +12,7 @@ import {
   response,
   txOf,
 } from "./support/store-contract.ts";
+import { describeTransactionalStore } from "./support/transaction-contract.ts";
 
 const database = withDatabase();
 let pool: pg.Pool;
@@ -20,11 +21,9 @@ beforeAll(async () => {
   await pool.query("create table effects (key text)");
 });
 
-describeStore({
-  name: "advisory",
-  pool: () => pool,
-  create: createAdvisoryStore,
-});
+const underTest = { name: "advisory", pool: () => pool, create: createAdvisoryStore };
+describeStore(underTest);
+describeTransactionalStore(underTest);
 
 describe("advisory store", () => {
   it("is fenced by the primary key: a record that came in despite the lock keeps the second effect out", async () => {

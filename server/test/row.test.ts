@@ -3,6 +3,7 @@ import { beforeAll } from "vitest";
 import { withDatabase } from "../../e2e/support/database.ts";
 import { createRowStore } from "../src/store/row.ts";
 import { describeStore } from "./support/store-contract.ts";
+import { describeTransactionalStore } from "./support/transaction-contract.ts";
 
 const database = withDatabase();
 let pool: pg.Pool;
@@ -11,4 +12,6 @@ beforeAll(async () => {
   await pool.query("create table effects (key text)");
 });
 
-describeStore({ name: "row", pool: () => pool, create: createRowStore });
+const underTest = { name: "row", pool: () => pool, create: createRowStore };
+describeStore(underTest);
+describeTransactionalStore(underTest);

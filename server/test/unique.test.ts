@@ -3,6 +3,7 @@ import { beforeAll } from "vitest";
 import { withDatabase } from "../../e2e/support/database.ts";
 import { createUniqueStore } from "../src/store/unique.ts";
 import { describeStore } from "./support/store-contract.ts";
+import { describeTransactionalStore } from "./support/transaction-contract.ts";
 
 const database = withDatabase();
 let pool: pg.Pool;
@@ -11,4 +12,6 @@ beforeAll(async () => {
   await pool.query("create table effects (key text)");
 });
 
-describeStore({ name: "unique", pool: () => pool, create: createUniqueStore });
+const underTest = { name: "unique", pool: () => pool, create: createUniqueStore };
+describeStore(underTest);
+describeTransactionalStore(underTest);

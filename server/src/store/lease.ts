@@ -1,16 +1,17 @@
 /** The `lease` strategy: a committed claim with an owner and an end, renewed while the handler runs, which holds no connection. */
 import { randomUUID } from "node:crypto";
+import { createKeylessClaim } from "./keyless-claim.ts";
 import { createLeaseClaim } from "./lease-claim.ts";
 import { readInFlight, ticketValues } from "./record.ts";
 import type { StoreParts } from "./store-parts.ts";
 import { sweepExpired } from "./sweep.ts";
 import type { BeginOutcome, Store, Ticket } from "./store.ts";
 import { isConnectionFailure, sqlState } from "./transaction.ts";
-import { inOneFlight, openUnrecorded, recordIn } from "./transactional.ts";
+import { inOneFlight, recordIn } from "./transactional.ts";
 
 /** @param durationMs how long a claim lasts without being renewed, in milliseconds. */
 export function createLeaseStore(parts: StoreParts, durationMs: number): Store {
-  const { statements, checkout } = parts;
+  const { statements } = parts;
 
   async function tryOnce(
     ticket: Ticket,
@@ -78,7 +79,7 @@ export function createLeaseStore(parts: StoreParts, durationMs: number): Store {
       );
     },
 
-    open: () => openUnrecorded(checkout, [{ text: statements.begin }, { text: statements.limits }]),
+    open: async () => ({ kind: "claimed", claim: createKeylessClaim() }),
     sweep: (batchSize) => sweepExpired(parts, batchSize),
   };
 }

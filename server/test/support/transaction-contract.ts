@@ -1,0 +1,97 @@
+/** What the strategies have to do besides whose handler writes in the transaction that holds the claim. */
+import { beforeAll, describe, expect, it } from "vitest";
+import { createStoreParts } from "../../src/store/store-parts.ts";
+import type { Store } from "../../src/store/store.ts";
+import {
+  claimed,
+  createTicket,
+  effect,
+  effects,
+  RETENTION_MS,
+  response,
+  txOf,
+} from "./store-contract.ts";
+import type { StoreUnderTest } from "./store-contract.ts";
+
+/** The contract of the one-commit strategies, beside that of every strategy. */
+export function describeTransactionalStore({ name, pool, create }: StoreUnderTest): void {
+  describe(`${name} store, one commit`, () => {
+    let store: Store;
+    let other: Store;
+    beforeAll(() => {
+      store = create(createStoreParts(pool(), "oncekey"));
+      other = create(createStoreParts(pool(), "oncekey"));
+    });
+
+    it("lets the first one claim and stores its effect and response together", async () => {
+      const ticket = createTicket();
+      const claim = await claimed(store, ticket);
+      await effect(claim, ticket);
+      expect(await effects(pool(), ticket), "before the commit").toBe(0);
+      expect(await claim.complete(response("made"), "keep")).toMatchObject({ kind: "stored" });
+      expect(await effects(pool(), ticket)).toBe(1);
+      expect(await other.begin(ticket, RETENTION_MS)).toMatchObject({
+        kind: "replay",
+        record: { response: response("made"), fingerprint: ticket.fingerprint },
+      });
+    });
+
+    it("rolls the writes back and stores the answer where the handler failed with one", async () => {
+      const ticket = createTicket();
+      const claim = await claimed(store, ticket);
+      await effect(claim, ticket);
+      expect(await claim.complete(response("declined", 402), "discard")).toMatchObject({
+        kind: "stored",
+      });
+      expect(await effects(pool(), ticket)).toBe(0);
+      expect(await store.lookup(ticket)).toMatchObject({ record: { response: { status: 402 } } });
+    });
+
+    it("stores a final answer of a handler that ran into an SQL error, without its writes", async () => {
+      const ticket = createTicket();
+      const claim = await claimed(store, ticket);
+      await effect(claim, ticket);
+      await expect(txOf(claim).query("select 1 / 0")).rejects.toThrow("division by zero");
+      expect(await claim.complete(response("refused", 422), "keep")).toMatchObject({
+        kind: "stored",
+      });
+      expect(await effects(pool(), ticket)).toBe(0);
+    });
+
+    it("takes no success out of a failed transaction", async () => {
+      const ticket = createTicket();
+      const claim = await claimed(store, ticket);
+      await effect(claim, ticket);
+      await expect(txOf(claim).query("select 1 / 0")).rejects.toThrow("division by zero");
+      expect(await claim.complete(response("made"), "keep")).toMatchObject({ kind: "rolled-back" });
+      expect(await store.lookup(ticket)).toEqual({ kind: "absent" });
+    });
+
+    it("opens a transaction that stores nothing for a request without a key", async () => {
+      for (const [writes, count] of [
+        ["keep", 1],
+        ["discard", 0],
+      ] as const) {
+        const ticket = createTicket();
+        const outcome = await store.open();
+        if (outcome.kind !== "claimed") throw new Error(outcome.detail);
+        await effect(outcome.claim, ticket);
+        await outcome.claim.complete(response("made"), writes);
+        expect(await effects(pool(), ticket)).toBe(count);
+        expect(await store.lookup(ticket)).toEqual({ kind: "absent" });
+      }
+    });
+
+    it("takes no success out of a failed transaction without a key either", async () => {
+      const ticket = createTicket();
+      const outcome = await store.open();
+      if (outcome.kind !== "claimed") throw new Error(outcome.detail);
+      await effect(outcome.claim, ticket);
+      await expect(txOf(outcome.claim).query("select 1 / 0")).rejects.toThrow("division by zero");
+      expect(await outcome.claim.complete(response("made"), "keep")).toMatchObject({
+        kind: "rolled-back",
+      });
+      expect(await effects(pool(), ticket)).toBe(0);
+    });
+  });
+}
