@@ -1,6 +1,6 @@
 /** A database for each test file, and the proof after each test that nothing was left open in it. */
 import { Client, Pool } from "pg";
-import type { PoolConfig } from "pg";
+import type { PoolClient, PoolConfig } from "pg";
 import { afterAll, afterEach, beforeAll, inject } from "vitest";
 import type { ProvidedPostgres } from "./postgres-setup.ts";
 import { ensureTemplate } from "./template.ts";
@@ -28,12 +28,17 @@ export interface DatabaseOptions {
 export function withDatabase({ from = "migrated" }: DatabaseOptions = {}): TestDatabase {
   const name = `test_${crypto.randomUUID().replaceAll("-", "")}`;
   const pools: Pool[] = [];
+  const clients = new Map<PoolClient, Pool>();
   beforeAll(async () => {
     const source = from === "migrated" ? await ensureTemplate(urlOf) : "template0";
     await execute(`create database ${name} template ${source}`);
   });
   afterEach(async () => {
-    for (const pool of pools) if (!pool.ended) await assertNothingLeft(pool);
+    for (const pool of pools) {
+      if (pool.ended) continue;
+      await assertNothingLeft(pool);
+      assertNoListenersLeft(pool, clients);
+    }
   });
   afterAll(async () => {
     await Promise.all(pools.filter((pool) => !pool.ended).map((pool) => pool.end()));
@@ -50,6 +55,8 @@ export function withDatabase({ from = "migrated" }: DatabaseOptions = {}): TestD
       const pool = new Pool({ connectionString, max: 10, ...config });
       // A test that kills backends must not end its own process by it.
       pool.on("error", () => undefined);
+      pool.on("connect", (client) => clients.set(client, pool));
+      pool.on("remove", (client) => clients.delete(client));
       pools.push(pool);
       return pool;
     },
@@ -79,6 +86,21 @@ async function execute(sql: string): Promise<void> {
   } finally {
     await client.end();
   }
+}
+
+/**
+ * Fails if somebody still listens on the pool, or on a client of it that is back: a listener for each request would grow for as
+ * long as the process lives. The pool's own are one on each idle client.
+ */
+function assertNoListenersLeft(pool: Pool, clients: ReadonlyMap<PoolClient, Pool>): void {
+  const own = [...clients].filter(([, of]) => of === pool).map(([client]) => client);
+  const left = own.flatMap((client) =>
+    Object.entries({ error: 1, notice: 0, end: 0 })
+      .filter(([event, most]) => client.listenerCount(event) > most)
+      .map(([event]) => `${client.listenerCount(event)} listeners for "${event}" on a client`),
+  );
+  if (pool.listenerCount("error") > 1) left.push("a listener for errors of the pool");
+  if (left.length > 0) throw new Error(`left after the test: ${left.join("; ")}`);
 }
 
 const SETTLE_MS = 2_000;

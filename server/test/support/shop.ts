@@ -38,10 +38,10 @@ export async function withShop(
 ): Promise<void> {
   // A failing test leaves handlers waiting: they must not hold the close up.
   const app = Fastify({ forceCloseConnections: true });
-  // Without the cache of the process, so that every replay proves what the table holds.
-  await app.register(idempotency, { scope: "single-tenant", replayCache: false, ...options });
-  await routes(app);
   try {
+    // Without the cache of the process, so that every replay proves what the table holds.
+    await app.register(idempotency, { scope: "single-tenant", replayCache: false, ...options });
+    await routes(app);
     const url = await app.listen({ host: "127.0.0.1", port: 0 });
     await use({ app, url, pool: options.pool, post: (path, request) => post(url, path, request) });
   } finally {
