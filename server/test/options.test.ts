@@ -74,6 +74,58 @@ describe("options of the registration", () => {
       "problemBaseUri must be an absolute URI",
     ],
     [
+      "lease",
+      { pool, scope, lease: "30s" },
+      "lease must be an object with durationMs, onCrash, got a string",
+    ],
+    [
+      "lease.durationMs",
+      { pool, scope, lease: { onCrash: "fail", durationMs: 10 } },
+      "lease.durationMs must be a whole number from 1000 to 600000",
+    ],
+    [
+      "lease.onCrash",
+      { pool, scope, lease: { onCrash: "retry" } },
+      "lease.onCrash must be 'rerun', 'fail' or a function",
+    ],
+    ["global", { pool, scope, global: "POST" }, "global must be true or false"],
+    [
+      "maxResponseBytes",
+      { pool, scope, maxResponseBytes: -1 },
+      "maxResponseBytes must be a whole number from 0 to 67108864",
+    ],
+    [
+      "onUnavailable",
+      { pool, scope, onUnavailable: "open" },
+      "onUnavailable must be 'reject' or 'run'",
+    ],
+    [
+      "maxKeyAgeMs",
+      { pool, scope, maxKeyAgeMs: 1 },
+      "maxKeyAgeMs must be a whole number from 1000 to",
+    ],
+    [
+      "replayCache",
+      { pool, scope, replayCache: 100 },
+      "replayCache must be true, false or an object with maxEntries, maxBytes, got 100",
+    ],
+    [
+      "replayCache.maxBytes",
+      { pool, scope, replayCache: { maxBytes: 0 } },
+      "replayCache.maxBytes must be a whole number",
+    ],
+    [
+      "sweep",
+      { pool, scope, sweep: true },
+      "sweep must be false or an object with intervalMs, batchSize, got true",
+    ],
+    [
+      "sweep.batchSize",
+      { pool, scope, sweep: { batchSize: 1e6 } },
+      "sweep.batchSize must be a whole number from 1 to 10000",
+    ],
+    ["docsUrl", { pool, scope, docsUrl: "/docs" }, "docsUrl must be an absolute URL"],
+    [
       "an unknown name",
       { pool, scope, ttl: 1 },
       "unknown idempotency option ttl; allowed are docsUrl, encryption",
