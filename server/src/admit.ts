@@ -86,7 +86,7 @@ async function follow(admission: Admission, outcome: Begun): Promise<Admitted> {
       });
     case "unavailable":
       logFailure(request, { key: ticket?.key, cause: outcome.cause }, outcome.detail);
-      if (runsUnprotected(admission)) return runUnprotected(admission);
+      if (runsUnprotected(admission, outcome)) return runUnprotected(admission);
       return refuse(admission, { code: "idempotency_unavailable", detail: outcome.detail });
     default:
       return outcome satisfies never;

@@ -5,7 +5,7 @@ import { isTooOld } from "./key-age.ts";
 import { observedClaim } from "./observed-claim.ts";
 import type { RouteOptions } from "./options.ts";
 import type { Outcome } from "./single-flight.ts";
-import type { Ticket } from "./store/store.ts";
+import type { Ticket, Unavailable } from "./store/store.ts";
 import { digestKey, publish } from "./telemetry.ts";
 import type { BeginEvent, BeginOutcomeName, RouteLabels } from "./telemetry.ts";
 
@@ -47,8 +47,8 @@ export function tellRefused(asking: Asking): void {
 }
 
 /** Whether the handler runs where the store is down. */
-export function runsUnprotected({ options, mayRun }: Asking): boolean {
-  return options.onUnavailable === "run" && mayRun;
+export function runsUnprotected({ options, mayRun }: Asking, { isDone }: Unavailable): boolean {
+  return options.onUnavailable === "run" && mayRun && isDone !== true;
 }
 
 async function ask(
@@ -81,7 +81,7 @@ function labelsOf({ options, request }: Asking): RouteLabels {
 
 function outcomeName(asking: Asking, outcome: Begun): BeginOutcomeName {
   const { options, ticket } = asking;
-  if (outcome.kind === "unavailable" && runsUnprotected(asking)) return "unprotected";
+  if (outcome.kind === "unavailable" && runsUnprotected(asking, outcome)) return "unprotected";
   if (outcome.kind !== "replay" || ticket === undefined) return outcome.kind;
   if (outcome.record.fingerprint.equals(ticket.fingerprint)) return "replay";
   return options.mismatch === "reject" ? "conflict" : "mismatch";

@@ -90,7 +90,12 @@ export function encryptedStore(store: Store, options: EncryptionOptions): Store 
     try {
       return open(outcome, ticket);
     } catch (cause) {
-      return { kind: "unavailable", detail: "The stored response could not be decrypted", cause };
+      return {
+        kind: "unavailable",
+        detail: "The stored response could not be decrypted",
+        cause,
+        isDone: true,
+      };
     }
   }
 

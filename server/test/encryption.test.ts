@@ -130,6 +130,15 @@ describe("encryption", () => {
     },
   );
 
+  it("never runs again what it cannot read, not even where an unreachable store would let it run", async () => {
+    await withKeys([first], async ({ post }) => void (await post("/pay", { key: "locked", json })));
+    await withKeys(
+      [second],
+      async ({ post }) => expect((await post("/pay", { key: "locked", json })).status).toBe(503),
+      { onUnavailable: "run" },
+    );
+  });
+
   it("refuses records that are not encrypted", async () => {
     await withShop(
       { pool },

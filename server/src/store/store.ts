@@ -33,6 +33,8 @@ export interface Unavailable {
   readonly kind: "unavailable";
   readonly detail: string;
   readonly cause?: unknown;
+  /** A record is there that cannot be read: the request was done, and must not run unprotected. */
+  readonly isDone?: true;
 }
 
 /** Another process runs this ticket; `fingerprint` of what it runs, where the strategy can know it. */
