@@ -1,6 +1,7 @@
 /** The last step of a protected request: the response is stored, and only then sent. */
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { capture, present, unwrap } from "./capture.ts";
+import type { Captured } from "./capture.ts";
 import { EXCHANGE } from "./exchange.ts";
 import type { Exchange } from "./exchange.ts";
 import { acknowledge, clearContent, refusalOf, writeProblem, writeReplay } from "./replay.ts";
@@ -63,12 +64,11 @@ async function settle(
   payload: unknown,
 ): Promise<unknown> {
   const { options, threw } = exchange;
-  const unwrapped = unwrap(reply, payload);
-  if (!options.storeStatus(reply.statusCode)) {
+  const captured = await captureOrRelease(claim, exchange, reply, payload);
+  if (captured.response === undefined) {
     await claim.release(threw || reply.statusCode >= 500 ? "failed" : "free");
-    return unwrapped;
+    return captured.payload;
   }
-  const captured = await captureOrRelease(claim, exchange, reply, unwrapped);
   const completion = await claim.complete(captured.response, threw ? "discard" : "keep");
   report(request, exchange.key, completion);
   switch (completion.kind) {
@@ -111,16 +111,21 @@ async function settle(
   }
 }
 
+/** The response to store, or none where its status is not kept. Whatever throws on the way, the claim is ended first. */
 async function captureOrRelease(
   claim: Claim,
-  exchange: Exchange,
+  { options }: Exchange,
   reply: FastifyReply,
   payload: unknown,
-): ReturnType<typeof capture> {
+): Promise<Captured | { readonly response: undefined; readonly payload: unknown }> {
   try {
-    return await capture(reply, payload, exchange.options);
+    const unwrapped = unwrap(reply, payload);
+    if (!options.storeStatus(reply.statusCode)) return { response: undefined, payload: unwrapped };
+    return await capture(reply, unwrapped, options);
   } catch (error) {
     await claim.release("failed");
+    // Fastify would keep a 4xx of the handler for this error, and the caller would take it for its final answer.
+    reply.code(500);
     throw error;
   }
 }

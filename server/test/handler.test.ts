@@ -124,6 +124,26 @@ describe("a handler that fails", () => {
     );
   });
 
+  it("in an option of its route, which throws as the answer is judged, keeps nothing and holds nothing", async () => {
+    const storeStatus = (): boolean => {
+      throw new Error("option");
+    };
+    await withShop(
+      { pool, storeStatus },
+      (app) =>
+        app.post("/pay", protect, async (request, reply) => {
+          await pay(request);
+          return reply.code(402).send("declined");
+        }),
+      async ({ post }) => {
+        const before = await countPayments(pool);
+        expect((await post("/pay", { key: "option" })).status).toBe(500);
+        expect((await post("/pay", { key: "option" })).status).toBe(500);
+        expect([runs, (await countPayments(pool)) - before]).toEqual([2, 0]);
+      },
+    );
+  });
+
   it("with an SQL error that it hides behind a success is refused, because nothing was committed", async () => {
     await withShop(
       { pool },
