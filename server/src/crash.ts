@@ -14,9 +14,8 @@ export async function resolveCrash(
   options: RouteOptions,
   request: FastifyRequest,
 ): Promise<Outcome> {
-  const decision = await decide(claim, ticket, options, request);
-  if (decision === "rerun") return { kind: "claimed", claim };
-  const response = decision === "fail" ? outcomeUnknown(options) : toStored(decision);
+  const response = await decide(claim, ticket, options, request);
+  if (response === "rerun") return { kind: "claimed", claim };
   const completion = await claim.complete(response, "keep");
   switch (completion.kind) {
     case "stored": {
@@ -37,6 +36,8 @@ export async function resolveCrash(
         kind: "unavailable",
         detail: "The idempotency store did not answer",
         cause: completion.cause,
+        // It was decided that the handler does not run.
+        isDone: true,
       };
     default:
       return completion satisfies never;
@@ -46,10 +47,12 @@ export async function resolveCrash(
 async function decide(
   claim: Claim,
   ticket: Ticket,
-  { onCrash }: RouteOptions,
+  options: RouteOptions,
   request: FastifyRequest,
-): Promise<CrashDecision> {
-  if (typeof onCrash !== "function") return onCrash ?? "fail";
+): Promise<"rerun" | StoredResponse> {
+  const { onCrash } = options;
+  if (onCrash === "rerun") return "rerun";
+  if (typeof onCrash !== "function") return outcomeUnknown(options);
   const { key, scope, target } = ticket;
   try {
     const decision = await onCrash({
@@ -60,7 +63,10 @@ async function decide(
       request,
       deriveKey: (name) => deriveKey(ticket, name),
     });
-    if (isDecision(decision)) return decision;
+    if (decision === "rerun") return "rerun";
+    // Here, where what throws still ends the claim: a body that is no JSON, too.
+    if (isDecision(decision))
+      return decision === "fail" ? outcomeUnknown(options) : toStored(decision);
     throw new TypeError("onCrash must return 'rerun', 'fail' or { status } from 200 to 599");
   } catch (error) {
     await claim.release("failed");
@@ -69,7 +75,7 @@ async function decide(
 }
 
 function isDecision(decision: CrashDecision): boolean {
-  if (decision === "rerun" || decision === "fail") return true;
+  if (decision === "fail") return true;
   const status: unknown = (decision as Partial<CrashResponse> | undefined)?.status;
   return Number.isInteger(status) && Number(status) >= 200 && Number(status) <= 599;
 }

@@ -127,6 +127,7 @@ describe("a lease whose owner crashed", () => {
       },
     ],
     ["returns nonsense", () => ({ status: 7 })],
+    ["returns a body that is no JSON", () => ({ status: 200, body: { n: 1n } })],
   ])("is asked for again on the next retry where the function %s", async (_name, find) => {
     let calls = 0;
     const onCrash: OnCrash = () => ((calls += 1) === 1 ? (find() as unknown as "fail") : "rerun");

@@ -33,7 +33,7 @@ export interface Unavailable {
   readonly kind: "unavailable";
   readonly detail: string;
   readonly cause?: unknown;
-  /** A record is there that cannot be read: the request was done, and must not run unprotected. */
+  /** The request was done, as far as is known: it must not run unprotected, whatever the route says of an unreachable store. */
   readonly isDone?: true;
 }
 
