@@ -9,6 +9,8 @@ const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 interface Check {
   readonly name: string;
   readonly command: readonly [string, ...string[]];
+  /** Whether what it says is of interest where all is well, too. */
+  readonly isReport?: boolean;
 }
 
 // Import cycles (of types too) and the limit of 250 lines a file are rules of the linter.
@@ -17,6 +19,11 @@ const CHECKS: readonly Check[] = [
   { name: "lint, cycles, file length", command: ["oxlint", "--type-aware"] },
   { name: "types, build", command: ["tsc", "-b"] },
   { name: "unused files, exports, dependencies", command: ["knip", "--no-progress"] },
+  {
+    name: "sizes of the client's entries",
+    command: ["node", "e2e/support/sizes.ts"],
+    isReport: true,
+  },
 ];
 
 const results = await Promise.all(CHECKS.map(run));
@@ -24,7 +31,7 @@ const failed = results.filter((isRight) => !isRight).length;
 console.log(`\n${results.length - failed} passed, ${failed} failed`);
 process.exitCode = failed === 0 ? 0 : 1;
 
-async function run({ name, command: [program, ...args] }: Check): Promise<boolean> {
+async function run({ name, command: [program, ...args], isReport }: Check): Promise<boolean> {
   const child = spawn(`${ROOT}node_modules/.bin/${program}`, args, {
     cwd: ROOT,
     stdio: ["ignore", "pipe", "pipe"],
@@ -34,6 +41,8 @@ async function run({ name, command: [program, ...args] }: Check): Promise<boolea
     text(child.stderr),
     once(child, "close"),
   ]);
-  console.log(code === 0 ? `ok      ${name}` : `FAILED  ${name}\n${out}${err}`);
+  console.log(`${code === 0 ? "ok    " : "FAILED"}  ${name}`);
+  if (code !== 0 || isReport === true)
+    console.log(`${out}${err}`.trimEnd().replaceAll(/^/gm, "        "));
   return code === 0;
 }

@@ -1,0 +1,106 @@
+/** `sizes`: what each entry of the client adds to a page, held to a limit. A kilobyte is 1000 bytes here. */
+import { promisify } from "node:util";
+import { gzip } from "node:zlib";
+import { build } from "vite";
+import type { Rolldown } from "vite";
+
+interface Entry {
+  readonly name: string;
+  /** What a page would write. */
+  readonly code: string;
+  /** Of the minified bundle, compressed by gzip. 0: nothing of it may be left. */
+  readonly limitBytes: number;
+  /** What the page has already. */
+  readonly external?: readonly string[];
+  /** No module may come from here. */
+  readonly without: RegExp;
+}
+
+// What is for tests, for Node or for other entries has no place on a page.
+const NOT_FOR_PAGES = /[/\\](msw|react|@tanstack)[/\\]|[/\\]testing\b|^node:/;
+
+const ENTRIES: readonly Entry[] = [
+  {
+    name: "@oncekey/client, all of it",
+    code: 'export * from "@oncekey/client"',
+    limitBytes: 24_000,
+    without: NOT_FOR_PAGES,
+  },
+  {
+    name: "createClient and webStorage",
+    code: 'export { createClient, webStorage } from "@oncekey/client"',
+    limitBytes: 22_000,
+    without: NOT_FOR_PAGES,
+  },
+  {
+    name: "isIdempotencyError alone",
+    code: 'export { isIdempotencyError } from "@oncekey/client"',
+    limitBytes: 1_000,
+    without: /[/\\](ky|p-retry|uuid)[/\\]/,
+  },
+  {
+    name: "an import that is not used",
+    code: 'import { createClient } from "@oncekey/client"',
+    limitBytes: 0,
+    without: /@oncekey/,
+  },
+];
+
+const rows = await Promise.all(ENTRIES.map(measure));
+const width = Math.max(...rows.map(({ name }) => name.length));
+for (const { name, bytes, limitBytes, strangers } of rows) {
+  const verdict = bytes > limitBytes ? "  TOO LARGE" : "";
+  console.log(`${name.padEnd(width)}  ${inKb(bytes)} of ${inKb(limitBytes)} kB${verdict}`);
+  for (const module of strangers) console.log(`  HAS NO PLACE HERE: ${module}`);
+}
+const isRight = rows.every(
+  ({ bytes, limitBytes, strangers }) => bytes <= limitBytes && strangers.length === 0,
+);
+process.exitCode = isRight ? 0 : 1;
+
+interface Measured extends Entry {
+  readonly bytes: number;
+  readonly strangers: readonly string[];
+}
+
+async function measure(entry: Entry): Promise<Measured> {
+  const { code, modules } = await bundle(entry);
+  const trimmed = code.trim();
+  const { byteLength } = await promisify(gzip)(trimmed, { level: 9 });
+  const strangers = modules.filter((module) => entry.without.test(module));
+  return { ...entry, bytes: trimmed === "" ? 0 : byteLength, strangers };
+}
+
+async function bundle({
+  code,
+  external = [],
+}: Entry): Promise<{ code: string; modules: string[] }> {
+  const page = "virtual:page";
+  const built = await build({
+    configFile: false,
+    logLevel: "warn",
+    root: import.meta.dirname,
+    resolve: { conditions: ["@oncekey/source", "module", "browser", "import", "default"] },
+    plugins: [
+      {
+        name: "page",
+        resolveId: (id) => (id === page ? page : undefined),
+        load: (id) => (id === page ? code : undefined),
+      },
+    ],
+    build: {
+      write: false,
+      minify: "oxc",
+      modulePreload: false,
+      rolldownOptions: { input: page, external: [...external], preserveEntrySignatures: "strict" },
+    },
+  });
+  const outputs = (Array.isArray(built) ? built : [built]) as Rolldown.RolldownOutput[];
+  const chunks = outputs.flatMap(({ output }) => output).filter((file) => file.type === "chunk");
+  const all = chunks.map((chunk) => chunk.code).join("");
+  return { code: all, modules: chunks.flatMap((chunk) => chunk.moduleIds) };
+}
+
+function inKb(bytes: number): string {
+  return (bytes / 1000).toFixed(1).padStart(4);
+}
