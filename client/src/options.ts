@@ -154,12 +154,12 @@ export function accept(accepts: (value: unknown) => boolean, allowed: string): C
   };
 }
 
-function oneOf(...allowed: string[]): Check {
+export function oneOf(...allowed: string[]): Check {
   const list = allowed.map((value) => `'${value}'`).join(" or ");
   return accept((value) => typeof value === "string" && allowed.includes(value), list);
 }
 
-function integer(min: number, max: number): Check {
+export function integer(min: number, max: number): Check {
   return (name, value) => {
     if (typeof value !== "number" || !Number.isInteger(value) || value < min || value > max) {
       throw new RangeError(

@@ -39,8 +39,8 @@ const ENTRIES: readonly Entry[] = [
     without: /[/\\](ky|p-retry|uuid)[/\\]/,
   },
   {
-    name: "an import that is not used",
-    code: 'import { createClient } from "@oncekey/client"',
+    name: "imports that are not used",
+    code: 'import { createClient } from "@oncekey/client"; import { createModelServer } from "@oncekey/client/testing"',
     limitBytes: 0,
     without: /@oncekey/,
   },

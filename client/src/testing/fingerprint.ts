@@ -1,0 +1,19 @@
+import { canonicalJson } from "../request.ts";
+
+/** The part of a request that must not change under one key: method, path, sorted query, media type and body. */
+export async function fingerprint(request: Request): Promise<string> {
+  const { pathname, searchParams } = new URL(request.url);
+  searchParams.sort();
+  const mediaType = request.headers.get("content-type")?.split(";", 1)[0]?.trim().toLowerCase();
+  const body = await request.clone().text();
+  const content = mediaType === "application/json" ? canonicalBody(body) : body;
+  return JSON.stringify([request.method, pathname, searchParams.toString(), mediaType, content]);
+}
+
+function canonicalBody(body: string): string {
+  try {
+    return canonicalJson(JSON.parse(body));
+  } catch {
+    return body;
+  }
+}

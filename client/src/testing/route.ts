@@ -1,0 +1,174 @@
+/** The way of a request through the model server: found, run and stored, or refused. */
+import type { ProblemCode } from "@oncekey/shared";
+import { pause } from "../backoff.ts";
+import type { Fault } from "./fault.ts";
+import type { Intake } from "./intake.ts";
+import { isKept, toStored } from "./ledger.ts";
+import type { Effect, ModelRecord } from "./ledger.ts";
+import { acknowledge, refuse, replay } from "./reply.ts";
+
+/** What a model server is told once. */
+export interface RouteSettings {
+  readonly mismatch: "replay" | "reject";
+  /** 0: a duplicate is refused at once. */
+  readonly waitMs: number;
+  readonly retentionMs: number;
+}
+
+type Keyed = Extract<Intake, { kind: "keyed" }>;
+type Asked = Exclude<Intake, { kind: "refused" }>;
+type Run = () => Response | Promise<Response>;
+
+export interface Route {
+  /** @param run the resolver. It is called once for a key whose response is kept. */
+  answer(asked: Asked, fault: Fault, run: Run): Promise<Response>;
+  forget(): void;
+}
+
+const DETAILS = {
+  idempotency_in_flight: "The first request with this key still runs",
+  idempotency_not_found: "Nothing is stored for this key, and nothing was started",
+  idempotency_outcome_unknown:
+    "The server that ran this request did not finish it, and what it did is not known",
+  idempotency_conflict: "This key was first used for a different request",
+  idempotency_key_expired: "This key is older than this server takes, and nothing is stored for it",
+  idempotency_unavailable: "The store cannot be reached; send the request again with the same key",
+} as const satisfies Partial<Record<ProblemCode, string>>;
+
+// No request has it, so that every request differs from what is stored under it.
+const OTHER_CONTENT = "other content";
+const IS_ABOUT_EARLIER_COPY: ReadonlySet<Fault> = new Set([
+  "replay",
+  "in-flight",
+  "mismatch",
+  "response-not-stored",
+]);
+
+interface Model {
+  readonly settings: RouteSettings;
+  readonly records: Map<string, ModelRecord>;
+  readonly onEffect: (effect: Effect) => void;
+}
+
+export function createRoute(settings: RouteSettings, onEffect: (effect: Effect) => void): Route {
+  const model: Model = { settings, records: new Map(), onEffect };
+  return {
+    async answer(asked, fault, run) {
+      if (fault === "down") return refused(model, "idempotency_unavailable", asked);
+      if (asked.kind === "keyless") return perform(model, asked, run);
+      return (await prepare(model, asked, fault, run)) ?? answerKeyed(model, asked, run);
+    },
+    forget: () => model.records.clear(),
+  };
+}
+
+/** Puts in place what the fault says of an earlier copy; answers itself where nothing of that could be kept. */
+async function prepare(
+  model: Model,
+  asked: Keyed,
+  fault: Fault,
+  run: Run,
+): Promise<Response | undefined> {
+  const { records } = model;
+  const id = idOf(asked);
+  if (fault === "outcome-unknown") records.set(id, { kind: "closed" });
+  else if (fault === "expired") records.set(id, { kind: "too-old" });
+  else if (IS_ABOUT_EARLIER_COPY.has(fault)) {
+    const reply = find(model, id) === undefined ? await runFirst(model, asked, run) : undefined;
+    const record = find(model, id);
+    if (record === undefined) return reply;
+    if (fault === "in-flight") return refused(model, "idempotency_in_flight", asked);
+    if (record.kind !== "stored") return undefined;
+    if (fault === "mismatch") records.set(id, { ...record, fingerprint: OTHER_CONTENT });
+    if (fault === "response-not-stored") {
+      records.set(id, { ...record, response: { ...record.response, bytes: undefined } });
+    }
+  }
+  return undefined;
+}
+
+async function answerKeyed(model: Model, asked: Keyed, run: Run): Promise<Response> {
+  const { waitMs, mismatch } = model.settings;
+  const until = performance.now() + waitMs;
+  for (;;) {
+    const record = find(model, idOf(asked));
+    if (record === undefined) {
+      if (asked.onlyIfStored) return refused(model, "idempotency_not_found", asked);
+      return runFirst(model, asked, run);
+    }
+    if (record.kind === "closed") return refused(model, "idempotency_outcome_unknown", asked);
+    if (record.kind === "too-old") {
+      const code = asked.onlyIfStored ? "idempotency_not_found" : "idempotency_key_expired";
+      return refused(model, code, asked);
+    }
+    const isMismatch = record.fingerprint !== asked.fingerprint;
+    if (isMismatch && mismatch === "reject") return refused(model, "idempotency_conflict", asked);
+    if (record.kind === "stored") {
+      const lifetimeMs = model.settings.retentionMs - (Date.now() - record.storedAt);
+      return replay(record.response, { key: asked.key, lifetimeMs }, isMismatch);
+    }
+    const leftMs = until - performance.now();
+    if (asked.onlyIfStored || leftMs <= 0 || !(await endsWithin(record.ended, leftMs))) {
+      return refused(model, "idempotency_in_flight", asked);
+    }
+  }
+}
+
+/** The first request of a key, during which others with it find it running. */
+async function runFirst(model: Model, asked: Keyed, run: Run): Promise<Response> {
+  const { records } = model;
+  const id = idOf(asked);
+  const reply = perform(model, asked, run);
+  const ended = reply.catch(() => undefined);
+  const running: ModelRecord = { kind: "running", fingerprint: asked.fingerprint, ended };
+  records.set(id, running);
+  try {
+    return await reply;
+  } finally {
+    if (records.get(id) === running) records.delete(id);
+  }
+}
+
+/** Runs the resolver, and keeps its response where its status is kept. */
+async function perform(model: Model, asked: Asked, run: Run): Promise<Response> {
+  const response = await run();
+  if (isKept(response.status)) {
+    if (asked.kind === "keyed") {
+      const { fingerprint } = asked;
+      const kept = await toStored(response);
+      const storedAt = Date.now();
+      model.records.set(idOf(asked), { kind: "stored", fingerprint, response: kept, storedAt });
+    }
+    if (response.status < 400) model.onEffect(effectOf(asked, response.status));
+  }
+  return acknowledge(response, { key: asked.key, lifetimeMs: model.settings.retentionMs });
+}
+
+function find({ records, settings }: Model, id: string): ModelRecord | undefined {
+  const record = records.get(id);
+  const isOver = record?.kind === "stored" && Date.now() - record.storedAt >= settings.retentionMs;
+  return isOver ? undefined : record;
+}
+
+function refused({ settings }: Model, code: keyof typeof DETAILS, { key }: Asked): Response {
+  return refuse(code, DETAILS[code], { key, lifetimeMs: settings.retentionMs });
+}
+
+function idOf({ key, target }: Keyed): string {
+  return `${target} ${key}`;
+}
+
+function effectOf({ key, target }: Asked, status: number): Effect {
+  const [method = "", path = ""] = target.split(" ", 2);
+  return { key, method, path, status };
+}
+
+async function endsWithin(ended: Promise<unknown>, waitMs: number): Promise<boolean> {
+  const controller = new AbortController();
+  const hasEnded = await Promise.race([
+    ended.then(() => true),
+    pause(waitMs, controller.signal).then(() => false),
+  ]);
+  controller.abort();
+  return hasEnded;
+}
