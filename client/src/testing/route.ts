@@ -1,4 +1,5 @@
 /** The way of a request through the model server: found, run and stored, or refused. */
+import { IDEMPOTENT_REPLAYED } from "@oncekey/shared";
 import type { ProblemCode } from "@oncekey/shared";
 import { pause } from "../backoff.ts";
 import type { Fault } from "./fault.ts";
@@ -96,7 +97,7 @@ async function answerKeyed(model: Model, asked: Keyed, run: Run): Promise<Respon
       if (asked.onlyIfStored) return refused(model, "idempotency_not_found", asked);
       return runFirst(model, asked, run);
     }
-    if (record.kind === "closed") return refused(model, "idempotency_outcome_unknown", asked);
+    if (record.kind === "closed") return closed(model, asked);
     if (record.kind === "too-old") {
       const code = asked.onlyIfStored ? "idempotency_not_found" : "idempotency_key_expired";
       return refused(model, code, asked);
@@ -112,6 +113,13 @@ async function answerKeyed(model: Model, asked: Keyed, run: Run): Promise<Respon
       return refused(model, "idempotency_in_flight", asked);
     }
   }
+}
+
+/** Stored as the answer from the moment on that the crash was noticed. */
+function closed(model: Model, asked: Keyed): Response {
+  const response = refused(model, "idempotency_outcome_unknown", asked);
+  response.headers.set(IDEMPOTENT_REPLAYED, "true");
+  return response;
 }
 
 /** The first request of a key, during which others with it find it running. */
