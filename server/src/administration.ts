@@ -2,9 +2,10 @@
 import type { Pool } from "pg";
 import type { Engines } from "./engine.ts";
 import type { PoolOption } from "./options.ts";
+import { partsOf } from "./pools.ts";
+import type { Pools } from "./pools.ts";
 import { findRecords, forgetRecord, readStats } from "./store/admin.ts";
 import type { RecordAddress, TableRecord, TableStats } from "./store/admin.ts";
-import { selfTest } from "./store/self-test.ts";
 import { sweepExpired } from "./store/sweep.ts";
 import { DEFAULT_BATCH_SIZE, sweepAll } from "./sweeper.ts";
 
@@ -35,6 +36,7 @@ export interface IdempotencyAdministration {
 export function createAdministration(
   option: PoolOption,
   schema: string,
+  pools: Pools,
   engines: Engines,
 ): IdempotencyAdministration {
   function poolOr(given: Pool | undefined): Pool {
@@ -51,10 +53,9 @@ export function createAdministration(
     },
     async forget(address, pool) {
       const used = poolOr(pool);
+      const parts = partsOf(await pools.open(used));
       const records = await findRecords(used, schema, address);
-      const outcomes = await Promise.all(
-        records.map((record) => forgetRecord(engines.partsOf(used), record)),
-      );
+      const outcomes = await Promise.all(records.map((record) => forgetRecord(parts, record)));
       // Also what only the memory of this process still has.
       for (const { key, scope, target } of [...records, address]) {
         if (target !== undefined) engines.forget({ key, scope, target });
@@ -62,17 +63,14 @@ export function createAdministration(
       return outcomes.filter((outcome) => outcome === "forgotten").length;
     },
     async sweep(pool) {
-      const parts = engines.partsOf(poolOr(pool));
+      const parts = partsOf(await pools.open(poolOr(pool)));
       return sweepAll((batchSize) => sweepExpired(parts, batchSize), DEFAULT_BATCH_SIZE);
     },
     async stats(pool) {
       return readStats(poolOr(pool), schema);
     },
     async ready(pool) {
-      const outcome = await selfTest(poolOr(pool), schema, engines.strategies().has("advisory"));
-      if (outcome.kind === "sound") return;
-      if (outcome.kind === "unreachable") throw outcome.cause;
-      throw new Error(`${outcome.reason}; ${outcome.remedy}`);
+      partsOf(await pools.test(poolOr(pool)));
     },
   } satisfies IdempotencyAdministration);
 }

@@ -2,6 +2,8 @@
 import type { FastifyRequest } from "fastify";
 import type { Pool } from "pg";
 import { encryptedStore } from "./encryption.ts";
+import { whyNot } from "./pools.ts";
+import type { Opened, Pools } from "./pools.ts";
 import type { PoolOption, RouteOptions, Strategy } from "./options.ts";
 import { createReplayCache } from "./replay-cache.ts";
 import type { ReplayCache, ReplayCacheOptions } from "./replay-cache.ts";
@@ -10,9 +12,8 @@ import type { Outcome, SingleFlight } from "./single-flight.ts";
 import { createAdvisoryStore } from "./store/advisory.ts";
 import { createLeaseStore } from "./store/lease.ts";
 import { createRowStore } from "./store/row.ts";
-import { createStoreParts } from "./store/store-parts.ts";
 import type { StoreParts } from "./store/store-parts.ts";
-import type { OpenOutcome, Store, Ticket } from "./store/store.ts";
+import type { OpenOutcome, Store, Ticket, Unavailable } from "./store/store.ts";
 import { createUniqueStore } from "./store/unique.ts";
 
 /** How one route's requests get their outcome. */
@@ -27,9 +28,6 @@ export interface Engine {
 /** All engines of one registration. */
 export interface Engines {
   forRoute(options: RouteOptions): Engine;
-  /** The connections of every pool that has been used so far. */
-  parts(): readonly StoreParts[];
-  partsOf(pool: Pool): StoreParts;
   /** The strategies of the routes so far. */
   strategies(): ReadonlySet<Strategy>;
   forget(ticket: Omit<Ticket, "fingerprint">): void;
@@ -42,30 +40,15 @@ interface PerPool {
 
 interface EngineOptions {
   readonly pool: PoolOption;
-  readonly schema: string;
+  readonly pools: Pools;
   readonly replayCache: boolean | ReplayCacheOptions;
 }
 
-/** @param seen told of each pool when it is first used. */
-export function createEngines(
-  { pool, schema, replayCache }: EngineOptions,
-  seen: (pool: Pool) => void,
-): Engines {
-  const partsByPool = new Map<Pool, StoreParts>();
+export function createEngines({ pool, pools, replayCache }: EngineOptions): Engines {
   // One for all routes: a ticket names its route. A route with an option of its own has one of its own.
   const shared = createReplayCache(typeof replayCache === "object" ? replayCache : {});
   const caches = new Set([shared]);
   const strategies = new Set<Strategy>();
-
-  function partsOf(used: Pool): StoreParts {
-    let parts = partsByPool.get(used);
-    if (parts === undefined) {
-      parts = createStoreParts(used, schema);
-      partsByPool.set(used, parts);
-      seen(used);
-    }
-    return parts;
-  }
 
   function poolOf(request: FastifyRequest): Pool {
     return typeof pool === "function" ? pool(request) : pool;
@@ -79,10 +62,7 @@ export function createEngines(
     return cache;
   }
 
-  if (typeof pool !== "function") partsOf(pool);
   return {
-    parts: () => [...partsByPool.values()],
-    partsOf,
     strategies: () => strategies,
     forget: (ticket) => {
       for (const cache of caches) cache.forget(ticket);
@@ -91,18 +71,19 @@ export function createEngines(
       strategies.add(options.strategy);
       const cache = cacheOf(options.replayCache);
       const perPool = new Map<Pool, PerPool>();
-      const of = (request: FastifyRequest): PerPool => {
-        const used = poolOf(request);
-        let made = perPool.get(used);
-        if (made === undefined) {
-          const store = createRouteStore(partsOf(used), options);
-          made = {
-            store,
-            flights: createSingleFlight(store, (ticket, record) => cache?.set(ticket, record)),
-          };
-          perPool.set(used, made);
-        }
+      // One for all requests, those included that waited for the test of their pool together.
+      const make = (used: Pool, parts: StoreParts): PerPool => {
+        const store = createRouteStore(parts, options);
+        const flights = createSingleFlight(store, (ticket, record) => cache?.set(ticket, record));
+        const made = { store, flights };
+        perPool.set(used, made);
         return made;
+      };
+      const of = async (request: FastifyRequest): Promise<PerPool | Unavailable> => {
+        const used = poolOf(request);
+        const opened = await pools.open(used);
+        if (opened.kind !== "open") return unavailable(opened);
+        return perPool.get(used) ?? make(used, opened.parts);
       };
       return createEngine(of, cache, options);
     },
@@ -110,7 +91,7 @@ export function createEngines(
 }
 
 function createEngine(
-  of: (request: FastifyRequest) => PerPool,
+  of: (request: FastifyRequest) => Promise<PerPool | Unavailable>,
   cache: ReplayCache | undefined,
   options: RouteOptions,
 ): Engine {
@@ -118,15 +99,25 @@ function createEngine(
     async begin(ticket, request, onHeld) {
       const record = cache?.get(ticket);
       if (record !== undefined) return { kind: "replay", record };
-      return of(request).flights.begin(ticket, options, onHeld);
+      const found = await of(request);
+      return "kind" in found ? found : found.flights.begin(ticket, options, onHeld);
     },
     async lookup(ticket, request) {
       const record = cache?.get(ticket);
       if (record !== undefined) return { kind: "replay", record };
-      return of(request).flights.lookup(ticket, options);
+      const found = await of(request);
+      return "kind" in found ? found : found.flights.lookup(ticket, options);
     },
-    open: (request) => of(request).store.open(),
+    async open(request) {
+      const found = await of(request);
+      return "kind" in found ? found : found.store.open();
+    },
   };
+}
+
+function unavailable(opened: Exclude<Opened, { kind: "open" }>): Unavailable {
+  const detail = "The idempotency store cannot be used";
+  return { kind: "unavailable", detail, cause: whyNot(opened) };
 }
 
 function createRouteStore(parts: StoreParts, options: RouteOptions): Store {

@@ -7,19 +7,28 @@ import { admit } from "./admit.ts";
 import { createEngines } from "./engine.ts";
 import { EXCHANGE, readIdempotency } from "./exchange.ts";
 import { checkOptions, resolveRouteOptions } from "./options.ts";
-import type { IdempotencyOptions, Strategy } from "./options.ts";
+import type { IdempotencyOptions } from "./options.ts";
+import { createPools, partsOf } from "./pools.ts";
+import type { Pools } from "./pools.ts";
 import { arm, nameOf, protectionOf, refuseUnarmed } from "./protect.ts";
 import { onSend } from "./settle.ts";
-import { selfTest } from "./store/self-test.ts";
+import type { DatabaseEngine } from "./store/database-engine.ts";
 import { sweepExpired } from "./store/sweep.ts";
 import { startSweeper } from "./sweeper.ts";
 
 const plugin: FastifyPluginAsync<IdempotencyOptions> = async (app, registered) => {
   checkOptions(registered);
   const { pool, schema = "oncekey", replayCache = true, global = false, sweep = {} } = registered;
-  const engines = createEngines({ pool, schema, replayCache }, createIdleGuard(app));
+  const pools = createPools({
+    schema,
+    needsAdvisoryLocks: () => engines.strategies().has("advisory"),
+    onSeen: createIdleGuard(app),
+    onSound: (engine) => sayEngine(app, engine),
+  });
+  const engines = createEngines({ pool, pools, replayCache });
+  if (typeof pool !== "function") pools.add(pool);
 
-  app.decorate("idempotency", createAdministration(pool, schema, engines));
+  app.decorate("idempotency", createAdministration(pool, schema, pools, engines));
   app.decorateRequest(EXCHANGE, null);
   app.decorateRequest("idempotency", {
     getter(this: FastifyRequest) {
@@ -38,13 +47,15 @@ const plugin: FastifyPluginAsync<IdempotencyOptions> = async (app, registered) =
   app.addHook("onSend", onSend);
   app.addHook("onRequest", refuseUnarmed);
   app.addHook("onReady", async () => {
-    const strategies = engines.strategies();
-    if (typeof pool !== "function" && strategies.size > 0)
-      await refuseUnsound(app, pool, schema, strategies);
+    if (typeof pool !== "function" && engines.strategies().size > 0)
+      await refuseUnsound(app, pools, pool);
   });
   if (sweep === false) return;
   const sweeper = startSweeper(
-    () => engines.parts().map((parts) => (batchSize) => sweepExpired(parts, batchSize)),
+    () =>
+      pools.seen().map((used) => async (batchSize) => {
+        return sweepExpired(partsOf(await pools.open(used)), batchSize);
+      }),
     sweep,
     (outcome) => {
       if ("error" in outcome)
@@ -66,27 +77,28 @@ export const idempotency: FastifyPluginAsync<IdempotencyOptions> = fp(plugin, {
 });
 
 // A strategy whose locks hold nobody off, or whose table forgets, would keep no promise: the application must not start with it.
-async function refuseUnsound(
-  app: FastifyInstance,
-  pool: Pool,
-  schema: string,
-  strategies: ReadonlySet<Strategy>,
-): Promise<void> {
-  const outcome = await selfTest(pool, schema, strategies.has("advisory"));
-  switch (outcome.kind) {
-    case "sound":
+async function refuseUnsound(app: FastifyInstance, pools: Pools, pool: Pool): Promise<void> {
+  const opened = await pools.open(pool);
+  switch (opened.kind) {
+    case "open":
       return;
     case "unsound":
-      throw new Error(`idempotency cannot start: ${outcome.reason}; ${outcome.remedy}`);
+      throw new Error(`idempotency cannot start: ${opened.reason}; ${opened.remedy}`);
     case "unreachable":
       app.log.warn(
-        { reason: String(outcome.cause) },
-        "the database did not answer; idempotency could not be tested",
+        { reason: String(opened.cause) },
+        "the database did not answer; idempotency tests it before the first request",
       );
       return;
     default:
-      outcome satisfies never;
+      opened satisfies never;
   }
+}
+
+function sayEngine(app: FastifyInstance, { judgement }: DatabaseEngine): void {
+  const { verdict, found, advice } = judgement;
+  if (verdict === "ok") app.log.info(`idempotency: ${found}`);
+  else app.log.warn(`idempotency: ${found}; ${advice}`);
 }
 
 // An idle connection that dies makes the pool emit `error`, which ends a process in which nobody listens. The pool drops the

@@ -20,8 +20,9 @@ describe("the self-test", () => {
   it("finds a migrated primary sound, for every strategy, and leaves nothing behind", async () => {
     const pool = database.pool();
     await migrate(pool);
-    expect(await selfTest(pool, "oncekey", true)).toEqual({ kind: "sound" });
-    expect(await selfTest(database.pool({ max: 1 }), "oncekey", true)).toEqual({ kind: "sound" });
+    const sound = { kind: "sound", engine: { dialect: { kind: "postgres" } } };
+    expect(await selfTest(pool, "oncekey", true)).toMatchObject(sound);
+    expect(await selfTest(database.pool({ max: 1 }), "oncekey", true)).toMatchObject(sound);
   });
 
   it("refuses a missing and an unlogged table, with what to do", async () => {
@@ -47,7 +48,7 @@ describe("the self-test", () => {
       reason: expect.stringContaining("is granted to another"),
       remedy: expect.stringContaining("strategy 'unique'"),
     });
-    expect(await selfTest(pool, "oncekey", false)).toEqual({ kind: "sound" });
+    expect(await selfTest(pool, "oncekey", false)).toMatchObject({ kind: "sound" });
   });
 
   it("refuses an engine that has none", async () => {

@@ -2,7 +2,7 @@ import type { CommandUnknownOpts } from "@commander-js/extra-typings";
 import { createInterface } from "node:readline";
 import { findRecords, forgetRecord } from "../store/admin.ts";
 import type { ForgetOutcome, TableRecord } from "../store/admin.ts";
-import { createStoreParts } from "../store/store-parts.ts";
+import { openStoreParts } from "../store/store-parts.ts";
 import type { StoreParts } from "../store/store-parts.ts";
 import { withPool } from "./database.ts";
 import { EXIT, UsageError } from "./exit-code.ts";
@@ -20,7 +20,7 @@ export function forgetCommand(): CommandUnknownOpts {
         if (found.length === 0) return refuse(noRecord(address));
         for (const record of found) printLine(summarise(record));
         if (!yes && !(await isConfirmed(found.length))) return refuse("nothing was deleted");
-        return forgetAll(createStoreParts(pool, schema), found);
+        return forgetAll(await openStoreParts(pool, schema), found);
       }),
     );
 }

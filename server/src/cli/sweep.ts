@@ -1,6 +1,6 @@
 import type { CommandUnknownOpts } from "@commander-js/extra-typings";
 import { readSweepLag } from "../store/admin.ts";
-import { createStoreParts } from "../store/store-parts.ts";
+import { openStoreParts } from "../store/store-parts.ts";
 import { sweepExpired } from "../store/sweep.ts";
 import { DEFAULT_BATCH_SIZE, sweepAll } from "../sweeper.ts";
 import { databaseCommand, withPool } from "./database.ts";
@@ -12,7 +12,7 @@ export function sweepCommand(): CommandUnknownOpts {
     .action((options) =>
       withPool(options, async ({ pool, schema }) => {
         const { expired } = await readSweepLag(pool, schema);
-        const parts = createStoreParts(pool, schema);
+        const parts = await openStoreParts(pool, schema);
         const progress = createProgress(expired);
         const deleted = await sweepAll(async (batchSize) => {
           const batch = await sweepExpired(parts, batchSize);

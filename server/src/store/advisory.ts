@@ -10,38 +10,39 @@ import { attempt, openUnrecorded, recordIn, withLease } from "./transactional.ts
 
 export function createAdvisoryStore(parts: StoreParts): Store {
   const { schema, statements, checkout } = parts;
-  const opening = [{ text: statements.begin }, { text: statements.limits }];
   return {
     begin: (ticket, retentionMs) =>
       withLease(checkout, (lease) => {
         const identity = ticketValues(ticket);
         const batch = [
-          ...opening,
+          ...statements.open,
           { text: statements.checkAndLock, values: [...identity, lockId(schema, ticket)] },
           { text: statements.lookup, values: identity },
         ];
         // Null, no lock asked for, where a record was seen that expired before the look-up: the next try takes it.
         const isOurs = (results: readonly StatementResult[]): boolean =>
-          results[opening.length]?.rows[0]?.[0] === "t";
+          results.at(-2)?.rows[0]?.[0] === "t";
         return attempt(lease, { batch, isOurs }, { statements, ticket, retentionMs });
       }),
 
     lookup: (ticket) =>
       withLease(checkout, async (lease) => {
         const identity = ticketValues(ticket);
-        const [, probe, found] = await ask(lease.client, [
-          { text: statements.begin },
-          { text: statements.checkAndProbe, values: [...identity, lockId(schema, ticket)] },
-          { text: statements.lookup, values: identity },
-          { text: "rollback" },
-        ]);
+        const [probe, found] = (
+          await ask(lease.client, [
+            ...statements.begin,
+            { text: statements.checkAndProbe, values: [...identity, lockId(schema, ticket)] },
+            { text: statements.lookup, values: identity },
+            { text: "rollback" },
+          ])
+        ).slice(statements.begin.length);
         const record = recordIn(found);
         lease.release();
         if (record !== undefined) return { kind: "replay", record };
         return { kind: probe?.rows[0]?.[0] === "f" ? "in-flight" : "absent" };
       }),
 
-    open: () => openUnrecorded(checkout, opening),
+    open: () => openUnrecorded(parts),
     sweep: (batchSize) => sweepExpired(parts, batchSize),
   };
 }

@@ -29,8 +29,8 @@ const DEFAULT_WAIT_MS = 5_000;
  * pool's own `connectionTimeoutMillis` says (5 s where it is unset).
  */
 export function createCheckout(pool: Pool): Checkout {
-  const { max, connectionTimeoutMillis } = pool.options;
-  const waitMs = connectionTimeoutMillis || DEFAULT_WAIT_MS;
+  const { max } = pool.options;
+  const waitMs = patienceMs(pool);
   const slots = createSlots(Math.max(1, max - Math.max(1, Math.floor(max / 10))));
   return async () => {
     const until = performance.now() + waitMs;
@@ -43,6 +43,11 @@ export function createCheckout(pool: Pool): Checkout {
       throw error;
     }
   };
+}
+
+/** How many milliseconds a connection of the pool is waited for. */
+export function patienceMs(pool: Pool): number {
+  return pool.options.connectionTimeoutMillis || DEFAULT_WAIT_MS;
 }
 
 /**
@@ -116,8 +121,8 @@ function refuseRelease(): never {
   );
 }
 
-// The pool's own timer does not cover a new connection that hangs before it is ready, nor a pool that has none.
-async function connect(pool: Pool, waitMs: number): Promise<PoolClient> {
+/** Takes a connection. The pool's own timer covers neither one that hangs before it is ready, nor a pool that has none. */
+export async function connect(pool: Pool, waitMs: number): Promise<PoolClient> {
   const connecting = pool.connect();
   let timer: NodeJS.Timeout | undefined;
   const timeout = new Promise<"timeout">((resolve) => {

@@ -75,7 +75,7 @@ function inTransaction(lease: Lease): Omit<Claim, "complete"> {
 
 // A new transaction in the same batch. The lock is free for a moment in between; the fence is not.
 function restart(statements: Statements): Statement[] {
-  return [{ text: "rollback" }, { text: statements.begin }, { text: statements.limits }];
+  return [{ text: "rollback" }, ...statements.open];
 }
 
 async function finish(

@@ -12,20 +12,19 @@ const NO_FLUSH = { text: "set local synchronous_commit = off" };
 
 export function createRowStore(parts: StoreParts): Store {
   const { statements, checkout } = parts;
-  const opening = [{ text: statements.begin }, { text: statements.limits }];
   return {
     begin: (ticket, retentionMs) =>
       withLease(checkout, (lease) => {
         const identity = ticketValues(ticket);
         const pending = [...identity, ticket.fingerprint, String(retentionMs)];
         const batch = [
-          { text: statements.begin },
+          ...statements.begin,
           { text: statements.impatient },
           NO_FLUSH,
           { text: statements.claimRow, values: pending },
           { text: statements.reclaimRow, values: pending },
           { text: "commit" },
-          ...opening,
+          ...statements.open,
           { text: statements.pendingRow, values: identity },
           { text: statements.lockRow, values: identity },
           { text: statements.lookup, values: identity },
@@ -40,13 +39,15 @@ export function createRowStore(parts: StoreParts): Store {
     lookup: (ticket) =>
       withLease(checkout, async (lease) => {
         const identity = ticketValues(ticket);
-        const [, pending, locked, found] = await ask(lease.client, [
-          { text: statements.begin },
-          { text: statements.pendingRow, values: identity },
-          { text: statements.lockRow, values: identity },
-          { text: statements.lookup, values: identity },
-          { text: "rollback" },
-        ]);
+        const [pending, locked, found] = (
+          await ask(lease.client, [
+            ...statements.begin,
+            { text: statements.pendingRow, values: identity },
+            { text: statements.lockRow, values: identity },
+            { text: statements.lookup, values: identity },
+            { text: "rollback" },
+          ])
+        ).slice(statements.begin.length);
         const record = recordIn(found);
         lease.release();
         if (record !== undefined) return { kind: "replay", record };
@@ -56,7 +57,7 @@ export function createRowStore(parts: StoreParts): Store {
         return readInFlight(row);
       }),
 
-    open: () => openUnrecorded(checkout, opening),
+    open: () => openUnrecorded(parts),
     sweep: (batchSize) => sweepExpired(parts, batchSize),
   };
 }

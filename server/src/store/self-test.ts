@@ -1,13 +1,22 @@
 /** What has to be true of a database before a strategy can keep its promise on it. Asked once, at start-up. */
 import { randomInt } from "node:crypto";
 import type { Pool, PoolClient } from "pg";
-import { survive } from "./checkout.ts";
-import { sqlState } from "./transaction.ts";
+import { connect, patienceMs, survive } from "./checkout.ts";
+import { readEngine } from "./database-engine.ts";
+import type { DatabaseEngine } from "./database-engine.ts";
+import { inTime, sqlState } from "./transaction.ts";
 
-/** `unsound`: the strategy must not start, with the reason and what to do instead. `unreachable`: nothing could be asked. */
+/** The strategy must not start, with the reason and what to do instead. */
+export interface Unsound {
+  readonly kind: "unsound";
+  readonly reason: string;
+  readonly remedy: string;
+}
+
+/** What the self-test found. `unreachable`: nothing could be asked. */
 export type SelfTest =
-  | { readonly kind: "sound" }
-  | { readonly kind: "unsound"; readonly reason: string; readonly remedy: string }
+  | { readonly kind: "sound"; readonly engine: DatabaseEngine }
+  | Unsound
   | { readonly kind: "unreachable"; readonly cause: unknown };
 
 interface Facts {
@@ -18,7 +27,8 @@ interface Facts {
 
 /**
  * Tests a pool: the table is there and logged, the server takes writes, and, where `needsAdvisoryLocks`, a lock that one connection
- * holds is refused to another. Takes two connections for a moment (a pool of one is not asked about locks). Never throws.
+ * holds is refused to another. Takes two connections for a moment (a pool of one is not asked about locks), and no longer for
+ * them than a request would. Never throws.
  */
 export async function selfTest(
   pool: Pool,
@@ -27,18 +37,19 @@ export async function selfTest(
 ): Promise<SelfTest> {
   try {
     return await withClient(pool, async (one) => {
-      const fault = await testTable(one, schema);
-      if (fault !== undefined || !needsAdvisoryLocks || pool.options.max < 2) return fault ?? SOUND;
-      return withClient(pool, (two) => testLocks(one, two));
+      const fault =
+        (await testTable(one, schema)) ??
+        (needsAdvisoryLocks && pool.options.max > 1
+          ? await withClient(pool, (two) => testLocks(one, two))
+          : undefined);
+      return fault ?? { kind: "sound", engine: await readEngine(one, schema) };
     });
   } catch (cause) {
     return { kind: "unreachable", cause };
   }
 }
 
-const SOUND: SelfTest = Object.freeze({ kind: "sound" });
-
-async function testTable(client: PoolClient, schema: string): Promise<SelfTest | undefined> {
+async function testTable(client: PoolClient, schema: string): Promise<Unsound | undefined> {
   const { rows } = await client.query<Facts>(
     `select pg_is_in_recovery() as in_recovery,
       (select relpersistence::text from pg_class where oid = to_regclass($1::text)) as persistence`,
@@ -66,12 +77,12 @@ async function testTable(client: PoolClient, schema: string): Promise<SelfTest |
   return undefined;
 }
 
-async function testLocks(one: PoolClient, two: PoolClient): Promise<SelfTest> {
+async function testLocks(one: PoolClient, two: PoolClient): Promise<Unsound | undefined> {
   const remedy = "use strategy 'unique', which needs nothing but unique keys";
   const locks = await tryLocks(one, two);
   switch (locks) {
     case "shared":
-      return SOUND;
+      return undefined;
     case "not-shared":
       return unsound(
         "an advisory lock that one connection holds is granted to another as well",
@@ -119,16 +130,20 @@ async function withClient<Result>(
   pool: Pool,
   use: (client: PoolClient) => Promise<Result>,
 ): Promise<Result> {
-  const client = await pool.connect();
+  const client = await connect(pool, patienceMs(pool));
   client.on("error", survive);
+  let isAnswered = false;
   try {
-    return await use(client);
+    const result = await inTime(use(client));
+    isAnswered = true;
+    return result;
   } finally {
+    // Closed where it did not answer: what it was asked may still be under way.
+    client.release(!isAnswered);
     client.removeListener("error", survive);
-    client.release();
   }
 }
 
-function unsound(reason: string, remedy: string): SelfTest {
+function unsound(reason: string, remedy: string): Unsound {
   return { kind: "unsound", reason, remedy };
 }

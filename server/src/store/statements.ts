@@ -1,10 +1,15 @@
-/** Every statement of the store, made once for a schema. Each says why two of them at once are fine. */
+/** Every statement of the store, made once for a schema and an engine. Each says why two of them at once are fine. */
+import type { Statement } from "./batch.ts";
+import type { Dialect } from "./database-engine.ts";
+import { SET_LIMITS, setCommands } from "./limits.ts";
 
 export interface Statements {
-  readonly begin: string;
-  readonly limits: string;
+  /** Begins a transaction that ends in the same batch. */
+  readonly begin: readonly Statement[];
+  /** Begins a transaction that stays open. */
+  readonly open: readonly Statement[];
   readonly impatient: string;
-  readonly patient: string;
+  readonly patient: readonly Statement[];
   readonly checkAndLock: string;
   readonly checkAndProbe: string;
   readonly claimUnique: string;
@@ -23,20 +28,16 @@ export interface Statements {
   readonly lookup: string;
   readonly store: string;
   readonly sweep: string;
+  readonly gate: string;
+  readonly sweepBound: string;
+  readonly sweepUntil: string;
 }
 
 /** What an identifier of ours may be: it needs no quoting rules beyond the quotes. */
 export const SCHEMA_NAME: RegExp = /^[a-z_][a-z0-9_]{0,62}$/;
 
-// A handler may hold its transaction silently for 60 s at the most, as when a process is stopped: then its lock is freed.
-const LIMITS = {
-  lock_timeout: "10s",
-  statement_timeout: "30s",
-  idle_in_transaction_session_timeout: "60s",
-} as const;
-
 /** @param schema already checked against {@link SCHEMA_NAME}. */
-export function createStatements(schema: string): Statements {
+export function createStatements(schema: string, dialect: Dialect): Statements {
   const records = `"${schema}".records`;
   const thisTicket = "key = $1::text and scope = $2::text and target = $3::text";
   const finished = "status is not null and expires_at > statement_timestamp()";
@@ -44,17 +45,17 @@ export function createStatements(schema: string): Statements {
   const pending = "status is null and owner is null and expires_at > statement_timestamp()";
   const unfinished =
     "fingerprint = $4::bytea, status = null, headers = null, body = null, owner = null, lease_until = null, steps = null";
+  const sweepable =
+    "expires_at <= statement_timestamp() and (lease_until is null or lease_until <= statement_timestamp())";
+  const begin = beginOn(dialect);
+  const limits = limitsOn(dialect);
   return Object.freeze({
-    // READ COMMITTED whatever the database's default is: the look-up needs a snapshot newer than the lock.
-    // READ WRITE makes a standby refuse, where the lock would hold and mean nothing.
-    begin: "begin isolation level read committed read write",
-
-    // Touches only this transaction's settings, and only lowers them: a stricter limit of the role or database stays.
-    limits: `select ${Object.entries(LIMITS).map(limit).join(", ")}`,
+    begin,
+    open: [...begin, ...limits],
 
     // Around a statement that would wait for another transaction: a waiter is to give its connection back, not to queue on it.
     impatient: "set local lock_timeout = '20ms'",
-    patient: "set local lock_timeout to default",
+    patient: [{ text: "set local lock_timeout to default" }, ...limits],
 
     // Takes the lock only where no record is visible, and never waits. Two at once: one gets the lock, the other reads false.
     // The check's snapshot may be older than the lock, which is why the look-up that decides is a statement of its own.
@@ -190,19 +191,34 @@ export function createStatements(schema: string): Statements {
       with gate as materialized (select pg_try_advisory_xact_lock($2::bigint) as is_mine)
       delete from ${records}
       where (select is_mine from gate) and ctid = any (array(
-        select ctid from ${records}
-        where expires_at <= statement_timestamp()
-          and (lease_until is null or lease_until <= statement_timestamp())
+        select ctid from ${records} where ${sweepable}
         order by expires_at
         limit $1::int
         for update skip locked
       ))`,
+
+    // The sweep where rows are on several nodes: none can be named by its ctid there, nor skipped where it is locked. So a slice
+    // of time goes at once. Two at once delete the same rows or none; a row that a retry has overwritten meanwhile has left the slice.
+    gate: "select pg_try_advisory_xact_lock($1::bigint)",
+    sweepBound: `
+      select max(expires_at)::text from (
+        select expires_at from ${records} where ${sweepable} order by expires_at limit $1::int
+      ) as slice`,
+    sweepUntil: `delete from ${records} where expires_at <= $1::timestamptz and ${sweepable}`,
   });
 }
 
-// A value of 0 means no limit at all, so it counts as longer than ours.
-function limit([name, ours]: [string, string]): string {
-  const current = `current_setting('${name}')`;
-  return `set_config('${name}', case when ${current}::interval between interval '1 millisecond' and interval '${ours}'
-    then ${current} else '${ours}' end, true)`;
+// READ COMMITTED whatever the database's default is: the look-up needs a snapshot newer than the lock.
+// READ WRITE makes a standby refuse, where the lock would hold and mean nothing.
+function beginOn(dialect: Dialect): Statement[] {
+  const begin = { text: "begin isolation level read committed read write" };
+  if (dialect.kind === "postgres") return [begin];
+  // Or the settings below would bound nothing on the node that has the shard.
+  return [begin, { text: "set local citus.propagate_set_commands = 'local'" }];
+}
+
+// Citus carries what `set` commands say to its nodes, and not what set_config does.
+function limitsOn(dialect: Dialect): Statement[] {
+  const texts = dialect.kind === "postgres" ? [SET_LIMITS] : setCommands(dialect.limits);
+  return texts.map((text) => ({ text }));
 }

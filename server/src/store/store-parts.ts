@@ -2,16 +2,29 @@
 import type { Pool } from "pg";
 import { createCheckout } from "./checkout.ts";
 import type { Checkout } from "./checkout.ts";
+import { POSTGRES, readEngine } from "./database-engine.ts";
+import type { Dialect } from "./database-engine.ts";
 import { createStatements } from "./statements.ts";
 import type { Statements } from "./statements.ts";
 
 export interface StoreParts {
   readonly schema: string;
+  readonly dialect: Dialect;
   readonly statements: Statements;
   readonly checkout: Checkout;
 }
 
 /** @param schema already checked against `SCHEMA_NAME`. */
-export function createStoreParts(pool: Pool, schema: string): StoreParts {
-  return { schema, statements: createStatements(schema), checkout: createCheckout(pool) };
+export function createStoreParts(
+  pool: Pool,
+  schema: string,
+  dialect: Dialect = POSTGRES,
+): StoreParts {
+  const statements = createStatements(schema, dialect);
+  return { schema, dialect, statements, checkout: createCheckout(pool) };
+}
+
+/** The same for a database that is asked which engine it is. Throws what the database throws. */
+export async function openStoreParts(pool: Pool, schema: string): Promise<StoreParts> {
+  return createStoreParts(pool, schema, (await readEngine(pool, schema)).dialect);
 }

@@ -24,13 +24,16 @@ export function ask(
   client: PoolClient,
   statements: readonly Statement[],
 ): Promise<readonly StatementResult[]> {
+  return inTime(sendBatch(client, statements));
+}
+
+/** Gives an answer of the database up after as long as one may take. */
+export function inTime<Answer>(asked: Promise<Answer>): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => {
       reject(new DatabaseTimeoutError(`the database did not answer within ${ANSWER_MS} ms`));
     }, ANSWER_MS);
-    sendBatch(client, statements)
-      .then(resolve, reject)
-      .finally(() => clearTimeout(timer));
+    asked.then(resolve, reject).finally(() => clearTimeout(timer));
   });
 }
 

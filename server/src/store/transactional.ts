@@ -65,12 +65,9 @@ export async function attempt(
 }
 
 /** A transaction without a record. */
-export function openUnrecorded(
-  checkout: Checkout,
-  opening: readonly Statement[],
-): Promise<OpenOutcome> {
+export function openUnrecorded({ checkout, statements }: StoreParts): Promise<OpenOutcome> {
   return withLease(checkout, async (lease) => {
-    await ask(lease.client, opening);
+    await ask(lease.client, statements.open);
     return { kind: "claimed", claim: createUnrecordedClaim(lease) };
   });
 }
@@ -83,8 +80,8 @@ export function inOneFlight<Outcome>(
   read: (results: readonly StatementResult[]) => Outcome,
 ): Promise<Outcome | Unavailable> {
   return withLease(checkout, async (lease) => {
-    const results = await ask(lease.client, [{ text: statements.begin }, ...batch, { text: end }]);
-    const outcome = read(results.slice(1));
+    const results = await ask(lease.client, [...statements.begin, ...batch, { text: end }]);
+    const outcome = read(results.slice(statements.begin.length));
     lease.release();
     return outcome;
   });

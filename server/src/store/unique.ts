@@ -8,19 +8,17 @@ import { attempt, openUnrecorded, withLease } from "./transactional.ts";
 
 export function createUniqueStore(parts: StoreParts): Store {
   const { statements, checkout } = parts;
-  const opening = [{ text: statements.begin }, { text: statements.limits }];
 
   function begin(ticket: Ticket, retentionMs: number): Promise<BeginOutcome> {
     return withLease(checkout, (lease) => {
       const identity = ticketValues(ticket);
       const values = [...identity, ticket.fingerprint];
       const batch = [
-        { text: statements.begin },
+        ...statements.begin,
         { text: statements.impatient },
         { text: statements.reclaimUnique, values },
         { text: statements.claimUnique, values },
-        { text: statements.patient },
-        { text: statements.limits },
+        ...statements.patient,
         { text: statements.lookup, values: identity },
       ];
       return attempt(lease, { batch, isOurs }, { statements, ticket, retentionMs });
@@ -36,12 +34,12 @@ export function createUniqueStore(parts: StoreParts): Store {
       await outcome.claim.release("free");
       return { kind: "absent" };
     },
-    open: () => openUnrecorded(checkout, opening),
+    open: () => openUnrecorded(parts),
     sweep: (batchSize) => sweepExpired(parts, batchSize),
   };
 }
 
 // One row written: either an expired one taken over, or one of our own.
-function isOurs([, , reclaimed, claimed]: readonly StatementResult[]): boolean {
-  return reclaimed?.tag === "UPDATE 1" || claimed?.tag === "INSERT 0 1";
+function isOurs(results: readonly StatementResult[]): boolean {
+  return results.some(({ tag }) => tag === "UPDATE 1" || tag === "INSERT 0 1");
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { judgeEngine } from "../../src/cli/doctor/engine.ts";
-import type { EngineFacts } from "../../src/cli/doctor/engine.ts";
+import { judgeEngine } from "../../src/store/database-engine.ts";
+import type { EngineFacts } from "../../src/store/database-engine.ts";
 
 function postgres(version: string, number: number, citus: string | null = null): EngineFacts {
   return { version: `PostgreSQL ${version} on x86_64-pc-linux-gnu`, number, citus };
@@ -14,10 +14,15 @@ describe("what follows from the engine", () => {
     expect(verdicts).toEqual(["fail", "ok", "ok", "warn"]);
   });
 
-  it("tells Citus users to distribute the records by scope", () => {
-    expect(judgeEngine(postgres("17.5", 170_005, "13.2-1"))).toMatchObject({
+  it("tells Citus users to distribute the records by scope, and what follows once they are", () => {
+    const citus = postgres("17.5", 170_005, "13.2-1");
+    expect(judgeEngine({ ...citus, isDistributed: false })).toMatchObject({
+      verdict: "warn",
+      advice: expect.stringContaining("oncekey sql --distributed"),
+    });
+    expect(judgeEngine({ ...citus, isDistributed: true })).toMatchObject({
       verdict: "ok",
-      found: expect.stringContaining("oncekey sql --distributed"),
+      found: expect.stringContaining("one commit on one node where the handler's tables"),
     });
   });
 

@@ -2,7 +2,7 @@
 import { randomUUID } from "node:crypto";
 import type pg from "pg";
 import { beforeAll, describe, expect, it } from "vitest";
-import { createStoreParts } from "../../src/store/store-parts.ts";
+import { openStoreParts } from "../../src/store/store-parts.ts";
 import type { StoreParts } from "../../src/store/store-parts.ts";
 import type { Claim, Store, StoredResponse, Ticket } from "../../src/store/store.ts";
 
@@ -20,9 +20,9 @@ export function describeStore({ name, pool, create }: StoreUnderTest): void {
   describe(`${name} store`, () => {
     let store: Store;
     let other: Store;
-    beforeAll(() => {
-      store = create(createStoreParts(pool(), "oncekey"));
-      other = create(createStoreParts(pool(), "oncekey"));
+    beforeAll(async () => {
+      store = create(await openStoreParts(pool(), "oncekey"));
+      other = create(await openStoreParts(pool(), "oncekey"));
     });
 
     /** In the claim's transaction, or where it has none by itself, as a call to somebody else's API would be. */
@@ -93,7 +93,11 @@ export function describeStore({ name, pool, create }: StoreUnderTest): void {
     it("tells scope, target and key apart", async () => {
       const ticket = createTicket();
       await (await claimed(store, ticket)).complete(response("made"), "keep");
-      for (const different of [{ scope: "else" }, { target: "POST /else" }, { key: "else" }]) {
+      for (const different of [
+        { scope: "else" },
+        { target: "POST /else" },
+        { key: `${ticket.key}-else` },
+      ]) {
         await (await claimed(store, { ...ticket, ...different })).release("free");
       }
     });

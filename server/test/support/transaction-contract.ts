@@ -1,6 +1,6 @@
 /** What the strategies have to do besides whose handler writes in the transaction that holds the claim. */
 import { beforeAll, describe, expect, it } from "vitest";
-import { createStoreParts } from "../../src/store/store-parts.ts";
+import { openStoreParts } from "../../src/store/store-parts.ts";
 import type { Store } from "../../src/store/store.ts";
 import {
   claimed,
@@ -18,9 +18,9 @@ export function describeTransactionalStore({ name, pool, create }: StoreUnderTes
   describe(`${name} store, one commit`, () => {
     let store: Store;
     let other: Store;
-    beforeAll(() => {
-      store = create(createStoreParts(pool(), "oncekey"));
-      other = create(createStoreParts(pool(), "oncekey"));
+    beforeAll(async () => {
+      store = create(await openStoreParts(pool(), "oncekey"));
+      other = create(await openStoreParts(pool(), "oncekey"));
     });
 
     it("lets the first one claim and stores its effect and response together", async () => {

@@ -1,5 +1,5 @@
 /** Settings that decide how soon a crash is over, and what outlives one. */
-import { createStatements } from "../../store/statements.ts";
+import { SET_LIMITS } from "../../store/limits.ts";
 import { formatDuration } from "../print.ts";
 import { fail, ok, warn } from "./finding.ts";
 import type { Examine, Patient } from "./finding.ts";
@@ -8,11 +8,10 @@ import type { Examine, Patient } from "./finding.ts";
 const MIN_IDLE_MS = 10_000;
 
 /** As it is inside a transaction of Oncekey, which lowers what is longer. */
-export const examineIdleLimit: Examine = async ({ one, schema }) => {
-  const { begin, limits } = createStatements(schema);
-  await one.query(begin);
+export const examineIdleLimit: Examine = async ({ one }) => {
+  await one.query("begin");
   try {
-    await one.query(limits);
+    await one.query(SET_LIMITS);
     const limitMs = await settingMs(one, "idle_in_transaction_session_timeout");
     const found = `a transaction of Oncekey that falls silent is ended, and its key freed, after ${formatDuration(limitMs)}`;
     if (limitMs >= MIN_IDLE_MS) return ok(found);
