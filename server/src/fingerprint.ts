@@ -70,14 +70,16 @@ function toJson(part: unknown): string {
   try {
     return canonicalize(part) ?? "undefined";
   } catch {
-    // Lone surrogates have no canonical form in RFC 8785. As written they still compare equal to themselves.
+    // Lone surrogates, and numbers such as 1e999, have no canonical form in RFC 8785. As written they compare equal to themselves.
     return `as-written:${asWritten(part)}`;
   }
 }
 
 function asWritten(part: unknown): string {
   try {
-    return JSON.stringify(part);
+    return JSON.stringify(part, (_name, value: unknown) =>
+      typeof value === "number" && !Number.isFinite(value) ? `number:${value}` : value,
+    );
   } catch (cause) {
     // Out of stack: unlike all else that cannot be written, this is the sender's doing.
     if (cause instanceof RangeError) throw tooDeep(cause);

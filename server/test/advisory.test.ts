@@ -6,13 +6,11 @@ import { createStoreParts } from "../src/store/store-parts.ts";
 import {
   claimed,
   createTicket,
-  describeStore,
   effect,
   effects,
   response,
   txOf,
 } from "./support/store-contract.ts";
-import { describeTransactionalStore } from "./support/transaction-contract.ts";
 
 const database = withDatabase();
 let pool: pg.Pool;
@@ -20,10 +18,6 @@ beforeAll(async () => {
   pool = database.pool();
   await pool.query("create table effects (key text)");
 });
-
-const underTest = { name: "advisory", pool: () => pool, create: createAdvisoryStore };
-describeStore(underTest);
-describeTransactionalStore(underTest);
 
 describe("advisory store", () => {
   it("is fenced by the primary key: a record that came in despite the lock keeps the second effect out", async () => {

@@ -1,13 +1,14 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { FastifyInstance } from "fastify";
-import type pg from "pg";
+import pg from "pg";
 import { beforeAll, describe, expect, it } from "vitest";
 import type { CrashContext, OnCrash } from "@oncekey/server";
 import { withDatabase } from "../../e2e/support/database.ts";
 import { createGate } from "./support/gate.ts";
 import type { Gate } from "./support/gate.ts";
 import { withShop } from "./support/shop.ts";
-import type { Answer } from "./support/shop.ts";
+import type { Answer, ShopOptions } from "./support/shop.ts";
+import { createWire } from "./support/wire.ts";
 
 const database = withDatabase();
 let pool: pg.Pool;
@@ -23,6 +24,7 @@ function leased(onCrash: OnCrash): { config: { idempotency: object } } {
 async function afterCrash(
   routes: (app: FastifyInstance, gate: Gate) => void,
   use: (retry: () => Promise<Answer>) => Promise<void>,
+  second: Partial<ShopOptions> = {},
 ): Promise<void> {
   const gate = createGate();
   const key = crypto.randomUUID();
@@ -38,7 +40,7 @@ async function afterCrash(
       );
       await sleep(2);
       await withShop(
-        { pool: database.pool({ max: 4 }), waitMs: 100 },
+        { pool: database.pool({ max: 4 }), waitMs: 100, ...second },
         (app) => routes(app, gate),
         (two) => use(() => two.post("/charge", { key })),
       );
@@ -145,6 +147,38 @@ describe("a lease whose owner crashed", () => {
     });
     expect(calls).toBe(2);
   });
+});
+
+it("a decision that cannot be stored is refused with 503, also where an unreachable store lets requests run", async () => {
+  const { hostname, port } = new URL(database.url);
+  const wire = await createWire({ host: hostname, port: Number(port) });
+  const url = new URL(database.url);
+  url.host = `127.0.0.1:${wire.port}`;
+  const relayed = new pg.Pool({ connectionString: url.href, connectionTimeoutMillis: 500 });
+  let runs = 0;
+  const onCrash: OnCrash = async () => {
+    await wire.close();
+    return { status: 201, body: { found: true } };
+  };
+  const routes = (app: FastifyInstance, gate: Gate): void => {
+    app.post("/charge", leased(onCrash), async () => {
+      runs += 1;
+      await gate.pass();
+      return "late";
+    });
+  };
+  await afterCrash(
+    routes,
+    async (retry) => {
+      expect((await retry()).json()).toMatchObject({
+        status: 503,
+        code: "idempotency_unavailable",
+      });
+    },
+    { pool: relayed, onUnavailable: "run", sweep: false },
+  );
+  expect(runs).toBe(1);
+  await relayed.end();
 });
 
 describe("a lease route", () => {

@@ -1,7 +1,10 @@
 import { migrate } from "@oncekey/server";
+import { createHash } from "node:crypto";
 import pg from "pg";
 import { describe, expect, it } from "vitest";
 import { withDatabase } from "../../e2e/support/database.ts";
+import { migrationNames, readMigration } from "../src/store/migration-files.ts";
+import { addPayments, countPayments, createPayments, withShop } from "./support/shop.ts";
 
 const database = withDatabase({ from: "empty" });
 
@@ -52,5 +55,53 @@ describe("migrate", () => {
     await expect(migrate(pool, { schema: "taken" })).rejects.toThrow("already exists");
     const { rows } = await pool.query("select to_regclass('taken.migrations') as migrations");
     expect(rows).toEqual([{ migrations: null }]);
+  });
+});
+
+// Each by the digest with which it was published: what a database has applied is never changed, only followed by another.
+const PUBLISHED: Readonly<Record<string, string>> = {
+  "0001_records.sql": "4217a2931cd5ac8dae829336cc8958f609688912957b10c5107708b5438a6569",
+};
+
+describe("a rolling deploy", () => {
+  it("finds every migration as it was published", async () => {
+    const digests = await Promise.all(
+      (await migrationNames()).map(async (name) => {
+        const text = await readMigration(name);
+        return [name, createHash("sha256").update(text).digest("hex")] as const;
+      }),
+    );
+    expect(Object.fromEntries(digests)).toEqual(PUBLISHED);
+  });
+
+  // What a later migration may do by the rule of "append only": add what this version does not know of.
+  it("goes on with this version beside the next one, whose migration came first", async () => {
+    const pool = database.pool();
+    await createPayments(pool);
+    await migrate(pool);
+    const key = (name: string) => ({ key: name, json: { amount: 1 } });
+    await withShop({ pool }, addPayments, async (before) => {
+      const first = await before.post("/payments", key("before"));
+      await pool.query(`
+        alter table oncekey.records add column region text, add column priority int not null default 0;
+        create index records_region on oncekey.records (region);
+        insert into oncekey.migrations (name) values ('0002_region.sql')`);
+      await withShop({ pool: database.pool() }, addPayments, async (after) => {
+        const answers = await Promise.all(
+          [before, after].flatMap(({ post }) =>
+            ["before", "shared", "during"].map((name) => post("/payments", key(name))),
+          ),
+        );
+        expect(answers.map(({ status }) => status)).toEqual(Array(6).fill(201));
+        expect(answers[0]?.text).toBe(first.text);
+        expect(answers.slice(0, 3).map(({ text }) => text)).toEqual(
+          answers.slice(3).map(({ text }) => text),
+        );
+        expect(await countPayments(pool)).toBe(3);
+        await before.app.idempotency.sweep();
+      });
+    });
+    expect(await migrate(pool), "the older one finds nothing to do").toEqual([]);
+    await pool.query("drop table payments; drop schema oncekey cascade");
   });
 });

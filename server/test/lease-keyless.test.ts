@@ -3,19 +3,12 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { withDatabase } from "../../e2e/support/database.ts";
 import { createLeaseStore } from "../src/store/lease.ts";
 import { createStoreParts } from "../src/store/store-parts.ts";
-import { describeStore, response } from "./support/store-contract.ts";
+import { response } from "./support/store-contract.ts";
 
 const database = withDatabase();
 let pool: pg.Pool;
 beforeAll(async () => {
   pool = database.pool();
-  await pool.query("create table effects (key text)");
-});
-
-describeStore({
-  name: "lease",
-  pool: () => pool,
-  create: (parts) => createLeaseStore(parts, 60_000),
 });
 
 describe("lease store, without a key", () => {
