@@ -48,8 +48,16 @@ describe("fingerprint", () => {
     ["null and nothing", { body: null }, {}],
     ["text 'undefined' and nothing", { body: "undefined" }, {}],
     ["a lone surrogate and another", { body: { a: "\ud800" } }, { body: { a: "\ud801" } }],
-    ["a number too large to hold and nothing", { body: [1e999] }, { body: [null] }],
-    ["numbers too large to hold", { body: [1e999, "\ud800"] }, { body: [-1e999, "\ud800"] }],
+    [
+      "a number too large to hold and nothing",
+      { body: [Number.POSITIVE_INFINITY] },
+      { body: [null] },
+    ],
+    [
+      "numbers too large to hold",
+      { body: [Number.POSITIVE_INFINITY, "\ud800"] },
+      { body: [Number.NEGATIVE_INFINITY, "\ud800"] },
+    ],
     ["what looks like the next part", { url: "/pay?a", body: "b" }, { url: "/pay", body: "ab" }],
   ])("tells requests apart by %s", (_name, one, other) => {
     expect(of(one)).not.toBe(of(other));
