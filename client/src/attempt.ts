@@ -1,11 +1,11 @@
 /** The one loop: the same key and the same bytes, again and again, until the answer is final or the time is up. */
 import { IdempotencyError, OutcomeUnknownError } from "@oncekey/shared";
-import pRetry from "p-retry";
 import { fullJitterMs, pause } from "./backoff.ts";
 import type { RetryBudget } from "./backoff.ts";
 import { classify, isAcknowledged } from "./classify.ts";
 import type { Verdict } from "./classify.ts";
 import type { RetryPolicy } from "./options.ts";
+import type { Repeat } from "./repeat.ts";
 import type { PreparedRequest } from "./request.ts";
 import type { Answer, Send } from "./send.ts";
 import type { Warn } from "./warning.ts";
@@ -13,6 +13,7 @@ import type { Warn } from "./warning.ts";
 /** What the loop needs from the client. */
 export interface LoopParts {
   readonly send: Send;
+  readonly repeat: Repeat;
   readonly budget: RetryBudget;
   readonly warn: Warn;
 }
@@ -53,12 +54,12 @@ export interface Settlement {
 
 type Again = Extract<Verdict, { kind: "retry" | "poll" }>;
 
-/** Thrown to p-retry, which asks for an error; it never decides anything itself. */
+/** Thrown to what repeats, which asks for an error; it never decides anything itself. */
 class AttemptFailedError extends Error {
   override name = "AttemptFailedError";
 }
 
-/** Where the loop stands. Held beside p-retry, which drops a success when a signal aborts late and would classify by itself. */
+/** Where the loop stands. Held beside what repeats: p-retry drops a success when a signal aborts late, and would classify by itself. */
 interface State {
   readonly deadlineAt: number;
   isUnresolved: boolean;
@@ -83,11 +84,10 @@ export async function sendUntilSettled(parts: LoopParts, input: LoopInput): Prom
     ending: undefined,
   };
   try {
-    await pRetry(() => attempt(parts, input, state), {
-      retries: Number.POSITIVE_INFINITY,
-      minTimeout: 0,
-      shouldRetry: () => mayGoOn(parts, input, state),
-    });
+    await parts.repeat(
+      () => attempt(parts, input, state),
+      () => mayGoOn(parts, input, state),
+    );
   } catch (error) {
     if (!(error instanceof AttemptFailedError)) throw error;
   }

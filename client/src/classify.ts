@@ -174,8 +174,7 @@ function messageIn(body: unknown): string | undefined {
 }
 
 /** JSON where it is said and is some; otherwise text; nothing where there is nothing. */
-function parseBody({ bytes, headers }: Answer): unknown {
-  const text = new TextDecoder().decode(bytes);
+function parseBody({ bytes, headers, text = new TextDecoder().decode(bytes) }: Answer): unknown {
   if (text === "") return undefined;
   if (!/[/+]json\b/i.test(headers.get("content-type") ?? "")) return text;
   try {

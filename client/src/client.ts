@@ -14,6 +14,7 @@ import type { OperationParts } from "./operation.ts";
 import { createPlainCall } from "./plain-call.ts";
 import type { PlainCall } from "./plain-call.ts";
 import { createShelf, recordId } from "./record.ts";
+import { repeat } from "./repeat.ts";
 import { canonicalJson, prepareRequest } from "./request.ts";
 import type { RequestSpec } from "./request.ts";
 import type { PendingOperation, RunOptions, RunResult } from "./result.ts";
@@ -100,6 +101,7 @@ export function createClient(options: ClientOptions = {}): Client {
   };
   const loop = {
     send: createSend({ fetch, credentials, headers, keyFormat }),
+    repeat,
     budget: createRetryBudget(options.retryBudget ?? 10),
     warn,
   };

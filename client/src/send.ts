@@ -2,6 +2,8 @@
 import { formatKey, IDEMPOTENCY_KEY } from "@oncekey/shared";
 import type { KeyFormat } from "@oncekey/shared";
 import ky from "ky";
+import { withinLimit } from "./limit.ts";
+import type { Limit } from "./limit.ts";
 import type { HeadersOption } from "./options.ts";
 import type { PreparedRequest } from "./request.ts";
 
@@ -10,6 +12,8 @@ export interface Answer {
   readonly status: number;
   readonly headers: Headers;
   readonly bytes: ArrayBuffer;
+  /** The body, where it was read as text. */
+  readonly text?: string;
   readonly isRedirected: boolean;
 }
 
@@ -22,43 +26,16 @@ export interface SendOptions {
 
 export type Send = (request: PreparedRequest, key: string, limit: SendLimit) => Promise<Answer>;
 
-export interface SendLimit {
-  /** Milliseconds until the attempt is broken off, the reading of its body included. */
-  readonly timeoutMs: number;
-  /** Breaks the attempt off at once. */
-  readonly signal: AbortSignal | undefined;
+export interface SendLimit extends Limit {
   /** Called as the request is handed to `fetch`: from here on it may have arrived. */
   readonly onSent: () => void;
 }
 
-/** The time of one attempt was up. */
-class AttemptTimeoutError extends Error {
-  override name = "AttemptTimeoutError";
-}
-
 /** Makes the function that sends. It throws whatever the network throws; a status is never an error here. */
 export function createSend(options: SendOptions): Send {
-  return async (request, key, { timeoutMs, signal, onSent }) => {
-    const controller = new AbortController();
-    const stop = (): void => controller.abort(signal?.reason);
-    const timer = setTimeout(() => {
-      controller.abort(
-        new AttemptTimeoutError(`no whole answer within ${Math.ceil(timeoutMs)} ms`),
-      );
-    }, timeoutMs);
-    signal?.addEventListener("abort", stop, { once: true });
-    try {
-      signal?.throwIfAborted();
-      // Not every fetch heeds a signal, and a function that asks for headers has none: the wait for them ends all the same.
-      return await Promise.race([
-        exchange(options, request, key, controller.signal, onSent),
-        aborted(controller.signal),
-      ]);
-    } finally {
-      clearTimeout(timer);
-      signal?.removeEventListener("abort", stop);
-    }
-  };
+  return (request, key, limit) =>
+    // Not every fetch heeds a signal, and a function that asks for headers has none: the wait for them ends all the same.
+    withinLimit(limit, (signal) => exchange(options, request, key, signal, limit.onSent));
 }
 
 async function exchange(
@@ -98,10 +75,4 @@ async function exchange(
     bytes,
     isRedirected: response.redirected,
   };
-}
-
-function aborted(signal: AbortSignal): Promise<never> {
-  return new Promise((_resolve, reject) => {
-    signal.addEventListener("abort", () => reject(signal.reason as Error), { once: true });
-  });
 }
