@@ -1,0 +1,46 @@
+/** A shop of its own process for the storm: one route whose handler takes as long as it is told. */
+import { idempotency, migrate } from "@oncekey/server";
+import Fastify from "fastify";
+import { setTimeout as sleep } from "node:timers/promises";
+import pg from "pg";
+
+/** What the parent is told: where the shop is, or how many connections were out at the most since it last asked. */
+export type StormReport =
+  | { readonly kind: "listening"; readonly url: string }
+  | { readonly kind: "held"; readonly connections: number };
+
+const pool = new pg.Pool({ connectionString: process.argv[2], max: 16 });
+let most = 0;
+pool.on("acquire", () => {
+  most = Math.max(most, pool.totalCount - pool.idleCount);
+});
+
+await migrate(pool);
+await pool.query("create table if not exists payments (id int generated always as identity)");
+const app = Fastify({ forceCloseConnections: true });
+await app.register(idempotency, { pool, scope: "single-tenant", sweep: false });
+app.post<{ Body: { handlerMs: number } }>(
+  "/payments",
+  { config: { idempotency: true } },
+  async (request, reply) => {
+    await request.idempotency.tx.query("insert into payments default values");
+    if (request.body.handlerMs > 0) await sleep(request.body.handlerMs);
+    return reply.code(201).send({ ok: true });
+  },
+);
+// What 64 requests cost the machine by themselves: the same wait, without Oncekey and without a database.
+app.post<{ Body: { handlerMs: number } }>("/bare", async (request, reply) => {
+  await sleep(request.body.handlerMs);
+  return reply.code(201).send({ ok: true });
+});
+report({ kind: "listening", url: await app.listen({ host: "127.0.0.1", port: 0 }) });
+
+process.on("message", () => {
+  report({ kind: "held", connections: most });
+  most = 0;
+});
+process.on("disconnect", () => process.exit());
+
+function report(what: StormReport): void {
+  process.send?.(what);
+}
