@@ -1,0 +1,24 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { history } from "./histories.ts";
+import { withVirtualTime } from "./virtual-time.ts";
+import { play } from "./world.ts";
+
+const RUNS = Number(process.env["ONCEKEY_RUNS"] ?? 20_000);
+const SEED = Number(process.env["ONCEKEY_SEED"] ?? Math.floor(Math.random() * 2 ** 31));
+/** Ends only what hangs. */
+const RUN_LIMIT_MS = 50;
+
+test(
+  "whatever clicks, reloads, crashes, clocks, networks and servers do, one unchanged order has one effect",
+  async () => {
+    console.log(`${RUNS} histories, ONCEKEY_SEED=${SEED}`);
+    const property = fc.asyncProperty(history, (one) =>
+      withVirtualTime(one.skewMs, async (time) => {
+        expect(await play(one, time)).toBeUndefined();
+      }),
+    );
+    await fc.assert(property, { numRuns: RUNS, seed: SEED });
+  },
+  Math.max(60_000, RUNS * RUN_LIMIT_MS),
+);

@@ -1,0 +1,81 @@
+/** A page with the real client in it, which may end at any moment and leave behind nothing but its storage. */
+import { createClient } from "@oncekey/client";
+import type { Client, Operation, OperationStorage, RunResult } from "@oncekey/client";
+import type { Content } from "./ledger.ts";
+import type { ShopServer } from "./shop-server.ts";
+import type { VirtualTime } from "./virtual-time.ts";
+
+export type Result = RunResult<unknown>;
+
+export interface Tab {
+  readonly client: Client;
+  readonly order: Operation<Content, unknown>;
+  /** From now on it sends, writes and hears nothing. */
+  readonly crash: () => void;
+}
+
+/** Short ones: time is virtual, but every attempt costs some of the real one. */
+const POLICY = {
+  attempts: 2,
+  attemptTimeoutMs: 5_000,
+  deadlineMs: 20_000,
+  backoff: { baseMs: 100, capMs: 400 },
+  retryBudget: 1_000,
+};
+
+/** @param onSend hears of every key that is sent, and with what. */
+export function openTab(
+  server: ShopServer,
+  storage: OperationStorage,
+  onSend: (key: string, content: Content) => void,
+): Tab {
+  let isCrashed = false;
+  const alive = async <Value>(use: () => Value | Promise<Value>): Promise<Value> => {
+    if (isCrashed) return new Promise(() => undefined);
+    const value = await use();
+    return isCrashed ? new Promise(() => undefined) : value;
+  };
+  const client = createClient({
+    ...POLICY,
+    baseUrl: "https://shop.example/",
+    onWarning: () => undefined,
+    fetch: (input, init) =>
+      alive(async () => {
+        const request = new Request(input, init);
+        const text = await request.text();
+        onSend(request.headers.get("idempotency-key") ?? "none", JSON.parse(text) as Content);
+        return server.fetch(request.headers, text);
+      }),
+    storage: {
+      getItem: (name) => alive(() => storage.getItem(name)),
+      setItem: (name, value) => alive(() => storage.setItem(name, value)),
+      removeItem: (name) => alive(() => storage.removeItem(name)),
+      getAllKeys: () => alive(() => storage.getAllKeys()),
+    },
+  });
+  const order = client.operation<Content>("order", {
+    request: ({ cart, lines }) => ({ path: "orders", json: { cart, lines } }),
+    instance: ({ cart }) => cart,
+  });
+  return {
+    client,
+    order,
+    crash() {
+      isCrashed = true;
+    },
+  };
+}
+
+const STORAGE_MS = 5;
+
+/** A storage each of whose answers takes its time, so that a page can end before it. */
+export function slowly(storage: OperationStorage, time: VirtualTime): OperationStorage {
+  const wait = <Value>(use: () => Value | Promise<Value>): Promise<Value> =>
+    new Promise((resolve) => time.after(STORAGE_MS, () => resolve(use())));
+  return {
+    getItem: (name) => wait(() => storage.getItem(name)),
+    setItem: (name, value) => wait(() => storage.setItem(name, value)),
+    removeItem: (name) => wait(() => storage.removeItem(name)),
+    getAllKeys: () => wait(() => storage.getAllKeys()),
+  };
+}

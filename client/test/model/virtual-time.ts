@@ -1,0 +1,100 @@
+/** A clock that moves only when it is told to, in the place of the machine's: weeks of waiting take a moment. */
+
+interface Timer {
+  readonly at: number;
+  readonly order: number;
+  readonly fire: () => void;
+}
+
+export interface VirtualTime {
+  /** The true time, which a server's clock shows. */
+  now(): number;
+  /** Calls `fire` in `ms` milliseconds. */
+  after(ms: number, fire: () => void): void;
+  /** How far the client's clock is from the true time. */
+  setSkew(ms: number): void;
+  /** Lets everything happen that happens at this moment, and then whatever is due within `ms` milliseconds, in its order. */
+  pass(ms: number): Promise<void>;
+}
+
+// The client's clock never goes back between two uses: a UUIDv7 is never older than the one before it.
+let latestAt = Date.UTC(2026, 0, 1);
+
+/**
+ * Runs `use` with a virtual clock behind `setTimeout`, `Date.now` and `performance.now`, and with chance that repeats itself.
+ *
+ * @param skewMs how far the client's clock is from the true time at first.
+ */
+export async function withVirtualTime(
+  skewMs: number,
+  use: (time: VirtualTime) => Promise<void>,
+): Promise<void> {
+  const { setTimeout: realSetTimeout, clearTimeout: realClearTimeout } = globalThis;
+  const { now: realDateNow } = Date;
+  const { random: realRandom } = Math;
+  const realPerformanceNow = performance.now;
+  const startAt = latestAt - skewMs;
+  let now = startAt;
+  let skew = skewMs;
+  let order = 0;
+  let chance = 1;
+  const timers = new Map<number, Timer>();
+  const add = (fire: () => void, ms = 0): number => {
+    order += 1;
+    timers.set(order, { at: now + Math.max(0, ms), order, fire });
+    return order;
+  };
+  Object.assign(globalThis, {
+    setTimeout: add,
+    clearTimeout: (id: number | undefined) => void timers.delete(id ?? 0),
+  });
+  Date.now = () => {
+    latestAt = Math.max(latestAt, Math.floor(now + skew));
+    return Math.floor(now + skew);
+  };
+  performance.now = () => now - startAt;
+  // The generator of Park and Miller.
+  Math.random = () => {
+    chance = (chance * 48_271) % 2_147_483_647;
+    return chance / 2_147_483_647;
+  };
+  try {
+    await use({
+      now: () => now,
+      after: (ms, fire) => void add(fire, ms),
+      setSkew: (ms) => {
+        skew = ms;
+      },
+      async pass(ms) {
+        const until = now + ms;
+        await settled();
+        for (let next = first(timers); next !== undefined; next = first(timers)) {
+          if (next.at > until) break;
+          timers.delete(next.order);
+          now = next.at;
+          next.fire();
+          await settled();
+        }
+        now = until;
+      },
+    });
+  } finally {
+    Object.assign(globalThis, { setTimeout: realSetTimeout, clearTimeout: realClearTimeout });
+    Date.now = realDateNow;
+    Math.random = realRandom;
+    performance.now = realPerformanceNow;
+  }
+}
+
+/** Every promise that can go on has gone on before the next turn of the event loop. */
+function settled(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
+function first(timers: ReadonlyMap<number, Timer>): Timer | undefined {
+  let found: Timer | undefined;
+  for (const timer of timers.values()) {
+    if (found === undefined || timer.at < found.at) found = timer;
+  }
+  return found;
+}

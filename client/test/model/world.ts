@@ -1,0 +1,104 @@
+/** Plays one history: clients, a server, a network and a shopper, and the ledger that watches them. */
+import { memoryStorage } from "@oncekey/client";
+import { EMPTY, observe, openWishes } from "./ledger.ts";
+import type { Content, Ledger, Seen } from "./ledger.ts";
+import { createShopServer } from "./shop-server.ts";
+import type { Fault, ShopRules, ShopServer } from "./shop-server.ts";
+import { createShopper } from "./shopper.ts";
+import type { Act, Shopper } from "./shopper.ts";
+import { slowly } from "./tab.ts";
+import type { VirtualTime } from "./virtual-time.ts";
+
+/** What happens next, once everything that the event before it set off has come to wait for time to pass. */
+export type Event =
+  | Act
+  | { readonly kind: "pass" | "server down" | "set clock"; readonly ms: number };
+
+export interface History extends ShopRules {
+  /**
+   * One tab, perhaps on a storage that is as slow as a disk; or two tabs that share a storage and no locks, as on a plain-http
+   * origin: there the record alone holds the key, and it holds it for a cart that nobody changes meanwhile.
+   */
+  readonly setting: "one tab" | "one tab, slow storage" | "two tabs, no locks";
+  readonly skewMs: number;
+  readonly faults: readonly Fault[];
+  readonly events: readonly Event[];
+}
+
+/** Longer than a request is under way, and than a run takes. */
+const CALM_MS = 60_000;
+
+/** Resolves to what went wrong, or `undefined`. */
+export async function play(history: History, time: VirtualTime): Promise<string | undefined> {
+  let ledger: Ledger = EMPTY;
+  const note = (seen: Seen): void => {
+    ledger = observe(ledger, seen);
+  };
+  const server = createShopServer(time, history, history.faults, {
+    stored: (key) => note({ kind: "stored", key }),
+    charged: (key, value) => note({ kind: "charged", key, value: JSON.stringify(value) }),
+  });
+  const storage = memoryStorage();
+  const { setting } = history;
+  const shopper = createShopper({
+    server,
+    storage: setting === "one tab, slow storage" ? slowly(storage, time) : storage,
+    tabs: setting === "two tabs, no locks" ? 2 : 1,
+    note,
+  });
+  for (const event of history.events) {
+    await happen(setting === "two tabs, no locks" ? unchanged(event) : event, {
+      time,
+      server,
+      shopper,
+    });
+    if (ledger.violation !== undefined) return ledger.violation;
+  }
+  server.heal();
+  shopper.act({ kind: "reload", tab: 0 });
+  await time.pass(CALM_MS);
+  for (const content of openWishes(ledger)) {
+    const ending = await finish(content, shopper, time);
+    if (ending !== "settled") return `${JSON.stringify(content)} ended ${ending}`;
+  }
+  await time.pass(CALM_MS);
+  return ledger.violation;
+}
+
+function unchanged(event: Event): Event {
+  return event.kind === "click"
+    ? { ...event, content: { ...event.content, lines: "apple" } }
+    : event;
+}
+
+interface Stage {
+  readonly time: VirtualTime;
+  readonly server: ShopServer;
+  readonly shopper: Shopper;
+}
+
+async function happen(event: Event, { time, server, shopper }: Stage): Promise<void> {
+  switch (event.kind) {
+    case "pass":
+      return time.pass(event.ms);
+    case "server down":
+      return server.goDown(event.ms);
+    case "set clock":
+      return time.setSkew(event.ms);
+    default:
+      shopper.act(event);
+      return time.pass(0);
+  }
+}
+
+/** Once all is well again, a click settles every wish, unless its key is too old: then giving it up makes room. */
+async function finish(content: Content, shopper: Shopper, time: VirtualTime): Promise<string> {
+  shopper.act({ kind: "click", tab: 0, content });
+  await time.pass(CALM_MS);
+  if (shopper.last(0) !== "expired") return shopper.last(0);
+  shopper.act({ kind: "forget", tab: 0 });
+  await time.pass(CALM_MS);
+  shopper.act({ kind: "click", tab: 0, content });
+  await time.pass(CALM_MS);
+  return shopper.last(0);
+}
