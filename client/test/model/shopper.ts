@@ -66,11 +66,14 @@ export function createShopper({ server, storage, tabs, note }: ShopperParts): Sh
     note({ kind, call: number, ...content });
     place.ended = "not yet";
     place.calls.set(promise, number);
-    void promise.then((result) => {
-      place.calls.delete(promise);
-      // Nobody is there to be told.
-      if (places.includes(place)) hear(place, number, result);
-    });
+    void wait(place, number, promise);
+  }
+
+  async function wait(place: Place, number: number, promise: Promise<Result>): Promise<void> {
+    const result = await promise;
+    place.calls.delete(promise);
+    // In a page that is gone, nobody is there to be told.
+    if (places.includes(place)) hear(place, number, result);
   }
 
   function hear(place: Place, number: number, result: Result): void {

@@ -32,7 +32,6 @@ export async function withVirtualTime(
   const { setTimeout: realSetTimeout, clearTimeout: realClearTimeout } = globalThis;
   const { now: realDateNow } = Date;
   const { random: realRandom } = Math;
-  const realPerformanceNow = performance.now;
   const startAt = latestAt - skewMs;
   let now = startAt;
   let skew = skewMs;
@@ -82,7 +81,8 @@ export async function withVirtualTime(
     Object.assign(globalThis, { setTimeout: realSetTimeout, clearTimeout: realClearTimeout });
     Date.now = realDateNow;
     Math.random = realRandom;
-    performance.now = realPerformanceNow;
+    // It stands on the prototype.
+    Reflect.deleteProperty(performance, "now");
   }
 }
 

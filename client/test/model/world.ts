@@ -78,17 +78,11 @@ interface Stage {
 }
 
 async function happen(event: Event, { time, server, shopper }: Stage): Promise<void> {
-  switch (event.kind) {
-    case "pass":
-      return time.pass(event.ms);
-    case "server down":
-      return server.goDown(event.ms);
-    case "set clock":
-      return time.setSkew(event.ms);
-    default:
-      shopper.act(event);
-      return time.pass(0);
-  }
+  if (event.kind === "pass") return time.pass(event.ms);
+  if (event.kind === "set clock") time.setSkew(event.ms);
+  else if (event.kind === "server down") server.goDown(event.ms);
+  else shopper.act(event);
+  return time.pass(0);
 }
 
 /** Once all is well again, a click settles every wish, unless its key is too old: then giving it up makes room. */
