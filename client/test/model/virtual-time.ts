@@ -11,8 +11,6 @@ export interface VirtualTime {
   now(): number;
   /** Calls `fire` in `ms` milliseconds. */
   after(ms: number, fire: () => void): void;
-  /** How far the client's clock is from the true time. */
-  setSkew(ms: number): void;
   /** Lets everything happen that happens at this moment, and then whatever is due within `ms` milliseconds, in its order. */
   pass(ms: number): Promise<void>;
 }
@@ -23,7 +21,7 @@ let latestAt = Date.UTC(2026, 0, 1);
 /**
  * Runs `use` with a virtual clock behind `setTimeout`, `Date.now` and `performance.now`, and with chance that repeats itself.
  *
- * @param skewMs how far the client's clock is from the true time at first.
+ * @param skewMs how far the client's clock is from the true time.
  */
 export async function withVirtualTime(
   skewMs: number,
@@ -34,7 +32,6 @@ export async function withVirtualTime(
   const { random: realRandom } = Math;
   const startAt = latestAt - skewMs;
   let now = startAt;
-  let skew = skewMs;
   let order = 0;
   let chance = 1;
   const timers = new Map<number, Timer>();
@@ -48,8 +45,8 @@ export async function withVirtualTime(
     clearTimeout: (id: number | undefined) => void timers.delete(id ?? 0),
   });
   Date.now = () => {
-    latestAt = Math.max(latestAt, Math.floor(now + skew));
-    return Math.floor(now + skew);
+    latestAt = Math.max(latestAt, Math.floor(now + skewMs));
+    return Math.floor(now + skewMs);
   };
   performance.now = () => now - startAt;
   // The generator of Park and Miller.
@@ -61,9 +58,6 @@ export async function withVirtualTime(
     await use({
       now: () => now,
       after: (ms, fire) => void add(fire, ms),
-      setSkew: (ms) => {
-        skew = ms;
-      },
       async pass(ms) {
         const until = now + ms;
         await settled();

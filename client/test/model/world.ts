@@ -12,7 +12,8 @@ import type { VirtualTime } from "./virtual-time.ts";
 /** What happens next, once everything that the event before it set off has come to wait for time to pass. */
 export type Event =
   | Act
-  | { readonly kind: "pass" | "server down" | "set clock"; readonly ms: number };
+  | { readonly kind: "pass"; readonly ms: number }
+  | { readonly kind: "server down"; readonly ms: number };
 
 export interface History extends ShopRules {
   /**
@@ -79,8 +80,7 @@ interface Stage {
 
 async function happen(event: Event, { time, server, shopper }: Stage): Promise<void> {
   if (event.kind === "pass") return time.pass(event.ms);
-  if (event.kind === "set clock") time.setSkew(event.ms);
-  else if (event.kind === "server down") server.goDown(event.ms);
+  if (event.kind === "server down") server.goDown(event.ms);
   else shopper.act(event);
   return time.pass(0);
 }
