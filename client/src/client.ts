@@ -20,7 +20,7 @@ import type { RequestSpec } from "./request.ts";
 import type { PendingOperation, RunOptions, RunResult } from "./result.ts";
 import { createSend } from "./send.ts";
 import { memoryStorage } from "./storage/memory.ts";
-import type { Warning } from "./warning.ts";
+import { createWarn } from "./warning.ts";
 
 /** What an operation is. */
 export interface OperationOptions<Input> extends RetryOptions {
@@ -91,14 +91,7 @@ export interface Client {
 export function createClient(options: ClientOptions = {}): Client {
   checkClientOptions(options);
   const { baseUrl, fetch, credentials, headers, keyFormat = "bare", key = "v7" } = options;
-  const warn = (warning: Warning): void => {
-    try {
-      (options.onWarning ?? console.warn)(warning);
-    } catch (error) {
-      // A warning must not cost the result that it is about.
-      console.error(error);
-    }
-  };
+  const warn = createWarn(options.onWarning);
   const loop = {
     send: createSend({ fetch, credentials, headers, keyFormat }),
     repeat,

@@ -31,8 +31,22 @@ export type HeadersOption =
   | Readonly<Record<string, string>>
   | (() => Readonly<Record<string, string>> | Promise<Readonly<Record<string, string>>>);
 
+/** Options that the client and `createIdempotentFetch` have in common, all of them optional. */
+export interface SendingOptions extends RetryOptions {
+  /** How keys are made. Default `'v7'`. */
+  readonly key?: KeyOption;
+  /** How keys are written: `'bare'` (default: every deployed service takes it) or `'structured'`, as the IETF draft has it. */
+  readonly keyFormat?: KeyFormat;
+  /** Retries that all operations together have before a success is needed, 0–1_000_000. Default 10. */
+  readonly retryBudget?: number;
+  /** What sends. Default the global `fetch`. */
+  readonly fetch?: typeof globalThis.fetch;
+  /** Told what does not fail but should not stay. Default `console.warn`. */
+  readonly onWarning?: Warn;
+}
+
 /** The options of {@link createClient}, all of them optional. */
-export interface ClientOptions extends RetryOptions {
+export interface ClientOptions extends SendingOptions {
   /**
    * What paths are below: an http or https URL, or one relative to the page. Default: the page itself. Where there is no page, only
    * absolute ones can be sent to.
@@ -43,20 +57,10 @@ export interface ClientOptions extends RetryOptions {
    * client alone: another one on the same storage would resume this one's operations with its own headers.
    */
   readonly storage?: OperationStorage;
-  /** How keys are made. Default `'v7'`. */
-  readonly key?: KeyOption;
-  /** How keys are written: `'bare'` (default: every deployed service takes it) or `'structured'`, as the IETF draft has it. */
-  readonly keyFormat?: KeyFormat;
-  /** Retries that all operations together have before a success is needed, 0–1_000_000. Default 10. */
-  readonly retryBudget?: number;
   /** Default: none besides those of the request. */
   readonly headers?: HeadersOption;
   /** Cookies and the like, as `fetch` has it. Default `'same-origin'`. */
   readonly credentials?: RequestCredentials;
-  /** What sends. Default the global `fetch`. */
-  readonly fetch?: typeof globalThis.fetch;
-  /** Told what does not fail but should not stay. Default `console.warn`. */
-  readonly onWarning?: Warn;
 }
 
 /** {@link RetryOptions} with every default in place. */
@@ -89,22 +93,26 @@ export const HEADERS_CHECK: Check = accept(
   `an object of strings without ${IDEMPOTENCY_KEY}`,
 );
 
-const CLIENT_CHECKS: Readonly<Record<keyof ClientOptions, Check>> = {
+export const SENDING_CHECKS: Readonly<Record<keyof SendingOptions, Check>> = {
   ...RETRY_CHECKS,
-  baseUrl: accept(isBaseUrl, "an http or https URL, or one relative to the page"),
-  storage: accept(isStorage, "an object with getItem, setItem, removeItem and getAllKeys"),
   key: accept(
     (value) => value === "v7" || value === "v4" || typeof value === "function",
     "'v7', 'v4' or a function",
   ),
   keyFormat: oneOf("bare", "structured"),
   retryBudget: integer(0, 1_000_000),
+  fetch: accept((value) => typeof value === "function", "a function like fetch"),
+  onWarning: accept((value) => typeof value === "function", "a function"),
+};
+
+const CLIENT_CHECKS: Readonly<Record<keyof ClientOptions, Check>> = {
+  ...SENDING_CHECKS,
+  baseUrl: accept(isBaseUrl, "an http or https URL, or one relative to the page"),
+  storage: accept(isStorage, "an object with getItem, setItem, removeItem and getAllKeys"),
   headers(name, value) {
     if (typeof value !== "function") HEADERS_CHECK(name, value);
   },
   credentials: oneOf("same-origin", "include", "omit"),
-  fetch: accept((value) => typeof value === "function", "a function like fetch"),
-  onWarning: accept((value) => typeof value === "function", "a function"),
 };
 
 /** @throws TypeError or RangeError that names the option, what it got and what is allowed. */

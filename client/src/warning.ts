@@ -11,3 +11,14 @@ export interface Warning {
 }
 
 export type Warn = (warning: Warning) => void;
+
+/** @param tell default `console.warn`. Whatever it throws is logged: a warning must not cost the result that it is about. */
+export function createWarn(tell: Warn | undefined): Warn {
+  return (warning) => {
+    try {
+      (tell ?? console.warn)(warning);
+    } catch (error) {
+      console.error(error);
+    }
+  };
+}

@@ -33,6 +33,12 @@ const ENTRIES: readonly Entry[] = [
     without: NOT_FOR_PAGES,
   },
   {
+    name: "@oncekey/client/fetch",
+    code: 'export { createIdempotentFetch } from "@oncekey/client/fetch"',
+    limitBytes: 9_000,
+    without: /[/\\](ky|p-retry)[/\\]|[/\\]storage[/\\]/,
+  },
+  {
     name: "isIdempotencyError alone",
     code: 'export { isIdempotencyError } from "@oncekey/client"',
     limitBytes: 1_000,

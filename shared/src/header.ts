@@ -22,7 +22,7 @@ export const IDEMPOTENCY_KEY_LIFETIME = "Idempotency-Key-Lifetime";
  * @example
  * await app.register(cors, { exposedHeaders: [...EXPOSED_HEADERS] })
  */
-export const EXPOSED_HEADERS: readonly string[] = Object.freeze([
+export const EXPOSED_HEADERS: readonly string[] = /* @__PURE__ */ Object.freeze([
   IDEMPOTENCY_KEY,
   IDEMPOTENT_REPLAYED,
   IDEMPOTENCY_MISMATCH,

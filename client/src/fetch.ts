@@ -1,0 +1,156 @@
+/** A drop-in `fetch` that sends one key for one call, without ky: for React Native, Workers and generated clients. */
+import { formatKey, IDEMPOTENCY_KEY, isIdempotencyError, parseKey } from "@oncekey/shared";
+import { sendUntilSettled } from "./attempt.ts";
+import type { LoopParts, Settlement } from "./attempt.ts";
+import { createRetryBudget } from "./backoff.ts";
+import { mintKey } from "./key.ts";
+import type { KeyOption } from "./key.ts";
+import { reasonOf, withinLimit } from "./limit.ts";
+import { checkOptions, resolvePolicy, SENDING_CHECKS } from "./options.ts";
+import type { SendingOptions } from "./options.ts";
+import type { Repeat } from "./repeat.ts";
+import type { Answer, Send } from "./send.ts";
+import { createWarn } from "./warning.ts";
+
+export {
+  IdempotencyError,
+  KeyConflictError,
+  OutcomeUnknownError,
+  isIdempotencyError,
+} from "@oncekey/shared";
+export type { BackoffOptions } from "./backoff.ts";
+export type { KeyOption } from "./key.ts";
+export type { RetryOptions, SendingOptions } from "./options.ts";
+export type { Warning, WarningCode } from "./warning.ts";
+
+// As the server's `global` has it. What HTTP calls idempotent, PUT and DELETE, gets a key where the caller gives one.
+const KEYED = /^(POST|PATCH)$/i;
+const SAFE = /^(GET|HEAD|OPTIONS|TRACE)$/i;
+
+/**
+ * Makes a `fetch` that sends each POST and PATCH with a key, and again with the same key and the same bytes until its answer is
+ * final. A key that the caller puts into `Idempotency-Key` is used as it is, with PUT and DELETE too. Everything else goes
+ * straight through. Calls share nothing but the retry budget: two of them are two operations, and nothing is kept through a reload.
+ *
+ * What it makes resolves as `fetch` does, to the server's own response, whatever its status: 402 resolves. It rejects with
+ * - `OutcomeUnknownError` where no answer settled it: the network, the deadline, an abort after the request had left (its `cause`
+ *   says so), or a 5xx that stayed. To go on, call it again with `error.key` in `Idempotency-Key`.
+ * - `KeyConflictError` where the answer is to another request that used the key, whether as a marked replay or as 422.
+ * - the signal's reason where it aborted before anything was sent, and `TypeError` for a request that cannot be sent again.
+ *
+ * @throws TypeError or RangeError that names a wrong option and what is allowed.
+ * @example
+ * const api = createClient<paths>({ baseUrl, fetch: createIdempotentFetch() }) // openapi-fetch
+ */
+export function createIdempotentFetch(options: SendingOptions = {}): typeof globalThis.fetch {
+  checkOptions(options, SENDING_CHECKS, "");
+  const policy = resolvePolicy(options);
+  const parts: Omit<LoopParts, "send"> = {
+    repeat,
+    budget: createRetryBudget(options.retryBudget ?? 10),
+    warn: createWarn(options.onWarning),
+  };
+  return async (input, init) => {
+    const fetch = options.fetch ?? globalThis.fetch;
+    const { method, given } = lookAt(input, init);
+    if (SAFE.test(method) || (given === null && !KEYED.test(method))) return fetch(input, init);
+    refuseStream(init?.body);
+    const key = keyOf(given, options.key);
+    const request = new Request(input, init);
+    if (given === null) request.headers.set(IDEMPOTENCY_KEY, formatKey(key, options.keyFormat));
+    const { url, signal } = request;
+    const send: Send = (_prepared, _key, limit) =>
+      withinLimit(limit, async (within) => {
+        // A clone of the one request: its bytes are the same each time, a form's boundary among them.
+        const attempt = request.clone();
+        limit.onSent();
+        return readWhole(await fetch(attempt, { ...moreOf(init), signal: within }));
+      });
+    const prepared = { method, url, headers: {}, body: undefined };
+    const call = { request: prepared, key, policy, signal, isUnresolved: given !== null };
+    return conclude(await sendUntilSettled({ ...parts, send }, call), signal);
+  };
+}
+
+/** What no Request keeps, such as a framework's own members. The rest is in the request, and once more would be made anew. */
+function moreOf(init: RequestInit | undefined): RequestInit {
+  const more = { ...init };
+  delete more.method;
+  delete more.headers;
+  delete more.body;
+  return more;
+}
+
+function lookAt(
+  input: RequestInfo | URL,
+  init: RequestInit | undefined,
+): { readonly method: string; readonly given: string | null } {
+  const from = typeof input === "object" && "url" in input ? input : undefined;
+  const headers = new Headers(init?.headers ?? from?.headers);
+  return {
+    method: init?.method ?? from?.method ?? "GET",
+    given: headers.get(IDEMPOTENCY_KEY),
+  };
+}
+
+function refuseStream(body: unknown): void {
+  if (typeof body !== "object" || body === null) return;
+  if (!("getReader" in body) && !(Symbol.asyncIterator in body)) return;
+  throw new TypeError(
+    "a body that is a stream can be sent only once; read it into text, bytes or a Blob first",
+  );
+}
+
+/** @throws TypeError if the header's value is no key. */
+function keyOf(given: string | null, option: KeyOption = "v7"): string {
+  if (given === null) return mintKey(option);
+  const parsed = parseKey(given);
+  if (parsed.kind === "key") return parsed.key;
+  throw new TypeError(`the ${IDEMPOTENCY_KEY} header ${parsed.reason}`);
+}
+
+interface FetchedAnswer extends Answer {
+  readonly response: Response;
+}
+
+/** Reads a copy to its end, inside the attempt: an answer that is cut off is none. As text, since React Native reads no bytes. */
+async function readWhole(response: Response): Promise<FetchedAnswer> {
+  const text = await response.clone().text();
+  const { status, headers, redirected: isRedirected } = response;
+  return { status, headers, isRedirected, text, bytes: NO_BYTES, response };
+}
+
+const NO_BYTES = new ArrayBuffer(0);
+
+function conclude({ ending, answer }: Settlement, signal: AbortSignal): Response {
+  // Made above, each of them.
+  const response = (answer as FetchedAnswer | undefined)?.response;
+  switch (ending.kind) {
+    case "done":
+      if (response?.status === ending.status) return response;
+      // The server kept the status but not the body; what it sent is a problem document about that.
+      return new Response(null, { status: ending.status, headers: ending.answer.headers });
+    case "rejected":
+      if (response === undefined || isIdempotencyError(ending.error, "idempotency_conflict")) {
+        throw ending.error;
+      }
+      return response;
+    case "unsent":
+      throw reasonOf(signal);
+    case "unknown":
+      throw ending.error;
+    default:
+      return ending satisfies never;
+  }
+}
+
+/** The plain way: p-retry is for the client, and here it would be a quarter of the bundle. */
+const repeat: Repeat = async (once, mayGoOn) => {
+  for (;;) {
+    try {
+      return await once();
+    } catch (error) {
+      if (!(await mayGoOn())) throw error;
+    }
+  }
+};
