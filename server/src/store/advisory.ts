@@ -5,8 +5,7 @@ import { ticketValues } from "./record.ts";
 import type { Store } from "./store.ts";
 import type { StoreParts } from "./store-parts.ts";
 import { sweepExpired } from "./sweep.ts";
-import { ask } from "./transaction.ts";
-import { attempt, openUnrecorded, recordIn, withLease } from "./transactional.ts";
+import { attempt, inOneFlight, openUnrecorded, recordIn, withLease } from "./transactional.ts";
 
 export function createAdvisoryStore(parts: StoreParts): Store {
   const { schema, statements, checkout } = parts;
@@ -25,22 +24,22 @@ export function createAdvisoryStore(parts: StoreParts): Store {
         return attempt(lease, { batch, isOurs }, { statements, ticket, retentionMs });
       }),
 
-    lookup: (ticket) =>
-      withLease(checkout, async (lease) => {
-        const identity = ticketValues(ticket);
-        const [probe, found] = (
-          await ask(lease.client, [
-            ...statements.begin,
-            { text: statements.checkAndProbe, values: [...identity, lockId(schema, ticket)] },
-            { text: statements.lookup, values: identity },
-            { text: "rollback" },
-          ])
-        ).slice(statements.begin.length);
-        const record = recordIn(found);
-        lease.release();
-        if (record !== undefined) return { kind: "replay", record };
-        return { kind: probe?.rows[0]?.[0] === "f" ? "in-flight" : "absent" };
-      }),
+    lookup: (ticket) => {
+      const identity = ticketValues(ticket);
+      return inOneFlight(
+        parts,
+        [
+          { text: statements.checkAndProbe, values: [...identity, lockId(schema, ticket)] },
+          { text: statements.lookup, values: identity },
+        ],
+        "rollback",
+        ([probe, found]) => {
+          const record = recordIn(found);
+          if (record !== undefined) return { kind: "replay", record };
+          return { kind: probe?.rows[0]?.[0] === "f" ? "in-flight" : "absent" };
+        },
+      );
+    },
 
     open: () => openUnrecorded(parts),
     sweep: (batchSize) => sweepExpired(parts, batchSize),

@@ -4,8 +4,7 @@ import { readInFlight, ticketValues } from "./record.ts";
 import type { StoreParts } from "./store-parts.ts";
 import { sweepExpired } from "./sweep.ts";
 import type { Store } from "./store.ts";
-import { ask } from "./transaction.ts";
-import { attempt, openUnrecorded, recordIn, withLease } from "./transactional.ts";
+import { attempt, inOneFlight, openUnrecorded, recordIn, withLease } from "./transactional.ts";
 
 // The commit of the pending row need not reach the disk by itself: the handler's own commit, behind it in the log, takes it along.
 const NO_FLUSH = { text: "set local synchronous_commit = off" };
@@ -36,26 +35,26 @@ export function createRowStore(parts: StoreParts): Store {
         return attempt(lease, { batch, isOurs, running }, { statements, ticket, retentionMs });
       }),
 
-    lookup: (ticket) =>
-      withLease(checkout, async (lease) => {
-        const identity = ticketValues(ticket);
-        const [pending, locked, found] = (
-          await ask(lease.client, [
-            ...statements.begin,
-            { text: statements.pendingRow, values: identity },
-            { text: statements.lockRow, values: identity },
-            { text: statements.lookup, values: identity },
-            { text: "rollback" },
-          ])
-        ).slice(statements.begin.length);
-        const record = recordIn(found);
-        lease.release();
-        if (record !== undefined) return { kind: "replay", record };
-        // Pending and not to be had: somebody works on it. Pending and to be had: a crash or a failure left it behind.
-        const row = pending?.rows[0];
-        if (row === undefined || locked?.rows.length === 1) return { kind: "absent" };
-        return readInFlight(row);
-      }),
+    lookup: (ticket) => {
+      const identity = ticketValues(ticket);
+      return inOneFlight(
+        parts,
+        [
+          { text: statements.pendingRow, values: identity },
+          { text: statements.lockRow, values: identity },
+          { text: statements.lookup, values: identity },
+        ],
+        "rollback",
+        ([pending, locked, found]) => {
+          const record = recordIn(found);
+          if (record !== undefined) return { kind: "replay", record };
+          // Pending and not to be had: somebody works on it. Pending and to be had: a crash or a failure left it behind.
+          const row = pending?.rows[0];
+          if (row === undefined || locked?.rows.length === 1) return { kind: "absent" };
+          return readInFlight(row);
+        },
+      );
+    },
 
     open: () => openUnrecorded(parts),
     sweep: (batchSize) => sweepExpired(parts, batchSize),
