@@ -1,0 +1,73 @@
+import { expect, test } from "vitest";
+import { bodyOf, broken, effect, judged, record, tell } from "./by-hand.ts";
+
+const replay = { kind: "ok", isReplayed: true } as const;
+const inFlight = { kind: "fail", status: 409, code: "idempotency_in_flight" } as const;
+
+test("I3: answers that differ in a byte, in the status or from what is stored are found", () => {
+  const second = (end: object) =>
+    broken({
+      events: [...tell(), ...tell({ attempt: 2, from: 20, end: { ...replay, ...end } })],
+    });
+  expect(second({})).toEqual([]);
+  expect(second({ body: `${bodyOf("e1")} ` })).toEqual(["I3"]);
+  expect(second({ status: 200 })).toEqual(["I3"]);
+  expect(broken({ events: tell(), rows: [effect("e1"), record({ status: 200 })] })).toEqual(["I3"]);
+});
+
+test("I4: after a final answer nobody is told that the key still runs", () => {
+  const late = [...tell(), ...tell({ attempt: 2, from: 20, end: inFlight })];
+  const early = [...tell(), ...tell({ attempt: 2, from: 5, end: inFlight })];
+  const settled = tell({ attempt: 3, from: 50, end: replay });
+  expect(broken({ events: [...late, ...settled] })).toEqual(["I4"]);
+  expect(broken({ events: [...early, ...settled] })).toEqual([]);
+});
+
+test("I4: after a final answer the handler does not run again", () => {
+  const again = tell({ attempt: 2, from: 20, end: { kind: "ok" } });
+  expect(broken({ events: [...tell(), ...again] })).toEqual(["I4"]);
+});
+
+test("I5: a request that differs gets the mark, and only it", () => {
+  const other = (from: number, end: object, fingerprint: string) =>
+    broken({
+      events: [...tell(), ...tell({ attempt: 2, from, fingerprint, end: { ...replay, ...end } })],
+    });
+  expect(other(20, { isMismatch: true }, "f2")).toEqual([]);
+  expect(other(20, {}, "f2")).toEqual(["I5"]);
+  expect(other(20, { isMismatch: true }, "f1")).toEqual(["I5"]);
+});
+
+test("I5: with policy reject a request that differs is refused, and only it", () => {
+  const refused = { kind: "fail", status: 422, code: "idempotency_conflict" } as const;
+  const policy = { mismatch: "reject" } as const;
+  const other = (fingerprint: string, end: typeof refused | typeof replay) =>
+    broken({ policy, events: [...tell(), ...tell({ attempt: 2, from: 20, fingerprint, end })] });
+  expect(other("f2", refused)).toEqual([]);
+  expect(other("f1", refused)).toEqual(["I5"]);
+  expect(other("f2", replay)).toEqual(["I5"]);
+});
+
+test("I5: two different requests never both take effect", () => {
+  const rows = [effect("e1"), effect("e2", { fingerprint: "f2" }), record()];
+  expect(broken({ events: tell(), rows })).toEqual(["I1", "I5"]);
+});
+
+test("I6: an answer that was made for another scope is found", () => {
+  const body = bodyOf("e1", "bob");
+  const events = tell({ end: { kind: "ok", body } });
+  expect(broken({ events, rows: [effect("e1"), record({ body })] })).toEqual(["I6"]);
+});
+
+test("I9: a duplicate counts as a race only while the one that ran was under way", () => {
+  const races = (from: number) =>
+    judged({
+      events: [...tell({ to: 100 }), ...tell({ attempt: 2, from, to: from + 90, end: replay })],
+    }).races;
+  expect(races(50)).toEqual({ advisory: 1, unique: 0, row: 0, lease: 0 });
+  expect(races(150)).toEqual({ advisory: 0, unique: 0, row: 0, lease: 0 });
+});
+
+test("I9: a run in which a strategy had no race at all proves nothing and fails", () => {
+  expect(broken({ events: tell(), raced: ["advisory"] })).toEqual(["I9"]);
+});

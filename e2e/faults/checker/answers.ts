@@ -1,0 +1,71 @@
+/** I3 and I4: one answer for a ticket, byte for byte, and once it is known nothing else is ever said. */
+import type { Ok } from "../history/event.ts";
+import { readAnswer } from "./case.ts";
+import type { Attempt, Case, Violation } from "./case.ts";
+
+interface Answered extends Attempt {
+  readonly ending: Ok;
+}
+
+/** I3: all answers of one run of the handler are the same bytes, and so is what is stored. */
+export function checkSameBytes(one: Case): Violation[] {
+  const answered = answeredOf(one);
+  const violations: Violation[] = [];
+  const firsts = new Map<string, Ok>();
+  for (const { ending } of answered) {
+    const run = runOf(one, ending);
+    const first = firsts.get(run);
+    if (first === undefined) firsts.set(run, ending);
+    else if (!isSame(first, ending)) {
+      const message = `attempt ${first.attempt} got ${show(first)} and attempt ${ending.attempt} got ${show(ending)}`;
+      violations.push({ invariant: "I3", message, at: one });
+    }
+  }
+  const { record } = one;
+  if (record === undefined || record.status === null || isRenewable(one)) return violations;
+  const different = answered.find(
+    ({ ending }) => ending.status !== record.status || ending.body !== record.body,
+  );
+  if (different !== undefined) {
+    const message = `attempt ${different.ending.attempt} got ${show(different.ending)}, stored is ${record.status}`;
+    violations.push({ invariant: "I3", message, at: one });
+  }
+  return violations;
+}
+
+/** I4: no attempt that starts after a final answer was seen is told that the key still runs, or is run again. */
+export function checkNothingAfterFinal(one: Case): Violation[] {
+  if (isRenewable(one)) return [];
+  const finalAt = Math.min(...answeredOf(one).map(({ ending }) => ending.atMs));
+  return one.attempts.flatMap(({ invoke, ending }): Violation[] => {
+    if (invoke.atMs <= finalAt || ending === undefined) return [];
+    const message = `attempt ${invoke.attempt} started after a final answer and`;
+    if (ending.kind === "fail" && ending.code === "idempotency_in_flight")
+      return [{ invariant: "I4", message: `${message} was told that the key still runs`, at: one }];
+    if (ending.kind === "ok" && !ending.isReplayed)
+      return [{ invariant: "I4", message: `${message} was run again`, at: one }];
+    return [];
+  });
+}
+
+/** Whether a key may rightly run again in the time of a history. */
+export function isRenewable({ policy, forgets }: Case): boolean {
+  return forgets.length > 0 || policy.retentionMs < 3_600_000;
+}
+
+function answeredOf(one: Case): Answered[] {
+  return one.attempts.filter((attempt): attempt is Answered => attempt.ending?.kind === "ok");
+}
+
+// Where a key may run again, each run has an answer of its own; elsewhere all answers are one.
+function runOf(one: Case, { body }: Ok): string {
+  return isRenewable(one) ? (readAnswer(body)?.answer ?? "") : "";
+}
+
+function isSame(a: Ok, b: Ok): boolean {
+  return a.status === b.status && a.body === b.body && a.headers === b.headers;
+}
+
+function show({ status, body }: Ok): string {
+  return `${status} ${body.slice(0, 60)}`;
+}

@@ -1,0 +1,144 @@
+/** A history and the database, taken apart by ticket: what happened to one key, in one scope, on one target. */
+import type { Ending, Forget, HistoryEvent, Invoke, Result } from "../history/event.ts";
+
+/** One row of the effects table. Nothing keeps it single: what is there happened. */
+export interface Effect {
+  readonly kind: "effect";
+  readonly id: string;
+  readonly operation: string;
+  readonly scope: string;
+  readonly key: string;
+  readonly target: string;
+  readonly fingerprint: string;
+  /** The key that the handler passed on, where it calls the outside world. */
+  readonly downstream: string | null;
+  /** The database's clock, in milliseconds since 1970. */
+  readonly wallAt: number;
+}
+
+/** One row of the table of records. */
+export interface RecordRow {
+  readonly kind: "record";
+  readonly scope: string;
+  readonly key: string;
+  readonly target: string;
+  /** Null: not finished. */
+  readonly status: number | null;
+  readonly body: string | null;
+}
+
+/** What is promised for a target. */
+export interface Policy {
+  readonly strategy: "advisory" | "unique" | "row" | "lease";
+  readonly mismatch: "replay" | "reject";
+  readonly retentionMs: number;
+  /** Strategy lease: what the route declares. */
+  readonly onCrash?: "rerun" | "fail";
+}
+
+export interface Attempt {
+  readonly invoke: Invoke;
+  /** Undefined: none was seen before the history ended. */
+  readonly ending: Ending | undefined;
+}
+
+/** All that is known of one ticket. */
+export interface Case {
+  readonly scope: string;
+  readonly key: string;
+  readonly target: string;
+  readonly policy: Policy;
+  readonly attempts: readonly Attempt[];
+  readonly results: readonly Result[];
+  readonly forgets: readonly Forget[];
+  readonly effects: readonly Effect[];
+  readonly record: RecordRow | undefined;
+}
+
+/** One broken promise. */
+export interface Violation {
+  readonly invariant: string;
+  readonly message: string;
+  /** Undefined where it is about the run and not about one ticket. */
+  readonly at: Case | undefined;
+}
+
+export type Invariant = (one: Case) => Violation[];
+
+interface Ticket {
+  readonly scope: string;
+  readonly key: string;
+  readonly target: string;
+}
+
+interface Draft extends Ticket {
+  readonly attempts: Attempt[];
+  readonly results: Result[];
+  readonly forgets: Forget[];
+  readonly effects: Effect[];
+  record: RecordRow | undefined;
+}
+
+/** @param policyOf what is promised for a target. */
+export function toCases(
+  events: readonly HistoryEvent[],
+  rows: readonly (Effect | RecordRow)[],
+  policyOf: (target: string) => Policy,
+): Case[] {
+  const drafts = new Map<string, Draft>();
+  const draftOf = ({ scope, key, target }: Ticket): Draft => {
+    const id = JSON.stringify([scope, key, target]);
+    const known = drafts.get(id);
+    if (known !== undefined) return known;
+    const draft: Draft = {
+      scope,
+      key,
+      target,
+      attempts: [],
+      results: [],
+      forgets: [],
+      effects: [],
+      record: undefined,
+    };
+    drafts.set(id, draft);
+    return draft;
+  };
+  const endings = endingsOf(events);
+  for (const event of events) {
+    if (event.kind === "invoke")
+      draftOf(event).attempts.push({ invoke: event, ending: endings.get(event.attempt) });
+    else if (event.kind === "result") draftOf(event).results.push(event);
+    else if (event.kind === "forget") draftOf(event).forgets.push(event);
+  }
+  for (const row of rows) {
+    if (row.kind === "effect") draftOf(row).effects.push(row);
+    else draftOf(row).record = row;
+  }
+  return [...drafts.values()].map((draft) => ({ ...draft, policy: policyOf(draft.target) }));
+}
+
+function endingsOf(events: readonly HistoryEvent[]): Map<number, Ending> {
+  const endings = new Map<number, Ending>();
+  for (const event of events) {
+    if (event.kind === "ok" || event.kind === "fail" || event.kind === "info")
+      endings.set(event.attempt, event);
+  }
+  return endings;
+}
+
+/** What the handler wrote into an answer: unique to the run of the handler that made it. */
+export interface Answer {
+  readonly answer: string;
+  readonly effect: string | null;
+  readonly scope: string;
+}
+
+/** Undefined where the body is not one that the handler makes. */
+export function readAnswer(body: string): Answer | undefined {
+  try {
+    const answer = JSON.parse(body) as Partial<Answer>;
+    return typeof answer.answer === "string" ? (answer as Answer) : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,91 @@
+/** I1 and I2: an effect is single, and an answer that tells of one has it. */
+import { readAnswer } from "./case.ts";
+import type { Case, Effect, Violation } from "./case.ts";
+
+/**
+ * I1: one effect for a ticket. A second is right only after the first one's retention, after a deletion on purpose, or where a
+ * lease's route declares that it may run again: then all of them passed the same key on.
+ */
+export function checkSingleEffect(one: Case): Violation[] {
+  const { effects, policy, forgets } = one;
+  if (policy.onCrash === "rerun") {
+    const passedOn = new Set(effects.map(({ downstream }) => downstream));
+    if (passedOn.size <= 1) return [];
+    return [violation(one, "I1", `runs of the handler passed ${passedOn.size} different keys on`)];
+  }
+  const inOrder = effects.toSorted((a, b) => a.wallAt - b.wallAt);
+  return inOrder.flatMap((effect, index) => {
+    const before = inOrder[index - 1];
+    if (before === undefined || effect.wallAt - before.wallAt >= policy.retentionMs) return [];
+    if (forgets.length >= index) return [];
+    const message = `effect ${effect.id} follows ${before.id} after ${effect.wallAt - before.wallAt} ms`;
+    return [violation(one, "I1", message)];
+  });
+}
+
+/** I1 across keys: whatever keys a client makes for an operation, it happens once on a target. */
+export function checkSingleOperation(cases: readonly Case[]): Violation[] {
+  const seen = new Map<string, { readonly one: Case; readonly effect: Effect }>();
+  const violations: Violation[] = [];
+  for (const one of cases) {
+    for (const effect of one.effects) {
+      const id = JSON.stringify([one.scope, one.target, effect.operation]);
+      const first = seen.get(id);
+      if (first === undefined) seen.set(id, { one, effect });
+      else if (first.one !== one) {
+        const message = `operation ${effect.operation} took effect under key ${first.one.key} and again under ${one.key}`;
+        violations.push(violation(one, "I1", message));
+      }
+    }
+  }
+  return violations;
+}
+
+/** I2: each success that a client saw has its one effect in the database, and nothing else tells of an effect. */
+export function checkAnsweredEffect(one: Case): Violation[] {
+  const ids = new Map<string, number>();
+  for (const { id } of one.effects) ids.set(id, (ids.get(id) ?? 0) + 1);
+  return one.attempts.flatMap(({ ending }) => {
+    if (ending?.kind !== "ok") return [];
+    const effect = readAnswer(ending.body)?.effect ?? null;
+    if (ending.status >= 300) {
+      if (effect === null || !ids.has(effect)) return [];
+      return [violation(one, "I2", `${ending.status} was answered and effect ${effect} is there`)];
+    }
+    if (effect === null) return [violation(one, "I2", `${ending.status} tells of no effect`)];
+    const count = ids.get(effect) ?? 0;
+    if (count === 1) return [];
+    return [violation(one, "I2", `${ending.status} tells of effect ${effect}: ${count} are there`)];
+  });
+}
+
+/**
+ * I2 of what the database holds alone: in one commit, effect and record are both there or neither is. A lease's record without
+ * its effect is as wrong; its effect without a record is a crash, and those are the route's to judge.
+ */
+export function checkBothOrNeither(one: Case): Violation[] {
+  const { effects, record, policy, forgets } = one;
+  if (forgets.length > 0 || policy.retentionMs < LONG_MS) return [];
+  const isDone = record !== undefined && record.status !== null && record.status < 300;
+  if (isDone && effects.length === 0)
+    return [violation(one, "I2", `a record with ${record.status} stands without an effect`)];
+  if (policy.strategy === "lease" || isDone || effects.length === 0) return [];
+  return [violation(one, "I2", "an effect stands without its record")];
+}
+
+/** I2 of a client's own conclusion: `done` happened, `rejected` did not. */
+export function checkResult(one: Case): Violation[] {
+  return one.results.flatMap(({ outcome, fingerprint }) => {
+    if (outcome === "unknown") return [];
+    const own = one.effects.filter((effect) => effect.fingerprint === fingerprint).length;
+    if (outcome === "done" ? own > 0 : own === 0) return [];
+    return [violation(one, "I2", `the client said ${outcome}, and ${own} effects are there`)];
+  });
+}
+
+// Above any run: a record that is kept this long is there at its end.
+const LONG_MS = 6 * 3_600_000;
+
+function violation(at: Case, invariant: string, message: string): Violation {
+  return { invariant, message, at };
+}

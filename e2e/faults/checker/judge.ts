@@ -1,0 +1,76 @@
+/** Judges a history with what the database holds, by every invariant. */
+import type { HistoryEvent } from "../history/event.ts";
+import { checkNothingAfterFinal, checkSameBytes } from "./answers.ts";
+import { toCases } from "./case.ts";
+import type { Case, Effect, Invariant, Policy, RecordRow, Violation } from "./case.ts";
+import {
+  checkAnsweredEffect,
+  checkBothOrNeither,
+  checkResult,
+  checkSingleEffect,
+  checkSingleOperation,
+} from "./effects.ts";
+import { checkMismatch, checkScope } from "./mismatch.ts";
+import { checkRaces, countRaces } from "./races.ts";
+import type { Races } from "./races.ts";
+import { checkRetention } from "./retention.ts";
+import { checkLeftovers, checkQuiet, checkSettled } from "./settling.ts";
+import type { Leftovers } from "./settling.ts";
+
+/** All that a run leaves behind. */
+export interface Evidence {
+  readonly events: readonly HistoryEvent[];
+  readonly rows: readonly (Effect | RecordRow)[];
+  readonly leftovers: readonly Leftovers[];
+  readonly policyOf: (target: string) => Policy;
+  /** The strategies whose duplicates were to meet running requests; empty where none was to. */
+  readonly raced: readonly Policy["strategy"][];
+  /** `false` for a run that was stopped before every key could be asked for once more. */
+  readonly isComplete: boolean;
+}
+
+export interface Verdict {
+  readonly violations: readonly Violation[];
+  readonly tickets: number;
+  readonly attempts: number;
+  readonly effects: number;
+  readonly races: Races;
+}
+
+// What holds whenever a history is cut off.
+const ALWAYS: readonly Invariant[] = [
+  checkSingleEffect,
+  checkAnsweredEffect,
+  checkBothOrNeither,
+  checkResult,
+  checkSameBytes,
+  checkNothingAfterFinal,
+  checkMismatch,
+  checkScope,
+  checkRetention,
+];
+
+/** The violations within one ticket. */
+export function judgeCase(one: Case, isComplete: boolean): Violation[] {
+  const invariants = isComplete ? [...ALWAYS, checkSettled] : ALWAYS;
+  return invariants.flatMap((invariant) => invariant(one));
+}
+
+export function judge(evidence: Evidence): Verdict {
+  const { events, rows, leftovers, policyOf, raced, isComplete } = evidence;
+  const cases = toCases(events, rows, policyOf);
+  const races = countRaces(cases);
+  return {
+    violations: [
+      ...cases.flatMap((one) => judgeCase(one, isComplete)),
+      ...checkSingleOperation(cases),
+      ...checkQuiet(cases, events),
+      ...checkLeftovers(leftovers),
+      ...(isComplete ? checkRaces(races, raced) : []),
+    ],
+    tickets: cases.length,
+    attempts: cases.reduce((sum, one) => sum + one.attempts.length, 0),
+    effects: cases.reduce((sum, one) => sum + one.effects.length, 0),
+    races,
+  };
+}

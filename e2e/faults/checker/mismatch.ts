@@ -1,0 +1,56 @@
+/** I5 and I6: another request under the same key, and another scope with the same key. */
+import { readAnswer } from "./case.ts";
+import type { Case, Violation } from "./case.ts";
+
+/**
+ * I5: a request that differs from the one that ran has no effect. Policy `replay`: it gets the answer of the one that ran, with
+ * the mark. Policy `reject`: 422. The mark and the 422 are for nobody else.
+ */
+export function checkMismatch(one: Case): Violation[] {
+  const violations: Violation[] = [];
+  const add = (message: string): void =>
+    void violations.push({ invariant: "I5", message, at: one });
+  const ran = new Set(one.effects.map(({ fingerprint }) => fingerprint));
+  const [only, ...others] = ran;
+  if (others.length > 0 && one.forgets.length === 0 && !mayDiffer(one))
+    add(`${ran.size} different requests had an effect`);
+  if (only === undefined || others.length > 0) return violations;
+  for (const { invoke, ending } of one.attempts) {
+    const differs = invoke.fingerprint !== only;
+    if (ending?.kind === "ok" && ending.isMismatch !== differs) {
+      const how = differs ? "differs and got no mark" : "is the same and got the mark";
+      add(`attempt ${invoke.attempt} ${how}`);
+    }
+    if (ending?.kind === "ok" && differs && one.policy.mismatch === "reject")
+      add(`attempt ${invoke.attempt} differs and was answered with ${ending.status}, not with 422`);
+    if (
+      ending?.kind === "fail" &&
+      ending.code === "idempotency_conflict" &&
+      !isRightlyRefused(one, differs)
+    )
+      add(`attempt ${invoke.attempt} was refused with 422`);
+  }
+  return violations;
+}
+
+// While another request ran that came to nothing, a refusal was right although that one left no trace.
+function isRightlyRefused(one: Case, differs: boolean): boolean {
+  if (one.policy.mismatch !== "reject") return false;
+  return differs || new Set(one.attempts.map(({ invoke }) => invoke.fingerprint)).size > 1;
+}
+
+// Past its retention a key is as good as new.
+function mayDiffer({ policy }: Case): boolean {
+  return policy.retentionMs < 3_600_000;
+}
+
+/** I6: no byte of one scope reaches another. */
+export function checkScope(one: Case): Violation[] {
+  return one.attempts.flatMap(({ invoke, ending }): Violation[] => {
+    if (ending?.kind !== "ok") return [];
+    const answer = readAnswer(ending.body);
+    if (answer === undefined || answer.scope === invoke.scope) return [];
+    const message = `attempt ${invoke.attempt} of scope ${invoke.scope} got an answer of scope ${answer.scope}`;
+    return [{ invariant: "I6", message, at: one }];
+  });
+}

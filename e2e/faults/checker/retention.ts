@@ -1,0 +1,32 @@
+/** I10: what is over is not replayed, whether its retention ended or it was deleted on purpose. */
+import { readAnswer } from "./case.ts";
+import type { Case, Violation } from "./case.ts";
+
+// One process keeps what it read from the database: the way from there is not counted.
+const SLACK_MS = 1_000;
+
+/** I10: a replay belongs to a run whose record could still stand when it was asked for. */
+export function checkRetention(one: Case): Violation[] {
+  const firstSeen = new Map<string, number>();
+  for (const { ending } of one.attempts) {
+    if (ending?.kind !== "ok") continue;
+    const run = readAnswer(ending.body)?.answer ?? "";
+    if (!ending.isReplayed) firstSeen.set(run, ending.atMs);
+  }
+  return one.attempts.flatMap(({ invoke, ending }): Violation[] => {
+    if (ending?.kind !== "ok" || !ending.isReplayed) return [];
+    const madeAt = firstSeen.get(readAnswer(ending.body)?.answer ?? "");
+    if (madeAt === undefined) return [];
+    const ageMs = invoke.atMs - madeAt;
+    if (ageMs > one.policy.retentionMs + SLACK_MS) {
+      const message = `attempt ${invoke.attempt} was replayed ${Math.round(ageMs)} ms after its record was made`;
+      return [{ invariant: "I10", message, at: one }];
+    }
+    const gone = one.forgets.find(
+      ({ atMs, server }) => madeAt < atMs && invoke.atMs > atMs && server === invoke.server,
+    );
+    if (gone === undefined) return [];
+    const message = `attempt ${invoke.attempt} was replayed by ${gone.server}, which had deleted the record`;
+    return [{ invariant: "I10", message, at: one }];
+  });
+}

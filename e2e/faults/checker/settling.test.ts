@@ -1,0 +1,57 @@
+import { expect, test } from "vitest";
+import { at, bodyOf, broken, effect, record, tell } from "./by-hand.ts";
+
+const replay = { kind: "ok", isReplayed: true } as const;
+
+test("I7: a key whose last attempt got no final answer has not settled", () => {
+  const unsettled = tell({ end: { kind: "fail", status: 409, code: "idempotency_in_flight" } });
+  expect(broken({ events: unsettled, rows: [] })).toEqual(["I7"]);
+  expect(broken({ events: unsettled, rows: [], isComplete: false })).toEqual([]);
+  const settled = [...unsettled, ...tell({ attempt: 2, from: 20 })];
+  expect(broken({ events: settled })).toEqual([]);
+});
+
+test("I7: while no fault strikes, nobody is left without an answer", () => {
+  const lost = tell({ from: 10_000, end: { kind: "info", reason: "connection reset" } });
+  const events = [...lost, ...tell({ attempt: 2, from: 20_000 })];
+  const fault = (phase: "begin" | "end", ms: number) => ({
+    kind: "fault" as const,
+    phase,
+    fault: "kill A",
+    ...at(ms),
+  });
+  expect(broken({ events })).toEqual(["I7"]);
+  expect(broken({ events: [fault("begin", 9_000), fault("end", 10_001), ...events] })).toEqual([]);
+  expect(broken({ events: [fault("begin", 100), fault("end", 200), ...events] })).toEqual(["I7"]);
+});
+
+test("I8: what is left behind when all is quiet is named with its place", () => {
+  const leftovers = [{ where: "server A", found: { "clients checked out": 1, uncaught: 0 } }];
+  expect(broken({ events: tell(), leftovers })).toEqual(["I8"]);
+});
+
+test("I10: a replay past the retention is found", () => {
+  const events = (from: number) => [...tell(), ...tell({ attempt: 2, from, end: replay })];
+  const policy = { retentionMs: 2_000 };
+  expect(broken({ events: events(1_500), policy })).toEqual([]);
+  expect(broken({ events: events(5_000), policy })).toEqual(["I10"]);
+});
+
+test("I10: a server that deleted a record replays it no more", () => {
+  const ticket = { scope: "ada", key: "k1", target: "POST /orders" };
+  const forget = { kind: "forget" as const, ...ticket, server: "A", ...at(100) };
+  const events = (server: string) => [
+    ...tell(),
+    forget,
+    ...tell({ attempt: 2, from: 200, server, end: replay }),
+  ];
+  expect(broken({ events: events("A") })).toEqual(["I10"]);
+  expect(broken({ events: events("B") })).toEqual([]);
+});
+
+test("I10: no record is deleted before its time", () => {
+  const rows = [effect("e1"), effect("e2", { wallAt: 1_001_000 }), record({ body: bodyOf("e2") })];
+  const again = tell({ attempt: 2, from: 990, end: { kind: "ok", body: bodyOf("e2") } });
+  const policy = { retentionMs: 2_000 };
+  expect(broken({ events: [...tell(), ...again], rows, policy })).toEqual(["I1"]);
+});

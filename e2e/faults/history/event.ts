@@ -1,0 +1,88 @@
+/** What a history is made of: one line for everything that a client did, saw or was done to it. */
+
+/** Of one clock each: `atMs` never steps back and orders the history, `wallAt` is for people and for the database's instants. */
+export interface Instant {
+  readonly atMs: number;
+  readonly wallAt: number;
+}
+
+/** A request leaves a client. */
+export interface Invoke extends Instant {
+  readonly kind: "invoke";
+  /** Number of this attempt, unique in its history; its end repeats it. */
+  readonly attempt: number;
+  /** Which client sends it. */
+  readonly process: string;
+  /** Which server it goes to, as far as the client knows. */
+  readonly server: string;
+  /** What the client means to do once. A client that keeps its key has one key for one operation. */
+  readonly operation: string;
+  readonly scope: string;
+  readonly key: string;
+  /** Method and path, as a record has it. */
+  readonly target: string;
+  /** Digest of query, content type and body. */
+  readonly fingerprint: string;
+}
+
+/** A final answer: one that is stored, or the replay of it. */
+export interface Ok extends Instant {
+  readonly kind: "ok";
+  readonly attempt: number;
+  readonly status: number;
+  readonly isReplayed: boolean;
+  /** `Idempotency-Mismatch: true`. */
+  readonly isMismatch: boolean;
+  /** The stored headers, one a line, sorted. */
+  readonly headers: string;
+  readonly body: string;
+}
+
+/** An answer that says that this attempt did nothing: a refusal, or a failure that was rolled back. */
+export interface Fail extends Instant {
+  readonly kind: "fail";
+  readonly attempt: number;
+  readonly status: number;
+  /** The problem's code, where there is one. */
+  readonly code?: string;
+}
+
+/** No answer, or one that leaves open what happened. */
+export interface Info extends Instant {
+  readonly kind: "info";
+  readonly attempt: number;
+  readonly status?: number;
+  readonly reason: string;
+}
+
+/** What a client made of all its attempts at an operation. */
+export interface Result extends Instant {
+  readonly kind: "result";
+  readonly operation: string;
+  readonly scope: string;
+  readonly key: string;
+  readonly target: string;
+  readonly fingerprint: string;
+  readonly outcome: "done" | "rejected" | "unknown";
+}
+
+/** A record was deleted on purpose: `server` answered that it was, so its key may run again. */
+export interface Forget extends Instant {
+  readonly kind: "forget";
+  readonly server: string;
+  readonly scope: string;
+  readonly key: string;
+  readonly target: string;
+}
+
+/** A fault: from `begin` to `end` what it disturbs is excused, but nothing that is promised is. */
+export interface FaultEvent extends Instant {
+  readonly kind: "fault";
+  readonly phase: "begin" | "end";
+  readonly fault: string;
+}
+
+export type HistoryEvent = Invoke | Ok | Fail | Info | Result | Forget | FaultEvent;
+
+/** How an attempt ended. */
+export type Ending = Ok | Fail | Info;
