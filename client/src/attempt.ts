@@ -4,6 +4,7 @@ import { fullJitterMs, pause } from "./backoff.ts";
 import type { RetryBudget } from "./backoff.ts";
 import { classify, isAcknowledged } from "./classify.ts";
 import type { Verdict } from "./classify.ts";
+import { reasonOf } from "./limit.ts";
 import type { RetryPolicy } from "./options.ts";
 import type { Repeat } from "./repeat.ts";
 import type { PreparedRequest } from "./request.ts";
@@ -208,7 +209,7 @@ function mayHaveArrived(input: LoopInput, state: State): boolean {
 
 function stopped(signal: AbortSignal, input: LoopInput, state: State): Ending {
   const { key } = input;
-  const cause: unknown = signal.reason;
+  const cause = reasonOf(signal);
   if (mayHaveArrived(input, state)) {
     const message =
       "Stopped while the request may have arrived; it is not cancelled, and how it ended is not known";

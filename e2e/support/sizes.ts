@@ -1,8 +1,7 @@
 /** `sizes`: what each entry of the client adds to a page, held to a limit. A kilobyte is 1000 bytes here. */
 import { promisify } from "node:util";
 import { gzip } from "node:zlib";
-import { build } from "vite";
-import type { Rolldown } from "vite";
+import { bundle } from "./bundle.ts";
 
 interface Entry {
   readonly name: string;
@@ -70,41 +69,11 @@ interface Measured extends Entry {
 }
 
 async function measure(entry: Entry): Promise<Measured> {
-  const { code, modules } = await bundle(entry);
+  const { code, modules } = await bundle(entry.code, "es", entry.external);
   const trimmed = code.trim();
   const { byteLength } = await promisify(gzip)(trimmed, { level: 9 });
   const strangers = modules.filter((module) => entry.without.test(module));
   return { ...entry, bytes: trimmed === "" ? 0 : byteLength, strangers };
-}
-
-async function bundle({
-  code,
-  external = [],
-}: Entry): Promise<{ code: string; modules: string[] }> {
-  const page = "virtual:page";
-  const built = await build({
-    configFile: false,
-    logLevel: "warn",
-    root: import.meta.dirname,
-    resolve: { conditions: ["@oncekey/source", "module", "browser", "import", "default"] },
-    plugins: [
-      {
-        name: "page",
-        resolveId: (id) => (id === page ? page : undefined),
-        load: (id) => (id === page ? code : undefined),
-      },
-    ],
-    build: {
-      write: false,
-      minify: "oxc",
-      modulePreload: false,
-      rolldownOptions: { input: page, external: [...external], preserveEntrySignatures: "strict" },
-    },
-  });
-  const outputs = (Array.isArray(built) ? built : [built]) as Rolldown.RolldownOutput[];
-  const chunks = outputs.flatMap(({ output }) => output).filter((file) => file.type === "chunk");
-  const all = chunks.map((chunk) => chunk.code).join("");
-  return { code: all, modules: chunks.flatMap((chunk) => chunk.moduleIds) };
 }
 
 function inKb(bytes: number): string {
