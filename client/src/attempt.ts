@@ -4,6 +4,7 @@ import { fullJitterMs, pause } from "./backoff.ts";
 import type { RetryBudget } from "./backoff.ts";
 import { classify, isAcknowledged } from "./classify.ts";
 import type { Verdict } from "./classify.ts";
+import type { Report } from "./event.ts";
 import { reasonOf } from "./limit.ts";
 import type { RetryPolicy } from "./options.ts";
 import type { Repeat } from "./repeat.ts";
@@ -26,6 +27,7 @@ export interface LoopInput {
   readonly signal: AbortSignal | undefined;
   /** Whether an earlier run sent this key and does not know what came of it. */
   readonly isUnresolved: boolean;
+  readonly report: Report;
 }
 
 /** How the loop ended. `unsent`: no byte ever left. */
@@ -102,6 +104,7 @@ async function attempt(parts: LoopParts, input: LoopInput, state: State): Promis
   state.again = undefined;
   if (!signal?.aborted) {
     state.attempts += 1;
+    input.report({ kind: "attempt", attempt: state.attempts });
     const leftMs = state.deadlineAt - performance.now();
     const timeoutMs = Math.max(1, Math.min(policy.attemptTimeoutMs, leftMs));
     const onSent = (): void => {
@@ -175,7 +178,7 @@ async function mayGoOn({ budget }: LoopParts, input: LoopInput, state: State): P
   const { kind, waitMs } = again;
   const tries = kind === "poll" ? polls : attempts;
   const pauseMs = Math.max(waitMs ?? 0, fullJitterMs(tries, policy.backoff));
-  const why = (): string | undefined => {
+  const giveUpBecause = (): string | undefined => {
     if (kind === "retry" && attempts >= policy.attempts)
       return `No final answer after ${attempts} attempts`;
     if (performance.now() + pauseMs >= deadlineAt)
@@ -183,8 +186,10 @@ async function mayGoOn({ budget }: LoopParts, input: LoopInput, state: State): P
     if (kind === "retry" && !budget.take()) return "The client's retry budget is used up";
     return undefined;
   };
-  const reason = why();
+  const reason = giveUpBecause();
   if (reason === undefined) {
+    const why = kind === "poll" ? "in-flight" : "retry";
+    input.report({ kind: "wait", attempt: attempts + 1, reason: why, waitMs: pauseMs });
     await pause(pauseMs, signal);
     return true;
   }

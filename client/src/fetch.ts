@@ -3,6 +3,7 @@ import { formatKey, IDEMPOTENCY_KEY, isIdempotencyError, parseKey } from "@oncek
 import { sendUntilSettled } from "./attempt.ts";
 import type { LoopParts, Settlement } from "./attempt.ts";
 import { createRetryBudget } from "./backoff.ts";
+import { createReport } from "./event.ts";
 import { mintKey } from "./key.ts";
 import type { KeyOption } from "./key.ts";
 import { reasonOf, withinLimit } from "./limit.ts";
@@ -19,6 +20,7 @@ export {
   isIdempotencyError,
 } from "@oncekey/shared";
 export type { BackoffOptions } from "./backoff.ts";
+export type { AttemptEvent, EventCallbacks, WaitEvent } from "./event.ts";
 export type { KeyOption } from "./key.ts";
 export type { RetryOptions, SendingOptions } from "./options.ts";
 export type { Warning, WarningCode } from "./warning.ts";
@@ -67,7 +69,8 @@ export function createIdempotentFetch(options: SendingOptions = {}): typeof glob
         return readWhole(await fetch(attempt, { ...moreOf(init), signal: within }));
       });
     const prepared = { method, url, headers: {}, body: undefined };
-    const call = { request: prepared, key, policy, signal, isUnresolved: given !== null };
+    const report = createReport(parts.warn, { key }, [options]);
+    const call = { request: prepared, key, policy, signal, isUnresolved: given !== null, report };
     return conclude(await sendUntilSettled({ ...parts, send }, call), signal);
   };
 }

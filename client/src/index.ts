@@ -12,10 +12,13 @@ export {
   isIdempotencyError,
 } from "@oncekey/shared";
 export type { BackoffOptions } from "./backoff.ts";
-export type { Client, Operation, OperationOptions, Run } from "./client.ts";
+export type { Client } from "./client.ts";
+export type { Operation, OperationOptions, Run } from "./definition.ts";
+export type { AttemptEvent, EventCallbacks, WaitEvent } from "./event.ts";
 export type { KeyOption } from "./key.ts";
 export type { ClientOptions, HeadersOption, RetryOptions } from "./options.ts";
 export type { PlainCall, PlainCallOptions, ResponsePromise } from "./plain-call.ts";
+export type { OperationState, OperationStore } from "./progress.ts";
 export type { RequestSpec } from "./request.ts";
 export type { Done, PendingOperation, Rejected, RunOptions, RunResult, Unknown } from "./result.ts";
 export type { OperationStorage } from "./storage/storage.ts";

@@ -3,9 +3,13 @@ import { KeyExpiredError, IDEMPOTENCY_KEY_LIFETIME } from "@oncekey/shared";
 import { sendUntilSettled } from "./attempt.ts";
 import type { LoopParts, Settlement } from "./attempt.ts";
 import type { Coalescer } from "./coalesce.ts";
+import { createReport } from "./event.ts";
+import type { EventCallbacks } from "./event.ts";
 import { mintKey } from "./key.ts";
 import type { KeyOption } from "./key.ts";
 import type { RetryPolicy } from "./options.ts";
+import { createTracker, IDLE } from "./progress.ts";
+import type { Progress } from "./progress.ts";
 import { recordId } from "./record.ts";
 import type { OperationRecord, Shelf } from "./record.ts";
 import type { PreparedRequest } from "./request.ts";
@@ -17,6 +21,9 @@ export interface OperationParts {
   readonly shelf: Shelf;
   readonly live: Coalescer<RunResult<unknown>>;
   readonly key: KeyOption;
+  readonly progress: Progress;
+  /** The client's own callbacks. */
+  readonly listener: EventCallbacks;
 }
 
 /** One wish of the caller: this request, as this instance of this operation. */
@@ -38,7 +45,7 @@ export function runWish(
   options: RunOptions,
 ): Promise<RunResult<unknown>> {
   const id = recordId(wish.operation, wish.instance);
-  return parts.live.run(id, wish.identity, async () => {
+  const start = async (): Promise<RunResult<unknown>> => {
     const found = await parts.shelf.read(id);
     if (found !== undefined) {
       const result = await settle(parts, found, policy, options, true);
@@ -57,7 +64,8 @@ export function runWish(
     // Before the first byte: what is not written down is lost with the page.
     await parts.shelf.write(record);
     return settle(parts, record, policy, options, false);
-  });
+  };
+  return parts.live.run(id, wish.identity, () => parts.progress.track(id, start));
 }
 
 /** Sends what is written down again, unless it is being sent right now: then this is that run. */
@@ -68,17 +76,21 @@ export function resumeRecord(
   options: RunOptions,
 ): Promise<RunResult<unknown>> {
   const id = recordId(record.operation, record.instance);
-  return parts.live.run(id, record.identity, async () => {
+  const start = async (): Promise<RunResult<unknown>> => {
     // Another run may have settled it since it was listed; its record is gone then, and the server's is the answer.
     const current = await parts.shelf.read(id);
     return settle(parts, current?.key === record.key ? current : record, policy, options, true);
-  });
+  };
+  return parts.live.run(id, record.identity, () => parts.progress.track(id, start, record.key));
 }
 
 /** Forgets a record, where it is still the same one. */
 export async function forgetRecord(parts: OperationParts, record: OperationRecord): Promise<void> {
+  const { shelf, live, progress } = parts;
   if (!(await isCurrent(parts, record))) return;
-  await parts.shelf.remove(recordId(record.operation, record.instance));
+  const id = recordId(record.operation, record.instance);
+  await shelf.remove(id);
+  if (!live.isLive(id)) progress.set(id, IDLE);
 }
 
 async function isCurrent({ shelf }: OperationParts, record: OperationRecord): Promise<boolean> {
@@ -96,13 +108,20 @@ async function settle(
   if (record.expiresAt !== undefined && record.expiresAt <= Date.now()) {
     return expired(parts, record, policy);
   }
-  const { signal } = options;
+  const { operation, instance } = record;
+  const track = createTracker(parts.progress, recordId(operation, instance), key, isUnresolved);
+  const about = { key, operation, instance };
+  const tell = createReport(parts.loop.warn, about, [parts.listener, options]);
   const settlement = await sendUntilSettled(parts.loop, {
     request,
     key,
     policy,
-    signal,
+    signal: options.signal,
     isUnresolved,
+    report(event) {
+      track(event);
+      tell(event);
+    },
   });
   return conclude(parts, record, policy, settlement);
 }

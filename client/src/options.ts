@@ -2,6 +2,7 @@
 import { IDEMPOTENCY_KEY } from "@oncekey/shared";
 import type { KeyFormat } from "@oncekey/shared";
 import type { BackoffOptions } from "./backoff.ts";
+import type { EventCallbacks } from "./event.ts";
 import type { KeyOption } from "./key.ts";
 import type { OperationStorage } from "./storage/storage.ts";
 import type { Warn } from "./warning.ts";
@@ -32,7 +33,7 @@ export type HeadersOption =
   | (() => Readonly<Record<string, string>> | Promise<Readonly<Record<string, string>>>);
 
 /** Options that the client and `createIdempotentFetch` have in common, all of them optional. */
-export interface SendingOptions extends RetryOptions {
+export interface SendingOptions extends RetryOptions, EventCallbacks {
   /** How keys are made. Default `'v7'`. */
   readonly key?: KeyOption;
   /** How keys are written: `'bare'` (default: every deployed service takes it) or `'structured'`, as the IETF draft has it. */
@@ -93,6 +94,8 @@ export const HEADERS_CHECK: Check = accept(
   `an object of strings without ${IDEMPOTENCY_KEY}`,
 );
 
+const isFunction: Check = accept((value) => typeof value === "function", "a function");
+
 export const SENDING_CHECKS: Readonly<Record<keyof SendingOptions, Check>> = {
   ...RETRY_CHECKS,
   key: accept(
@@ -102,7 +105,9 @@ export const SENDING_CHECKS: Readonly<Record<keyof SendingOptions, Check>> = {
   keyFormat: oneOf("bare", "structured"),
   retryBudget: integer(0, 1_000_000),
   fetch: accept((value) => typeof value === "function", "a function like fetch"),
-  onWarning: accept((value) => typeof value === "function", "a function"),
+  onWarning: isFunction,
+  onAttempt: isFunction,
+  onWait: isFunction,
 };
 
 const CLIENT_CHECKS: Readonly<Record<keyof ClientOptions, Check>> = {

@@ -2,6 +2,8 @@
 import { formatKey } from "@oncekey/shared";
 import { sendUntilSettled } from "./attempt.ts";
 import type { LoopParts } from "./attempt.ts";
+import { createReport } from "./event.ts";
+import type { EventCallbacks } from "./event.ts";
 import { mintKey } from "./key.ts";
 import type { KeyOption } from "./key.ts";
 import type { RetryPolicy } from "./options.ts";
@@ -39,16 +41,20 @@ interface Parts {
   readonly baseUrl: string | undefined;
   readonly policy: RetryPolicy;
   readonly method: "POST" | "PUT" | "PATCH" | "DELETE";
+  readonly listener: EventCallbacks;
 }
 
-export function createPlainCall({ loop, key: option, baseUrl, policy, method }: Parts): PlainCall {
+export function createPlainCall(parts: Parts): PlainCall {
+  const { loop, key: option, baseUrl, policy, method, listener } = parts;
   async function call(path: string, options: PlainCallOptions): Promise<Response> {
     const { key = mintKey(option), signal, ...spec } = options;
     // Checks it, before anything is sent.
     formatKey(key);
     const request = prepareRequest({ ...spec, method, path }, baseUrl);
     const isUnresolved = options.key !== undefined;
-    const { ending } = await sendUntilSettled(loop, { request, key, policy, signal, isUnresolved });
+    const report = createReport(loop.warn, { key }, [listener]);
+    const input = { request, key, policy, signal, isUnresolved, report };
+    const { ending } = await sendUntilSettled(loop, input);
     if (ending.kind === "done") return toResponse(ending.answer, ending.status);
     throw ending.error;
   }

@@ -1,5 +1,6 @@
 /** How a run ended, in the three kinds that a page has to tell apart. */
 import type { IdempotencyError } from "@oncekey/shared";
+import type { EventCallbacks } from "./event.ts";
 
 interface Ended {
   readonly key: string;
@@ -38,11 +39,11 @@ export interface Unknown<Value> extends Ended {
 /** What a run resolves to. Its `kind` decides what a page shows. */
 export type RunResult<Value> = Done<Value> | Rejected | Unknown<Value>;
 
-/** What one run can be told. */
-export interface RunOptions {
+/** What one run can be told. A second run is the promise of the one which started, and only that one's options are heeded. */
+export interface RunOptions extends EventCallbacks {
   /**
    * Stops waiting and sending. Once a request has left, the result is `unknown`, never "cancelled"; before, it is `rejected` and
-   * nothing was sent. Only that of the run which started is heeded: a second run is the same promise.
+   * nothing was sent.
    */
   readonly signal?: AbortSignal | undefined;
 }

@@ -1,7 +1,11 @@
 /** What the client has to say without failing. */
 
 /** Why {@link Warning} was given. */
-export type WarningCode = "storage_failed" | "storage_entry_ignored" | "unacknowledged";
+export type WarningCode =
+  | "storage_failed"
+  | "storage_entry_ignored"
+  | "unacknowledged"
+  | "callback_failed";
 
 /** Something that works, but not as well as it was meant to. */
 export interface Warning {

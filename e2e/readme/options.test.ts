@@ -47,6 +47,8 @@ const CLIENT: Names<ClientOptions> = {
   credentials: true,
   fetch: true,
   onWarning: true,
+  onAttempt: true,
+  onWait: true,
   attempts: true,
   attemptTimeoutMs: true,
   deadlineMs: true,

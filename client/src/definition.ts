@@ -1,0 +1,118 @@
+/** What an operation is, and how an input of it becomes a wish to run. */
+import { accept, checkOptions, RETRY_CHECKS } from "./options.ts";
+import type { RetryOptions, RetryPolicy } from "./options.ts";
+import { runWish } from "./operation.ts";
+import type { OperationParts, Wish } from "./operation.ts";
+import type { OperationStore } from "./progress.ts";
+import { recordId } from "./record.ts";
+import { canonicalJson, prepareRequest } from "./request.ts";
+import type { RequestSpec } from "./request.ts";
+import type { RunOptions, RunResult } from "./result.ts";
+
+/** What an operation is. */
+export interface OperationOptions<Input> extends RetryOptions {
+  /**
+   * The request for an input. Called at each run; what it returned when the key was minted is written down, and sent on every
+   * attempt under that key, whatever it returns later.
+   */
+  readonly request: (input: Input) => RequestSpec;
+  /** Which one it is, not empty: of one instance there is one live operation at a time. Default: its identity. */
+  readonly instance?: (input: Input) => string;
+  /** What makes it the same operation, so that a changed cart is told from a second click. Default: the request. */
+  readonly identity?: (input: Input) => unknown;
+}
+
+/** Runs an operation. A second run of a live instance with the same identity, in the same tick or later, is the same promise. */
+export interface Run<Input, Value> {
+  /**
+   * Never rejects for anything that a network or a server does. An unresolved record of the instance is settled first, under its
+   * own key; where that stays unknown, it is the result.
+   *
+   * @throws TypeError if the operation's functions return what cannot be sent again.
+   */
+  (input: Input, options?: RunOptions): Promise<RunResult<Value>>;
+  /**
+   * The value alone.
+   *
+   * @throws IdempotencyError where the result is not `done`; `OutcomeUnknownError` and others with `nextAction: 'resume'`
+   * mean that it may have happened, and that running it again goes on with the same key.
+   */
+  readonly orThrow: (input: Input, options?: RunOptions) => Promise<Value>;
+}
+
+/** An operation of a client, by its name. */
+export interface Operation<Input, Value> {
+  readonly name: string;
+  readonly run: Run<Input, Value>;
+  /**
+   * Where the instance of an input stands, whoever runs it. What has ended is remembered for as long as somebody subscribes, and
+   * the last 50 that nobody does.
+   *
+   * @throws TypeError if the operation's functions return what cannot be sent again.
+   */
+  readonly observe: (input: Input) => OperationStore<Value>;
+}
+
+/** The operation of a name, with its options already checked. */
+export function defineOperation<Input, Value>(
+  parts: OperationParts,
+  name: string,
+  own: OperationOptions<Input>,
+  policy: RetryPolicy,
+  baseUrl: string | undefined,
+): Operation<Input, Value> {
+  function toWish(input: Input): Wish {
+    const request = prepareRequest(own.request(input), baseUrl);
+    const identity = canonicalJson(own.identity === undefined ? request : own.identity(input));
+    const instance = own.instance === undefined ? identity : own.instance(input);
+    if (typeof instance !== "string" || instance === "") {
+      throw new TypeError(`${name}.instance must return a string that is not empty`);
+    }
+    return { operation: name, instance, identity, request };
+  }
+  // Not async: a second run in the same tick is to be the very same promise.
+  function start(input: Input, options: RunOptions = {}): Promise<RunResult<Value>> {
+    try {
+      return runWish(parts, toWish(input), policy, options) as Promise<RunResult<Value>>;
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+  async function orThrow(input: Input, options?: RunOptions): Promise<Value> {
+    const result = await start(input, options);
+    if (result.kind === "done") return result.value;
+    throw result.error;
+  }
+  return {
+    name,
+    run: Object.assign(start, { orThrow }),
+    observe(input) {
+      const { instance } = toWish(input);
+      const store = parts.progress.observe(recordId(name, instance), instance);
+      return store as OperationStore<Value>;
+    },
+  };
+}
+
+/** @throws TypeError or RangeError that names a wrong option, or says that the name is taken. */
+export function checkOperation(
+  name: unknown,
+  options: { readonly request?: unknown },
+  taken: ReadonlyMap<string, unknown>,
+): void {
+  if (typeof name !== "string" || name === "") {
+    throw new TypeError(
+      `the name of an operation must be a string that is not empty, got ${String(name)}`,
+    );
+  }
+  if (taken.has(name)) throw new TypeError(`operation ${name} is defined already`);
+  const isFunction = accept((value) => typeof value === "function", "a function of the input");
+  const checks = {
+    ...RETRY_CHECKS,
+    request: isFunction,
+    instance: isFunction,
+    identity: isFunction,
+  };
+  checkOptions(options, checks, `${name}.`);
+  if (options.request === undefined) throw new TypeError(`option ${name}.request is required`);
+}
