@@ -10,11 +10,13 @@ import type { OperationParts } from "./operation.ts";
 import { createPlainCall } from "./plain-call.ts";
 import type { PlainCall } from "./plain-call.ts";
 import { createProgress } from "./progress.ts";
-import { createShelf, recordId } from "./record.ts";
+import { createShelf } from "./record.ts";
 import { repeat } from "./repeat.ts";
 import type { PendingOperation } from "./result.ts";
 import { createSend } from "./send.ts";
 import { memoryStorage } from "./storage/memory.ts";
+import { createTabs } from "./tabs.ts";
+import { listUnresolved } from "./unresolved.ts";
 import { createWarn } from "./warning.ts";
 
 /** What {@link createClient} makes. Its functions need no `this`. */
@@ -56,11 +58,13 @@ export function createClient(options: ClientOptions = {}): Client {
     budget: createRetryBudget(options.retryBudget ?? 10),
     warn,
   };
-  const shelf = createShelf(options.storage ?? memoryStorage(), warn);
+  const storage = options.storage ?? memoryStorage();
+  const shelf = createShelf(storage, warn);
   const parts: OperationParts = {
     loop,
     shelf,
     live: createCoalescer(),
+    tabs: createTabs(storage.sharedAs),
     key,
     progress: createProgress(warn),
     listener: options,
@@ -84,9 +88,8 @@ export function createClient(options: ClientOptions = {}): Client {
       return defineOperation<Input, Value>(parts, name, own, policy, baseUrl);
     },
     async pending() {
-      const records = await shelf.list();
+      const records = await listUnresolved(parts);
       return records
-        .filter((record) => !parts.live.isLive(recordId(record.operation, record.instance)))
         .toSorted((a, b) => a.createdAt - b.createdAt)
         .map((record): PendingOperation => {
           const policy = policies.get(record.operation) ?? resolvePolicy(options);

@@ -1,13 +1,14 @@
 /** What an operation is, and how an input of it becomes a wish to run. */
 import { accept, checkOptions, RETRY_CHECKS } from "./options.ts";
 import type { RetryOptions, RetryPolicy } from "./options.ts";
-import { runWish } from "./operation.ts";
-import type { OperationParts, Wish } from "./operation.ts";
+import type { OperationParts } from "./operation.ts";
 import type { OperationStore } from "./progress.ts";
 import { recordId } from "./record.ts";
 import { canonicalJson, prepareRequest } from "./request.ts";
 import type { RequestSpec } from "./request.ts";
 import type { RunOptions, RunResult } from "./result.ts";
+import { runWish } from "./run.ts";
+import type { Wish } from "./run.ts";
 
 /** What an operation is. */
 export interface OperationOptions<Input> extends RetryOptions {

@@ -1,71 +1,32 @@
-/** The life of one operation: from nothing, through an unresolved key that is written down, to settled. */
+/** The life of one operation: from an unresolved key that is written down to settled, in its turn among the tabs. */
 import { KeyExpiredError, IDEMPOTENCY_KEY_LIFETIME } from "@oncekey/shared";
 import { sendUntilSettled } from "./attempt.ts";
 import type { LoopParts, Settlement } from "./attempt.ts";
 import type { Coalescer } from "./coalesce.ts";
 import { createReport } from "./event.ts";
 import type { EventCallbacks } from "./event.ts";
-import { mintKey } from "./key.ts";
+import { handedOver, handOver } from "./handover.ts";
+import type { Wanted } from "./handover.ts";
 import type { KeyOption } from "./key.ts";
+import { isCurrent, letGo } from "./let-go.ts";
 import type { RetryPolicy } from "./options.ts";
 import { createTracker, IDLE } from "./progress.ts";
 import type { Progress } from "./progress.ts";
 import { recordId } from "./record.ts";
 import type { OperationRecord, Shelf } from "./record.ts";
-import type { PreparedRequest } from "./request.ts";
 import type { RunOptions, RunResult } from "./result.ts";
+import type { Tabs, Turn } from "./tabs.ts";
 
 /** What an operation needs from the client. */
 export interface OperationParts {
   readonly loop: LoopParts;
   readonly shelf: Shelf;
   readonly live: Coalescer<RunResult<unknown>>;
+  readonly tabs: Tabs;
   readonly key: KeyOption;
   readonly progress: Progress;
   /** The client's own callbacks. */
   readonly listener: EventCallbacks;
-}
-
-/** One wish of the caller: this request, as this instance of this operation. */
-export interface Wish {
-  readonly operation: string;
-  readonly instance: string;
-  readonly identity: string;
-  readonly request: PreparedRequest;
-}
-
-/**
- * Runs a wish. An unresolved record of the same instance comes first: with the same identity it is this wish, and is sent again
- * as it was written; with another it is settled before a key is minted. Only from settled or unused does a new key come.
- */
-export function runWish(
-  parts: OperationParts,
-  wish: Wish,
-  policy: RetryPolicy,
-  options: RunOptions,
-): Promise<RunResult<unknown>> {
-  const id = recordId(wish.operation, wish.instance);
-  const start = async (): Promise<RunResult<unknown>> => {
-    const found = await parts.shelf.read(id);
-    if (found !== undefined) {
-      const result = await settle(parts, found, policy, options, true);
-      if (found.identity === wish.identity || result.kind === "unknown") return result;
-    }
-    const { operation, instance, identity, request } = wish;
-    const record: OperationRecord = {
-      version: 1,
-      operation,
-      instance,
-      identity,
-      key: mintKey(parts.key),
-      request,
-      createdAt: Date.now(),
-    };
-    // Before the first byte: what is not written down is lost with the page.
-    await parts.shelf.write(record);
-    return settle(parts, record, policy, options, false);
-  };
-  return parts.live.run(id, wish.identity, () => parts.progress.track(id, start));
 }
 
 /** Sends what is written down again, unless it is being sent right now: then this is that run. */
@@ -76,12 +37,58 @@ export function resumeRecord(
   options: RunOptions,
 ): Promise<RunResult<unknown>> {
   const id = recordId(record.operation, record.instance);
-  const start = async (): Promise<RunResult<unknown>> => {
+  const { identity, key } = record;
+  const wanted = { identity, key, askedAt: parts.tabs.nowAt() };
+  return takeTurn(parts, id, wanted, policy, options, async (turn) => {
     // Another run may have settled it since it was listed; its record is gone then, and the server's is the answer.
-    const current = await parts.shelf.read(id);
-    return settle(parts, current?.key === record.key ? current : record, policy, options, true);
-  };
-  return parts.live.run(id, record.identity, () => parts.progress.track(id, start, record.key));
+    const found = await parts.shelf.read(id);
+    const current = found?.key === key ? found : undefined;
+    const handed = await takeOver(parts, turn, policy, current, wanted);
+    return handed ?? settleForAll(parts, turn, current ?? record, policy, options, true);
+  });
+}
+
+export function takeTurn(
+  { live, tabs, progress }: OperationParts,
+  id: string,
+  { identity, key }: Wanted,
+  { deadlineMs: waitMs }: RetryPolicy,
+  { signal }: RunOptions,
+  start: (turn: Turn) => Promise<RunResult<unknown>>,
+): Promise<RunResult<unknown>> {
+  const inTurn = (): Promise<RunResult<unknown>> => tabs.take(id, { signal, waitMs }, start);
+  return live.run(id, identity, () => progress.track(id, inTurn, key));
+}
+
+/** What another tab did for the same wish while this one waited for its turn. */
+export async function takeOver(
+  parts: OperationParts,
+  turn: Turn,
+  policy: RetryPolicy,
+  found: OperationRecord | undefined,
+  wanted: Wanted,
+): Promise<RunResult<unknown> | undefined> {
+  const result = await handedOver(turn, found, wanted);
+  if (result === undefined) return undefined;
+  const isFound = found?.key === result.key;
+  if (result.kind === "unknown") {
+    return isFound ? { ...result, ...handles(parts, found, policy) } : undefined;
+  }
+  if (isFound) await letGo(parts, found);
+  return result;
+}
+
+export async function settleForAll(
+  parts: OperationParts,
+  turn: Turn,
+  record: OperationRecord,
+  policy: RetryPolicy,
+  options: RunOptions,
+  isUnresolved: boolean,
+): Promise<RunResult<unknown>> {
+  const result = await settle(parts, record, policy, options, isUnresolved);
+  handOver(turn, record, result, options.signal);
+  return result;
 }
 
 /** Forgets a record, where it is still the same one. */
@@ -91,10 +98,6 @@ export async function forgetRecord(parts: OperationParts, record: OperationRecor
   const id = recordId(record.operation, record.instance);
   await shelf.remove(id);
   if (!live.isLive(id)) progress.set(id, IDLE);
-}
-
-async function isCurrent({ shelf }: OperationParts, record: OperationRecord): Promise<boolean> {
-  return (await shelf.read(recordId(record.operation, record.instance)))?.key === record.key;
 }
 
 async function settle(
@@ -126,7 +129,7 @@ async function settle(
   return conclude(parts, record, policy, settlement);
 }
 
-async function conclude(
+export async function conclude(
   parts: OperationParts,
   record: OperationRecord,
   policy: RetryPolicy,
@@ -135,13 +138,13 @@ async function conclude(
   const { key } = record;
   switch (ending.kind) {
     case "done": {
-      await forgetRecord(parts, record);
+      await letGo(parts, record);
       const { value, replayed, status } = ending;
       return { kind: "done", value, replayed, status, key, attempts };
     }
     case "unsent":
     case "rejected":
-      await forgetRecord(parts, record);
+      await (ending.kind === "unsent" ? forgetRecord : letGo)(parts, record);
       return { kind: "rejected", error: ending.error, key, attempts };
     case "unknown": {
       const kept = withLifetime(record, answer?.headers.get(IDEMPOTENCY_KEY_LIFETIME) ?? null);

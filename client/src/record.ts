@@ -17,6 +17,8 @@ export interface OperationRecord {
   readonly createdAt: number;
   /** Until when the server has said that it recognises the key; `undefined` until it has said so. */
   readonly expiresAt?: number | undefined;
+  /** When it was settled, where it is left for another tab that waited for it; `undefined` while it is not. */
+  readonly settledAt?: number | undefined;
 }
 
 /** Reads and writes records. Never throws: a storage that fails is replaced by memory, with a warning. */
@@ -109,7 +111,8 @@ function parseRecord(text: string): OperationRecord | undefined {
 }
 
 function isRecord(value: Partial<OperationRecord>): value is OperationRecord {
-  const { version, operation, instance, identity, key, request, createdAt, expiresAt } = value;
+  const { version, operation, instance, identity, key, request, createdAt, expiresAt, settledAt } =
+    value;
   return (
     version === 1 &&
     typeof operation === "string" &&
@@ -118,6 +121,7 @@ function isRecord(value: Partial<OperationRecord>): value is OperationRecord {
     isKey(key) &&
     typeof createdAt === "number" &&
     (expiresAt === undefined || typeof expiresAt === "number") &&
+    (settledAt === undefined || typeof settledAt === "number") &&
     typeof request === "object" &&
     request !== null &&
     isRequest(request)

@@ -1,6 +1,6 @@
-/** The contract's refusals as errors: one base, one class per code, and both directions between error and problem. */
-import { createProblem, PROBLEMS } from "./problem.ts";
-import type { NextAction, Problem, ProblemCode } from "./problem.ts";
+/** The contract's refusals as errors: one base, one class per code. */
+import { PROBLEMS } from "./problem.ts";
+import type { NextAction, ProblemCode } from "./problem.ts";
 
 // Registered symbols are one per process, so two copies of this package recognise each other's errors.
 const BRAND: unique symbol = Symbol.for("oncekey.error");
@@ -187,54 +187,4 @@ export function isIdempotencyError<Code extends ErrorCode>(
 export function isIdempotencyError(value: unknown, code?: ErrorCode): boolean {
   if (typeof value !== "object" || value === null || !(BRAND in value)) return false;
   return code === undefined || ("code" in value && value.code === code);
-}
-
-/** From problem to error: the class that belongs to the problem's code. */
-export function problemToError(
-  problem: Problem,
-  details: Omit<ErrorDetails, "problem" | "status"> = {},
-): IdempotencyError {
-  const { detail, originalStatus } = problem;
-  const all = { ...details, status: problem.status, problem };
-  switch (problem.code) {
-    case "idempotency_key_required":
-      return new KeyRequiredError(detail, all);
-    case "idempotency_key_invalid":
-      return new KeyInvalidError(detail, all);
-    case "idempotency_not_found":
-      return new KeyNotFoundError(detail, all);
-    case "idempotency_in_flight":
-      return new KeyInFlightError(detail, all);
-    case "idempotency_conflict":
-      return new KeyConflictError(detail, all);
-    case "idempotency_key_expired":
-      return new KeyExpiredError(detail, all);
-    case "idempotency_outcome_unknown":
-      return new KeyOutcomeUnknownError(detail, all);
-    case "idempotency_response_not_stored":
-      return new ResponseNotStoredError(
-        detail,
-        originalStatus === undefined ? all : { ...all, originalStatus },
-      );
-    case "idempotency_unavailable":
-      return new StoreUnavailableError(detail, all);
-    default:
-      return problem.code satisfies never;
-  }
-}
-
-/**
- * From error to problem, for a server that answers with it. The client's own errors and those without a code have no
- * problem document: `undefined`.
- *
- * @param baseUri prefix of `type`, default `urn:oncekey:problem:`.
- */
-export function errorToProblem(error: IdempotencyError, baseUri?: string): Problem | undefined {
-  const { code } = error;
-  if (code === undefined || code === "outcome_unknown") return undefined;
-  const originalStatus =
-    "originalStatus" in error && typeof error.originalStatus === "number"
-      ? error.originalStatus
-      : undefined;
-  return createProblem(code, { detail: error.message, baseUri, originalStatus });
 }

@@ -32,9 +32,7 @@ export {
   OutcomeUnknownError,
   ResponseNotStoredError,
   StoreUnavailableError,
-  errorToProblem,
   isIdempotencyError,
-  problemToError,
 } from "./errors.ts";
 export type {
   ErrorByCode,
@@ -43,3 +41,5 @@ export type {
   OriginalResponse,
   OutcomeUnknownCode,
 } from "./errors.ts";
+export { createError, errorToProblem, problemToError } from "./error-problem.ts";
+export type { AllErrorDetails } from "./error-problem.ts";

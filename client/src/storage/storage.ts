@@ -9,4 +9,9 @@ export interface OperationStorage {
   setItem(name: string, value: string): void | Promise<void>;
   removeItem(name: string): void | Promise<void>;
   getAllKeys(): readonly string[] | Promise<readonly string[]>;
+  /**
+   * What other tabs and workers of the origin, or threads of the process, call the same place: among them an instance then runs
+   * once, under a Web Lock. Default: nobody else sees it.
+   */
+  readonly sharedAs?: string;
 }

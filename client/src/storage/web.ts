@@ -17,5 +17,6 @@ export function webStorage(storage?: Storage): OperationStorage {
       Array.from({ length: area().length }, (_, index) => area().key(index)).filter(
         (name) => name !== null,
       ),
+    ...(storage === undefined ? { sharedAs: "localStorage" } : {}),
   };
 }

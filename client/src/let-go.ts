@@ -1,0 +1,23 @@
+/** The end of a record: whether it is still on the shelf, and what is left there once it is settled. */
+import { recordId } from "./record.ts";
+import type { OperationRecord, Shelf } from "./record.ts";
+import type { Tabs } from "./tabs.ts";
+
+interface Parts {
+  readonly shelf: Shelf;
+  readonly tabs: Tabs;
+}
+
+/** Whether it is on the shelf still, and no other one of the instance. */
+export async function isCurrent({ shelf }: Parts, record: OperationRecord): Promise<boolean> {
+  return (await shelf.read(recordId(record.operation, record.instance)))?.key === record.key;
+}
+
+/** Lets go of what is settled; those who wait for their turn find it once more, in case that they were not told. */
+export async function letGo(parts: Parts, record: OperationRecord): Promise<void> {
+  if (!(await isCurrent(parts, record))) return;
+  const { shelf, tabs } = parts;
+  const id = recordId(record.operation, record.instance);
+  if (!(await tabs.isAwaited(id))) return shelf.remove(id);
+  await shelf.write({ ...record, settledAt: record.settledAt ?? tabs.nowAt() });
+}
