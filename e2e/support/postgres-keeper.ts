@@ -3,8 +3,8 @@ import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { chown, mkdir, rm, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
 import { join } from "node:path";
+import { freePort } from "./free-port.ts";
 import { makeFolder, prepareBinaries } from "./postgres-binaries.ts";
 import type { Binaries } from "./postgres-binaries.ts";
 
@@ -156,16 +156,6 @@ function words(talker: ChildProcess): () => string {
     said = (said + chunk).slice(-4_000);
   });
   return () => said.trim();
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, "127.0.0.1");
-  await once(probe, "listening");
-  const address = probe.address();
-  probe.close();
-  await once(probe, "close");
-  if (address === null || typeof address === "string") throw new Error("no free port");
-  return address.port;
 }
 
 function report(message: KeeperReport): void {

@@ -1,0 +1,136 @@
+/** The failover run: kills and hand-overs of a replicated PostgreSQL's leader under load, and the control that must lose. */
+import { execFile } from "node:child_process";
+import { mkdtemp, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs, promisify } from "node:util";
+import { migrate } from "@oncekey/server";
+import { Pool } from "pg";
+import { formatVerdict } from "../checker/verdict.ts";
+import { writeLines } from "../history/history.ts";
+import { startCluster } from "./cluster.ts";
+import type { Cluster } from "./cluster.ts";
+import { EFFECTS } from "./evidence.ts";
+import { describeMachine, findMachine } from "./machine.ts";
+import type { Machine } from "./machine.ts";
+import { awaitLeader, awaitWhole } from "./members.ts";
+import { runPhase } from "./phase.ts";
+import type { Phase, PhaseParts, PhaseResult } from "./phase.ts";
+import { formatPage, formatTable, isAsPromised } from "./report.ts";
+
+const PAGE = fileURLToPath(new URL("../../../docs/failover.md", import.meta.url));
+const startedAt = performance.now();
+
+process.exitCode = await main();
+
+async function main(): Promise<number> {
+  const rounds = readRounds();
+  const fitness = await findMachine();
+  if (fitness.kind === "unfit") {
+    console.error(`This machine cannot run the failover test: ${fitness.reason}`);
+    return 2;
+  }
+  const { machine } = fitness;
+  const cluster = await startCluster(machine);
+  try {
+    return await runOn(cluster, machine, rounds);
+  } finally {
+    await cluster.stop();
+  }
+}
+
+function readRounds(): number {
+  const { values } = parseArgs({ options: { rounds: { type: "string", default: "10" } } });
+  const rounds = Number(values.rounds);
+  if (Number.isInteger(rounds) && rounds >= 1) return rounds;
+  throw new RangeError(`--rounds must be a whole number from 1, got ${values.rounds}`);
+}
+
+async function runOn(cluster: Cluster, machine: Machine, rounds: number): Promise<number> {
+  const stop = new AbortController();
+  process.once("SIGINT", () => {
+    say("stopped: this part is brought to its end, a second Ctrl-C leaves at once");
+    stop.abort();
+  });
+  await raise(cluster);
+  const parts: PhaseParts = { cluster, signal: stop.signal, say };
+  const results: PhaseResult[] = [];
+  for (const phase of phases(rounds)) {
+    if (stop.signal.aborted) break;
+    const result = await runPhase(phase, parts);
+    results.push(result);
+    say(formatVerdict(result.verdict));
+    if (!isAsPromised(result)) await keep(result);
+  }
+  console.log(`\n${formatTable(results)}\n`);
+  const isWhole = results.length === phases(rounds).length && results.every(isAsPromised);
+  if (!isWhole) {
+    console.log(stop.signal.aborted ? "Stopped before its end." : "NOT AS PROMISED.");
+    return 1;
+  }
+  const where = { date: new Date().toISOString().slice(0, 10), ...(await describe(machine)) };
+  await writeFile(PAGE, formatPage(results, where));
+  say(`as promised; written to ${PAGE}`);
+  return 0;
+}
+
+function phases(rounds: number): Phase[] {
+  return [
+    {
+      title: "synchronous, leader killed",
+      replication: "synchronous",
+      strike: "kill",
+      strikes: rounds,
+    },
+    {
+      title: "synchronous, hand-over",
+      replication: "synchronous",
+      strike: "switchover",
+      strikes: rounds,
+    },
+    {
+      title: "asynchronous, leader killed ahead of its standbys",
+      replication: "asynchronous",
+      strike: "kill-ahead",
+      strikes: Math.min(rounds, 3),
+    },
+  ];
+}
+
+/** All three nodes, with the tables. */
+async function raise(cluster: Cluster): Promise<void> {
+  const first = await awaitLeader(cluster);
+  for (const node of cluster.nodes) if (node.name !== first.name) node.start();
+  await awaitWhole(cluster, "synchronous");
+  const pool = new Pool({ connectionString: cluster.url, max: 1 });
+  await migrate(pool);
+  await pool.query(EFFECTS);
+  await pool.end();
+  say("three nodes are up");
+}
+
+/** Whatever was not as promised is written out whole. */
+async function keep({ phase, history, dump }: PhaseResult): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), "oncekey-history-"));
+  const file = join(folder, `${phase.title.replaceAll(/\W+/g, "-")}.jsonl`);
+  await writeLines(file, [...history.events, ...dump.rows]);
+  say(`${phase.title}: not as promised; history in ${file}`);
+}
+
+async function describe(
+  machine: Machine,
+): Promise<{ readonly commit: string; readonly programs: string }> {
+  const git = async (...args: string[]): Promise<string> =>
+    (await promisify(execFile)("git", args, { cwd: import.meta.dirname })).stdout.trim();
+  const changes = await git("status", "--porcelain", "--untracked-files=no");
+  const commit = await git("rev-parse", "--short", "HEAD");
+  return {
+    commit: changes === "" ? commit : `${commit}, with changes`,
+    programs: await describeMachine(machine),
+  };
+}
+
+function say(line: string): void {
+  console.log(`${((performance.now() - startedAt) / 1_000).toFixed(0).padStart(4)} s  ${line}`);
+}

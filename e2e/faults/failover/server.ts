@@ -1,0 +1,90 @@
+/** One server process: the same effect behind each of the four strategies. It lives as long as the process that started it. */
+import { setTimeout as sleep } from "node:timers/promises";
+import { idempotency } from "@oncekey/server";
+import type { CrashDecision, RouteIdempotencyOptions, Strategy } from "@oncekey/server";
+import Fastify from "fastify";
+import type { FastifyRequest } from "fastify";
+import { Pool } from "pg";
+import type { ClientBase } from "pg";
+import type { Order } from "./recording-fetch.ts";
+
+/** What the process says once it answers requests. */
+export interface ServerReport {
+  readonly port: number;
+}
+
+/** The longest that a handler takes between its effect and its answer, so that faults fall in between. */
+const HANDLER_MS = 40;
+
+process.on("SIGINT", () => undefined); // A Ctrl-C reaches the whole terminal; the parent decides when its servers end.
+process.once("disconnect", () => process.exit());
+const { DATABASE_URL: connectionString } = process.env;
+const pool = new Pool({ connectionString, max: 20, connectionTimeoutMillis: 2_000 });
+const app = Fastify();
+await app.register(idempotency, { pool, scope: scopeOf });
+for (const [strategy, protection] of Object.entries(protections())) {
+  app.post<{ Body: Order }>(
+    `/${strategy}`,
+    { config: { idempotency: protection } },
+    async (request, reply) => {
+      const id = crypto.randomUUID();
+      await addEffect(strategy === "lease" ? pool : request.idempotency.tx, id, request);
+      await sleep(Math.random() * HANDLER_MS);
+      return reply.code(201).send(answerWith(id, scopeOf(request)));
+    },
+  );
+}
+await app.listen({ host: "127.0.0.1", port: 0 });
+const [address] = app.addresses();
+if (typeof address !== "object") throw new Error("the server has no port");
+const report: ServerReport = { port: address.port };
+process.send?.(report, undefined, undefined, () => undefined);
+
+function protections(): Readonly<Record<Strategy, RouteIdempotencyOptions>> {
+  return {
+    advisory: { strategy: "advisory" },
+    unique: { strategy: "unique" },
+    row: { strategy: "row" },
+    lease: { strategy: "lease", lease: { durationMs: 10_000, onCrash: findEffect } },
+  };
+}
+
+/** Looks for what an owner that did not finish has left, as a handler with effects elsewhere would ask there. */
+async function findEffect({
+  key,
+  scope,
+}: {
+  readonly key: string;
+  readonly scope: string;
+}): Promise<CrashDecision> {
+  const { rows } = await pool.query<{ id: string }>(
+    "select id from effects where key = $1 and scope = $2",
+    [key, scope],
+  );
+  const [found] = rows;
+  return found === undefined ? "rerun" : { status: 201, body: answerWith(found.id, scope) };
+}
+
+/** Unique to an effect, and so to the run of the handler that had it. */
+function answerWith(effect: string, scope: string): object {
+  return { answer: `the answer of ${effect}`, effect, scope };
+}
+
+function scopeOf({ headers }: FastifyRequest): string {
+  return String(headers["scope"]);
+}
+
+async function addEffect(
+  db: Pick<ClientBase, "query">,
+  id: string,
+  request: FastifyRequest<{ Body: Order }>,
+): Promise<void> {
+  const { operation, fingerprint } = request.body;
+  const { key } = request.idempotency;
+  const target = `${request.method} ${request.url}`;
+  await db.query(
+    `insert into effects (id, operation, scope, key, target, fingerprint)
+     values ($1, $2, $3, $4, $5, $6)`,
+    [id, operation, scopeOf(request), key, target, fingerprint],
+  );
+}

@@ -1,0 +1,116 @@
+/** Clients that send keys, one to three times each at once, and keep asking until every one of them is answered for good. */
+import { setTimeout as sleep } from "node:timers/promises";
+import { createClient, isIdempotencyError } from "@oncekey/client";
+import type { Client } from "@oncekey/client";
+import type { Strategy } from "@oncekey/server";
+import type { History } from "../history/history.ts";
+import { recordingFetch } from "./recording-fetch.ts";
+import type { Order } from "./recording-fetch.ts";
+
+export interface Workload {
+  /** When answers came, by `performance.now()`, in order. */
+  readonly answeredAt: readonly number[];
+  /** Sends no new keys, and resolves once all that were sent are settled. */
+  finish(): Promise<void>;
+  /** Sends every key once more, to the servers at these addresses. */
+  repeat(origins: readonly string[]): Promise<void>;
+}
+
+export const STRATEGIES: readonly Strategy[] = ["advisory", "unique", "row", "lease"];
+
+/** One key with what is sent under it. */
+interface Sending {
+  readonly key: string;
+  readonly strategy: Strategy;
+  readonly order: Order;
+}
+
+const LANES = 24;
+const MOST_DUPLICATES = 3;
+/** Between two keys of a lane, so that what is measured is not how busy the machine is. */
+const PAUSE_MS = 40;
+
+/** Starts at once. @param scope whose keys they are: of each workload another. */
+export function startWorkload(
+  origins: readonly string[],
+  scope: string,
+  history: History,
+): Workload {
+  const clients = createClients(origins, scope, history);
+  const sendings: Sending[] = [];
+  const answeredAt: number[] = [];
+  const over = new AbortController();
+
+  async function runLane(lane: number): Promise<void> {
+    for (let turn = lane; !over.signal.aborted; turn += 1) {
+      const sending = mintSending(turn);
+      sendings.push(sending);
+      const duplicates = Array.from({ length: 1 + (turn % MOST_DUPLICATES) }, async (_, at) => {
+        await settle(pick(clients, turn + at), sending);
+        answeredAt.push(performance.now());
+      });
+      await Promise.all(duplicates);
+      await sleep(PAUSE_MS);
+    }
+  }
+
+  const lanes = Array.from({ length: LANES }, (_, lane) => runLane(lane));
+  return {
+    answeredAt,
+    async finish() {
+      over.abort();
+      await Promise.all(lanes);
+    },
+    async repeat(others) {
+      const left = [...sendings];
+      const afresh = createClients(others, scope, history);
+      const lane = async (): Promise<void> => {
+        for (let next = left.pop(); next !== undefined; next = left.pop()) {
+          await settle(pick(afresh, left.length), next);
+        }
+      };
+      await Promise.all(Array.from({ length: LANES }, lane));
+    },
+  };
+}
+
+function mintSending(turn: number): Sending {
+  const operation = crypto.randomUUID();
+  return {
+    key: crypto.randomUUID(),
+    strategy: pick(STRATEGIES, turn),
+    order: { operation, fingerprint: String(turn) },
+  };
+}
+
+/** Asks with the same key until it is answered. A refusal for good is in the history, and the checker's to judge. */
+async function settle(client: Client, { key, strategy, order }: Sending): Promise<void> {
+  for (;;) {
+    try {
+      await client.post(strategy, { key, json: order });
+      return;
+    } catch (error) {
+      if (!isIdempotencyError(error)) throw error;
+      if (error.nextAction !== "resume" && error.nextAction !== "wait") return;
+    }
+  }
+}
+
+function createClients(origins: readonly string[], scope: string, history: History): Client[] {
+  return origins.map((origin, at) =>
+    createClient({
+      baseUrl: origin,
+      headers: { scope },
+      fetch: recordingFetch(history, { process: `client ${at + 1}`, server: origin }),
+      attempts: 100,
+      backoff: { baseMs: 50, capMs: 500 },
+      retryBudget: 1_000_000,
+    }),
+  );
+}
+
+function pick<Item>(items: readonly Item[], turn: number): Item {
+  const item = items[turn % items.length];
+  if (item === undefined) throw new RangeError("there is nothing to pick from");
+  return item;
+}
