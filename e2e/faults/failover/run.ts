@@ -53,6 +53,8 @@ async function runOn(cluster: Cluster, machine: Machine, rounds: number): Promis
     say("stopped: this part is brought to its end, a second Ctrl-C leaves at once");
     stop.abort();
   });
+  // Of what runs, whatever becomes of the files meanwhile.
+  const where = { date: new Date().toISOString().slice(0, 10), ...(await describe(machine)) };
   await raise(cluster);
   const parts: PhaseParts = { cluster, signal: stop.signal, say };
   const results: PhaseResult[] = [];
@@ -69,7 +71,6 @@ async function runOn(cluster: Cluster, machine: Machine, rounds: number): Promis
     console.log(stop.signal.aborted ? "Stopped before its end." : "NOT AS PROMISED.");
     return 1;
   }
-  const where = { date: new Date().toISOString().slice(0, 10), ...(await describe(machine)) };
   await writeFile(PAGE, formatPage(results, where));
   say(`as promised; written to ${PAGE}`);
   return 0;
