@@ -152,7 +152,6 @@ function openChannel(name: string | undefined): Channel {
     },
     announce(message) {
       try {
-        // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a channel has none
         channel?.postMessage(message);
       } catch {
         // It holds what cannot be handed over. Those who wait ask the server, with the same key.

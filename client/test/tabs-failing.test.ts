@@ -59,7 +59,6 @@ describe("where nothing can be handed over", () => {
       await waiting(1);
       const channel = new BroadcastChannel(lockName);
       for (const message of ["done", null, {}, { identity: "other", key: "k", result: {} }]) {
-        // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a channel has none
         channel.postMessage(message);
       }
       channel.close();

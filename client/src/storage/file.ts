@@ -1,0 +1,119 @@
+import { createHash, randomUUID } from "node:crypto";
+import { mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import type { OperationStorage } from "./storage.ts";
+
+/** What a process that was killed while it wrote left behind is deleted after this time. */
+const LEFTOVER_MS = 60_000;
+
+/**
+ * Keeps operations in a folder, one file each: through a crash of the process, SIGKILL included, and of the machine. A file is
+ * written beside its place, flushed to the disk (fsync) and renamed, so that it is there whole or not at all. Folder and files are
+ * readable for their owner alone (0700, 0600); they hold the bodies of requests.
+ *
+ * Threads of a process take turns with an instance, where Node has Web Locks (24 and later). Processes do not: of those that start
+ * the same instance within the same milliseconds each may mint a key, so give each process a folder of its own or instances of its own.
+ *
+ * @param folder made where it is missing. Never deleted.
+ * @throws TypeError if it is no string, or empty.
+ */
+export function fileStorage(folder: string): OperationStorage {
+  if (typeof folder !== "string" || folder === "") {
+    throw new TypeError(`folder must be a string that is not empty, got ${String(folder)}`);
+  }
+  const root = resolve(folder);
+  // A digest is a name on every file system: of one length, of one case, without separators.
+  const pathOf = (name: string): string =>
+    join(root, `${createHash("sha256").update(name).digest("hex")}.txt`);
+
+  return {
+    sharedAs: `file:${root}`,
+    async getItem(name) {
+      const text = await orIfMissing(readFile(pathOf(name), "utf8"), null);
+      return text === null ? null : parse(text).value;
+    },
+    async setItem(name, value) {
+      await mkdir(root, { recursive: true, mode: 0o700 });
+      const path = pathOf(name);
+      const draft = `${path}.${randomUUID()}.tmp`;
+      try {
+        await writeFlushed(draft, `${JSON.stringify(name)}\n${value}`);
+        await rename(draft, path);
+      } catch (error) {
+        await rm(draft, { force: true });
+        throw error;
+      }
+      await flushFolder(root);
+    },
+    async removeItem(name) {
+      await rm(pathOf(name), { force: true });
+      await orIfMissing(flushFolder(root), undefined);
+    },
+    async getAllKeys() {
+      const files = await orIfMissing(readdir(root), []);
+      const names = await Promise.all(files.map((file) => nameOf(join(root, file))));
+      return names.filter((name) => name !== undefined);
+    },
+  };
+}
+
+async function nameOf(path: string): Promise<string | undefined> {
+  if (path.endsWith(".tmp")) await deleteLeftover(path);
+  if (!path.endsWith(".txt")) return undefined;
+  // Another process may have removed it since the folder was read.
+  return parse(await orIfMissing(readFile(path, "utf8"), "")).name;
+}
+
+async function deleteLeftover(path: string): Promise<void> {
+  const writtenAt = await orIfMissing(
+    stat(path).then(({ mtimeMs }) => mtimeMs),
+    undefined,
+  );
+  if (writtenAt === undefined || Date.now() - writtenAt < LEFTOVER_MS) return;
+  await rm(path, { force: true });
+}
+
+// The name is the first line, as JSON: the file's own name is a digest, and does not tell it.
+function parse(text: string): { readonly name: string | undefined; readonly value: string } {
+  const end = text.indexOf("\n");
+  try {
+    const name: unknown = JSON.parse(text.slice(0, end));
+    if (end > 0 && typeof name === "string") return { name, value: text.slice(end + 1) };
+  } catch {
+    // Not ours, or damaged: whoever asks for it is told so by what it holds.
+  }
+  return { name: undefined, value: text };
+}
+
+async function writeFlushed(path: string, text: string): Promise<void> {
+  const file = await open(path, "wx", 0o600);
+  try {
+    await file.writeFile(text);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+/** Makes a rename or a removal last. Where folders cannot be opened, as on Windows, the system does it by itself. */
+async function flushFolder(root: string): Promise<void> {
+  if (process.platform === "win32") return;
+  const folder = await open(root, "r");
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}
+
+async function orIfMissing<Value, Otherwise>(
+  promise: Promise<Value>,
+  otherwise: Otherwise,
+): Promise<Value | Otherwise> {
+  try {
+    return await promise;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return otherwise;
+    throw error;
+  }
+}
