@@ -18,8 +18,8 @@ const LEFTOVER_MS = 60_000;
  * @throws TypeError if it is no string, or empty.
  */
 export function fileStorage(folder: string): OperationStorage {
-  if (typeof folder !== "string" || folder === "") {
-    throw new TypeError(`folder must be a string that is not empty, got ${String(folder)}`);
+  if (typeof (folder as unknown) !== "string" || folder === "") {
+    throw new TypeError(`folder must be a string that is not empty, got ${folder}`);
   }
   const root = resolve(folder);
   // A digest is a name on every file system: of one length, of one case, without separators.
