@@ -5,9 +5,15 @@ const conditions = ["@oncekey/source"];
 // No test is decided by time: these end only what hangs, on a machine that is busy with something else as well.
 const TEST_TIMEOUT_MS = 60_000;
 
-function project(name: string, more: { globalSetup?: string[] } = {}) {
+interface More {
+  readonly root?: string;
+  readonly include?: string[];
+  readonly globalSetup?: string[];
+}
+
+function project(name: string, more: More = {}, alias: Readonly<Record<string, string>> = {}) {
   return {
-    resolve: { conditions },
+    resolve: { conditions, alias },
     ssr: { resolve: { conditions } },
     test: {
       name,
@@ -21,6 +27,14 @@ function project(name: string, more: { globalSetup?: string[] } = {}) {
   };
 }
 
+// The same tests once more, with the oldest React that is supported.
+const react18 = `${import.meta.dirname}/client/test/react-18/node_modules`;
+const withReact18 = project(
+  "client-react-18",
+  { root: `${import.meta.dirname}/client`, include: ["test/react*.test.ts"] },
+  { react: `${react18}/react`, "react-dom": `${react18}/react-dom` },
+);
+
 // One Postgres serves every project that needs one; each test file has a database of its own in it.
 const globalSetup = [`${import.meta.dirname}/e2e/support/postgres-setup.ts`];
 
@@ -31,6 +45,7 @@ export default defineConfig({
     projects: [
       project("shared"),
       project("client"),
+      withReact18,
       project("server", { globalSetup }),
       project("e2e", { globalSetup }),
     ],

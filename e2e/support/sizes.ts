@@ -38,6 +38,19 @@ const ENTRIES: readonly Entry[] = [
     without: /[/\\](ky|p-retry)[/\\]|[/\\]storage[/\\]/,
   },
   {
+    name: "@oncekey/client/react",
+    code: 'export * from "@oncekey/client/react"',
+    limitBytes: 1_500,
+    external: ["react"],
+    without: /[/\\](ky|p-retry|uuid|shared)[/\\]/,
+  },
+  {
+    name: "@oncekey/client/tanstack-query",
+    code: 'export * from "@oncekey/client/tanstack-query"',
+    limitBytes: 1_500,
+    without: /[/\\](ky|p-retry|uuid|shared|@tanstack)[/\\]/,
+  },
+  {
     name: "isIdempotencyError alone",
     code: 'export { isIdempotencyError } from "@oncekey/client"',
     limitBytes: 1_000,
