@@ -154,7 +154,7 @@ it("a decision that cannot be stored is refused with 503, also where an unreacha
   const wire = await createWire({ host: hostname, port: Number(port) });
   const url = new URL(database.url);
   url.host = `127.0.0.1:${wire.port}`;
-  const relayed = new pg.Pool({ connectionString: url.href, connectionTimeoutMillis: 500 });
+  const relayed = new pg.Pool({ connectionString: url.href, connectionTimeoutMillis: 10_000 });
   let runs = 0;
   const onCrash: OnCrash = async () => {
     await wire.close();

@@ -152,12 +152,12 @@ describe("lease store", () => {
 describe("the heartbeat", () => {
   it("keeps a lease for as long as the handler runs, and stops with it", async () => {
     const ticket = createTicket();
-    const store = createLeaseStore(createStoreParts(pool, "oncekey"), 90);
+    const store = createLeaseStore(createStoreParts(pool, "oncekey"), 1_200);
     const claim = await claimed(store, ticket);
-    const until = performance.now() + 300;
+    const until = performance.now() + 2_500;
     while (performance.now() < until) {
       expect((await two.begin(ticket, RETENTION_MS)).kind).toBe("in-flight");
-      await sleep(20);
+      await sleep(100);
     }
     expect(await claim.complete(response("made"), "keep")).toMatchObject({ kind: "stored" });
   });
@@ -186,14 +186,14 @@ describe("the heartbeat", () => {
     const wire = await createWire({ host: hostname, port: Number(port) });
     const url = new URL(database.url);
     url.host = `127.0.0.1:${wire.port}`;
-    const cut = new pg.Pool({ connectionString: url.href, connectionTimeoutMillis: 100 });
+    const cut = new pg.Pool({ connectionString: url.href, connectionTimeoutMillis: 5_000 });
     cut.on("error", () => {});
     const claim = await claimed(
-      createLeaseStore(createStoreParts(cut, "oncekey"), 120),
+      createLeaseStore(createStoreParts(cut, "oncekey"), 600),
       createTicket(),
     );
     await wire.close();
-    await expect.poll(() => claim.signal.aborted, { timeout: 5_000 }).toBe(true);
+    await expect.poll(() => claim.signal.aborted).toBe(true);
     expect(claim.signal.reason).toMatchObject({
       message: "the lease could not be renewed in time",
     });
