@@ -1,41 +1,16 @@
-/** For browser tests: one running shop and one browser a file, one shopper with an empty cart a test. */
+/** For browser tests: one shopper with an empty cart on the checkout page a test. */
 import type { BrowserContextOptions, Page } from "playwright-core";
-import { afterAll, afterEach, beforeAll } from "vitest";
-import { startCheckout } from "../checkout/checkout.ts";
-import type { Checkout } from "../checkout/checkout.ts";
-import { launchBrowser } from "../support/browser.ts";
-import type { TestBrowser } from "../support/browser.ts";
-import { withDatabase } from "../support/database.ts";
-
-const WAIT_MS = 15_000;
+import { withCheckout } from "./with-checkout.ts";
 
 /** Opens the checkout page for a new shopper. */
 export type OpenShop = (options?: BrowserContextOptions) => Promise<ShopPage>;
 
 export function withShop(): OpenShop {
-  const database = withDatabase({ from: "empty" });
-  let running: { readonly checkout: Checkout; readonly chromium: TestBrowser } | undefined;
-  beforeAll(async () => {
-    const [checkout, chromium] = await Promise.all([
-      startCheckout({ databaseUrl: database.url }),
-      launchBrowser(),
-    ]);
-    running = { checkout, chromium };
-  }, 30_000);
-  afterEach(async () => {
-    await Promise.all(running?.chromium.browser.contexts().map((context) => context.close()) ?? []);
-  });
-  afterAll(async () => {
-    await running?.chromium.close();
-    await running?.checkout.stop();
-  });
+  const open = withCheckout();
   return async (options) => {
-    if (running === undefined) throw new Error("the shop is not open before the tests run");
-    await running.checkout.ready();
-    const context = await running.chromium.browser.newContext(options);
-    context.setDefaultTimeout(WAIT_MS);
-    const page = await context.newPage();
-    await page.goto(running.checkout.origin);
+    const { checkout, newContext } = await open();
+    const page = await (await newContext(options)).newPage();
+    await page.goto(checkout.origin);
     return createShopPage(page);
   };
 }

@@ -28,17 +28,20 @@ export interface CheckoutOptions {
   readonly databaseUrl: string;
   /** The port to try first. Default: any free one. */
   readonly port?: number;
+  /** What is served, by path. Default: the checkout page. */
+  readonly files?: ReadonlyMap<string, PageFile> | undefined;
 }
 
 const API = "/api";
 const CHARGES = "/demo/charges";
 
-export async function startCheckout({ databaseUrl, port = 0 }: CheckoutOptions): Promise<Checkout> {
+export async function startCheckout(options: CheckoutOptions): Promise<Checkout> {
+  const { databaseUrl, port = 0, files = buildPage() } = options;
   const pool = new Pool({ connectionString: databaseUrl, max: 4 });
   pool.on("error", () => undefined);
   await migrate(pool);
   await createTables(pool);
-  const [servers, page] = await Promise.all([startShopServers(databaseUrl), buildPage()]);
+  const [servers, page] = await Promise.all([startShopServers(databaseUrl), files]);
   const proxy = createFaultProxy({ next: servers.next });
   const server = createServer((request, response) => {
     route({ request, response, pool, page, proxy }).catch(() => response.destroy());

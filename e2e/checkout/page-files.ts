@@ -1,4 +1,5 @@
-/** The checkout page, built once and kept in memory. */
+/** Pages, built once and kept in memory. */
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "vite";
 import type { Rolldown } from "vite";
@@ -8,7 +9,6 @@ export interface PageFile {
   readonly content: string | Uint8Array;
 }
 
-const ROOT = fileURLToPath(new URL("page", import.meta.url));
 const TYPES: Readonly<Record<string, string>> = {
   html: "text/html; charset=utf-8",
   js: "text/javascript; charset=utf-8",
@@ -17,14 +17,38 @@ const TYPES: Readonly<Record<string, string>> = {
   woff2: "font/woff2",
 };
 
-/** By path, `/` being the page itself. */
-export async function buildPage(): Promise<ReadonlyMap<string, PageFile>> {
+/** The checkout: by path, `/` being the page itself. */
+export function buildPage(): Promise<ReadonlyMap<string, PageFile>> {
+  return buildFiles(fileURLToPath(new URL("page", import.meta.url)), { index: "index.html" });
+}
+
+/**
+ * Builds the pages and scripts of a folder and whatever they load, their workers included.
+ *
+ * @param input files of the folder by the name of what is made of them. `index.html` is served at `/`.
+ */
+export async function buildFiles(
+  root: string,
+  input: Readonly<Record<string, string>>,
+): Promise<ReadonlyMap<string, PageFile>> {
+  const conditions = ["@oncekey/source", "module", "browser", "import", "default"];
+  const entries = Object.entries(input).map(([name, file]) => [name, join(root, file)]);
   const built = await build({
-    root: ROOT,
+    root,
     configFile: false,
     logLevel: "warn",
-    resolve: { conditions: ["@oncekey/source", "module", "browser", "import", "default"] },
-    build: { write: false, modulePreload: false },
+    resolve: { conditions },
+    worker: { format: "es" },
+    build: {
+      write: false,
+      modulePreload: false,
+      rolldownOptions: {
+        input: Object.fromEntries(entries) as Record<string, string>,
+        output: { entryFileNames: "[name].js" },
+        // On a busy machine everything is slow.
+        checks: { pluginTimings: false },
+      },
+    },
   });
   const outputs = (Array.isArray(built) ? built : [built]) as Rolldown.RolldownOutput[];
   const files = new Map<string, PageFile>();

@@ -7,20 +7,31 @@ import packed, { inflate } from "@sparticuz/chromium";
 import { chromium } from "playwright-core";
 import type { Browser } from "playwright-core";
 
+export interface BrowserOptions {
+  /** More arguments for Chromium. */
+  readonly args?: readonly string[];
+  /** Arguments that Playwright gives unasked, and that this one is not to get. */
+  readonly without?: readonly string[];
+}
+
 export interface TestBrowser {
   readonly browser: Browser;
   /** Ends the browser and removes its folder. */
   readonly close: () => Promise<void>;
 }
 
-export async function launchBrowser(): Promise<TestBrowser> {
+export async function launchBrowser({
+  args = [],
+  without = [],
+}: BrowserOptions = {}): Promise<TestBrowser> {
   const folder = await mkdtemp(join(tmpdir(), "oncekey-chromium-"));
   const remove = (): Promise<void> => rm(folder, { recursive: true, force: true });
   try {
     const browser = await chromium.launch({
       executablePath: await unpack(folder),
       // Its sandbox needs rights that a container or root does not have; it opens nothing but pages of this project.
-      args: ["--no-sandbox"],
+      args: ["--no-sandbox", ...args],
+      ignoreDefaultArgs: [...without],
       env: {
         ...process.env,
         HOME: folder,

@@ -1,0 +1,34 @@
+/** What the bare page lets a test do, in the page itself or in a worker of it. */
+import type { FaultKind } from "../faults/fault.ts";
+import type { Order } from "../checkout/wire.ts";
+
+/** Where the client runs. */
+export type Place = "page" | "worker" | "service-worker";
+
+export interface BareShop {
+  /** Places the order; its attempts meet the faults in turn. */
+  readonly run: (order: Order, ...faults: FaultKind[]) => Promise<Told>;
+  /** The keys that were left unfinished. */
+  readonly pending: () => Promise<string[]>;
+  /** Settles what was left unfinished. */
+  readonly resume: () => Promise<Told[]>;
+  /** The codes of the warnings so far. */
+  readonly warnings: () => Promise<string[]>;
+}
+
+/** A result, as far as it can leave the page. */
+export interface Told {
+  readonly kind: "done" | "rejected" | "unknown";
+  readonly key: string;
+  readonly attempts: number;
+  readonly isReplayed: boolean;
+  /** Of the receipt. */
+  readonly charge: string | undefined;
+}
+
+/** What the page puts into its global scope for a test to call. */
+export type CallIn = (
+  place: Place,
+  method: keyof BareShop,
+  values: readonly unknown[],
+) => Promise<unknown>;

@@ -1,0 +1,54 @@
+/** The client as a shop has it, opened in whatever context loads this. */
+import { createClient, webStorage } from "@oncekey/client";
+import type { RunResult, Warning } from "@oncekey/client";
+import { FAULT_HEADER, formatFault } from "../../faults/fault.ts";
+import type { FaultKind } from "../../faults/fault.ts";
+import type { Order, Receipt } from "../../checkout/wire.ts";
+import type { BareShop, Told } from "../bare-shop.ts";
+
+/** Shorter than what the fault proxy delays. */
+const ATTEMPT_TIMEOUT_MS = 2_500;
+
+export function openShop(): BareShop {
+  const ahead: FaultKind[] = [];
+  const warnings: Warning[] = [];
+  const client = createClient({
+    baseUrl: "/api/",
+    storage: webStorage(),
+    attemptTimeoutMs: ATTEMPT_TIMEOUT_MS,
+    backoff: { baseMs: 50, capMs: 100 },
+    onWarning: (warning) => warnings.push(warning),
+    headers(): Record<string, string> {
+      const kind = ahead.shift();
+      return kind === undefined ? {} : { [FAULT_HEADER]: formatFault({ kind }) };
+    },
+  });
+  const placeOrder = client.operation<Order, Receipt>("place-order", {
+    request: (order) => ({ path: "orders", json: order }),
+    instance: (order) => order.cart,
+  });
+  return {
+    async run(order, ...faults) {
+      ahead.push(...faults);
+      return told(await placeOrder.run(order));
+    },
+    pending: async () => (await client.pending()).map(({ key }) => key),
+    async resume() {
+      const results = (await client.pending()).map(async ({ resume }) => told(await resume()));
+      return Promise.all(results);
+    },
+    warnings: async () => warnings.map(({ code }) => code),
+  };
+}
+
+function told(result: RunResult<unknown>): Told {
+  const { kind, key, attempts } = result;
+  const isDone = kind === "done";
+  return {
+    kind,
+    key,
+    attempts,
+    isReplayed: isDone && result.replayed,
+    charge: isDone ? (result.value as Receipt).charge : undefined,
+  };
+}

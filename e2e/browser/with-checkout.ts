@@ -1,0 +1,51 @@
+/** For browser tests: one running shop and one browser a file. */
+import type { BrowserContext, BrowserContextOptions } from "playwright-core";
+import { afterAll, afterEach, beforeAll } from "vitest";
+import { startCheckout } from "../checkout/checkout.ts";
+import type { Checkout, CheckoutOptions } from "../checkout/checkout.ts";
+import { launchBrowser } from "../support/browser.ts";
+import type { BrowserOptions, TestBrowser } from "../support/browser.ts";
+import { withDatabase } from "../support/database.ts";
+
+const WAIT_MS = 15_000;
+
+export interface OpenCheckout {
+  readonly checkout: Checkout;
+  /** A new shopper; closed after the test. */
+  readonly newContext: (options?: BrowserContextOptions) => Promise<BrowserContext>;
+}
+
+/** Starts them before the tests of the file that calls it; what it returns gives them once all is up, after kills too. */
+export function withCheckout(
+  options: BrowserOptions & Pick<CheckoutOptions, "files"> = {},
+): () => Promise<OpenCheckout> {
+  const database = withDatabase({ from: "empty" });
+  let running: { readonly checkout: Checkout; readonly chromium: TestBrowser } | undefined;
+  beforeAll(async () => {
+    const [checkout, chromium] = await Promise.all([
+      startCheckout({ databaseUrl: database.url, files: options.files }),
+      launchBrowser(options),
+    ]);
+    running = { checkout, chromium };
+  });
+  afterEach(async () => {
+    await Promise.all(running?.chromium.browser.contexts().map((context) => context.close()) ?? []);
+  });
+  afterAll(async () => {
+    await running?.chromium.close();
+    await running?.checkout.stop();
+  });
+  return async () => {
+    if (running === undefined) throw new Error("the shop is not open before the tests run");
+    const { checkout, chromium } = running;
+    await checkout.ready();
+    return {
+      checkout,
+      async newContext(contextOptions) {
+        const context = await chromium.browser.newContext(contextOptions);
+        context.setDefaultTimeout(WAIT_MS);
+        return context;
+      },
+    };
+  };
+}
