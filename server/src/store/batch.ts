@@ -117,8 +117,13 @@ async function sendPipelined(
   return settled.map((result) => {
     if (result.status === "rejected") throw result.reason;
     const { rows, command, rowCount } = result.value;
-    return { rows, tag: rowCount === null ? command : `${command} ${rowCount}` };
+    return { rows, tag: [tagOf(command), rowCount].filter((part) => part !== null).join(" ") };
   });
+}
+
+// pg takes the tag apart. That of an INSERT has an object id before its count, which is always 0 (PostgreSQL manual, "Message Formats").
+function tagOf(command: string): string {
+  return command === "INSERT" ? "INSERT 0" : command;
 }
 
 const TEXT = { getTypeParser: () => (value: string) => value };
