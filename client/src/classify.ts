@@ -3,15 +3,16 @@ import {
   IDEMPOTENCY_KEY,
   IDEMPOTENCY_MISMATCH,
   IDEMPOTENT_REPLAYED,
-  IdempotencyError,
   KeyConflictError,
   OutcomeUnknownError,
+  createError,
   parseKey,
-  parseProblem,
   problemToError,
 } from "@oncekey/shared";
-import type { Problem } from "@oncekey/shared";
+import type { IdempotencyError } from "@oncekey/shared";
 import { retryAfterMs } from "./backoff.ts";
+import { messageIn, readRefusal } from "./dialects.ts";
+import type { Refusal } from "./dialects.ts";
 import type { Answer } from "./send.ts";
 
 /** `retry` costs an attempt, `poll` does not: the first request still runs. `unknown`: no further attempt can tell. */
@@ -28,6 +29,8 @@ export type Verdict =
       readonly kind: "retry" | "poll";
       readonly cause: IdempotencyError;
       readonly waitMs: number | undefined;
+      /** Whether the server named a time that cannot be read. */
+      readonly isTimeUnreadable: boolean;
     };
 
 // 408, 425 and 429 ask to be repeated; the 5xx of this list come from a failing server or from what stands before it.
@@ -51,10 +54,10 @@ export function classify(answer: Answer, key: string, isUnresolved: boolean): Ve
     };
   }
   if (status >= 200 && status < 300) return { kind: "done", value: body, replayed, status };
-  const problem = parseProblem(body);
-  const error = toError(status, body, problem, key, retryAfterMs(headers));
+  const refusal = readRefusal(body, status);
+  const error = toError(status, body, refusal, { key, retryAfterMs: retryAfterMs(headers) });
   const advice = headers.get("x-should-retry") ?? headers.get("stripe-should-retry");
-  if (problem !== undefined) return byCode(problem, error, isUnresolved, advice);
+  if (refusal !== undefined) return byCode(refusal, error, isUnresolved, advice);
   if (advice === "true") return again("retry", error);
   const context = { isUnresolved, replayed, mayRetry: advice !== "false" };
   const verdict = byStatus(status, error, context);
@@ -75,16 +78,16 @@ function isEchoed({ headers }: Answer, key: string): boolean {
 }
 
 function byCode(
-  problem: Problem,
+  { problem, namesTime }: Refusal,
   error: IdempotencyError,
   isUnresolved: boolean,
   advice: string | null,
 ): Verdict {
   switch (problem.code) {
     case "idempotency_in_flight":
-      return advice === "false" ? { kind: "unknown", error } : again("poll", error);
+      return advice === "false" ? { kind: "unknown", error } : again("poll", error, namesTime);
     case "idempotency_unavailable":
-      return advice === "false" ? { kind: "unknown", error } : again("retry", error);
+      return advice === "false" ? { kind: "unknown", error } : again("retry", error, namesTime);
     case "idempotency_outcome_unknown":
       return { kind: "unknown", error };
     case "idempotency_key_expired":
@@ -143,38 +146,28 @@ function unknown(cause: IdempotencyError): Verdict {
   return { kind: "unknown", error: new OutcomeUnknownError(message, details) };
 }
 
-function again(kind: "retry" | "poll", cause: IdempotencyError): Verdict {
-  return { kind, cause, waitMs: cause.retryAfterMs };
+function again(kind: "retry" | "poll", cause: IdempotencyError, namesTime = false): Verdict {
+  const waitMs = cause.retryAfterMs;
+  return { kind, cause, waitMs, isTimeUnreadable: namesTime && waitMs === undefined };
 }
 
 function toError(
   status: number,
   body: unknown,
-  problem: Problem | undefined,
-  key: string,
-  waitMs: number | undefined,
+  refusal: Refusal | undefined,
+  more: { readonly key: string; readonly retryAfterMs: number | undefined },
 ): IdempotencyError {
-  const details = { key, retryAfterMs: waitMs };
-  if (problem !== undefined) return problemToError({ ...problem, status }, details);
-  return new IdempotencyError(
-    messageIn(body) ?? `The server answered with status ${status}`,
-    undefined,
-    {
-      ...details,
-      status,
-      problem: body,
-    },
-  );
-}
-
-function messageIn(body: unknown): string | undefined {
-  if (typeof body !== "object" || body === null) return undefined;
-  const { detail, message, title } = body as Readonly<Record<string, unknown>>;
-  return [detail, message, title].find((text) => typeof text === "string");
+  if (refusal?.isOwn) return problemToError(refusal.problem, more);
+  const message = messageIn(body) ?? `The server answered with status ${status}`;
+  return createError(message, refusal?.problem.code, { ...more, status, problem: body });
 }
 
 /** JSON where it is said and is some; otherwise text; nothing where there is nothing. */
-function parseBody({ bytes, headers, text = new TextDecoder().decode(bytes) }: Answer): unknown {
+export function parseBody({
+  bytes,
+  headers,
+  text = new TextDecoder().decode(bytes),
+}: Answer): unknown {
   if (text === "") return undefined;
   if (!/[/+]json\b/i.test(headers.get("content-type") ?? "")) return text;
   try {

@@ -51,12 +51,14 @@ export interface Client {
 export function createClient(options: ClientOptions = {}): Client {
   checkClientOptions(options);
   const { baseUrl, fetch, credentials, headers, keyFormat = "bare", key = "v7" } = options;
+  const { keepalive = true, onUnauthorized } = options;
   const warn = createWarn(options.onWarning);
   const loop = {
-    send: createSend({ fetch, credentials, headers, keyFormat }),
+    send: createSend({ fetch, credentials, headers, keyFormat, keepalive }),
     repeat,
     budget: createRetryBudget(options.retryBudget ?? 10),
     warn,
+    onUnauthorized,
   };
   const storage = options.storage ?? memoryStorage();
   const shelf = createShelf(storage, warn);

@@ -16,11 +16,11 @@ export interface AttemptEvent extends About {
 
 /** Nothing is sent for a while. */
 export interface WaitEvent extends About {
-  /** `retry`: the last attempt failed. `in-flight`: the first request still runs. */
-  readonly reason: "retry" | "in-flight";
+  /** `retry`: the last attempt failed. `in-flight`: the first request still runs. `offline`: the device has no connection. */
+  readonly reason: "retry" | "in-flight" | "offline";
   /** The attempt that comes after the wait. */
   readonly attempt: number;
-  /** Milliseconds, at least 0. */
+  /** Milliseconds, at least 0. Where the device is offline, it may end before. */
   readonly waitMs: number;
   readonly until: Date;
 }

@@ -1,11 +1,12 @@
 /** A drop-in `fetch` that sends one key for one call, without ky: for React Native, Workers and generated clients. */
 import { formatKey, IDEMPOTENCY_KEY, isIdempotencyError, parseKey } from "@oncekey/shared";
 import { sendUntilSettled } from "./attempt.ts";
-import type { LoopParts, Settlement } from "./attempt.ts";
+import type { Settlement } from "./attempt.ts";
 import { createRetryBudget } from "./backoff.ts";
 import { createReport } from "./event.ts";
 import { mintKey } from "./key.ts";
 import type { KeyOption } from "./key.ts";
+import type { LoopParts } from "./loop-state.ts";
 import { reasonOf, withinLimit } from "./limit.ts";
 import { checkOptions, resolvePolicy, SENDING_CHECKS } from "./options.ts";
 import type { SendingOptions } from "./options.ts";
@@ -51,6 +52,7 @@ export function createIdempotentFetch(options: SendingOptions = {}): typeof glob
     repeat,
     budget: createRetryBudget(options.retryBudget ?? 10),
     warn: createWarn(options.onWarning),
+    onUnauthorized: undefined,
   };
   return async (input, init) => {
     const fetch = options.fetch ?? globalThis.fetch;

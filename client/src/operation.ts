@@ -1,7 +1,7 @@
 /** The life of one operation: from an unresolved key that is written down to settled, in its turn among the tabs. */
 import { KeyExpiredError, IDEMPOTENCY_KEY_LIFETIME } from "@oncekey/shared";
 import { sendUntilSettled } from "./attempt.ts";
-import type { LoopParts, Settlement } from "./attempt.ts";
+import type { Settlement } from "./attempt.ts";
 import type { Coalescer } from "./coalesce.ts";
 import { createReport } from "./event.ts";
 import type { EventCallbacks } from "./event.ts";
@@ -9,6 +9,7 @@ import { handedOver, handOver } from "./handover.ts";
 import type { Wanted } from "./handover.ts";
 import type { KeyOption } from "./key.ts";
 import { isCurrent, letGo } from "./let-go.ts";
+import type { LoopParts } from "./loop-state.ts";
 import type { RetryPolicy } from "./options.ts";
 import { createTracker, IDLE } from "./progress.ts";
 import type { Progress } from "./progress.ts";

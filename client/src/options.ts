@@ -32,6 +32,17 @@ export type HeadersOption =
   | Readonly<Record<string, string>>
   | (() => Readonly<Record<string, string>> | Promise<Readonly<Record<string, string>>>);
 
+/** A 401, as {@link UnauthorizedHook} is told of it. */
+export interface Unauthorized {
+  readonly status: number;
+  /** The parsed body, or the text where it is not JSON. */
+  readonly problem: unknown;
+  readonly key: string;
+}
+
+/** Renews the credentials that `headers` gives, or returns `false` where they cannot be. */
+export type UnauthorizedHook = (refusal: Unauthorized) => unknown;
+
 /** Options that the client and `createIdempotentFetch` have in common, all of them optional. */
 export interface SendingOptions extends RetryOptions, EventCallbacks {
   /** How keys are made. Default `'v7'`. */
@@ -60,6 +71,16 @@ export interface ClientOptions extends SendingOptions {
   readonly storage?: OperationStorage;
   /** Default: none besides those of the request. */
   readonly headers?: HeadersOption;
+  /**
+   * Awaited at the first 401 of a run. Then the same key and the same bytes are sent once more, with `headers` asked anew, beyond
+   * `attempts`. Where it returns `false`, throws or takes longer than the deadline, the 401 counts. Default: it counts at once.
+   */
+  readonly onUnauthorized?: UnauthorizedHook;
+  /**
+   * Whether a request whose body is small enough is finished by the browser when the page goes away (`keepalive`, Fetch standard;
+   * 64 KiB for all that are under way). Default `true`: its reply is lost then, but an operation that is half sent would be, too.
+   */
+  readonly keepalive?: boolean;
   /** Cookies and the like, as `fetch` has it. Default `'same-origin'`. */
   readonly credentials?: RequestCredentials;
 }
@@ -117,6 +138,8 @@ const CLIENT_CHECKS: Readonly<Record<keyof ClientOptions, Check>> = {
   headers(name, value) {
     if (typeof value !== "function") HEADERS_CHECK(name, value);
   },
+  onUnauthorized: isFunction,
+  keepalive: accept((value) => typeof value === "boolean", "true or false"),
   credentials: oneOf("same-origin", "include", "omit"),
 };
 

@@ -1,11 +1,11 @@
 /** Calls without an operation: one key for one call, kept through its retries and nothing else. */
 import { formatKey } from "@oncekey/shared";
 import { sendUntilSettled } from "./attempt.ts";
-import type { LoopParts } from "./attempt.ts";
 import { createReport } from "./event.ts";
 import type { EventCallbacks } from "./event.ts";
 import { mintKey } from "./key.ts";
 import type { KeyOption } from "./key.ts";
+import type { LoopParts } from "./loop-state.ts";
 import type { RetryPolicy } from "./options.ts";
 import { prepareRequest } from "./request.ts";
 import type { RequestSpec } from "./request.ts";

@@ -22,6 +22,7 @@ export interface SendOptions {
   readonly credentials: RequestCredentials | undefined;
   readonly headers: HeadersOption | undefined;
   readonly keyFormat: KeyFormat;
+  readonly keepalive: boolean;
 }
 
 export type Send = (request: PreparedRequest, key: string, limit: SendLimit) => Promise<Answer>;
@@ -29,34 +30,59 @@ export type Send = (request: PreparedRequest, key: string, limit: SendLimit) => 
 export interface SendLimit extends Limit {
   /** Called as the request is handed to `fetch`: from here on it may have arrived. */
   readonly onSent: () => void;
+  /** Whether the request may be finished after its page is gone. */
+  readonly mayOutlive: boolean;
 }
+
+// Of all requests of a page together; one more is refused (Fetch standard, "HTTP-network-or-cache fetch").
+const KEEPALIVE_BYTES = 65_536;
 
 /** Makes the function that sends. It throws whatever the network throws; a status is never an error here. */
 export function createSend(options: SendOptions): Send {
-  return (request, key, limit) =>
-    // Not every fetch heeds a signal, and a function that asks for headers has none: the wait for them ends all the same.
-    withinLimit(limit, (signal) => exchange(options, request, key, signal, limit.onSent));
+  let keptBytes = 0;
+  // Not every fetch heeds a signal, and a function that asks for headers has none: the wait for them ends all the same.
+  return async (request, key, limit) => {
+    const sizeBytes = new TextEncoder().encode(request.body).byteLength;
+    const keepalive =
+      options.keepalive && limit.mayOutlive && keptBytes + sizeBytes <= KEEPALIVE_BYTES;
+    const heldBytes = keepalive ? sizeBytes : 0;
+    keptBytes += heldBytes;
+    try {
+      return await withinLimit(limit, async (signal) => {
+        const headers = await mergeHeaders(options, request, key);
+        signal.throwIfAborted();
+        return exchange(options, request, { headers, signal, keepalive }, limit.onSent);
+      });
+    } finally {
+      keptBytes -= heldBytes;
+    }
+  };
 }
 
-async function exchange(
-  { fetch, credentials, headers, keyFormat }: SendOptions,
+async function mergeHeaders(
+  { headers, keyFormat }: SendOptions,
   request: PreparedRequest,
   key: string,
-  signal: AbortSignal,
-  onSent: () => void,
-): Promise<Answer> {
+): Promise<Headers> {
   const merged = new Headers(request.headers);
   const live = typeof headers === "function" ? await headers() : headers;
   for (const [name, value] of new Headers(live)) merged.set(name, value);
   // Last, and set rather than added: a second value would make it another key.
   merged.set(IDEMPOTENCY_KEY, formatKey(key, keyFormat));
-  signal.throwIfAborted();
-  const response = await ky(request.url, {
-    method: request.method,
+  return merged;
+}
+
+async function exchange(
+  { fetch, credentials }: SendOptions,
+  { url, method, body }: PreparedRequest,
+  of: { readonly headers: Headers; readonly signal: AbortSignal; readonly keepalive: boolean },
+  onSent: () => void,
+): Promise<Answer> {
+  const response = await ky(url, {
+    ...of,
+    method,
     // Null is refused by ky's types, and an absent body is what it means.
-    ...(request.body === undefined ? {} : { body: request.body }),
-    headers: merged,
-    signal,
+    ...(body === undefined ? {} : { body }),
     // One loop only, and it is ours: ky would not know the key from any other header.
     retry: { limit: 0 },
     timeout: false,
@@ -69,10 +95,6 @@ async function exchange(
   });
   // Read here, inside the attempt: an answer that is cut off is no answer.
   const bytes = await response.arrayBuffer();
-  return {
-    status: response.status,
-    headers: response.headers,
-    bytes,
-    isRedirected: response.redirected,
-  };
+  const { status, headers, redirected: isRedirected } = response;
+  return { status, headers, bytes, isRedirected };
 }

@@ -5,7 +5,8 @@ export type WarningCode =
   | "storage_failed"
   | "storage_entry_ignored"
   | "unacknowledged"
-  | "callback_failed";
+  | "callback_failed"
+  | "retry_after_unreadable";
 
 /** Something that works, but not as well as it was meant to. */
 export interface Warning {
@@ -14,11 +15,17 @@ export interface Warning {
   readonly cause?: unknown;
 }
 
+// They say how something is set up, and would say it with every request.
+const ONCE: ReadonlySet<WarningCode> = new Set(["retry_after_unreadable"]);
+
 export type Warn = (warning: Warning) => void;
 
 /** @param tell default `console.warn`. Whatever it throws is logged: a warning must not cost the result that it is about. */
 export function createWarn(tell: Warn | undefined): Warn {
+  const said = new Set<WarningCode>();
   return (warning) => {
+    if (ONCE.has(warning.code) && said.has(warning.code)) return;
+    said.add(warning.code);
     try {
       (tell ?? console.warn)(warning);
     } catch (error) {

@@ -45,6 +45,8 @@ const CLIENT: Names<ClientOptions> = {
   retryBudget: true,
   headers: true,
   credentials: true,
+  keepalive: true,
+  onUnauthorized: true,
   fetch: true,
   onWarning: true,
   onAttempt: true,

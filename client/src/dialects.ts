@@ -1,0 +1,70 @@
+/** How services say what this contract says by its codes: one table. */
+import { createProblem, parseProblem } from "@oncekey/shared";
+import type { Problem, ProblemCode } from "@oncekey/shared";
+
+/** A refusal about the key, whoever's words it is in. */
+export interface Refusal {
+  readonly problem: Problem;
+  /** Whether its code is one of the contract. */
+  readonly isOwn: boolean;
+  /** Whether it is a problem document of the contract, which names a time wherever it asks to wait. */
+  readonly namesTime: boolean;
+}
+
+type Members = Readonly<Record<string, unknown>>;
+
+interface Dialect {
+  readonly code: ProblemCode;
+  readonly speaks: (body: Members, status: number) => boolean;
+}
+
+const DIALECTS: readonly Dialect[] = [
+  // The problem documents of draft-ietf-httpapi-idempotency-key-header-07 §2.7. Its `type` is a page of the service's own, so
+  // that the title is what they have in common.
+  titled("idempotency_key_required", 400, "idempotency-key is missing"),
+  titled("idempotency_conflict", 422, "idempotency-key is already used"),
+  titled("idempotency_in_flight", 409, "a request is outstanding for this idempotency-key"),
+  // Stripe's errors: https://docs.stripe.com/error-low-level
+  inError("idempotency_in_flight", "code", "idempotency_key_in_use"),
+  inError("idempotency_conflict", "type", "idempotency_error"),
+];
+
+/**
+ * Reads a refusal about the key from a parsed body: by its code, wherever there is one. The codes of the Agentic Commerce Protocol
+ * are this contract's own. Anything else, such as a conflict of the application: `undefined`.
+ */
+export function readRefusal(body: unknown, status: number): Refusal | undefined {
+  if (!isMembers(body)) return undefined;
+  const own = parseProblem(body);
+  if (own !== undefined) {
+    const detail = messageIn(body) ?? own.detail;
+    return { problem: { ...own, status, detail }, isOwn: true, namesTime: "retryable" in body };
+  }
+  const dialect = DIALECTS.find(({ speaks }) => speaks(body, status));
+  if (dialect === undefined) return undefined;
+  const detail = messageIn(body) ?? `The server answered with status ${status}`;
+  const problem = { ...createProblem(dialect.code, { detail }), status };
+  return { problem, isOwn: false, namesTime: false };
+}
+
+/** What a body says in words, at its top or in its `error`. */
+export function messageIn(body: unknown): string | undefined {
+  if (!isMembers(body)) return undefined;
+  const { detail, message, title, error } = body;
+  return [detail, message, title].find((text) => typeof text === "string") ?? messageIn(error);
+}
+
+function titled(code: ProblemCode, status: number, title: string): Dialect {
+  return {
+    code,
+    speaks: (body, actual) => actual === status && String(body["title"]).toLowerCase() === title,
+  };
+}
+
+function inError(code: ProblemCode, member: string, value: string): Dialect {
+  return { code, speaks: ({ error }) => isMembers(error) && error[member] === value };
+}
+
+function isMembers(value: unknown): value is Members {
+  return typeof value === "object" && value !== null;
+}
