@@ -1,0 +1,121 @@
+/** Every example that uses the client, compiled as it stands in the README and the guides, by the strictest rules. */
+import { spawn } from "node:child_process";
+import {
+  copyFile,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rm,
+  symlink,
+  writeFile,
+} from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { text } from "node:stream/consumers";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+
+const ROOT = join(import.meta.dirname, "../..");
+const CLIENT = join(ROOT, "client");
+const GUIDES = join(ROOT, "docs/guides");
+
+interface Example {
+  readonly name: string;
+  readonly file: string;
+  readonly code: string;
+}
+
+const pages = [
+  join(ROOT, "README.md"),
+  ...(await readdir(GUIDES)).map((name) => join(GUIDES, name)),
+];
+const examples = (await Promise.all(pages.map(examplesOf))).flat();
+
+async function examplesOf(page: string): Promise<Example[]> {
+  const content = await readFile(page, "utf8");
+  const blocks = content.matchAll(/^```(tsx?)\n(.*?)^```$/gms);
+  return [...blocks].flatMap(([block, language, code = ""], index) => {
+    if (!code.includes("@oncekey/client")) return [];
+    const line = content.slice(0, content.indexOf(block)).split("\n").length;
+    const base = page.slice(ROOT.length + 1);
+    const file = `${base.replace(/\W+/g, "-")}-${index}.${language}`;
+    return [{ name: `${base}:${line}`, file, code }];
+  });
+}
+
+/** An example may name where something is from in a comment: what of that it uses is imported. */
+async function withImports(code: string): Promise<string> {
+  const [, entry] = /\/\/ (@oncekey\/client\S*)/.exec(code) ?? [];
+  if (entry === undefined) return code;
+  const names = Object.keys((await import(entry)) as object);
+  const used = names.filter((name) => new RegExp(`\\b${name}\\b`).test(code));
+  return `import { ${used.join(", ")} } from "${entry}";\n${code}`;
+}
+
+// Of the libraries' own generators.
+const GENERATED: Readonly<Record<string, string>> = {
+  "schema.ts": "export type paths = Record<never, never>;\n",
+  "client/client.gen.ts":
+    "export declare const client: { setConfig(config: { baseUrl: string; fetch: typeof fetch }): void };\n",
+};
+
+const CONFIG = {
+  compilerOptions: {
+    strict: true,
+    exactOptionalPropertyTypes: true,
+    noUncheckedIndexedAccess: true,
+    noImplicitOverride: true,
+    verbatimModuleSyntax: true,
+    target: "es2024",
+    lib: ["es2024", "dom", "dom.iterable"],
+    module: "esnext",
+    moduleResolution: "bundler",
+    moduleDetection: "force",
+    jsx: "react-jsx",
+    types: [],
+    noEmit: true,
+    // For the libraries' declarations; ours are sources here, and are checked.
+    skipLibCheck: true,
+    allowImportingTsExtensions: true,
+    paths: {
+      "@oncekey/client": [join(CLIENT, "src/index.ts")],
+      "@oncekey/client/*": [join(CLIENT, "src/*.ts")],
+    },
+  },
+  include: ["**/*"],
+};
+
+let folder = "";
+let problems: readonly string[] = [];
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "examples-"));
+  const write = async (file: string, content: string): Promise<void> => {
+    await mkdir(dirname(join(folder, file)), { recursive: true });
+    await writeFile(join(folder, file), content);
+  };
+  await symlink(join(CLIENT, "node_modules"), join(folder, "node_modules"));
+  await write("tsconfig.json", JSON.stringify(CONFIG));
+  for (const [file, content] of Object.entries(GENERATED)) await write(file, content);
+  for (const { file, code } of examples) await write(file, await withImports(code));
+  await copyFile(join(import.meta.dirname, "support/brought.d.ts"), join(folder, "brought.d.ts"));
+  const compiler = spawn(join(ROOT, "node_modules/.bin/tsc"), ["-p", folder, "--pretty", "false"]);
+  problems = (await text(compiler.stdout)).split("\n").filter((line) => line !== "");
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+describe("an example compiles as it is pasted", () => {
+  it.each(examples)("$name", ({ file }) => {
+    expect(problems.filter((problem) => problem.includes(file))).toEqual([]);
+  });
+});
+
+it("and there is one of the README and of each guide that is about the client", () => {
+  const found = [...new Set(examples.map(({ name }) => name.split(":", 1)[0]))];
+  const guides = ["generated-clients", "react", "testing"].map((name) => `docs/guides/${name}.md`);
+  expect(found).toEqual(expect.arrayContaining(["README.md", ...guides]));
+  const elsewhere = problems.filter(
+    (problem) => !examples.some(({ file }) => problem.includes(file)),
+  );
+  expect(elsewhere, "nor is anything wrong in what they import").toEqual([]);
+});

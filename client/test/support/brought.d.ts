@@ -1,0 +1,14 @@
+/** What the reader of an example brings along. */
+interface Cart {
+  readonly id: string;
+  readonly lines: readonly { readonly sku: string; readonly count: number }[];
+  readonly total: number;
+}
+declare const cart: Cart;
+declare function pay(cart: Cart): Promise<void>;
+declare function showReceipt(receipt: { readonly id: number }, replayed: boolean): void;
+declare function showStillChecking(again: () => Promise<unknown>): void;
+declare function showProblem(error: Error): void;
+
+declare const queryClient: import("@tanstack/query-core").QueryClient;
+declare const placeOrder: import("@oncekey/client").Operation<Cart, { readonly id: number }>;
