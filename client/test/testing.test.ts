@@ -2,14 +2,18 @@ import { createModelServer } from "@oncekey/client/testing";
 import type { Fault, ModelServer } from "@oncekey/client/testing";
 import { http, HttpResponse } from "msw/http";
 import { setupServer } from "msw/node";
-import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { cart, createShop } from "./support/shop.ts";
 
 const BASE_URL = "https://shop.example/api/";
 const network = setupServer();
 
 beforeAll(() => network.listen({ onUnhandledFrame: "error" }));
-afterEach(() => network.resetHandlers());
+beforeEach(() => void vi.useFakeTimers());
+afterEach(() => {
+  vi.useRealTimers();
+  network.resetHandlers();
+});
 afterAll(() => network.close());
 
 /** A shop whose server is the model, and a resolver that numbers the orders. */
@@ -24,12 +28,12 @@ describe("the model server, under msw", () => {
   it("runs a resolver once for a key, and the counter of effects says so", async () => {
     const model = createModelServer();
     const { order } = openShop(model);
-    expect(await order.run(cart)).toMatchObject({
+    expect(await settled(order.run(cart))).toMatchObject({
       kind: "done",
       value: { id: 1 },
       replayed: false,
     });
-    expect(await order.run(cart)).toMatchObject({ kind: "done", value: { id: 2 } });
+    expect(await settled(order.run(cart))).toMatchObject({ kind: "done", value: { id: 2 } });
     expect(model.effects).toEqual([
       { key: model.requests[0]?.key, method: "POST", path: "/api/orders", status: 201 },
       { key: model.requests[1]?.key, method: "POST", path: "/api/orders", status: 201 },
@@ -57,7 +61,7 @@ describe("the model server, under msw", () => {
     const model = createModelServer();
     const { order } = openShop(model);
     model.script(...faults);
-    expect(await order.run(cart)).toMatchObject(result);
+    expect(await settled(order.run(cart))).toMatchObject(result);
     expect(model.effects).toHaveLength(effects);
     expect(new Set(model.requests.map(({ key }) => key)).size, "one key").toBe(1);
     model.assertOneEffectPerKey();
@@ -67,7 +71,7 @@ describe("the model server, under msw", () => {
     const model = createModelServer();
     const { order } = openShop(model);
     model.script("unreachable", "expired");
-    expect(await order.run(cart)).toMatchObject({
+    expect(await settled(order.run(cart))).toMatchObject({
       kind: "unknown",
       error: { code: "idempotency_key_expired" },
     });
@@ -81,7 +85,7 @@ describe("the model server, under msw", () => {
       turn += 1;
       return turn < 3 ? new Response(null, { status: 500 }) : HttpResponse.json({ id: turn });
     });
-    expect(await order.run(cart)).toMatchObject({
+    expect(await settled(order.run(cart))).toMatchObject({
       kind: "done",
       value: { id: 3 },
       replayed: false,
@@ -98,7 +102,11 @@ describe("the model server, under msw", () => {
       if (turn === 1) throw new Error("out of stock");
       return HttpResponse.json({ id: turn });
     });
-    expect(await order.run(cart)).toMatchObject({ kind: "done", value: { id: 2 }, attempts: 2 });
+    expect(await settled(order.run(cart))).toMatchObject({
+      kind: "done",
+      value: { id: 2 },
+      attempts: 2,
+    });
     expect(error, "msw tells what was thrown").toHaveBeenCalled();
     error.mockRestore();
   });
@@ -106,9 +114,9 @@ describe("the model server, under msw", () => {
   it("names the key that had two effects, as one has that is sent again after its retention", async () => {
     const model = createModelServer();
     const { client } = openShop(model);
-    await client.post("orders", { key: "k1", json: {} });
+    await settled(client.post("orders", { key: "k1", json: {} }));
     model.expire();
-    await client.post("orders", { key: "k1", json: {} });
+    await settled(client.post("orders", { key: "k1", json: {} }));
     expect(() => model.assertOneEffectPerKey()).toThrow(
       "k1 had 2: POST /api/orders 201, POST /api/orders 201",
     );
@@ -116,7 +124,7 @@ describe("the model server, under msw", () => {
     model.reset();
     model.assertOneEffectPerKey();
     expect([model.effects, model.requests]).toEqual([[], []]);
-    expect((await client.post("orders", { key: "k1", json: {} })).status).toBe(201);
+    expect((await settled(client.post("orders", { key: "k1", json: {} }))).status).toBe(201);
   });
 
   it("answers without msw as well", async () => {
@@ -129,10 +137,18 @@ describe("the model server, under msw", () => {
     };
     model.script("reply-lost");
     const { order } = createShop(BASE_URL, { fetch });
-    expect(await order.run(cart)).toMatchObject({ kind: "done", replayed: true });
+    expect(await settled(order.run(cart))).toMatchObject({ kind: "done", replayed: true });
     expect(model.effects).toHaveLength(1);
   });
 });
+
+/** Lets time pass at once, through every wait that `Retry-After` asks for. */
+async function settled<Result>(run: Promise<Result>): Promise<Result> {
+  let isSettled = false;
+  const end = run.finally(() => (isSettled = true));
+  while (!isSettled) await vi.advanceTimersByTimeAsync(100);
+  return end;
+}
 
 describe("what is wrong is refused", () => {
   it.each<[object, string]>([
@@ -152,6 +168,6 @@ describe("what is wrong is refused", () => {
     expect(() => model.script("down", "on-fire" as Fault)).toThrow(
       "a fault must be one of none, unreachable",
     );
-    expect(await order.run(cart)).toMatchObject({ kind: "done", attempts: 1 });
+    expect(await settled(order.run(cart))).toMatchObject({ kind: "done", attempts: 1 });
   });
 });
