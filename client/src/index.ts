@@ -1,4 +1,6 @@
 export { createClient } from "./client.ts";
+export { asyncStorage } from "./storage/async.ts";
+export { indexedDbStorage } from "./storage/indexed-db.ts";
 export { memoryStorage } from "./storage/memory.ts";
 export { webStorage } from "./storage/web.ts";
 export {
@@ -21,5 +23,6 @@ export type { PlainCall, PlainCallOptions, ResponsePromise } from "./plain-call.
 export type { OperationState, OperationStore } from "./progress.ts";
 export type { RequestSpec } from "./request.ts";
 export type { Done, PendingOperation, Rejected, RunOptions, RunResult, Unknown } from "./result.ts";
+export type { IndexedDbStorageOptions } from "./storage/indexed-db.ts";
 export type { OperationStorage } from "./storage/storage.ts";
 export type { Warning, WarningCode } from "./warning.ts";

@@ -31,6 +31,9 @@ export interface Shelf {
 
 const PREFIX = "oncekey:1:";
 
+/** Longer than a disk takes, shorter than a customer waits. */
+const STORAGE_WAIT_MS = 3_000;
+
 /** The name of an operation's one live instance. */
 export function recordId(operation: string, instance: string): string {
   return `${PREFIX}${encodeURIComponent(operation)}:${encodeURIComponent(instance)}`;
@@ -41,17 +44,22 @@ export function createShelf(storage: OperationStorage, warn: Warn): Shelf {
   // change.
   const memory = new Map<string, OperationRecord | null>();
   const refused = new Set<string>();
+  // What a later version of this client wrote is not ours to change.
+  const later = new Set<string>();
+  const warned = new Set<string>();
+  let isFailing = false;
 
   async function attempt<Value, Otherwise>(
     use: () => Value | Promise<Value>,
     otherwise: Otherwise,
   ): Promise<Value | Otherwise> {
     try {
-      return await use();
+      return await inTime(use());
     } catch (cause) {
       const message =
         "The storage failed; unfinished operations are kept in memory only and do not survive a reload";
-      warn({ code: "storage_failed", message, cause });
+      if (!isFailing) warn({ code: "storage_failed", message, cause });
+      isFailing = true;
       return otherwise;
     }
   }
@@ -59,25 +67,37 @@ export function createShelf(storage: OperationStorage, warn: Warn): Shelf {
   async function read(id: string): Promise<OperationRecord | undefined> {
     const text = refused.has(id) ? undefined : await attempt(() => storage.getItem(id), undefined);
     if (text === undefined) return memory.get(id) ?? undefined;
-    if (text === null) return undefined;
-    const record = parseRecord(text);
-    if (record === undefined || recordId(record.operation, record.instance) !== id) {
-      warn({
-        code: "storage_entry_ignored",
-        message: `The entry ${id} of the storage is not readable`,
-      });
-      return memory.get(id) ?? undefined;
+    if (text === null) {
+      later.delete(id);
+      return undefined;
     }
-    return record;
+    const record = parseRecord(text);
+    const isOurs =
+      record !== "later" &&
+      record !== undefined &&
+      recordId(record.operation, record.instance) === id;
+    if (record === "later") later.add(id);
+    else later.delete(id);
+    if (isOurs) return record;
+    warnOnce(id, record === "later" ? "was written by a later version" : "is not readable");
+    return memory.get(id) ?? undefined;
+  }
+
+  function warnOnce(id: string, why: string): void {
+    if (warned.has(id)) return;
+    warned.add(id);
+    warn({ code: "storage_entry_ignored", message: `The entry ${id} of the storage ${why}` });
   }
 
   async function change(id: string, make: () => void | Promise<void>): Promise<boolean> {
+    if (later.has(id)) return false;
     const isMade = await attempt(async () => {
       await make();
       return true;
     }, false);
     if (isMade) refused.delete(id);
     else refused.add(id);
+    isFailing = !isMade;
     return isMade;
   }
 
@@ -101,10 +121,26 @@ export function createShelf(storage: OperationStorage, warn: Warn): Shelf {
   };
 }
 
-function parseRecord(text: string): OperationRecord | undefined {
+// A database that another tab keeps shut gives no answer at all, and no error.
+async function inTime<Value>(answer: Value | Promise<Value>): Promise<Value> {
+  if (!(answer instanceof Promise)) return answer;
+  const { promise: late, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => {
+    reject(new Error(`the storage gave no answer within ${STORAGE_WAIT_MS} ms`));
+  }, STORAGE_WAIT_MS);
+  try {
+    return await Promise.race([answer, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function parseRecord(text: string): OperationRecord | "later" | undefined {
   try {
     const value = JSON.parse(text) as Partial<OperationRecord> | null;
-    return value !== null && isRecord(value) ? value : undefined;
+    if (value === null) return undefined;
+    if (typeof value.version === "number" && value.version > 1) return "later";
+    return isRecord(value) ? value : undefined;
   } catch {
     return undefined;
   }

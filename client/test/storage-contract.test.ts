@@ -1,4 +1,4 @@
-import { memoryStorage, webStorage } from "@oncekey/client";
+import { asyncStorage, memoryStorage, webStorage } from "@oncekey/client";
 import type { OperationStorage } from "@oncekey/client";
 import { storageContract } from "@oncekey/client/storage-contract";
 import type { StorageContractOptions } from "@oncekey/client/storage-contract";
@@ -13,11 +13,44 @@ function webPlace(): StorageContractOptions {
   };
 }
 
+/** As React Native has it: with promises, and methods that need their `this`. */
+class AsyncPlace {
+  readonly #items = new Map<string, string>();
+  getItem = async (name: string): Promise<string | null> => this.#items.get(name) ?? null;
+  async setItem(name: string, value: string): Promise<void> {
+    this.#items.set(name, value);
+  }
+  async removeItem(name: string): Promise<void> {
+    this.#items.delete(name);
+  }
+  async getAllKeys(): Promise<readonly string[]> {
+    return [...this.#items.keys()];
+  }
+}
+
+function asyncPlace(): StorageContractOptions {
+  let place: AsyncPlace;
+  return {
+    open: () => asyncStorage((place = new AsyncPlace())),
+    reopen: () => asyncStorage(place),
+  };
+}
+
 describe.each<[string, StorageContractOptions]>([
   ["memoryStorage", { open: memoryStorage }],
   ["webStorage", webPlace()],
+  ["asyncStorage", asyncPlace()],
 ])("%s keeps the contract of storages:", (_name, options) => {
   for (const { title, run } of storageContract(options)) it(title, run);
+});
+
+describe("asyncStorage", () => {
+  it.each([undefined, {}, { getItem() {}, setItem() {}, removeItem() {} }])(
+    "refuses %j",
+    (wrong) => {
+      expect(() => asyncStorage(wrong as never)).toThrow(/^asyncStorage needs a storage with get/);
+    },
+  );
 });
 
 describe("the contract of storages", () => {

@@ -7,23 +7,6 @@ import { createStorage } from "./support/storage.ts";
 
 afterEach(() => vi.unstubAllGlobals());
 
-describe.each<[string, () => OperationStorage]>([
-  ["memoryStorage", memoryStorage],
-  ["webStorage", () => webStorage(createStorage())],
-])("%s", (_name, create) => {
-  it("keeps, lists and lets go of items", async () => {
-    const storage = create();
-    expect(await storage.getItem("a")).toBeNull();
-    await storage.setItem("a", "1");
-    await storage.setItem("b", "2");
-    await storage.setItem("a", "3");
-    expect([await storage.getItem("a"), await storage.getAllKeys()]).toEqual(["3", ["a", "b"]]);
-    await storage.removeItem("a");
-    await storage.removeItem("a");
-    expect([await storage.getItem("a"), await storage.getAllKeys()]).toEqual([null, ["b"]]);
-  });
-});
-
 describe("webStorage", () => {
   it("is localStorage, looked up at each use and not before", async () => {
     const storage = webStorage();
@@ -141,7 +124,7 @@ describe("entries that are not ours to read", () => {
   it.each([
     ["no JSON", "{"],
     ["null", "null"],
-    ["another version's", entry({ version: 2 })],
+    ["without a version", entry({ version: undefined })],
     ["another operation's, under this name", entry({ operation: "refund" })],
     ["without a key", entry({ key: "" })],
     ["without a time", entry({ createdAt: "yesterday" })],
@@ -161,6 +144,29 @@ describe("entries that are not ours to read", () => {
       expect(await client.pending()).toEqual([]);
       expect(warnings).toMatchObject([{ code: "storage_entry_ignored" }]);
       expect((await order.run(cart)).kind).toBe("done");
+    });
+  });
+
+  it("are left as they are where a later version of this client wrote them", async () => {
+    const storage = memoryStorage();
+    const later = entry({ version: 2, request: "in another form" });
+    await storage.setItem("oncekey:1:order:cart-1", later);
+    await withServer([json(503, {}), done], async ({ url }) => {
+      const { order, client, warnings } = createShop(url, { storage, attempts: 1 });
+      expect(await client.pending()).toEqual([]);
+      const { key } = await order.run(cart);
+      expect(
+        (await client.pending()).map((one) => one.key),
+        "kept in memory",
+      ).toEqual([key]);
+      expect(await order.run(cart)).toMatchObject({ kind: "done", key });
+      expect(await storage.getItem("oncekey:1:order:cart-1")).toBe(later);
+      expect(warnings).toMatchObject([
+        { code: "storage_entry_ignored", message: expect.stringContaining("later version") },
+      ]);
+      await storage.removeItem("oncekey:1:order:cart-1");
+      await order.run(cart);
+      expect(await storage.getAllKeys(), "and used again once the later one is done").toEqual([]);
     });
   });
 

@@ -1,0 +1,89 @@
+import { openDB } from "idb";
+import type { IDBPDatabase, IDBPObjectStore } from "idb";
+import { accept, checkOptions } from "../options.ts";
+import type { OperationStorage } from "./storage.ts";
+
+export interface IndexedDbStorageOptions {
+  /** The name of the database, not empty. Default `'oncekey'`. It is for this alone: a database of something else is refused. */
+  readonly name?: string;
+}
+
+const STORE = "operations";
+type WritableStore = IDBPObjectStore<unknown, [typeof STORE], typeof STORE, "readwrite">;
+
+const CHECKS = {
+  name: accept((value) => typeof value === "string" && value !== "", "a string that is not empty"),
+};
+
+/**
+ * Keeps operations in IndexedDB: through reloads, crashes and closed tabs, for every tab of the origin, and for service workers
+ * and other workers, which have no `localStorage`. It has room for large bodies. Where the browser refuses it (private mode,
+ * blocked, full), the client goes on in memory and says so through `onWarning`.
+ *
+ * @throws TypeError that names a wrong option.
+ */
+export function indexedDbStorage(options: IndexedDbStorageOptions = {}): OperationStorage {
+  checkOptions(options, CHECKS, "");
+  const { name = "oncekey" } = options;
+  let connection: Promise<IDBPDatabase> | undefined;
+  const forget = (): void => {
+    connection = undefined;
+  };
+
+  // Opened at the first use and not before: importing or creating this must not touch what a page may not have.
+  function connect(): Promise<IDBPDatabase> {
+    connection ??= openDatabase(name, forget).catch((error: unknown) => {
+      forget();
+      throw error;
+    });
+    return connection;
+  }
+
+  async function use<Value>(call: (database: IDBPDatabase) => Promise<Value>): Promise<Value> {
+    try {
+      return await call(await connect());
+    } catch (error) {
+      if (!isDisconnected(error)) throw error;
+      forget();
+      return call(await connect());
+    }
+  }
+
+  return {
+    sharedAs: `indexedDB:${name}`,
+    async getItem(item) {
+      const value: unknown = await use((database) => database.get(STORE, item));
+      return typeof value === "string" ? value : null;
+    },
+    setItem: (item, value) => use((database) => write(database, (store) => store.put(value, item))),
+    removeItem: (item) => use((database) => write(database, (store) => store.delete(item))),
+    getAllKeys: async () => (await use((database) => database.getAllKeys(STORE))).map(String),
+  };
+}
+
+function openDatabase(name: string, forget: () => void): Promise<IDBPDatabase> {
+  // Without a version: that of a later release stays as it is.
+  return openDB(name, undefined, {
+    upgrade: (database) => void database.createObjectStore(STORE),
+    // Another tab deletes it, or a later release changes it: this connection would keep it waiting.
+    blocking(_version, _wanted, { target }) {
+      forget();
+      (target as IDBDatabase).close();
+    },
+    terminated: forget,
+  });
+}
+
+async function write(
+  database: IDBPDatabase,
+  change: (store: WritableStore) => Promise<unknown>,
+): Promise<void> {
+  // Write-ahead means on the disk, where the browser can tell.
+  const transaction = database.transaction(STORE, "readwrite", { durability: "strict" });
+  await Promise.all([change(transaction.store), transaction.done]);
+}
+
+// It was closed by another tab's wish, or the browser lost it (WebKit says UnknownError).
+function isDisconnected(error: unknown): boolean {
+  return error instanceof DOMException && /^(InvalidState|Unknown)Error$/.test(error.name);
+}
