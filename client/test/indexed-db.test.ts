@@ -1,13 +1,14 @@
 import { indexedDbStorage } from "@oncekey/client";
 import { storageContract } from "@oncekey/client/storage-contract";
-import { IDBFactory } from "fake-indexeddb";
+import * as implementation from "fake-indexeddb";
 import { deleteDB, openDB } from "idb";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { cart, createShop } from "./support/shop.ts";
 import { done, json, withServer } from "./support/server.ts";
 
-// Sets the classes of IndexedDB, which idb looks for.
-await import("fake-indexeddb/auto");
+// idb tells the classes of IndexedDB from others.
+Object.assign(globalThis, implementation);
+const { IDBFactory } = implementation;
 
 // IndexedDB's specification, written in JavaScript; in Chromium's own the same contract is checked in the browser's tests.
 beforeEach(() => vi.stubGlobal("indexedDB", new IDBFactory()));
