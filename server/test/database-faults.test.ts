@@ -135,6 +135,21 @@ describe("a backend that is killed", () => {
     await (await claimed(store, ticket)).release("free");
   });
 
+  it("at the very moment at which its connection is handed over does not end the process", async () => {
+    const { hostname, port } = new URL(database.url);
+    const dying = await createWire({ host: hostname, port: Number(port) });
+    const url = new URL(database.url);
+    url.host = `127.0.0.1:${dying.port}`;
+    const own = database.pool({ connectionString: url.href, max: 2 });
+    const fresh = createAdvisoryStore(createStoreParts(own, "oncekey"));
+    dying.shutDownOnReady();
+    const ticket = createTicket();
+    expect(await fresh.begin(ticket, 60_000)).toMatchObject({ kind: "unavailable" });
+    await (await claimed(fresh, ticket)).release("free");
+    await own.end();
+    await dying.close();
+  });
+
   it("before a release does no harm to it", async () => {
     const claim = await claimWithEffect(createTicket());
     await kill(claim);

@@ -56,8 +56,21 @@ export function patienceMs(pool: Pool): number {
  */
 export function survive(): void {}
 
+/**
+ * Takes a client of the pool, with {@link survive} on it, which whoever gives the client back takes off. By a callback: until
+ * a promise is awaited nobody would listen, and a server that is shut down says so right behind its first "ready".
+ */
+export function borrow(pool: Pool): Promise<PoolClient> {
+  return new Promise((resolve, reject) => {
+    pool.connect((error, client) => {
+      if (client === undefined) return reject(error);
+      client.on("error", survive);
+      return resolve(client);
+    });
+  });
+}
+
 function lend(client: PoolClient, freed: () => void): Lease {
-  client.on("error", survive);
   let isOut = true;
   let controller: AbortController | undefined;
   const onEnd = (): void => controller?.abort(new Error("the database connection was lost"));
@@ -74,8 +87,7 @@ function lend(client: PoolClient, freed: () => void): Lease {
     release(destroy) {
       isOut = false;
       client.removeListener("end", onEnd);
-      client.release(destroy !== undefined || client.getTransactionStatus() !== "I");
-      client.removeListener("error", survive);
+      giveBack(client, destroy !== undefined || client.getTransactionStatus() !== "I");
       freed();
     },
   };
@@ -121,9 +133,15 @@ function refuseRelease(): never {
   );
 }
 
-/** Takes a connection. The pool's own timer covers neither one that hangs before it is ready, nor a pool that has none. */
+/** Gives a borrowed client back to its pool, or closes it. */
+export function giveBack(client: PoolClient, isToBeClosed: boolean): void {
+  client.release(isToBeClosed);
+  client.removeListener("error", survive);
+}
+
+/** Borrows a connection. The pool's own timer covers neither one that hangs before it is ready, nor a pool that has none. */
 export async function connect(pool: Pool, waitMs: number): Promise<PoolClient> {
-  const connecting = pool.connect();
+  const connecting = borrow(pool);
   let timer: NodeJS.Timeout | undefined;
   const timeout = new Promise<"timeout">((resolve) => {
     timer = setTimeout(resolve, Math.max(0, waitMs), "timeout");
@@ -131,7 +149,7 @@ export async function connect(pool: Pool, waitMs: number): Promise<PoolClient> {
   try {
     const client = await Promise.race([connecting, timeout]);
     if (client !== "timeout") return client;
-    connecting.then((late) => late.release()).catch(() => {});
+    connecting.then((late) => giveBack(late, false)).catch(() => {});
     throw new CheckoutTimeoutError("no connection became free in the pool in time");
   } finally {
     clearTimeout(timer);

@@ -1,5 +1,5 @@
 import type { Pool, PoolClient } from "pg";
-import { survive } from "./checkout.ts";
+import { borrow, giveBack } from "./checkout.ts";
 import { inSchema, MIGRATIONS_TABLE, migrationNames, readMigration } from "./migration-files.ts";
 import { SCHEMA_NAME } from "./statements.ts";
 
@@ -24,20 +24,17 @@ export async function migrate(pool: Pool, options: MigrateOptions = {}): Promise
   if (!SCHEMA_NAME.test(schema)) {
     throw new RangeError(`schema must match ${SCHEMA_NAME.source}, got ${JSON.stringify(schema)}`);
   }
-  const client = await pool.connect();
-  client.on("error", survive);
+  const client = await borrow(pool);
   try {
     await client.query("begin isolation level read committed");
     const applied = await applyMissing(client, schema);
     await client.query("commit");
-    client.release();
+    giveBack(client, false);
     return applied;
   } catch (error) {
     // Destroyed rather than rolled back: whatever state it is in, the server ends its transaction.
-    client.release(true);
+    giveBack(client, true);
     throw error;
-  } finally {
-    client.removeListener("error", survive);
   }
 }
 

@@ -1,7 +1,7 @@
 /** What has to be true of a database before a strategy can keep its promise on it. Asked once, at start-up. */
 import { randomInt } from "node:crypto";
 import type { Pool, PoolClient } from "pg";
-import { connect, patienceMs, survive } from "./checkout.ts";
+import { connect, giveBack, patienceMs } from "./checkout.ts";
 import { readEngine } from "./database-engine.ts";
 import type { DatabaseEngine } from "./database-engine.ts";
 import { inTime, sqlState } from "./transaction.ts";
@@ -131,7 +131,6 @@ async function withClient<Result>(
   use: (client: PoolClient) => Promise<Result>,
 ): Promise<Result> {
   const client = await connect(pool, patienceMs(pool));
-  client.on("error", survive);
   let isAnswered = false;
   try {
     const result = await inTime(use(client));
@@ -139,8 +138,7 @@ async function withClient<Result>(
     return result;
   } finally {
     // Closed where it did not answer: what it was asked may still be under way.
-    client.release(!isAnswered);
-    client.removeListener("error", survive);
+    giveBack(client, !isAnswered);
   }
 }
 

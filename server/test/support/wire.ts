@@ -17,11 +17,30 @@ export interface Wire {
   reset(): void;
   /** What happens to the next chunk from the client that contains `text`, and to all after it on that connection. */
   onText(text: string, fault: WireFault): void;
+  /** The next "ready" is followed, in the same packet, by what a server says that is told to shut down. */
+  shutDownOnReady(): void;
   close(): Promise<void>;
 }
 
 /** `drop-request`: it never arrives. `drop-answer`: it arrives, the answer does not, and the line breaks. `silence`: it arrives, and nothing ever comes back. */
 export type WireFault = "drop-request" | "drop-answer" | "silence";
+
+// ReadyForQuery, idle; ErrorResponse (PostgreSQL manual, "Message Formats").
+const READY = Buffer.from("Z\0\0\0\u0005I", "latin1");
+const SHUT_DOWN = errorResponse({
+  S: "FATAL",
+  V: "FATAL",
+  C: "57P01",
+  M: "terminating connection",
+});
+
+function errorResponse(fields: Readonly<Record<string, string>>): Buffer {
+  const parts = Object.entries(fields).map(([type, value]) => `${type}${value}\0`);
+  const body = Buffer.from(`${parts.join("")}\0`);
+  const head = Buffer.from("E\0\0\0\0");
+  head.writeInt32BE(body.length + 4, 1);
+  return Buffer.concat([head, body]);
+}
 
 export async function createWire(target: {
   readonly host: string;
@@ -32,6 +51,7 @@ export async function createWire(target: {
   let answered = 0;
   let allowed = Infinity;
   let held: (() => void)[] | undefined;
+  let isToShutDown = false;
   let trap: { text: string; fault: WireFault } | undefined;
   const sockets = new Set<net.Socket>();
 
@@ -72,7 +92,11 @@ export async function createWire(target: {
         upstream.destroy();
         return;
       }
-      if (held === undefined) client.write(chunk);
+      if (isToShutDown && chunk.includes(READY)) {
+        isToShutDown = false;
+        client.write(Buffer.concat([chunk, SHUT_DOWN]));
+        upstream.destroy();
+      } else if (held === undefined) client.write(chunk);
       else held.push(() => client.write(chunk));
     });
     client.on("close", () => upstream.destroy());
@@ -96,6 +120,9 @@ export async function createWire(target: {
       trips = 0;
       statements = 0;
       answered = 0;
+    },
+    shutDownOnReady: () => {
+      isToShutDown = true;
     },
     onText: (text, fault) => {
       trap = { text, fault };

@@ -1,6 +1,6 @@
 /** Every check of the doctor, in the order in which a person would ask. */
 import type { Pool, PoolClient } from "pg";
-import { survive } from "../../store/checkout.ts";
+import { borrow, giveBack } from "../../store/checkout.ts";
 import { isConnectionFailure } from "../../store/transaction.ts";
 import { describeFailure } from "../database.ts";
 import { formatDuration } from "../print.ts";
@@ -60,16 +60,12 @@ export async function examine(pool: Pool, schema: string): Promise<Finding[]> {
     return [{ check: "reachable", verdict: "fail", found, advice }];
   } finally {
     // Closed rather than given back: a check that got no answer may still be waiting for it.
-    for (const session of sessions) {
-      session.release(true);
-      session.removeListener("error", survive);
-    }
+    for (const session of sessions) giveBack(session, true);
   }
 }
 
 async function connect(pool: Pool, sessions: PoolClient[]): Promise<PoolClient> {
-  const session = await pool.connect();
-  session.on("error", survive);
+  const session = await borrow(pool);
   sessions.push(session);
   return session;
 }
