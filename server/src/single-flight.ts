@@ -40,6 +40,9 @@ type Landing =
 
 interface Flight {
   readonly fingerprint: Buffer;
+  /** Resolves with `true` once its request has the claim, with `false` where it lands without one. */
+  readonly claimed: Promise<boolean>;
+  readonly claim: (isClaimed: boolean) => void;
   readonly landed: Promise<Landing>;
   readonly land: (landing: Landing) => void;
 }
@@ -58,10 +61,14 @@ export function createSingleFlight(
   function takeOff(ticket: Ticket): Flight {
     const id = ticketId(ticket);
     const { promise, resolve } = Promise.withResolvers<Landing>();
+    const { promise: claimed, resolve: claim } = Promise.withResolvers<boolean>();
     const flight: Flight = {
       fingerprint: ticket.fingerprint,
+      claimed,
+      claim,
       landed: promise,
       land(landing) {
+        claim(false);
         if (flights.get(id) === flight) flights.delete(id);
         if (landing.kind === "replay") onRecord(ticket, landing.record);
         resolve(landing);
@@ -83,6 +90,7 @@ export function createSingleFlight(
     try {
       const outcome = await tryUntil(store, ticket, waiting, until, onHeld);
       if (outcome.kind === "claimed" || outcome.kind === "crashed") {
+        flight.claim(true);
         return { kind: outcome.kind, claim: landWith(outcome.claim, flight, ticket) };
       }
       if (outcome.kind !== "in-flight" && outcome.kind !== "conflict") landing = outcome;
@@ -100,10 +108,15 @@ export function createSingleFlight(
       for (;;) {
         const flight = flights.get(ticketId(ticket));
         if (flight === undefined) return lead(ticket, waiting, until, onHeld);
-        if (isConflict(flight, ticket, waiting)) return { kind: "conflict" };
+        // Whoever only asks may be the one that is refused: the key can belong to this request, from a process that crashed.
+        if (isConflict(flight, ticket, waiting)) {
+          const isClaimed = await before(flight.claimed, until);
+          if (isClaimed === true) return { kind: "conflict" };
+          if (isClaimed === false) continue;
+        }
         if (waiting.inFlight === "reject") return { kind: "in-flight" };
         onHeld();
-        const landing = await landingBefore(flight, until);
+        const landing = await before(flight.landed, until);
         if (landing === "timeout") return { kind: "in-flight" };
         if (landing.kind !== "released") return landing;
       }
@@ -111,7 +124,10 @@ export function createSingleFlight(
     async lookup(ticket, waiting) {
       const flight = flights.get(ticketId(ticket));
       if (flight === undefined) return ruled(await store.lookup(ticket), ticket, waiting);
-      return { kind: isConflict(flight, ticket, waiting) ? "conflict" : "in-flight" };
+      if (!isConflict(flight, ticket, waiting)) return { kind: "in-flight" };
+      const isClaimed = await before(flight.claimed, performance.now());
+      if (isClaimed === true) return { kind: "conflict" };
+      return ruled(await store.lookup(ticket), ticket, waiting);
     },
   };
 }
@@ -197,13 +213,13 @@ function landWith(claim: Claim, flight: Flight, ticket: Ticket): Claim {
   };
 }
 
-async function landingBefore(flight: Flight, until: number): Promise<Landing | "timeout"> {
+async function before<Value>(promise: Promise<Value>, until: number): Promise<Value | "timeout"> {
   let timer: NodeJS.Timeout | undefined;
   const timeout = new Promise<"timeout">((resolve) => {
     timer = setTimeout(resolve, Math.max(0, until - performance.now()), "timeout");
   });
   try {
-    return await Promise.race([flight.landed, timeout]);
+    return await Promise.race([promise, timeout]);
   } finally {
     clearTimeout(timer);
   }
