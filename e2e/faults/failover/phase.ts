@@ -10,6 +10,7 @@ import type { Dump } from "./evidence.ts";
 import { awaitWhole, setReplication } from "./members.ts";
 import type { Replication } from "./members.ts";
 import { startServers } from "./servers.ts";
+import type { Servers } from "./servers.ts";
 import { strike } from "./strike.ts";
 import type { Strike } from "./strike.ts";
 import { startWorkload, STRATEGIES } from "./workload.ts";
@@ -45,19 +46,20 @@ export async function runPhase(phase: Phase, parts: PhaseParts): Promise<PhaseRe
   const { cluster, say } = parts;
   const history = createHistory();
   await setReplication(cluster, phase.replication);
-  const outagesMs = await withServers(cluster, async (origins) => {
-    const workload = startWorkload(origins, phase.title, history);
+  const [outagesMs, ended] = await withServers(cluster, async (servers) => {
+    const workload = startWorkload(servers.origins, phase.title, history);
     const outages = await strikeAll(phase, parts, history, workload.answeredAt);
     await workload.finish();
     say(`${phase.title}: ${workload.answeredAt.length} answers; every key is sent once more`);
     // Servers that were started after the strikes hold nothing in memory that could stand in for a record.
-    await withServers(cluster, (others) => workload.repeat(others));
-    return outages;
+    await withServers(cluster, ({ origins }) => workload.repeat(origins));
+    return [outages, servers.ended()];
   });
   const dumped = await dump(cluster.url, phase.title);
   const verdict = judge({
     events: history.events,
-    ...dumped,
+    rows: dumped.rows,
+    leftovers: [...dumped.leftovers, { where: "servers", found: { "ended by themselves": ended } }],
     policyOf,
     raced: STRATEGIES,
     isComplete: true,
@@ -117,11 +119,11 @@ function longestGapMs(instants: readonly number[]): number {
 
 async function withServers<Result>(
   { url }: Cluster,
-  use: (origins: readonly string[]) => Promise<Result>,
+  use: (servers: Servers) => Promise<Result>,
 ): Promise<Result> {
   const servers = await startServers(SERVERS, url);
   try {
-    return await use(servers.origins);
+    return await use(servers);
   } finally {
     await servers.stop();
   }

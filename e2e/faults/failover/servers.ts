@@ -7,18 +7,21 @@ import type { ServerReport } from "./server.ts";
 
 export interface Servers {
   readonly origins: readonly string[];
+  /** How many of them have ended by themselves. None should: an error of the database is no reason to. */
+  readonly ended: () => number;
   stop(): Promise<void>;
 }
 
 /** @throws Error if one of them does not come up. */
 export async function startServers(count: number, databaseUrl: string): Promise<Servers> {
   const children = Array.from({ length: count }, () => launch(databaseUrl));
+  const ended = (): number => children.filter(({ exitCode }) => exitCode !== null).length;
   const stop = async (): Promise<void> => {
     await Promise.all(children.map(end));
   };
   try {
     const ports = await Promise.all(children.map(portOf));
-    return { origins: ports.map((port) => `http://127.0.0.1:${port}`), stop };
+    return { origins: ports.map((port) => `http://127.0.0.1:${port}`), ended, stop };
   } catch (error) {
     await stop();
     throw error;
