@@ -1,6 +1,7 @@
 /** Every history that is worth playing, as fast-check makes and shrinks them. */
 import fc from "fast-check";
 import { FAULTS, RETENTION_MS } from "./shop-server.ts";
+import { SETTINGS } from "./world.ts";
 import type { Event, History } from "./world.ts";
 
 const MAX_FAULTS = 8;
@@ -39,7 +40,7 @@ const event: fc.Arbitrary<Event> = fc.oneof(
 );
 
 export const history: fc.Arbitrary<History> = fc.record({
-  setting: fc.constantFrom("one tab", "one tab, slow storage", "two tabs, no locks"),
+  setting: fc.constantFrom(...SETTINGS),
   mismatch: fc.constantFrom("replay", "reject"),
   refusesOldKeys: fc.boolean(),
   skewMs: fc.constantFrom(0, -2 * RETENTION_MS, 2 * RETENTION_MS),

@@ -21,7 +21,7 @@ export type Seen =
   /** The call ended without an end of the wish, or its page did. */
   | { readonly kind: "left open"; readonly call: number };
 
-/** `overtaken`: settled on the way to other lines of its cart, without a word to the shopper. */
+/** `overtaken`: settled, told or not, and the cart has had other lines since. */
 type WishState = "open" | "told" | "overtaken" | "given up";
 
 interface Wish {
@@ -117,10 +117,11 @@ function sendFirst(before: Ledger, key: string, content: Content): Ledger {
   for (const [other, { content: its, isResolved }] of ledger.keys) {
     if (its.cart !== content.cart) continue;
     if (!isResolved) ledger = violate(ledger, `${key} was made while ${other} had no end`);
-    if (its.lines !== content.lines) ledger = mark(ledger, its, "overtaken", "open");
+    if (its.lines !== content.lines) ledger = mark(ledger, its, "overtaken");
   }
   const last = ledger.wishes.get(nameOf(content));
-  // Who asked again after other lines, and still waits, wants it again.
+  if (!isWaitedFor(ledger, content)) ledger = violate(ledger, `${key} was made for nobody`);
+  // Who asked before other lines came, and still waits, wants it again.
   if (last?.state === "overtaken") ledger = wish(ledger, content);
   if (last?.state === "told") ledger = violate(ledger, `${key} was made for a wish that had ended`);
   const made: Key = {
@@ -172,9 +173,17 @@ function tell(ledger: Ledger, number: number, key: string): Ledger {
   if (call.kind === "run" && toldAt < call.startedAt) {
     return violate(next, `${key} was settled, and used by a later run`);
   }
+  // That one has stopped before anything was sent ends nothing for those who wait.
+  if (own === undefined && isWaitedFor(next, call.content)) return next;
   const last = ledger.wishes.get(nameOf(call.content));
   // A late answer about an earlier wish says nothing about the one that is open.
   return own !== undefined && own.wish !== last?.number ? next : mark(next, call.content, "told");
+}
+
+function isWaitedFor({ calls }: Ledger, content: Content): boolean {
+  return [...calls.values()].some(
+    (call) => call.kind === "run" && nameOf(call.content) === nameOf(content),
+  );
 }
 
 function change(ledger: Ledger, key: string, changed: Partial<Key>): Ledger {
@@ -183,9 +192,9 @@ function change(ledger: Ledger, key: string, changed: Partial<Key>): Ledger {
   return { ...ledger, keys: new Map([...ledger.keys, [key, { ...own, ...changed }]]) };
 }
 
-function mark(ledger: Ledger, content: Content, state: WishState, only?: WishState): Ledger {
+function mark(ledger: Ledger, content: Content, state: WishState): Ledger {
   const last = ledger.wishes.get(nameOf(content));
-  if (last === undefined || (only !== undefined && last.state !== only)) return ledger;
+  if (last === undefined) return ledger;
   return { ...ledger, wishes: new Map([...ledger.wishes, [nameOf(content), { ...last, state }]]) };
 }
 

@@ -2,6 +2,7 @@
 import { isIdempotencyError } from "@oncekey/client";
 import type { OperationStorage } from "@oncekey/client";
 import type { Content, Seen } from "./ledger.ts";
+import type { Origin } from "./origin.ts";
 import type { ShopServer } from "./shop-server.ts";
 import { openTab } from "./tab.ts";
 import type { Result, Tab } from "./tab.ts";
@@ -22,6 +23,7 @@ export interface Shopper {
 }
 
 export interface ShopperParts {
+  readonly origin: Origin;
   readonly server: ShopServer;
   readonly storage: OperationStorage;
   readonly tabs: number;
@@ -29,6 +31,7 @@ export interface ShopperParts {
 }
 
 interface Place {
+  readonly id: symbol;
   readonly tab: Tab;
   ended: Ended;
   unknown: Extract<Result, { kind: "unknown" }> | undefined;
@@ -37,11 +40,13 @@ interface Place {
   readonly calls: Map<Promise<Result>, number>;
 }
 
-export function createShopper({ server, storage, tabs, note }: ShopperParts): Shopper {
+export function createShopper(parts: ShopperParts): Shopper {
+  const { origin, server, storage, note } = parts;
   // What every key was first sent with.
   const contents = new Map<string, Content>();
   let calls = 0;
   const open = (): Place => ({
+    id: Symbol("tab"),
     tab: openTab(server, storage, (key, content) => {
       if (!contents.has(key)) contents.set(key, content);
       note({ kind: "sent", key, ...content });
@@ -51,7 +56,7 @@ export function createShopper({ server, storage, tabs, note }: ShopperParts): Sh
     controller: new AbortController(),
     calls: new Map(),
   });
-  const places = Array.from({ length: tabs }, open);
+  const places = Array.from({ length: parts.tabs }, open);
 
   function call(
     place: Place,
@@ -124,30 +129,36 @@ export function createShopper({ server, storage, tabs, note }: ShopperParts): Sh
     await unfinished.forget();
   }
 
+  function leave(place: Place): void {
+    place.tab.crash();
+    origin.close(place.id);
+    for (const number of place.calls.values()) note({ kind: "left open", call: number });
+    places[places.indexOf(place)] = open();
+  }
+
+  function actIn(place: Place, act: Act): unknown {
+    switch (act.kind) {
+      case "click":
+        return click(place, act.content);
+      case "reload":
+        return leave(place);
+      case "resume pending":
+        return resumePending(place);
+      case "resume last":
+        return resumeLast(place);
+      case "forget":
+        return forget(place);
+      case "abort":
+        return place.controller.abort();
+      default:
+        return act satisfies never;
+    }
+  }
+
   return {
     act(act) {
-      const index = act.tab % places.length;
-      const place = places[index];
-      if (place === undefined) return undefined;
-      switch (act.kind) {
-        case "click":
-          return click(place, act.content);
-        case "reload":
-          place.tab.crash();
-          for (const number of place.calls.values()) note({ kind: "left open", call: number });
-          places[index] = open();
-          return undefined;
-        case "resume pending":
-          return void resumePending(place);
-        case "resume last":
-          return resumeLast(place);
-        case "forget":
-          return void forget(place);
-        case "abort":
-          return place.controller.abort();
-        default:
-          return act satisfies never;
-      }
+      const place = places[act.tab % places.length];
+      if (place !== undefined) origin.run(place.id, () => void actIn(place, act));
     },
     last: (tab) => places[tab % places.length]?.ended ?? "not yet",
   };

@@ -51,6 +51,7 @@ export function openTab(
       setItem: (name, value) => alive(() => storage.setItem(name, value)),
       removeItem: (name) => alive(() => storage.removeItem(name)),
       getAllKeys: () => alive(() => storage.getAllKeys()),
+      sharedAs: "storage",
     },
   });
   const order = client.operation<Content>("order", {

@@ -1,4 +1,5 @@
 /** A clock that moves only when it is told to, in the place of the machine's: weeks of waiting take a moment. */
+import { AsyncResource } from "node:async_hooks";
 
 interface Timer {
   readonly at: number;
@@ -37,7 +38,7 @@ export async function withVirtualTime(
   const timers = new Map<number, Timer>();
   const add = (fire: () => void, ms = 0): number => {
     order += 1;
-    timers.set(order, { at: now + Math.max(0, ms), order, fire });
+    timers.set(order, { at: now + Math.max(0, ms), order, fire: AsyncResource.bind(fire) });
     return order;
   };
   Object.assign(globalThis, {

@@ -2,12 +2,22 @@
 import { memoryStorage } from "@oncekey/client";
 import { EMPTY, observe, openWishes } from "./ledger.ts";
 import type { Content, Ledger, Seen } from "./ledger.ts";
+import { openOrigin } from "./origin.ts";
+import type { Origin } from "./origin.ts";
 import { createShopServer } from "./shop-server.ts";
 import type { Fault, ShopRules, ShopServer } from "./shop-server.ts";
 import { createShopper } from "./shopper.ts";
 import type { Act, Shopper } from "./shopper.ts";
 import { slowly } from "./tab.ts";
 import type { VirtualTime } from "./virtual-time.ts";
+
+export const SETTINGS = [
+  "one tab",
+  "one tab, slow storage",
+  "two tabs",
+  "two tabs, slow storage",
+  "two tabs, no locks",
+] as const;
 
 /** What happens next, once everything that the event before it set off has come to wait for time to pass. */
 export type Event =
@@ -17,10 +27,10 @@ export type Event =
 
 export interface History extends ShopRules {
   /**
-   * One tab, perhaps on a storage that is as slow as a disk; or two tabs that share a storage and no locks, as on a plain-http
-   * origin: there the record alone holds the key, and it holds it for a cart that nobody changes meanwhile.
+   * `slow`: as slow as a disk is, so that a page can end between looking and writing. Two tabs share a storage, and locks unless
+   * they are on a plain-http origin: there the record alone holds the key, and it holds it for a cart that nobody changes.
    */
-  readonly setting: "one tab" | "one tab, slow storage" | "two tabs, no locks";
+  readonly setting: (typeof SETTINGS)[number];
   readonly skewMs: number;
   readonly faults: readonly Fault[];
   readonly events: readonly Event[];
@@ -31,6 +41,21 @@ const CALM_MS = 60_000;
 
 /** Resolves to what went wrong, or `undefined`. */
 export async function play(history: History, time: VirtualTime): Promise<string | undefined> {
+  const { setting } = history;
+  const origin = openOrigin(time, setting !== "two tabs, no locks");
+  try {
+    return await playAt(origin, history, time);
+  } finally {
+    origin.restore();
+  }
+}
+
+async function playAt(
+  origin: Origin,
+  history: History,
+  time: VirtualTime,
+): Promise<string | undefined> {
+  const { setting } = history;
   let ledger: Ledger = EMPTY;
   const note = (seen: Seen): void => {
     ledger = observe(ledger, seen);
@@ -40,19 +65,16 @@ export async function play(history: History, time: VirtualTime): Promise<string 
     charged: (key, value) => note({ kind: "charged", key, value: JSON.stringify(value) }),
   });
   const storage = memoryStorage();
-  const { setting } = history;
   const shopper = createShopper({
+    origin,
     server,
-    storage: setting === "one tab, slow storage" ? slowly(storage, time) : storage,
-    tabs: setting === "two tabs, no locks" ? 2 : 1,
+    storage: setting.endsWith("slow storage") ? slowly(storage, time) : storage,
+    tabs: setting.startsWith("two tabs") ? 2 : 1,
     note,
   });
   for (const event of history.events) {
-    await happen(setting === "two tabs, no locks" ? unchanged(event) : event, {
-      time,
-      server,
-      shopper,
-    });
+    const next = setting === "two tabs, no locks" ? unchanged(event) : event;
+    await happen(next, { time, server, shopper });
     if (ledger.violation !== undefined) return ledger.violation;
   }
   server.heal();
