@@ -14,6 +14,7 @@ import { createShelf } from "./record.ts";
 import { repeat } from "./repeat.ts";
 import type { PendingOperation } from "./result.ts";
 import { createSend } from "./send.ts";
+import { createBodyKeeper } from "./body-keeper.ts";
 import { memoryStorage } from "./storage/memory.ts";
 import { createTabs } from "./tabs.ts";
 import { listUnresolved } from "./unresolved.ts";
@@ -61,10 +62,12 @@ export function createClient(options: ClientOptions = {}): Client {
     onUnauthorized,
   };
   const storage = options.storage ?? memoryStorage();
-  const shelf = createShelf(storage, warn);
+  const keeper = createBodyKeeper(options.storedBody, warn);
+  const shelf = createShelf(storage, keeper, warn);
   const parts: OperationParts = {
     loop,
     shelf,
+    identify: keeper.identify,
     live: createCoalescer(),
     tabs: createTabs(storage.sharedAs),
     key,

@@ -64,7 +64,8 @@ export function defineOperation<Input, Value>(
 ): Operation<Input, Value> {
   function toWish(input: Input): Wish {
     const request = prepareRequest(own.request(input), baseUrl);
-    const identity = canonicalJson(own.identity === undefined ? request : own.identity(input));
+    const same = own.identity === undefined ? request : own.identity(input);
+    const identity = parts.identify(canonicalJson(same));
     const instance = own.instance === undefined ? identity : own.instance(input);
     if (typeof instance !== "string" || instance === "") {
       throw new TypeError(`${name}.instance must return a string that is not empty`);

@@ -1,10 +1,12 @@
 export { createClient } from "./client.ts";
+export { omitBody, sealBody } from "./seal-body.ts";
 export { asyncStorage } from "./storage/async.ts";
 export { indexedDbStorage } from "./storage/indexed-db.ts";
 export { memoryStorage } from "./storage/memory.ts";
 export { webStorage } from "./storage/web.ts";
 export {
   IdempotencyError,
+  InputRequiredError,
   KeyConflictError,
   KeyExpiredError,
   KeyInFlightError,
@@ -25,4 +27,6 @@ export type { RequestSpec } from "./request.ts";
 export type { Done, PendingOperation, Rejected, RunOptions, RunResult, Unknown } from "./result.ts";
 export type { IndexedDbStorageOptions } from "./storage/indexed-db.ts";
 export type { OperationStorage } from "./storage/storage.ts";
+export type { SealOptions } from "./seal-body.ts";
+export type { StoredBody } from "./stored-body.ts";
 export type { Warning, WarningCode } from "./warning.ts";

@@ -1,5 +1,5 @@
 /** The life of one operation: from an unresolved key that is written down to settled, in its turn among the tabs. */
-import { KeyExpiredError, IDEMPOTENCY_KEY_LIFETIME } from "@oncekey/shared";
+import { InputRequiredError, KeyExpiredError, IDEMPOTENCY_KEY_LIFETIME } from "@oncekey/shared";
 import { sendUntilSettled } from "./attempt.ts";
 import type { Settlement } from "./attempt.ts";
 import type { Coalescer } from "./coalesce.ts";
@@ -22,6 +22,8 @@ import type { Tabs, Turn } from "./tabs.ts";
 export interface OperationParts {
   readonly loop: LoopParts;
   readonly shelf: Shelf;
+  /** What makes it the same operation, in the form in which it is kept. */
+  readonly identify: (identity: string) => string;
   readonly live: Coalescer<RunResult<unknown>>;
   readonly tabs: Tabs;
   readonly key: KeyOption;
@@ -112,6 +114,7 @@ async function settle(
   if (record.expiresAt !== undefined && record.expiresAt <= Date.now()) {
     return expired(parts, record, policy);
   }
+  if (request.sealedBody !== undefined) return inputRequired(parts, record, policy);
   const { operation, instance } = record;
   const track = createTracker(parts.progress, recordId(operation, instance), key, isUnresolved);
   const about = { key, operation, instance };
@@ -173,6 +176,18 @@ function expired(
   const message =
     "The server no longer recognises this key; whether the operation was done has to be found out another way";
   const error = new KeyExpiredError(message, { key: record.key });
+  return { ...handles(parts, record, policy), error, attempts: 0 };
+}
+
+// Of the request only the key was kept.
+function inputRequired(
+  parts: OperationParts,
+  record: OperationRecord,
+  policy: RetryPolicy,
+): RunResult<unknown> {
+  const message =
+    "The body of this request is not in the storage; run the operation with the same input to go on with its key";
+  const error = new InputRequiredError(message, { key: record.key });
   return { ...handles(parts, record, policy), error, attempts: 0 };
 }
 

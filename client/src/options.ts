@@ -4,6 +4,7 @@ import type { KeyFormat } from "@oncekey/shared";
 import type { BackoffOptions } from "./backoff.ts";
 import type { EventCallbacks } from "./event.ts";
 import type { KeyOption } from "./key.ts";
+import type { StoredBody } from "./stored-body.ts";
 import type { OperationStorage } from "./storage/storage.ts";
 import type { Warn } from "./warning.ts";
 
@@ -69,6 +70,11 @@ export interface ClientOptions extends SendingOptions {
    * client alone: another one on the same storage would resume this one's operations with its own headers.
    */
   readonly storage?: OperationStorage;
+  /**
+   * How bodies are kept there: `omitBody()`, or `sealBody({ seal, open })`. Default: as they are, so that an operation can be
+   * resumed without its input.
+   */
+  readonly storedBody?: StoredBody;
   /** Default: none besides those of the request. */
   readonly headers?: HeadersOption;
   /**
@@ -134,7 +140,11 @@ export const SENDING_CHECKS: Readonly<Record<keyof SendingOptions, Check>> = {
 const CLIENT_CHECKS: Readonly<Record<keyof ClientOptions, Check>> = {
   ...SENDING_CHECKS,
   baseUrl: accept(isBaseUrl, "an http or https URL, or one relative to the page"),
-  storage: accept(isStorage, "an object with getItem, setItem, removeItem and getAllKeys"),
+  storage: accept(
+    hasMethods("getItem", "setItem", "removeItem", "getAllKeys"),
+    "an object with getItem, setItem, removeItem and getAllKeys",
+  ),
+  storedBody: accept(hasMethods("seal", "open", "digest"), "what omitBody or sealBody return"),
   headers(name, value) {
     if (typeof value !== "function") HEADERS_CHECK(name, value);
   },
@@ -220,10 +230,11 @@ function isBaseUrl(value: unknown): boolean {
   return /^https?:$/.test(new URL(value, anyPage).protocol);
 }
 
-function isStorage(value: unknown): boolean {
-  if (typeof value !== "object" || value === null) return false;
-  const methods: readonly string[] = ["getItem", "setItem", "removeItem", "getAllKeys"];
-  return methods.every((name) => typeof (value as Record<string, unknown>)[name] === "function");
+function hasMethods(...names: string[]): (value: unknown) => boolean {
+  return (value) =>
+    typeof value === "object" &&
+    value !== null &&
+    names.every((name) => typeof (value as Record<string, unknown>)[name] === "function");
 }
 
 function show(value: unknown): string {

@@ -1,6 +1,7 @@
 /** An unfinished operation as it is written down before its first byte leaves, and the shelf it is written to. */
 import { isKey } from "@oncekey/shared";
 import type { PreparedRequest } from "./request.ts";
+import type { BodyKeeper } from "./body-keeper.ts";
 import type { OperationStorage } from "./storage/storage.ts";
 import type { Warn } from "./warning.ts";
 
@@ -39,7 +40,7 @@ export function recordId(operation: string, instance: string): string {
   return `${PREFIX}${encodeURIComponent(operation)}:${encodeURIComponent(instance)}`;
 }
 
-export function createShelf(storage: OperationStorage, warn: Warn): Shelf {
+export function createShelf(storage: OperationStorage, keeper: BodyKeeper, warn: Warn): Shelf {
   // What this page wrote, or removed (null): the answer where the storage gives none to read, and before it where it refused the
   // change.
   const memory = new Map<string, OperationRecord | null>();
@@ -78,9 +79,18 @@ export function createShelf(storage: OperationStorage, warn: Warn): Shelf {
       recordId(record.operation, record.instance) === id;
     if (record === "later") later.add(id);
     else later.delete(id);
-    if (isOurs) return record;
+    if (isOurs) return reveal(id, record);
     warnOnce(id, record === "later" ? "was written by a later version" : "is not readable");
     return memory.get(id) ?? undefined;
+  }
+
+  async function reveal(id: string, record: OperationRecord): Promise<OperationRecord> {
+    const identity = keeper.identify(record.identity);
+    const request = await keeper.reveal(record.request);
+    const known = memory.get(id);
+    // This page has the body that the storage has not.
+    const isKnown = request.sealedBody === null && known?.key === record.key;
+    return { ...record, identity, request: isKnown ? known.request : request };
   }
 
   function warnOnce(id: string, why: string): void {
@@ -106,7 +116,10 @@ export function createShelf(storage: OperationStorage, warn: Warn): Shelf {
     async write(record) {
       const id = recordId(record.operation, record.instance);
       memory.set(id, record);
-      await change(id, () => storage.setItem(id, JSON.stringify(record)));
+      await change(id, async () => {
+        const request = await keeper.hide(record.request);
+        await storage.setItem(id, JSON.stringify({ ...record, request }));
+      });
     },
     async remove(id) {
       memory.set(id, null);
@@ -164,12 +177,13 @@ function isRecord(value: Partial<OperationRecord>): value is OperationRecord {
   );
 }
 
-function isRequest({ method, url, headers, body }: Partial<PreparedRequest>): boolean {
+function isRequest({ method, url, headers, body, sealedBody }: Partial<PreparedRequest>): boolean {
   return (
     typeof method === "string" &&
     typeof url === "string" &&
     typeof headers === "object" &&
     headers !== null &&
-    (body === undefined || typeof body === "string")
+    (body === undefined || typeof body === "string") &&
+    (sealedBody === undefined || sealedBody === null || typeof sealedBody === "string")
   );
 }

@@ -21,6 +21,8 @@ export interface PreparedRequest {
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string | undefined;
+  /** Of a kept request whose body is not at hand: the body in the form of `storedBody`, or `null` where it was left out. */
+  readonly sealedBody?: string | null;
 }
 
 const METHODS: readonly unknown[] = ["POST", "PUT", "PATCH", "DELETE"];

@@ -36,7 +36,8 @@ export function runWish(
     if (handed !== undefined) return handed;
     const open = isOpen(found, wanted, turn) ? found : undefined;
     if (open !== undefined) {
-      const result = await settleForAll(parts, turn, open, policy, options, true);
+      const whole = await withBody(parts, open, wish);
+      const result = await settleForAll(parts, turn, whole, policy, options, true);
       if (open.identity === wish.identity || result.kind === "unknown") return result;
     }
     const { operation, instance, identity, request } = wish;
@@ -54,6 +55,18 @@ export function runWish(
     await parts.shelf.write(record);
     return settleForAll(parts, turn, record, policy, options, false);
   });
+}
+
+// A body that was left out of the storage comes from the input once more, for as long as this page lives.
+async function withBody(
+  { shelf }: OperationParts,
+  record: OperationRecord,
+  { identity, request }: Wish,
+): Promise<OperationRecord> {
+  if (record.request.sealedBody === undefined || record.identity !== identity) return record;
+  const whole = { ...record, request };
+  await shelf.write(whole);
+  return whole;
 }
 
 function notStarted(

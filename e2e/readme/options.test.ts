@@ -40,6 +40,7 @@ const PLUGIN: Names<IdempotencyOptions> = {
 const CLIENT: Names<ClientOptions> = {
   baseUrl: true,
   storage: true,
+  storedBody: true,
   key: true,
   keyFormat: true,
   retryBudget: true,

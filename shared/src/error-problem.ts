@@ -1,6 +1,7 @@
 /** Both directions between error and problem. */
 import {
   IdempotencyError,
+  InputRequiredError,
   KeyConflictError,
   KeyExpiredError,
   KeyInFlightError,
@@ -13,7 +14,7 @@ import {
   StoreUnavailableError,
 } from "./errors.ts";
 import type { ErrorCode, ErrorDetails, OriginalResponse } from "./errors.ts";
-import { createProblem } from "./problem.ts";
+import { createProblem, isProblemCode } from "./problem.ts";
 import type { Problem } from "./problem.ts";
 
 /** {@link ErrorDetails}, and what single classes carry besides. */
@@ -51,6 +52,8 @@ export function createError(
       return new StoreUnavailableError(message, details);
     case "outcome_unknown":
       return new OutcomeUnknownError(message, details);
+    case "input_required":
+      return new InputRequiredError(message, details);
     default:
       return code satisfies never;
   }
@@ -74,7 +77,7 @@ export function problemToError(
  */
 export function errorToProblem(error: IdempotencyError, baseUri?: string): Problem | undefined {
   const { code } = error;
-  if (code === undefined || code === "outcome_unknown") return undefined;
+  if (!isProblemCode(code)) return undefined;
   const originalStatus =
     "originalStatus" in error && typeof error.originalStatus === "number"
       ? error.originalStatus

@@ -1,15 +1,26 @@
 /** The contract's refusals as errors: one base, one class per code. */
 import { PROBLEMS } from "./problem.ts";
-import type { NextAction, ProblemCode } from "./problem.ts";
+import type { NextAction, ProblemCode, ProblemKind } from "./problem.ts";
 
 // Registered symbols are one per process, so two copies of this package recognise each other's errors.
 const BRAND: unique symbol = Symbol.for("oncekey.error");
 
-/** The code of the one error that no server sends: the client does not know how its operation ended. */
-export type OutcomeUnknownCode = "outcome_unknown";
+/**
+ * The codes that no server sends: the client does not know how its operation ended, or cannot ask because the body of its request
+ * was not kept.
+ */
+export type ClientCode = "outcome_unknown" | "input_required";
 
 /** Every code that an {@link IdempotencyError} can carry. Errors of the application carry none. */
-export type ErrorCode = ProblemCode | OutcomeUnknownCode;
+export type ErrorCode = ProblemCode | ClientCode;
+
+const KINDS: Readonly<
+  Record<ErrorCode, Omit<ProblemKind, "status" | "title"> & Partial<ProblemKind>>
+> = {
+  ...PROBLEMS,
+  outcome_unknown: { retryable: true, nextAction: "resume" },
+  input_required: { retryable: false, nextAction: "fix" },
+};
 
 /** The particulars of an {@link IdempotencyError}. */
 export interface ErrorDetails {
@@ -44,12 +55,12 @@ export class IdempotencyError extends Error {
 
   constructor(message: string, code?: ErrorCode, details: ErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
-    const kind = code === undefined || code === "outcome_unknown" ? undefined : PROBLEMS[code];
+    const kind = code === undefined ? undefined : KINDS[code];
     Object.defineProperty(this, BRAND, { value: true });
     this.code = code;
     this.status = details.status ?? kind?.status;
-    this.retryable = kind?.retryable ?? code === "outcome_unknown";
-    this.nextAction = kind?.nextAction ?? (code === "outcome_unknown" ? "resume" : "rotate");
+    this.retryable = kind?.retryable ?? false;
+    this.nextAction = kind?.nextAction ?? "rotate";
     this.key = details.key;
     this.problem = details.problem;
     this.retryAfterMs = details.retryAfterMs;
@@ -159,6 +170,15 @@ export class OutcomeUnknownError extends IdempotencyError {
   }
 }
 
+/** The client's own: the body of the request was not kept, so that sending it again needs the input. Its key was. */
+export class InputRequiredError extends IdempotencyError {
+  override name = "InputRequiredError";
+  declare readonly code: "input_required";
+  constructor(message: string, details?: ErrorDetails) {
+    super(message, "input_required", details);
+  }
+}
+
 /** The class that belongs to each code. */
 export interface ErrorByCode {
   idempotency_key_required: KeyRequiredError;
@@ -171,6 +191,7 @@ export interface ErrorByCode {
   idempotency_response_not_stored: ResponseNotStoredError;
   idempotency_unavailable: StoreUnavailableError;
   outcome_unknown: OutcomeUnknownError;
+  input_required: InputRequiredError;
 }
 
 /**

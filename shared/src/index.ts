@@ -22,6 +22,7 @@ export {
 export type { NextAction, Problem, ProblemCode, ProblemDetails, ProblemKind } from "./problem.ts";
 export {
   IdempotencyError,
+  InputRequiredError,
   KeyConflictError,
   KeyExpiredError,
   KeyInFlightError,
@@ -35,11 +36,11 @@ export {
   isIdempotencyError,
 } from "./errors.ts";
 export type {
+  ClientCode,
   ErrorByCode,
   ErrorCode,
   ErrorDetails,
   OriginalResponse,
-  OutcomeUnknownCode,
 } from "./errors.ts";
 export { createError, errorToProblem, problemToError } from "./error-problem.ts";
 export type { AllErrorDetails } from "./error-problem.ts";

@@ -7,6 +7,7 @@ import {
   createProblem,
   errorToProblem,
   IdempotencyError,
+  InputRequiredError,
   isIdempotencyError,
   isProblemCode,
   KeyConflictError,
@@ -94,6 +95,7 @@ describe("problem to error and back", () => {
 
   it("makes no problem of what no server sends", () => {
     expect(errorToProblem(new OutcomeUnknownError("timed out"))).toBeUndefined();
+    expect(errorToProblem(new InputRequiredError("not kept"))).toBeUndefined();
     expect(
       errorToProblem(new IdempotencyError("declined", undefined, { status: 402 })),
     ).toBeUndefined();
