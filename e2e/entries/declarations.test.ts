@@ -1,0 +1,72 @@
+import { execFile } from "node:child_process";
+import { rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { packClient } from "./packed.ts";
+import type { Packed } from "./packed.ts";
+
+const ROOT = join(import.meta.dirname, "../..");
+const run = promisify(execFile);
+
+let packed: Packed;
+let withReact = "";
+beforeAll(async () => {
+  packed = await packClient();
+  withReact = await packed.withPeer("react");
+});
+afterAll(() => Promise.all([packed.folder, withReact].map((at) => rm(at, { recursive: true }))));
+
+const STRICT = {
+  strict: true,
+  exactOptionalPropertyTypes: true,
+  noUncheckedIndexedAccess: true,
+  noImplicitOverride: true,
+  noPropertyAccessFromIndexSignature: true,
+  verbatimModuleSyntax: true,
+  // Ours are what is tested here.
+  skipLibCheck: false,
+  skipDefaultLibCheck: true,
+  target: "es2022",
+  lib: ["es2022", "dom", "dom.iterable"],
+  types: [],
+  noEmit: true,
+};
+const MODULES = [
+  { module: "nodenext", moduleResolution: "nodenext" },
+  { module: "esnext", moduleResolution: "bundler" },
+];
+
+/** What a compiler has to say about a file that imports `entries`. */
+async function complaints(
+  compiler: string,
+  folder: string,
+  entries: readonly string[],
+  options: object,
+): Promise<string> {
+  const lines = entries.map((entry, index) => `export * as entry${index} from "${entry}";`);
+  await writeFile(join(folder, "consumer.mts"), lines.join("\n"));
+  const compilerOptions = { ...STRICT, ...options };
+  const config = { compilerOptions, files: ["consumer.mts"] };
+  await writeFile(join(folder, "tsconfig.json"), JSON.stringify(config));
+  const bin = join(ROOT, compiler, "node_modules/.bin/tsc");
+  const ended = run(bin, ["-p", folder, "--pretty", "false"], { cwd: folder });
+  return ended.then(
+    ({ stdout }) => stdout,
+    (error: unknown) => (error as { readonly stdout: string }).stdout,
+  );
+}
+
+describe.each([
+  ["TypeScript 7", "."],
+  ["TypeScript 5.9", "client/test/hey-api"],
+])("by the strictest rules of %s", (_name, compiler) => {
+  it.each(MODULES)(
+    "the declarations of every entry compile under $moduleResolution, without peers but their own",
+    async (options) => {
+      const alone = packed.entries.filter((entry) => !entry.endsWith("/react"));
+      expect(await complaints(compiler, packed.folder, alone, options)).toBe("");
+      expect(await complaints(compiler, withReact, packed.entries, options)).toBe("");
+    },
+  );
+});
