@@ -1,0 +1,154 @@
+/** A model of what Postgres keeps: rows that are committed, transactions that are not, and the locks that they hold. */
+
+/** A row of the table of records. */
+export interface Row {
+  readonly fingerprint: string;
+  readonly status: number | null;
+  readonly headers: string | null;
+  /** Hexadecimal. */
+  readonly body: string | null;
+  readonly owner: string | null;
+  readonly leaseUntil: number | null;
+  readonly attempt: number;
+  readonly steps: string | null;
+  readonly expiresAt: number;
+}
+
+/** A row of the handlers' table. Nothing keeps it single. */
+export interface Effect {
+  readonly key: string;
+  readonly run: number;
+}
+
+export interface Transaction {
+  /** By the row's identity; undefined: deleted. */
+  readonly writes: Map<string, Row | undefined>;
+  readonly effects: Effect[];
+  isFailed: boolean;
+  lockTimeoutMs: number;
+  /** Resolves when it is committed or rolled back. */
+  readonly over: Promise<void>;
+  readonly end: () => void;
+}
+
+interface AdvisoryLock {
+  readonly holders: Set<Transaction>;
+  readonly isShared: boolean;
+}
+
+export interface Database {
+  readonly rows: Map<string, Row>;
+  readonly effects: Effect[];
+  readonly open: Set<Transaction>;
+  /** Rows that a transaction has written or locked. */
+  readonly rowLocks: Map<string, Transaction>;
+  readonly advisoryLocks: Map<string, AdvisoryLock>;
+  readonly now: () => number;
+}
+
+/** A statement has to wait for another transaction. */
+export class Blocked extends Error {
+  override name = "Blocked";
+  readonly holder: Transaction;
+  constructor(holder: Transaction) {
+    super("waits for another transaction");
+    this.holder = holder;
+  }
+}
+
+const DEFAULT_LOCK_TIMEOUT_MS = 10_000;
+
+export function createDatabase(now: () => number): Database {
+  return {
+    rows: new Map(),
+    effects: [],
+    open: new Set(),
+    rowLocks: new Map(),
+    advisoryLocks: new Map(),
+    now,
+  };
+}
+
+export function begin(database: Database): Transaction {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const transaction: Transaction = {
+    writes: new Map(),
+    effects: [],
+    isFailed: false,
+    lockTimeoutMs: DEFAULT_LOCK_TIMEOUT_MS,
+    over: promise,
+    end: resolve,
+  };
+  database.open.add(transaction);
+  return transaction;
+}
+
+/** Returns what Postgres says: a failed transaction is rolled back, without an error. */
+export function commit(database: Database, transaction: Transaction): "COMMIT" | "ROLLBACK" {
+  if (!transaction.isFailed) {
+    for (const [id, row] of transaction.writes) {
+      if (row === undefined) database.rows.delete(id);
+      else database.rows.set(id, row);
+    }
+    database.effects.push(...transaction.effects);
+  }
+  finish(database, transaction);
+  return transaction.isFailed ? "ROLLBACK" : "COMMIT";
+}
+
+export function rollBack(database: Database, transaction: Transaction): void {
+  finish(database, transaction);
+}
+
+function finish({ open, rowLocks, advisoryLocks }: Database, transaction: Transaction): void {
+  open.delete(transaction);
+  for (const [id, holder] of rowLocks) if (holder === transaction) rowLocks.delete(id);
+  for (const [id, { holders }] of advisoryLocks) {
+    holders.delete(transaction);
+    if (holders.size === 0) advisoryLocks.delete(id);
+  }
+  transaction.end();
+}
+
+/** What a statement of the transaction sees: what is committed at its start, and what the transaction wrote itself. */
+export function see({ rows }: Database, { writes }: Transaction, id: string): Row | undefined {
+  return writes.has(id) ? writes.get(id) : rows.get(id);
+}
+
+/** @throws Blocked where another transaction holds the row. */
+export function write(
+  { rowLocks }: Database,
+  transaction: Transaction,
+  id: string,
+  row: Row | undefined,
+): void {
+  const holder = rowLocks.get(id);
+  if (holder !== undefined && holder !== transaction) throw new Blocked(holder);
+  rowLocks.set(id, transaction);
+  transaction.writes.set(id, row);
+}
+
+/** Whether the row could be locked without waiting. */
+export function tryLockRow({ rowLocks }: Database, transaction: Transaction, id: string): boolean {
+  const holder = rowLocks.get(id);
+  if (holder !== undefined && holder !== transaction) return false;
+  rowLocks.set(id, transaction);
+  return true;
+}
+
+export function tryAdvisoryLock(
+  { advisoryLocks }: Database,
+  transaction: Transaction,
+  id: string,
+  isShared: boolean,
+): boolean {
+  const lock = advisoryLocks.get(id);
+  if (lock === undefined) {
+    advisoryLocks.set(id, { holders: new Set([transaction]), isShared });
+    return true;
+  }
+  const isOwn = lock.holders.size === 1 && lock.holders.has(transaction);
+  if (!isOwn && !(isShared && lock.isShared)) return false;
+  lock.holders.add(transaction);
+  return true;
+}

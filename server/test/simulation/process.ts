@@ -1,0 +1,185 @@
+/** A server process: the real engine over the model, and what the plugin does around it, without the web framework. */
+import type { FastifyRequest } from "fastify";
+import { resolveCrash } from "../../src/crash.ts";
+import { deriveKey } from "../../src/derive-key.ts";
+import { createEngines } from "../../src/engine.ts";
+import { resolveRouteOptions } from "../../src/options.ts";
+import type { RouteOptions, Strategy } from "../../src/options.ts";
+import type { Pools } from "../../src/pools.ts";
+import type { Outcome } from "../../src/single-flight.ts";
+import { POSTGRES } from "../../src/store/database-engine.ts";
+import { createCheckout } from "../../src/store/checkout.ts";
+import type { Claim, StoredRecord, Ticket } from "../../src/store/store.ts";
+import { sweepExpired } from "../../src/store/sweep.ts";
+import { createPool, INSERT_EFFECT } from "./connection.ts";
+import type { Line } from "./connection.ts";
+import { STATEMENTS } from "./statements.ts";
+
+/** What the handler does, once it has had its effect. */
+export type Plan = "answer" | "throw" | "refuse";
+
+export interface Rules {
+  readonly strategy: Strategy;
+  readonly onCrash: "rerun" | "fail";
+  readonly mismatch: "replay" | "reject";
+  readonly inFlight: "wait" | "reject";
+}
+
+/** What a caller gets. `final`: what is stored; everything else says to ask again, or that another request has the key. */
+export type Answer =
+  | {
+      readonly kind: "final";
+      readonly status: number;
+      readonly body: string;
+      readonly isMismatch: boolean;
+    }
+  | { readonly kind: "conflict" }
+  | { readonly kind: "again"; readonly reason: string };
+
+/** The world outside, and those who watch. */
+export interface Surroundings {
+  /** The handler of a key runs: its number, and what it is to do. */
+  readonly runs: (ticket: Ticket) => { readonly run: number; readonly plan: Plan };
+  /** It has come to its end, or has given up. */
+  readonly ends: (ticket: Ticket) => void;
+  /** An effect that no transaction can take back. */
+  readonly happens: (effect: {
+    readonly key: string;
+    readonly run: number;
+    readonly downstream: string;
+  }) => void;
+  /** A claim says that its response is stored. */
+  readonly stored: (ticket: Ticket, body: string) => void;
+}
+
+export interface ServerProcess {
+  serve(ticket: Ticket): Promise<Answer>;
+  sweep(): Promise<void>;
+  /** Cuts its connections; the line says that it is dead. */
+  die(): void;
+  /** How many connections are out. */
+  readonly outCount: () => number;
+}
+
+const LEASE_MS = 5_000;
+
+export function createProcess(line: Line, rules: Rules, world: Surroundings): ServerProcess {
+  const { pool, cut, outCount } = createPool(line);
+  const parts = {
+    schema: "oncekey",
+    dialect: POSTGRES,
+    statements: STATEMENTS,
+    checkout: createCheckout(pool),
+  };
+  const open = async () => ({ kind: "open" as const, parts });
+  const pools: Pools = { add() {}, open, test: open, seen: () => [pool] };
+  // Small: the place for all entries is taken at the start, and a run starts many processes.
+  const replayCache = { maxEntries: 4 };
+  const options = resolveRules(rules);
+  const engine = createEngines({ pool, pools, replayCache }).forRoute(options);
+  const request = {} as FastifyRequest;
+
+  async function follow(ticket: Ticket, outcome: Outcome): Promise<Answer> {
+    switch (outcome.kind) {
+      case "claimed":
+        return runHandler(outcome.claim, ticket, line, world);
+      case "crashed":
+        return follow(ticket, await resolveCrash(outcome.claim, ticket, options, request));
+      case "replay":
+        return replay(ticket, outcome.record, options);
+      case "conflict":
+        return { kind: "conflict" };
+      case "in-flight":
+      case "absent":
+      case "unknown":
+      case "unavailable":
+        return { kind: "again", reason: outcome.kind };
+      default:
+        return outcome satisfies never;
+    }
+  }
+
+  return {
+    serve: async (ticket) => follow(ticket, await engine.begin(ticket, request, () => {})),
+    async sweep() {
+      // A sweep that the database does not answer is tried again another day.
+      await sweepExpired(parts, 100).catch(() => 0);
+    },
+    die: cut,
+    outCount,
+  };
+}
+
+function resolveRules({ strategy, onCrash, mismatch, inFlight }: Rules): RouteOptions {
+  const lease = { durationMs: LEASE_MS, onCrash };
+  return resolveRouteOptions(
+    { pool: (() => undefined) as never, scope: "single-tenant" },
+    { strategy, mismatch, inFlight, waitMs: 300, ...(strategy === "lease" ? { lease } : {}) },
+    "POST /orders",
+  );
+}
+
+function replay(
+  { fingerprint }: Ticket,
+  { response, fingerprint: stored }: StoredRecord,
+  { mismatch }: RouteOptions,
+): Answer {
+  const isMismatch = !stored.equals(fingerprint);
+  if (isMismatch && mismatch === "reject") return { kind: "conflict" };
+  const body = String(response.body);
+  return { kind: "final", status: response.status, body, isMismatch };
+}
+
+/** The handler, and then what the plugin makes of its answer. */
+async function runHandler(
+  claim: Claim,
+  ticket: Ticket,
+  { step }: Line,
+  world: Surroundings,
+): Promise<Answer> {
+  const { run, plan } = world.runs(ticket);
+  const isDone = await handle(claim, ticket, run, step, world);
+  world.ends(ticket);
+  if (!isDone || plan === "throw") {
+    await claim.release("failed");
+    return { kind: "again", reason: "the handler failed" };
+  }
+  const status = plan === "refuse" ? 422 : 201;
+  const body = JSON.stringify({ run, fingerprint: ticket.fingerprint.toString("hex") });
+  const response = { status, headers: [], body: Buffer.from(body) };
+  const completion = await claim.complete(response, plan === "refuse" ? "discard" : "keep");
+  switch (completion.kind) {
+    case "stored":
+      world.stored(ticket, body);
+      return { kind: "final", status, body, isMismatch: false };
+    case "superseded": {
+      const { response: other } = completion.record;
+      return { kind: "final", status: other.status, body: String(other.body), isMismatch: false };
+    }
+    case "lost":
+    case "rolled-back":
+    case "unknown":
+      return { kind: "again", reason: completion.kind };
+    default:
+      return completion satisfies never;
+  }
+}
+
+/** Has its effect; `false` where the database failed it. */
+async function handle(
+  claim: Claim,
+  ticket: Ticket,
+  run: number,
+  step: Line["step"],
+  world: Surroundings,
+): Promise<boolean> {
+  try {
+    if (claim.tx === undefined)
+      world.happens({ key: ticket.key, run, downstream: deriveKey(ticket, "charge") });
+    else await claim.tx.query(INSERT_EFFECT, [ticket.key, String(run)]);
+    await step("the handler goes on");
+    return true;
+  } catch {
+    return false;
+  }
+}

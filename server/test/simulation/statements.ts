@@ -1,0 +1,240 @@
+/** What each statement of the store does to the model. A statement sees one moment; between two of them anything may happen. */
+import { POSTGRES } from "../../src/store/database-engine.ts";
+import { createStatements } from "../../src/store/statements.ts";
+import type { Statements } from "../../src/store/statements.ts";
+import type { Row as Fields } from "../../src/store/batch.ts";
+import { see, tryAdvisoryLock, tryLockRow, write, Blocked } from "./database.ts";
+import type { Database, Row, Transaction } from "./database.ts";
+
+export type Value = string | Buffer | null;
+
+export interface Result {
+  readonly rows: readonly Fields[];
+  readonly tag: string;
+}
+
+/** An error as Postgres sends it. */
+export function databaseError(code: string, column?: string): Error {
+  return Object.assign(new Error(`SQLSTATE ${code}`), { code, severity: "ERROR", column });
+}
+
+interface Call {
+  readonly database: Database;
+  readonly transaction: Transaction;
+  readonly values: readonly Value[];
+  readonly id: string;
+  readonly row: Row | undefined;
+  readonly now: number;
+}
+
+type Meaning = (call: Call) => Result;
+
+export const STATEMENTS: Statements = createStatements("oncekey", POSTGRES);
+
+/** What a statement does at the moment at which it is called. @throws Blocked where it has to wait. */
+export type CarryOut = () => Result;
+
+/**
+ * A statement that touches rows or locks, begun now; `undefined` where it is none. What it sees it sees when it does it, but for
+ * those that take a lock: their snapshot is of now, and the lock may come much later.
+ */
+export function beginStatement(
+  statement: string,
+  database: Database,
+  transaction: Transaction,
+  values: readonly Value[],
+): CarryOut | undefined {
+  const meaning = MEANINGS.get(statement);
+  if (meaning === undefined) return undefined;
+  const id = JSON.stringify(values.slice(0, 3));
+  const snapshot = see(database, transaction, id);
+  const isLocking = statement === STATEMENTS.checkAndLock || statement === STATEMENTS.checkAndProbe;
+  return () => {
+    const row = isLocking ? snapshot : see(database, transaction, id);
+    return meaning({ database, transaction, values, id, row, now: database.now() });
+  };
+}
+
+const isFinished = (row: Row | undefined, now: number): row is Row =>
+  row !== undefined && row.status !== null && row.expiresAt > now;
+const isPending = (row: Row | undefined, now: number): row is Row =>
+  row !== undefined && row.status === null && row.owner === null && row.expiresAt > now;
+
+const EMPTY: Omit<Row, "fingerprint" | "expiresAt"> = {
+  status: null,
+  headers: null,
+  body: null,
+  owner: null,
+  leaseUntil: null,
+  attempt: 1,
+  steps: null,
+};
+
+const MEANINGS: ReadonlyMap<string, Meaning> = new Map<string, Meaning>([
+  [STATEMENTS.checkAndLock, (call) => lockUnlessFinished(call, false)],
+  [STATEMENTS.checkAndProbe, (call) => lockUnlessFinished(call, true)],
+  [
+    STATEMENTS.lookup,
+    ({ row, now }) => {
+      if (!isFinished(row, now)) return read([]);
+      const { fingerprint, status, headers, body, expiresAt, owner } = row;
+      return read([[fingerprint, String(status), headers, body, String(expiresAt - now), owner]]);
+    },
+  ],
+  [STATEMENTS.claimUnique, (call) => insert(call, call.now)],
+  [STATEMENTS.claimRow, (call) => insert(call, call.now + number(call.values[4]))],
+  [STATEMENTS.reclaimUnique, (call) => renewExpired(call, call.row?.expiresAt ?? 0)],
+  [STATEMENTS.reclaimRow, (call) => renewExpired(call, call.now + number(call.values[4]))],
+  [
+    STATEMENTS.lockRow,
+    ({ database, transaction, id, row, now }) =>
+      read(isPending(row, now) && tryLockRow(database, transaction, id) ? [["1"]] : []),
+  ],
+  [STATEMENTS.pendingRow, ({ row, now }) => read(isPending(row, now) ? [[row.fingerprint]] : [])],
+  [
+    STATEMENTS.leaseState,
+    ({ row, now }) => {
+      if (row === undefined || row.status !== null || row.owner === null) return read([]);
+      return read([[row.fingerprint, (row.leaseUntil ?? 0) > now ? "t" : "f"]]);
+    },
+  ],
+  [STATEMENTS.claimLease, claimLease],
+  [
+    STATEMENTS.renewLease,
+    (call) => updateOwn(call, { leaseUntil: call.now + number(call.values[4]) }),
+  ],
+  [STATEMENTS.rememberStep, (call) => updateOwn(call, { steps: text(call.values[4]) })],
+  [STATEMENTS.failLease, (call) => updateOwn(call, { leaseUntil: call.now })],
+  [STATEMENTS.freeLease, (call) => updateOwn(call, undefined)],
+  [
+    STATEMENTS.finishLease,
+    (call) => {
+      const [, , , , status, headers, body, retentionMs] = call.values;
+      return updateOwn(call, {
+        ...answer(status, headers, body),
+        leaseUntil: null,
+        steps: null,
+        expiresAt: call.now + number(retentionMs),
+      });
+    },
+  ],
+  [STATEMENTS.store, store],
+  [STATEMENTS.sweep, sweep],
+]);
+
+function lockUnlessFinished({ database, transaction, values, row, now }: Call, isShared: boolean) {
+  if (isFinished(row, now)) return read([[null]]);
+  const isLocked = tryAdvisoryLock(database, transaction, text(values[3]), isShared);
+  return read([[isLocked ? "t" : "f"]]);
+}
+
+// A committed row is a conflict at once; one that another has not committed has to be waited for.
+function insert({ database, transaction, values, id, row }: Call, expiresAt: number): Result {
+  if (row !== undefined) return wrote("INSERT 0", 0);
+  write(database, transaction, id, { ...EMPTY, fingerprint: hex(values[3]), expiresAt });
+  return wrote("INSERT 0", 1);
+}
+
+function renewExpired(
+  { database, transaction, values, id, row, now }: Call,
+  expiresAt: number,
+): Result {
+  if (row === undefined || row.expiresAt > now) return wrote("UPDATE", 0);
+  write(database, transaction, id, {
+    ...row,
+    ...EMPTY,
+    attempt: row.attempt,
+    fingerprint: hex(values[3]),
+    expiresAt,
+  });
+  return wrote("UPDATE", 1);
+}
+
+function claimLease({ database, transaction, values, id, row, now }: Call): Result {
+  const [fingerprint, owner] = [hex(values[3]), text(values[4])];
+  const leaseUntil = now + number(values[5]);
+  const expiresAt = now + number(values[6]);
+  const claimed = { ...EMPTY, fingerprint, owner, leaseUntil, expiresAt };
+  const holder = database.rowLocks.get(id);
+  if (holder !== undefined && holder !== transaction) throw new Blocked(holder);
+  if (row === undefined) {
+    write(database, transaction, id, claimed);
+    return { rows: [["1", null]], tag: "INSERT 0 1" };
+  }
+  const mayTake =
+    (row.status !== null && row.expiresAt <= now) ||
+    (row.status === null && row.owner === null && row.expiresAt <= now) ||
+    (row.status === null &&
+      row.fingerprint === fingerprint &&
+      ((row.leaseUntil !== null && row.leaseUntil <= now) || row.owner === owner));
+  if (!mayTake) return wrote("INSERT 0", 0);
+  const isFirst = row.status !== null || row.owner === null;
+  const attempt = isFirst ? 1 : row.owner === owner ? row.attempt : row.attempt + 1;
+  const steps = row.status === null ? row.steps : null;
+  write(database, transaction, id, { ...claimed, attempt, steps });
+  return { rows: [[String(attempt), steps]], tag: "INSERT 0 1" };
+}
+
+/** @param change undefined: the row is deleted. */
+function updateOwn(
+  { database, transaction, values, id, row }: Call,
+  change: Partial<Row> | undefined,
+): Result {
+  if (row === undefined || row.owner !== text(values[3]) || row.status !== null) {
+    return wrote("UPDATE", 0);
+  }
+  write(database, transaction, id, change && { ...row, ...change });
+  return wrote("UPDATE", 1);
+}
+
+function store({ database, transaction, values, id, row, now }: Call): Result {
+  const holder = database.rowLocks.get(id);
+  if (holder !== undefined && holder !== transaction) throw new Blocked(holder);
+  const [, , , fingerprint, status, headers, body, retentionMs] = values;
+  const isFree =
+    row === undefined || row.expiresAt <= now || (row.status === null && row.owner === null);
+  if (!isFree) throw databaseError("23502", "fingerprint");
+  write(database, transaction, id, {
+    ...EMPTY,
+    fingerprint: hex(fingerprint),
+    ...answer(status, headers, body),
+    expiresAt: now + number(retentionMs),
+  });
+  return wrote("INSERT 0", 1);
+}
+
+function sweep({ database, transaction, values, now }: Call): Result {
+  if (!tryAdvisoryLock(database, transaction, text(values[1]), false)) return wrote("DELETE", 0);
+  let deleted = 0;
+  for (const [id, { expiresAt, leaseUntil }] of database.rows) {
+    const isOver = expiresAt <= now && (leaseUntil === null || leaseUntil <= now);
+    if (!isOver || !tryLockRow(database, transaction, id)) continue;
+    write(database, transaction, id, undefined);
+    deleted += 1;
+  }
+  return wrote("DELETE", deleted);
+}
+
+function answer(status?: Value, headers?: Value, body?: Value) {
+  return { status: number(status), headers: text(headers), body: body ? hex(body) : null };
+}
+
+function read(rows: readonly Fields[]): Result {
+  return { rows, tag: `SELECT ${rows.length}` };
+}
+
+function wrote(tag: string, count: number): Result {
+  return { rows: [], tag: `${tag} ${count}` };
+}
+
+function text(value: Value | undefined): string {
+  return String(value ?? "");
+}
+
+function number(value: Value | undefined): number {
+  return Number(text(value));
+}
+
+function hex(value: Value | undefined): string {
+  return Buffer.isBuffer(value) ? value.toString("hex") : text(value);
+}

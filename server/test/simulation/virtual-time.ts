@@ -1,0 +1,73 @@
+/** A clock that moves only when it is told to, in the place of the machine's: a lease runs out in a moment. */
+
+interface Timer {
+  readonly at: number;
+  readonly order: number;
+  readonly fire: () => void;
+}
+
+export interface VirtualTime {
+  /** Milliseconds since the start. */
+  now(): number;
+  /** Resolves in `ms` milliseconds. */
+  after(ms: number): Promise<void>;
+  /** Moves on by `ms` milliseconds and fires what is due by then, in its order. */
+  pass(ms: number): void;
+  /** Moves on to the next timer and fires it; `false` where there is none. */
+  skip(): boolean;
+}
+
+/** Runs `use` with a virtual clock behind `setTimeout` and `performance.now`, and with chance that repeats itself. */
+export async function withVirtualTime<Result>(
+  use: (time: VirtualTime) => Promise<Result>,
+): Promise<Result> {
+  const { setTimeout: realSetTimeout, clearTimeout: realClearTimeout } = globalThis;
+  const { random } = Math;
+  let now = 0;
+  let order = 0;
+  const timers = new Map<number, Timer>();
+  const add = (fire: (value?: unknown) => void, ms = 0, value?: unknown): object => {
+    order += 1;
+    timers.set(order, { at: now + Math.max(0, ms), order, fire: () => fire(value) });
+    return { order, unref: () => undefined };
+  };
+  const fireFirst = (until: number): boolean => {
+    const next = first(timers);
+    if (next === undefined || next.at > until) return false;
+    timers.delete(next.order);
+    now = Math.max(now, next.at);
+    next.fire();
+    return true;
+  };
+  Object.assign(globalThis, {
+    setTimeout: add,
+    clearTimeout: (timer?: { readonly order: number }) => void timers.delete(timer?.order ?? 0),
+  });
+  performance.now = () => now;
+  Math.random = () => 0.5;
+  try {
+    return await use({
+      now: () => now,
+      after: (ms) => new Promise((resolve) => void add(() => resolve(), ms)),
+      pass(ms) {
+        const until = now + ms;
+        while (fireFirst(until));
+        now = until;
+      },
+      skip: () => fireFirst(Infinity),
+    });
+  } finally {
+    Object.assign(globalThis, { setTimeout: realSetTimeout, clearTimeout: realClearTimeout });
+    Math.random = random;
+    // It stands on the prototype.
+    Reflect.deleteProperty(performance, "now");
+  }
+}
+
+function first(timers: ReadonlyMap<number, Timer>): Timer | undefined {
+  let found: Timer | undefined;
+  for (const timer of timers.values()) {
+    if (found === undefined || timer.at < found.at) found = timer;
+  }
+  return found;
+}

@@ -1,0 +1,159 @@
+/** Plays one history: processes over one database, callers that ask again, and what goes wrong meanwhile. */
+import type { Scheduler } from "fast-check";
+import type { Ticket } from "../../src/store/store.ts";
+import type { FlightFault, Line } from "./connection.ts";
+import { createDatabase } from "./database.ts";
+import { createLedger } from "./ledger.ts";
+import { createProcess } from "./process.ts";
+import type { Plan, Rules, ServerProcess, Surroundings } from "./process.ts";
+import type { VirtualTime } from "./virtual-time.ts";
+
+export interface Asked {
+  readonly key: string;
+  /** Which of two requests it is. */
+  readonly content: 0 | 1;
+  readonly process: number;
+}
+
+/** Something that happens at some moment of the history. */
+export type Event =
+  | { readonly kind: "crash"; readonly process: number }
+  | { readonly kind: "pass"; readonly ms: number }
+  | { readonly kind: "sweep"; readonly process: number };
+
+export interface History {
+  readonly rules: Rules;
+  readonly asked: readonly Asked[];
+  readonly events: readonly Event[];
+  /** Of the first flights to the database, in their order. */
+  readonly faults: readonly FlightFault[];
+  /** Of the first runs of each key's handler, in their order. */
+  readonly plans: readonly Plan[];
+}
+
+/** How many processes there are at once. */
+export const PROCESSES = 2;
+/** How often a caller asks before it gives up for the day, and how long it waits in between. */
+const TRIES = 3;
+const PAUSE_MS = 700;
+/** More than any history takes. */
+const MOST_STEPS = 20_000;
+
+interface Stage {
+  readonly time: VirtualTime;
+  readonly processes: ServerProcess[];
+  readonly step: (label: string) => Promise<void>;
+  readonly note: (ticket: Ticket, answer: Awaited<ReturnType<ServerProcess["serve"]>>) => void;
+}
+
+/** Resolves to what went wrong, or `undefined`. */
+export async function play(
+  history: History,
+  scheduler: Scheduler,
+  time: VirtualTime,
+): Promise<string | undefined> {
+  const database = createDatabase(() => time.now());
+  const ledger = createLedger(history.rules, isCalm(history));
+  const step = (label: string): Promise<void> => scheduler.schedule(Promise.resolve(), label);
+  const faults = [...history.faults];
+  const world: Surroundings = {
+    runs: (ticket) => {
+      const run = ledger.runs(ticket);
+      return { run, plan: history.plans[run] ?? "answer" };
+    },
+    ends: (ticket) => ledger.ends(ticket),
+    happens: (effect) => ledger.happens(effect),
+    stored: (ticket, body) => ledger.stored(ticket, body),
+  };
+  const start = (): ServerProcess => {
+    let isDead = false;
+    const line: Line = {
+      database,
+      time,
+      step,
+      nextFault: () => faults.shift() ?? "none",
+      isDead: () => isDead,
+    };
+    const process = createProcess(line, history.rules, world);
+    return {
+      ...process,
+      die() {
+        isDead = true;
+        process.die();
+      },
+    };
+  };
+  const processes = Array.from({ length: PROCESSES }, start);
+  const stage: Stage = {
+    time,
+    processes,
+    step,
+    note: (ticket, answer) => ledger.answered(ticket, answer),
+  };
+  const happen = async (event: Event): Promise<void> => {
+    await step(event.kind);
+    if (event.kind === "pass") return time.pass(event.ms);
+    if (event.kind === "sweep") return processes[event.process]?.sweep();
+    processes[event.process]?.die();
+    processes[event.process] = start();
+    return undefined;
+  };
+  for (const event of history.events) void happen(event);
+  for (const asked of history.asked) void call(asked, stage, TRIES);
+  if (!(await toTheEnd(scheduler, time))) return "the history does not come to an end";
+  // All is well again, and whoever is left asks until it is answered, at processes that remember nothing.
+  faults.length = 0;
+  processes.forEach((process, at) => {
+    process.die();
+    processes[at] = start();
+  });
+  for (const asked of history.asked) void call(asked, stage, TRIES * 10);
+  if (!(await toTheEnd(scheduler, time))) return "the calm does not come to an end";
+  const left = processes.reduce((sum, { outCount }) => sum + outCount(), 0);
+  if (left > 0) return `${left} connections are still out`;
+  if (database.open.size > 0) return `${database.open.size} transactions are still open`;
+  return ledger.judge(database);
+}
+
+/** Nothing is lost, nobody dies, and nothing takes longer than it may: then a handler has its key to itself. */
+function isCalm({ events, faults }: History): boolean {
+  const isQuiet = events.every(({ kind }) => kind === "sweep");
+  return isQuiet && faults.every((fault) => fault === "none");
+}
+
+/** Asks until there is a final answer, each time at the next process. One that dies with it answers nothing; then nobody goes on. */
+async function call(
+  asked: Asked,
+  { processes, step, note, time }: Stage,
+  tries: number,
+): Promise<void> {
+  const ticket: Ticket = {
+    key: asked.key,
+    scope: "ada",
+    target: "POST /orders",
+    fingerprint: Buffer.from([asked.content]),
+  };
+  for (let turn = 0; turn < tries; turn += 1) {
+    await step("a request is sent");
+    const answer = await processes[(asked.process + turn) % processes.length]?.serve(ticket);
+    if (answer === undefined) return;
+    note(ticket, answer);
+    if (answer.kind !== "again") return;
+    await time.after(PAUSE_MS);
+  }
+}
+
+/** Lets one thing after another happen in the scheduler's order; where all wait for time to pass, it passes. */
+async function toTheEnd(scheduler: Scheduler, time: VirtualTime): Promise<boolean> {
+  for (let steps = 0; steps < MOST_STEPS; steps += 1) {
+    await settled();
+    if (scheduler.count() > 0) await scheduler.waitOne();
+    else if (!time.skip()) return true;
+  }
+  return false;
+}
+
+/** Every promise that can go on has gone on before the next turn of the event loop. */
+function settled(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
