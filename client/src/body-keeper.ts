@@ -1,6 +1,6 @@
 /** The body of a request on its way into the storage and back. */
 import type { PreparedRequest } from "./request.ts";
-import type { StoredBody } from "./stored-body.ts";
+import type { StoredBody } from "./storage/storage.ts";
 import type { Warn } from "./warning.ts";
 
 export interface BodyKeeper {

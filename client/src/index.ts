@@ -1,5 +1,4 @@
 export { createClient } from "./client.ts";
-export { omitBody, sealBody } from "./seal-body.ts";
 export { asyncStorage } from "./storage/async.ts";
 export { indexedDbStorage } from "./storage/indexed-db.ts";
 export { memoryStorage } from "./storage/memory.ts";
@@ -26,7 +25,5 @@ export type { OperationState, OperationStore } from "./progress.ts";
 export type { RequestSpec } from "./request.ts";
 export type { Done, PendingOperation, Rejected, RunOptions, RunResult, Unknown } from "./result.ts";
 export type { IndexedDbStorageOptions } from "./storage/indexed-db.ts";
-export type { OperationStorage } from "./storage/storage.ts";
-export type { SealOptions } from "./seal-body.ts";
-export type { StoredBody } from "./stored-body.ts";
+export type { OperationStorage, StoredBody } from "./storage/storage.ts";
 export type { Warning, WarningCode } from "./warning.ts";

@@ -4,8 +4,7 @@ import type { KeyFormat } from "@oncekey/shared";
 import type { BackoffOptions } from "./backoff.ts";
 import type { EventCallbacks } from "./event.ts";
 import type { KeyOption } from "./key.ts";
-import type { StoredBody } from "./stored-body.ts";
-import type { OperationStorage } from "./storage/storage.ts";
+import type { OperationStorage, StoredBody } from "./storage/storage.ts";
 import type { Warn } from "./warning.ts";
 
 /** How hard one operation tries. On the client for all, on an operation for its own. */
@@ -71,8 +70,8 @@ export interface ClientOptions extends SendingOptions {
    */
   readonly storage?: OperationStorage;
   /**
-   * How bodies are kept there: `omitBody()`, or `sealBody({ seal, open })`. Default: as they are, so that an operation can be
-   * resumed without its input.
+   * How bodies are kept there: `omitBody()`, or `sealBody({ seal, open })`, of `@oncekey/client/stored-body`. Default: as they are,
+   * so that an operation can be resumed without its input.
    */
   readonly storedBody?: StoredBody;
   /** Default: none besides those of the request. */

@@ -1,6 +1,7 @@
 import { createCipheriv, createDecipheriv, randomBytes } from "node:crypto";
-import { createClient, memoryStorage, omitBody, sealBody } from "@oncekey/client";
+import { createClient, memoryStorage } from "@oncekey/client";
 import type { Client, ClientOptions, Operation, Warning } from "@oncekey/client";
+import { omitBody, sealBody } from "@oncekey/client/stored-body";
 import { describe, expect, it } from "vitest";
 import { done, json, withServer } from "./support/server.ts";
 

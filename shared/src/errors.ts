@@ -14,12 +14,9 @@ export type ClientCode = "outcome_unknown" | "input_required";
 /** Every code that an {@link IdempotencyError} can carry. Errors of the application carry none. */
 export type ErrorCode = ProblemCode | ClientCode;
 
-const KINDS: Readonly<
-  Record<ErrorCode, Omit<ProblemKind, "status" | "title"> & Partial<ProblemKind>>
-> = {
-  ...PROBLEMS,
+const CLIENT_KINDS: Readonly<Record<ClientCode, Partial<ProblemKind>>> = {
   outcome_unknown: { retryable: true, nextAction: "resume" },
-  input_required: { retryable: false, nextAction: "fix" },
+  input_required: { nextAction: "fix" },
 };
 
 /** The particulars of an {@link IdempotencyError}. */
@@ -55,7 +52,7 @@ export class IdempotencyError extends Error {
 
   constructor(message: string, code?: ErrorCode, details: ErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
-    const kind = code === undefined ? undefined : KINDS[code];
+    const kind = code && { ...CLIENT_KINDS, ...PROBLEMS }[code];
     Object.defineProperty(this, BRAND, { value: true });
     this.code = code;
     this.status = details.status ?? kind?.status;
