@@ -7,7 +7,7 @@ import { createReport } from "./event.ts";
 import { mintKey } from "./key.ts";
 import type { KeyOption } from "./key.ts";
 import type { LoopParts } from "./loop-state.ts";
-import { reasonOf, withinLimit } from "./limit.ts";
+import { withinLimit } from "./limit.ts";
 import { checkOptions, resolvePolicy, SENDING_CHECKS } from "./options.ts";
 import type { SendingOptions } from "./options.ts";
 import type { Repeat } from "./repeat.ts";
@@ -35,7 +35,8 @@ const SAFE = /^(GET|HEAD|OPTIONS|TRACE)$/i;
  * final. A key that the caller puts into `Idempotency-Key` is used as it is, with PUT and DELETE too. Everything else goes
  * straight through. Calls share nothing but the retry budget: two of them are two operations, and nothing is kept through a reload.
  *
- * What it makes resolves as `fetch` does, to the server's own response, whatever its status: 402 resolves. It rejects with
+ * What it makes resolves as `fetch` does, to the server's own response, whatever its status: 402 resolves. Only once the body has
+ * come whole: a stream of events does not fit in here. It rejects with
  * - `OutcomeUnknownError` where no answer settled it: the network, the deadline, an abort after the request had left (its `cause`
  *   says so), or a 5xx that stayed. To go on, call it again with `error.key` in `Idempotency-Key`.
  * - `KeyConflictError` where the answer is to another request that used the key, whether as a marked replay or as 422.
@@ -73,7 +74,7 @@ export function createIdempotentFetch(options: SendingOptions = {}): typeof glob
     const prepared = { method, url, headers: {}, body: undefined };
     const report = createReport(parts.warn, { key }, [options]);
     const call = { request: prepared, key, policy, signal, isUnresolved: given !== null, report };
-    return conclude(await sendUntilSettled({ ...parts, send }, call), signal);
+    return conclude(await sendUntilSettled({ ...parts, send }, call), request);
   };
 }
 
@@ -127,7 +128,7 @@ async function readWhole(response: Response): Promise<FetchedAnswer> {
 
 const NO_BYTES = new ArrayBuffer(0);
 
-function conclude({ ending, answer }: Settlement, signal: AbortSignal): Response {
+function conclude({ ending, answer }: Settlement, { redirect }: Request): Response {
   // Made above, each of them.
   const response = (answer as FetchedAnswer | undefined)?.response;
   switch (ending.kind) {
@@ -141,12 +142,20 @@ function conclude({ ending, answer }: Settlement, signal: AbortSignal): Response
       }
       return response;
     case "unsent":
-      throw reasonOf(signal);
+      throw ending.error.cause;
     case "unknown":
+      // To follow the redirect is then the caller's own matter, and the answer is what was asked for.
+      if (redirect === "manual" && ending.error.status === response?.status && isRedirect(response))
+        return response;
       throw ending.error;
     default:
       return ending satisfies never;
   }
+}
+
+// In a page it shows nothing but that it is one: status 0.
+function isRedirect(response: Response | undefined): response is Response {
+  return response !== undefined && response.status < 400;
 }
 
 /** The plain way: p-retry is for the client, and here it would be a quarter of the bundle. */

@@ -143,6 +143,36 @@ describe("a drop-in fetch", () => {
     });
   });
 
+  it("leaves a redirect to a caller who asked for that, and follows it for all others", async () => {
+    const away = json(303, undefined, { location: "/receipts/1" });
+    await withFetch([reset, away, away, done], async ({ fetch, url, seen }) => {
+      const response = await fetch(orders(url), { ...post("{}"), redirect: "manual" });
+      expect([response.status, response.headers.get("location")]).toEqual([303, "/receipts/1"]);
+      expect((await fetch(orders(url), post("{}"))).status).toBe(201);
+      expect(seen.map(({ method, path }) => `${method} ${path}`)).toEqual([
+        "POST /api/orders",
+        "POST /api/orders",
+        "POST /api/orders",
+        "GET /receipts/1",
+      ]);
+    });
+  });
+
+  it("leaves nothing behind where it asks many times whether the first request still runs", async () => {
+    const warnings: Error[] = [];
+    const onWarning = (warning: Error) => warnings.push(warning);
+    process.on("warning", onWarning);
+    const running = problem(409, "idempotency_in_flight", { "retry-after-ms": "0" });
+    const replies = [...Array.from({ length: 40 }, () => running), done];
+    await withFetch(replies, async ({ fetch, url, seen }) => {
+      const { signal } = new AbortController();
+      expect((await fetch(orders(url), { ...post("{}"), signal })).status).toBe(201);
+      expect(seen).toHaveLength(41);
+    });
+    process.off("warning", onWarning);
+    expect(warnings).toEqual([]);
+  });
+
   it("warns of a success without the echoed key, or refuses it", async () => {
     const bare: Reply = (response) => response.end("ok");
     await withFetch([bare], async ({ fetch, url, warnings }) => {
