@@ -1,0 +1,45 @@
+import { createModelServer } from "@oncekey/client/testing";
+import { afterEach, beforeEach, expect, it, vi } from "vitest";
+
+beforeEach(() => void vi.useFakeTimers());
+afterEach(() => void vi.useRealTimers());
+
+const ask = (headers: Record<string, string> = {}) => ({
+  request: new Request("https://shop.example/orders", {
+    method: "POST",
+    headers: { "idempotency-key": "k1", ...headers },
+  }),
+});
+
+it("the model server counts a stored response's lifetime down, and runs again once it is over", async () => {
+  const model = createModelServer({ retentionMs: 60_000 });
+  const order = model.protect(() => new Response("made", { status: 201 }));
+  const lifetime = async () => {
+    const { headers } = await order(ask());
+    return [headers.get("idempotency-key-lifetime"), headers.get("idempotent-replayed")];
+  };
+  expect(await lifetime()).toEqual(["60", null]);
+  vi.advanceTimersByTime(20_500);
+  expect(await lifetime()).toEqual(["39", "true"]);
+  vi.advanceTimersByTime(39_500);
+  expect(await lifetime()).toEqual(["60", null]);
+  expect(model.effects).toHaveLength(2);
+});
+
+it("holds a duplicate for waitMs, and answers at once who asks only for what is stored", async () => {
+  const model = createModelServer({ waitMs: 5_000 });
+  const { promise, resolve } = Promise.withResolvers<Response>();
+  const order = model.protect(() => promise);
+  const first = order(ask());
+  // Without any time going by.
+  expect((await order(ask({ "idempotency-only-if-stored": "true" }))).status).toBe(409);
+  const late = order(ask());
+  await vi.advanceTimersByTimeAsync(4_999);
+  const joined = order(ask());
+  await vi.advanceTimersByTimeAsync(1);
+  expect((await late).status).toBe(409);
+  resolve(new Response("made", { status: 201 }));
+  expect([(await first).status, (await joined).status]).toEqual([201, 201]);
+  expect((await joined).headers.get("idempotent-replayed")).toBe("true");
+  expect(model.effects).toHaveLength(1);
+});
