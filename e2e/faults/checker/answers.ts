@@ -1,5 +1,5 @@
 /** I3 and I4: one answer for a ticket, byte for byte, and once it is known nothing else is ever said. */
-import type { Ok } from "../history/event.ts";
+import type { Instant, Invoke, Ok } from "../history/event.ts";
 import { readAnswer } from "./case.ts";
 import type { Attempt, Case, Violation } from "./case.ts";
 
@@ -14,6 +14,7 @@ export function checkSameBytes(one: Case): Violation[] {
   const firsts = new Map<string, Ok>();
   for (const { ending } of answered) {
     const run = runOf(one, ending);
+    if (run === undefined) continue;
     const first = firsts.get(run);
     if (first === undefined) firsts.set(run, ending);
     else if (!isSame(first, ending)) {
@@ -40,7 +41,8 @@ export function checkNothingAfterFinal(one: Case): Violation[] {
   return one.attempts.flatMap(({ invoke, ending }): Violation[] => {
     if (invoke.atMs <= finalAt || ending === undefined) return [];
     const message = `attempt ${invoke.attempt} started after a final answer and`;
-    if (ending.kind === "fail" && ending.code === "idempotency_in_flight")
+    const isRefused = ending.kind === "fail" && ending.code === "idempotency_in_flight";
+    if (isRefused && !hasLeader(one, invoke, ending))
       return [{ invariant: "I4", message: `${message} was told that the key still runs`, at: one }];
     if (ending.kind === "ok" && !ending.isReplayed)
       return [{ invariant: "I4", message: `${message} was run again`, at: one }];
@@ -48,8 +50,19 @@ export function checkNothingAfterFinal(one: Case): Violation[] {
   });
 }
 
+// In one process a duplicate waits for the one before it and not for the database; where that one has not been told yet either,
+// "still runs" is the truth as far as this process can know it.
+function hasLeader({ attempts }: Case, { atMs, server }: Invoke, refused: Instant): boolean {
+  return attempts.some(
+    ({ invoke, ending }) =>
+      (invoke.server === server || server === "proxy" || invoke.server === "proxy") &&
+      invoke.atMs < atMs &&
+      (ending === undefined || ending.atMs > refused.atMs || ending.kind === "info"),
+  );
+}
+
 /** Whether a key may rightly run again in the time of a history. */
-export function isRenewable({ policy, forgets }: Case): boolean {
+function isRenewable({ policy, forgets }: Case): boolean {
   return forgets.length > 0 || policy.retentionMs < 3_600_000;
 }
 
@@ -57,9 +70,9 @@ function answeredOf(one: Case): Answered[] {
   return one.attempts.filter((attempt): attempt is Answered => attempt.ending?.kind === "ok");
 }
 
-// Where a key may run again, each run has an answer of its own; elsewhere all answers are one.
-function runOf(one: Case, { body }: Ok): string {
-  return isRenewable(one) ? (readAnswer(body)?.answer ?? "") : "";
+// Where a key may run again, each run that says who it is has an answer of its own; elsewhere all answers are one.
+function runOf(one: Case, { body }: Ok): string | undefined {
+  return isRenewable(one) ? readAnswer(body)?.answer : "";
 }
 
 function isSame(a: Ok, b: Ok): boolean {

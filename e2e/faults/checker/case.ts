@@ -34,6 +34,8 @@ export interface Policy {
   readonly retentionMs: number;
   /** Strategy lease: what the route declares. */
   readonly onCrash?: "rerun" | "fail";
+  /** The request carries no key: it commits with its answer, once for each time that it is sent. */
+  readonly isKeyless?: boolean;
 }
 
 export interface Attempt {

@@ -17,7 +17,7 @@ test("I1: after its retention, and after a deletion on purpose, a key may take e
   const events = [...tell(), ...later];
   expect(broken({ events, rows, policy: { retentionMs: 2_000 } })).toEqual([]);
   const ticket = { scope: "ada", key: "k1", target: "POST /orders", server: "A" };
-  const forget = { kind: "forget" as const, ...ticket, ...at(1_000) };
+  const forget = { kind: "forget" as const, phase: "asked" as const, ...ticket, ...at(1_000) };
   expect(broken({ events: [...tell(), forget, ...later], rows })).toEqual([]);
   expect(broken({ events, rows })).toContain("I1");
 });

@@ -17,7 +17,7 @@ export function checkSingleEffect(one: Case): Violation[] {
   return inOrder.flatMap((effect, index) => {
     const before = inOrder[index - 1];
     if (before === undefined || effect.wallAt - before.wallAt >= policy.retentionMs) return [];
-    if (forgets.length >= index) return [];
+    if (forgets.filter(({ phase }) => phase === "asked").length >= index) return [];
     const message = `effect ${effect.id} follows ${before.id} after ${effect.wallAt - before.wallAt} ms`;
     return [violation(one, "I1", message)];
   });
@@ -65,7 +65,7 @@ export function checkAnsweredEffect(one: Case): Violation[] {
  */
 export function checkBothOrNeither(one: Case): Violation[] {
   const { effects, record, policy, forgets } = one;
-  if (forgets.length > 0 || policy.retentionMs < LONG_MS) return [];
+  if (forgets.length > 0 || policy.retentionMs < LONG_MS || policy.isKeyless) return [];
   const isDone = record !== undefined && record.status !== null && record.status < 300;
   if (isDone && effects.length === 0)
     return [violation(one, "I2", `a record with ${record.status} stands without an effect`)];
@@ -73,10 +73,15 @@ export function checkBothOrNeither(one: Case): Violation[] {
   return [violation(one, "I2", "an effect stands without its record")];
 }
 
-/** I2 of a client's own conclusion: `done` happened, `rejected` did not. */
+/**
+ * I2 of a client's own conclusion: `done` happened, and `rejected` did not, for as long as nobody else sends the same request
+ * under the same key.
+ */
 export function checkResult(one: Case): Violation[] {
   return one.results.flatMap(({ outcome, fingerprint }) => {
-    if (outcome === "unknown") return [];
+    const senders = one.attempts.filter(({ invoke }) => invoke.fingerprint === fingerprint);
+    const isAlone = new Set(senders.map(({ invoke }) => invoke.process)).size === 1;
+    if (outcome === "unknown" || (outcome === "rejected" && !isAlone)) return [];
     const own = one.effects.filter((effect) => effect.fingerprint === fingerprint).length;
     if (outcome === "done" ? own > 0 : own === 0) return [];
     return [violation(one, "I2", `the client said ${outcome}, and ${own} effects are there`)];

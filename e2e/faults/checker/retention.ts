@@ -23,7 +23,8 @@ export function checkRetention(one: Case): Violation[] {
       return [{ invariant: "I10", message, at: one }];
     }
     const gone = one.forgets.find(
-      ({ atMs, server }) => madeAt < atMs && invoke.atMs > atMs && server === invoke.server,
+      ({ phase, atMs, server }) =>
+        phase === "done" && madeAt < atMs && invoke.atMs > atMs && server === invoke.server,
     );
     if (gone === undefined) return [];
     const message = `attempt ${invoke.attempt} was replayed by ${gone.server}, which had deleted the record`;

@@ -39,7 +39,13 @@ test("I10: a replay past the retention is found", () => {
 
 test("I10: a server that deleted a record replays it no more", () => {
   const ticket = { scope: "ada", key: "k1", target: "POST /orders" };
-  const forget = { kind: "forget" as const, ...ticket, server: "A", ...at(100) };
+  const forget = {
+    kind: "forget" as const,
+    phase: "done" as const,
+    ...ticket,
+    server: "A",
+    ...at(100),
+  };
   const events = (server: string) => [
     ...tell(),
     forget,

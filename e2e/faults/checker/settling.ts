@@ -5,7 +5,7 @@ import type { Case, Violation } from "./case.ts";
 /** I7: the last attempt at each key, made after all faults have ended, got a final answer. */
 export function checkSettled(one: Case): Violation[] {
   const last = one.attempts.at(-1);
-  if (last === undefined || last.ending?.kind === "ok") return [];
+  if (last === undefined || last.ending?.kind === "ok" || one.policy.isKeyless) return [];
   if (last.ending?.kind === "fail" && last.ending.code === "idempotency_conflict") return [];
   const how = last.ending === undefined ? "no answer" : describe(last.ending);
   const message = `attempt ${last.invoke.attempt} was the last and got ${how}`;
@@ -17,7 +17,7 @@ export function checkQuiet(cases: readonly Case[], events: readonly HistoryEvent
   const disturbed = disturbancesOf(events);
   return cases.flatMap((one) =>
     one.attempts.flatMap(({ invoke, ending }): Violation[] => {
-      if (ending?.kind !== "info") return [];
+      if (ending?.kind !== "info" || ending.isLate || invoke.fault !== undefined) return [];
       const isExcused = disturbed.some(
         ({ from, until }) => invoke.atMs <= until && ending.atMs >= from,
       );

@@ -23,6 +23,8 @@ export interface Invoke extends Instant {
   readonly target: string;
   /** Digest of query, content type and body. */
   readonly fingerprint: string;
+  /** What was done to this attempt alone, such as a reply that was dropped on the way. */
+  readonly fault?: string;
 }
 
 /** A final answer: one that is stored, or the replay of it. */
@@ -53,6 +55,8 @@ export interface Info extends Instant {
   readonly attempt: number;
   readonly status?: number;
   readonly reason: string;
+  /** Somebody ran out of patience: on a busy machine that is nobody's mistake. */
+  readonly isLate?: boolean;
 }
 
 /** What a client made of all its attempts at an operation. */
@@ -66,9 +70,10 @@ export interface Result extends Instant {
   readonly outcome: "done" | "rejected" | "unknown";
 }
 
-/** A record was deleted on purpose: `server` answered that it was, so its key may run again. */
+/** A record is deleted on purpose, so that its key may run again; `done`: `server` said that it was. */
 export interface Forget extends Instant {
   readonly kind: "forget";
+  readonly phase: "asked" | "done";
   readonly server: string;
   readonly scope: string;
   readonly key: string;

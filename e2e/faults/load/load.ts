@@ -1,0 +1,96 @@
+/** Clients that work through a run's operations, so many at once, with everybody who interferes. */
+import { setTimeout as sleep } from "node:timers/promises";
+import type { History } from "../history/history.ts";
+import type { Order } from "../rig/order.ts";
+import { createFetchSend, createOncekeySend, createPlainSend } from "./clients.ts";
+import type { Send, Sending } from "./clients.ts";
+import type { ClientKind, Operation } from "./operation.ts";
+import { createRecordedFetch } from "./recorder.ts";
+import type { RecorderParts } from "./recorder.ts";
+
+export interface LoadOptions extends RecorderParts {
+  readonly clients: number;
+  /** The next operation, or undefined when there are no more. */
+  readonly next: () => Operation | undefined;
+  readonly signal: AbortSignal;
+}
+
+export interface Load {
+  /** Resolves when every operation has ended. */
+  readonly done: Promise<void>;
+  /** Every request that was made first under its key: what settling asks for once more. */
+  readonly firsts: readonly Sending[];
+}
+
+export function startLoad(options: LoadOptions): Load {
+  const firsts: Sending[] = [];
+  const others = createSends(options, "other");
+  const work = async (number: number): Promise<void> => {
+    const own = createSends(options, `client ${number}`);
+    while (!options.signal.aborted) {
+      const operation = options.next();
+      if (operation === undefined) return;
+      firsts.push(...keysOf(operation));
+      // One client does one thing after the other.
+      // oxlint-disable-next-line no-await-in-loop
+      const { client, route } = operation;
+      // Ours send nothing without a key.
+      const kind = route.policy.isKeyless === true ? "plain" : client;
+      await perform(operation, own[kind], others.plain);
+    }
+  };
+  const done = Promise.all(Array.from({ length: options.clients }, (_, number) => work(number)));
+  return { done: done.then(() => undefined), firsts };
+}
+
+function createSends(parts: RecorderParts, who: string): Record<ClientKind, Send> {
+  const history: History = parts.history;
+  return {
+    oncekey: createOncekeySend(createRecordedFetch(parts, `${who} (oncekey)`), history),
+    fetch: createFetchSend(createRecordedFetch(parts, `${who} (fetch)`)),
+    plain: createPlainSend(createRecordedFetch(parts, `${who} (plain)`)),
+  };
+}
+
+async function perform(operation: Operation, own: Send, other: Send): Promise<void> {
+  const first = toSending(operation);
+  const { duplicatesAfterMs, mismatch, strangerScope } = operation;
+  if (first.key === undefined) return own(first);
+  const interfering = duplicatesAfterMs.map((afterMs) => later(afterMs, () => other(first)));
+  if (mismatch !== undefined) {
+    const { order } = first;
+    const changed: Sending =
+      mismatch.part === "query"
+        ? { ...first, search: "?gift=yes" }
+        : { ...first, order: { ...order, amount: order.amount + 1 } };
+    interfering.push(later(mismatch.afterMs, () => other(changed)));
+  }
+  if (strangerScope !== undefined) interfering.push(other({ ...first, scope: strangerScope }));
+  await Promise.all([own(first), ...interfering]);
+  return undefined;
+}
+
+async function later(afterMs: number, send: () => Promise<void>): Promise<void> {
+  if (afterMs > 0) await sleep(afterMs);
+  await send();
+}
+
+function keysOf(operation: Operation): Sending[] {
+  const first = toSending(operation);
+  if (first.key === undefined) return [];
+  const { strangerScope } = operation;
+  return strangerScope === undefined ? [first] : [first, { ...first, scope: strangerScope }];
+}
+
+function toSending({ id, scope, key, route, deed, amount, workMs }: Operation): Sending {
+  const order: Order = { deed, amount, workMs };
+  const { path, policy } = route;
+  return {
+    operation: id,
+    scope,
+    key: policy.isKeyless === true ? undefined : key,
+    path,
+    search: "",
+    order,
+  };
+}

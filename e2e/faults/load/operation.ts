@@ -1,0 +1,90 @@
+/** What the clients of a run will do, drawn from its seed. */
+import { randomUUID } from "node:crypto";
+import type { Deed } from "../rig/order.ts";
+import type { Random } from "../rig/random.ts";
+import { KEYLESS_ROUTE, SHORT_MS, SHORT_ROUTES } from "../rig/routes.ts";
+import type { Route } from "../rig/routes.ts";
+
+export type ClientKind = "oncekey" | "fetch" | "plain";
+
+/** One thing that somebody wants done once, and who else sends it. */
+export interface Operation {
+  readonly id: string;
+  readonly route: Route;
+  readonly scope: string;
+  readonly key: string;
+  readonly client: ClientKind;
+  readonly deed: Deed;
+  readonly amount: number;
+  readonly workMs: number;
+  /** Copies of the request that others send under the same key, each so many milliseconds after the first. */
+  readonly duplicatesAfterMs: readonly number[];
+  /** Another request under the same key: with another body, or with another query. */
+  readonly mismatch: { readonly part: "body" | "query"; readonly afterMs: number } | undefined;
+  /** Another caller who happens to use the same key. */
+  readonly strangerScope: string | undefined;
+}
+
+export interface Mix {
+  /** What the names of this run's scopes begin with. */
+  readonly scopes: string;
+  readonly routes: readonly Route[];
+  /** Of the operations, how many go to routes whose records expire soon, or that take no key. Default none. */
+  readonly others?: number;
+  readonly duplicates: number;
+  readonly mismatches: number;
+  readonly strangers: number;
+  /** Of the operations, how many are deeds that come to nothing at first. */
+  readonly failures: number;
+  readonly clients: readonly ClientKind[];
+  /** How long handlers take. Default: most of them no time, some of them up to 80 ms. */
+  readonly workMs?: number;
+}
+
+const FAILING: readonly Deed[] = ["busy", "break", "deadlock", "serialize", "swallow"];
+const SCOPES = 8;
+// Before, at and after the moment at which a short-lived record expires.
+const AROUND_EXPIRY_MS = [0, SHORT_MS / 2, SHORT_MS - 20, SHORT_MS + 20, SHORT_MS * 2];
+
+export function drawOperation(random: Random, mix: Mix): Operation {
+  const scope = random.below(SCOPES);
+  const copies = random.chance(mix.duplicates) ? 1 + random.below(3) : 0;
+  const differs = random.chance(mix.mismatches);
+  const route = drawRoute(random, mix);
+  const isShort = SHORT_ROUTES.includes(route);
+  return {
+    id: randomUUID(),
+    route,
+    scope: `${mix.scopes}-${scope}`,
+    key: randomUUID(),
+    client: random.pick(mix.clients),
+    deed: drawDeed(random, mix),
+    amount: 1 + random.below(100_000),
+    workMs: mix.workMs ?? (random.chance(0.15) ? random.below(80) : random.below(3)),
+    duplicatesAfterMs: isShort
+      ? AROUND_EXPIRY_MS
+      : Array.from({ length: copies }, () => drawDelayMs(random)),
+    mismatch: differs
+      ? { part: random.pick(["body", "query"] as const), afterMs: drawDelayMs(random) }
+      : undefined,
+    strangerScope: random.chance(mix.strangers)
+      ? `${mix.scopes}-${(scope + 1 + random.below(SCOPES - 1)) % SCOPES}`
+      : undefined,
+  };
+}
+
+function drawRoute(random: Random, { routes, others }: Mix): Route {
+  return others !== undefined && random.chance(others)
+    ? random.pick([...SHORT_ROUTES, KEYLESS_ROUTE])
+    : random.pick(routes);
+}
+
+function drawDeed(random: Random, { failures }: Mix): Deed {
+  if (random.chance(failures)) return random.pick(FAILING);
+  return random.chance(0.05) ? random.pick(["decline", "refuse"] as const) : "charge";
+}
+
+// Half of them at once, to race; the rest while the first is answered or after it.
+function drawDelayMs(random: Random): number {
+  return random.chance(0.5) ? 0 : random.below(300);
+}

@@ -1,0 +1,50 @@
+/** A copy of the project in which a line may be changed. What is installed is shared with the original. */
+import { cp, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { Edit } from "./mutant.ts";
+
+const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
+const PACKAGES = ["shared", "client", "server", "e2e"];
+
+export interface ProjectCopy {
+  readonly folder: string;
+  /** Makes the edits, which replace all that were made before. */
+  readonly plant: (edits: readonly Edit[]) => Promise<void>;
+  readonly remove: () => Promise<void>;
+}
+
+export async function copyProject(): Promise<ProjectCopy> {
+  const folder = await mkdtemp(join(tmpdir(), "oncekey-planted-"));
+  await Promise.all(
+    PACKAGES.map((name) =>
+      // Links between the packages are relative, and so lead from copy to copy.
+      cp(join(ROOT, name), join(folder, name), { recursive: true, verbatimSymlinks: true }),
+    ),
+  );
+  await cp(join(ROOT, "package.json"), join(folder, "package.json"));
+  await symlink(join(ROOT, "node_modules"), join(folder, "node_modules"));
+  const originals = new Map<string, string>();
+  const restore = async (): Promise<void> => {
+    for (const [file, text] of originals) await writeFile(join(folder, file), text);
+    originals.clear();
+  };
+  return {
+    folder,
+    async plant(edits) {
+      await restore();
+      for (const { file, find, replace } of edits) {
+        const path = join(folder, file);
+        const text = await readFile(path, "utf8");
+        if (!originals.has(file)) originals.set(file, text);
+        if (text.split(find).length !== 2) throw new Error(`${file} has not exactly one: ${find}`);
+        await writeFile(
+          path,
+          text.replace(find, () => replace),
+        );
+      }
+    },
+    remove: () => rm(folder, { recursive: true, force: true }),
+  };
+}

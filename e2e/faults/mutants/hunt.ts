@@ -1,0 +1,44 @@
+/** Runs in a copy of the project: one hunt, and on the channel what it caught. */
+import type { HistoryEvent } from "../history/event.ts";
+import { formatVerdict } from "../checker/verdict.ts";
+import { run } from "../rig/run.ts";
+import type { RunReport } from "../rig/run.ts";
+import { planHunt } from "./hunts.ts";
+import type { HuntName } from "./mutant.ts";
+
+/** What a hunt found. */
+export interface Catch {
+  /** The invariants that were broken. Empty: nothing was. */
+  readonly invariants: readonly string[];
+  /** Operations that had been begun when the first broken ticket was complete. */
+  readonly operations: number;
+  readonly verdict: string;
+}
+
+process.once("disconnect", () => process.exit());
+process.on("SIGINT", () => undefined);
+const signal = new AbortController().signal;
+const plan = planHunt(process.argv[2] as HuntName);
+const report = await run({ ...plan, signal, onProgress: () => undefined });
+process.send?.(toCatch(report), undefined, undefined, () => process.disconnect());
+
+function toCatch({ verdict, evidence, operations }: RunReport): Catch {
+  const invariants = [...new Set(verdict.violations.map(({ invariant }) => invariant))];
+  const ends = verdict.violations.flatMap(({ at }) => {
+    const last = at?.attempts.at(-1);
+    return last === undefined ? [] : [last.invoke.atMs];
+  });
+  const firstAt = Math.min(...ends);
+  return {
+    invariants: invariants.toSorted((a, b) => a.localeCompare(b, "en", { numeric: true })),
+    operations: Number.isFinite(firstAt) ? begunBefore(evidence.events, firstAt) : operations,
+    verdict: formatVerdict(verdict),
+  };
+}
+
+function begunBefore(events: readonly HistoryEvent[], atMs: number): number {
+  const begun = events.flatMap((event) =>
+    event.kind === "invoke" && event.atMs <= atMs ? [event.operation] : [],
+  );
+  return new Set(begun).size;
+}

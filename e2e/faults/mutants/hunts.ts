@@ -1,0 +1,63 @@
+/** The runs that catch planted bugs: short, and aimed. */
+import type { Plan } from "../settings.ts";
+import { MIX } from "../settings.ts";
+import type { Mix } from "../load/operation.ts";
+import { KEYLESS_ROUTE, ROUTES } from "../rig/routes.ts";
+import type { HuntName } from "./mutant.ts";
+
+const NO_STRIKES = { kill: 0, pause: 0, terminate: 0, crash: 0 };
+const NO_DISTURBANCES = { commitFaults: 0, poolerRestarts: 0, poolsTaken: 0, databasesFilled: 0 };
+const LIMIT_MS = 120_000;
+
+const CALM_MIX: Mix = { ...MIX, others: 0, mismatches: 0, strangers: 0, failures: 0 };
+
+const CALM: Plan = {
+  seed: 1,
+  operations: 400,
+  clients: 24,
+  mix: CALM_MIX,
+  strikes: NO_STRIKES,
+  disturbances: NO_DISTURBANCES,
+  wireFaults: 0,
+  limitMs: LIMIT_MS,
+  servers: ["A", "B"],
+};
+
+const leases = ROUTES.filter(({ policy }) => policy.strategy === "lease");
+const mayRunAgain = ROUTES.filter(({ policy }) => policy.onCrash === "rerun");
+const oneCommit = ROUTES.filter(({ policy }) => policy.strategy !== "lease");
+
+/** More than a lease, less than a lease and the handler that takes it over. */
+const ZOMBIE_MS = 3_000;
+const LONG_WORK_MS = 3_500;
+
+const HUNTS: Readonly<Record<HuntName, Partial<Plan>>> = {
+  race: { mix: { ...CALM_MIX, routes: oneCommit, duplicates: 1 } },
+  strangers: { mix: { ...CALM_MIX, strangers: 1 } },
+  mismatch: { mix: { ...CALM_MIX, mismatches: 0.5 } },
+  refusals: { mix: { ...CALM_MIX, failures: 0.5 } },
+  keyless: { mix: { ...CALM_MIX, routes: [KEYLESS_ROUTE], duplicates: 0, failures: 0.5 } },
+  lease: { mix: { ...CALM_MIX, routes: leases } },
+  zombie: {
+    operations: 100,
+    mix: { ...CALM_MIX, routes: mayRunAgain, workMs: LONG_WORK_MS },
+    strikes: { ...NO_STRIKES, pause: 3 },
+    only: { strategy: "lease", boundary: "S5" },
+    pauseMs: ZOMBIE_MS,
+  },
+  commit: {
+    mix: { ...CALM_MIX, routes: oneCommit },
+    disturbances: { ...NO_DISTURBANCES, commitFaults: 10 },
+    wireFaults: 0.05,
+    servers: ["A", "C"],
+  },
+  terminate: {
+    strikes: { ...NO_STRIKES, terminate: 1 },
+    only: { strategy: "advisory", boundary: "S3" },
+    mix: { ...CALM_MIX, routes: oneCommit },
+  },
+};
+
+export function planHunt(name: HuntName): Plan {
+  return { ...CALM, ...HUNTS[name] };
+}

@@ -1,0 +1,250 @@
+/** The planted bugs. Each is a line of the product changed, and where the primary key would have kept the promise all the same, that too. */
+import type { Edit, Mutant } from "./mutant.ts";
+
+const STORE = "server/src/store";
+
+const NO_FENCE: Edit = {
+  file: `${STORE}/statements.ts`,
+  find: "when record.expires_at <= excluded.created_at then excluded.fingerprint",
+  replace: "when true then excluded.fingerprint",
+};
+
+// The look-up after the lock would still find the record: what the one statement said has to be believed.
+const BELIEVE_LOCK: Edit = {
+  file: `${STORE}/transactional.ts`,
+  find: "const record = recordIn(results.at(-1));",
+  replace: "const record = isOurs(results) ? undefined : recordIn(results.at(-1));",
+};
+
+const TRY_LOCK = "else pg_try_advisory_xact_lock($4::bigint)";
+
+export const MUTANTS: readonly Mutant[] = [
+  {
+    name: "one-statement",
+    what: "lock and look-up in one statement, without the primary key's fence",
+    hunt: "race",
+    edits: [
+      NO_FENCE,
+      BELIEVE_LOCK,
+      {
+        file: `${STORE}/statements.ts`,
+        find: TRY_LOCK,
+        replace: "else (select count(*) from pg_advisory_xact_lock($4::bigint)) = 1",
+      },
+    ],
+  },
+  {
+    name: "stable-function",
+    what: "lock and look-up in a STABLE function, without the fence",
+    hunt: "race",
+    edits: [
+      NO_FENCE,
+      BELIEVE_LOCK,
+      {
+        file: `${STORE}/statements.ts`,
+        find: TRY_LOCK,
+        replace: `else "\${schema}".unseen($1, $2, $3, $4::bigint)`,
+      },
+      {
+        file: "server/src/migrations/0001_records.sql",
+        find: "create index records_expires_at",
+        replace: `create function {{schema}}.unseen(k text, s text, t text, id bigint) returns boolean language plpgsql stable as
+          'begin perform pg_advisory_xact_lock(id); return not exists
+          (select from {{schema}}.records where key = k and scope = s and target = t and status is not null); end';
+          create index records_expires_at`,
+      },
+    ],
+  },
+  {
+    name: "early-unlock",
+    what: "lock released before COMMIT, without the fence",
+    hunt: "race",
+    edits: [
+      NO_FENCE,
+      {
+        file: `${STORE}/statements.ts`,
+        find: TRY_LOCK,
+        replace: "else pg_try_advisory_lock($4::bigint) and pg_advisory_unlock($4::bigint)",
+      },
+    ],
+  },
+  {
+    name: "repeatable-read",
+    what: "REPEATABLE READ without trying again",
+    hunt: "race",
+    edits: [
+      {
+        file: `${STORE}/statements.ts`,
+        find: "begin isolation level read committed read write",
+        replace: "begin isolation level repeatable read read write",
+      },
+    ],
+  },
+  {
+    name: "scope-ignored",
+    what: "scope ignored",
+    hunt: "strangers",
+    edits: [
+      {
+        file: "server/src/intake.ts",
+        find: "    scope,\n    target: target(request),",
+        replace: '    scope: "all",\n    target: target(request),',
+      },
+    ],
+  },
+  {
+    name: "flight-scope",
+    what: "single flight and replay cache of all scopes together",
+    hunt: "strangers",
+    edits: [
+      {
+        file: "server/src/single-flight.ts",
+        find: "JSON.stringify([scope, target, key])",
+        replace: "JSON.stringify([scope.length, target, key])",
+      },
+    ],
+  },
+  {
+    name: "owner-ignored",
+    what: "owner of a lease ignored as it stores",
+    hunt: "zombie",
+    edits: [
+      {
+        file: `${STORE}/statements.ts`,
+        find: "and owner = $4::uuid and status is null`",
+        replace: "and $4::uuid is not null and status is null`",
+      },
+    ],
+  },
+  {
+    name: "tag-ignored",
+    what: "COMMIT's command tag ignored",
+    hunt: "keyless",
+    edits: [
+      {
+        file: `${STORE}/transaction.ts`,
+        find: 'if (tag === "COMMIT")',
+        replace: "if (tag !== undefined)",
+      },
+    ],
+  },
+  {
+    name: "unknown-is-done",
+    what: "a COMMIT without an answer taken for done",
+    hunt: "commit",
+    edits: [
+      {
+        file: `${STORE}/transaction.ts`,
+        find: '? "rolled-back" : "unknown", cause }',
+        replace: '? "rolled-back" : "committed", cause }',
+      },
+    ],
+  },
+  {
+    name: "early-reply",
+    what: "reply before COMMIT",
+    hunt: "commit",
+    edits: [
+      {
+        file: "server/src/settle.ts",
+        find: "const completion = await claim.complete(",
+        replace:
+          'const completion: Completion = { kind: "stored", lifetimeMs: 1, split: false };\n  void claim.complete(',
+      },
+    ],
+  },
+  {
+    name: "stored-on-response",
+    what: "record written when the reply has been sent",
+    hunt: "commit",
+    edits: [
+      {
+        file: "server/src/settle.ts",
+        find: 'const completion = await claim.complete(captured.response, threw ? "discard" : "keep");',
+        replace:
+          'const completion: Completion = { kind: "stored", lifetimeMs: 1, split: false };\n  const { response } = captured;\n  reply.raw.once("finish", () => void claim.complete(response, threw ? "discard" : "keep"));',
+      },
+    ],
+  },
+  {
+    name: "sweep-live",
+    what: "sweep of rows that still live",
+    hunt: "race",
+    edits: [
+      {
+        file: `${STORE}/statements.ts`,
+        find: "where expires_at <= statement_timestamp()\n          and (lease_until",
+        replace:
+          "where expires_at <= statement_timestamp() + interval '2 days'\n          and (lease_until",
+      },
+    ],
+  },
+  {
+    name: "refusal-captured",
+    what: "a refusal (429) stored as if it were final",
+    hunt: "refusals",
+    edits: [
+      {
+        file: "server/src/options.ts",
+        find: "new Set([401, 403, 408, 409, 425, 429])",
+        replace: "new Set([401, 403, 408, 409, 425])",
+      },
+    ],
+  },
+  {
+    name: "forget-forgets-not",
+    what: "replay cache not cleared by forget",
+    hunt: "race",
+    edits: [
+      {
+        file: "server/src/administration.ts",
+        find: "if (target !== undefined) engines.forget(",
+        replace: "if (target === undefined) engines.forget(",
+      },
+    ],
+  },
+  {
+    name: "body-only",
+    what: "fingerprint of the parsed body only",
+    hunt: "mismatch",
+    edits: [
+      {
+        file: "server/src/fingerprint.ts",
+        find: "return [request.method, path, parameters.toString(), mediaType, request.body];",
+        replace: "return [request.body];",
+      },
+    ],
+  },
+  {
+    name: "endless-heartbeat",
+    what: "heartbeat that outlives its claim",
+    hunt: "lease",
+    edits: [
+      {
+        file: `${STORE}/heartbeat.ts`,
+        find: "      isStopped = true;\n      clearTimeout(timer);",
+        replace: "",
+      },
+    ],
+  },
+  {
+    name: "unheard-error",
+    what: "nobody listens for errors of a connection that is in use",
+    hunt: "terminate",
+    edits: [
+      { file: `${STORE}/checkout.ts`, find: '  client.on("error", survive);\n', replace: "" },
+    ],
+  },
+  {
+    name: "key-per-attempt",
+    what: "client mints a key for each attempt",
+    hunt: "commit",
+    edits: [
+      {
+        file: "client/src/attempt.ts",
+        find: ".send(request, key, {",
+        replace: ".send(request, crypto.randomUUID(), {",
+      },
+    ],
+  },
+];

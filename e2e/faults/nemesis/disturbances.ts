@@ -1,0 +1,121 @@
+/** What else goes wrong around the servers: broken commits, a pooler that ends, a pool that is taken, a database that is full. */
+import { setTimeout as sleep } from "node:timers/promises";
+import { Client } from "pg";
+import type { History } from "../history/history.ts";
+import { COMMIT_FAULTS } from "../rig/database-proxy.ts";
+import type { Fleet } from "../rig/fleet.ts";
+import type { Random } from "../rig/random.ts";
+
+export interface Counts {
+  /** COMMITs to be struck, of each kind. */
+  readonly commitFaults: number;
+  readonly poolerRestarts: number;
+  readonly poolsTaken: number;
+  /** Times at which the database has no connection left for anybody. */
+  readonly databasesFilled: number;
+}
+
+export interface DisturbanceOptions {
+  readonly counts: Counts;
+  readonly fleet: Fleet;
+  readonly history: History;
+  readonly random: Random;
+  readonly signal: AbortSignal;
+}
+
+interface Disturbance {
+  readonly name: string;
+  readonly cause: () => Promise<void>;
+}
+
+export interface Disturbances {
+  readonly caused: Readonly<Record<string, number>>;
+  readonly done: Promise<void>;
+}
+
+const BETWEEN_MS = 1_500;
+// A line that is half open takes a connection away for some ten seconds; most of the pool has to be left.
+const COMMIT_EVERY_MS = 250;
+const POLL_MS = 20;
+const FULL_MS = 1_000;
+const HELD_MS = 1_500;
+
+export function startDisturbances(options: DisturbanceOptions): Disturbances {
+  const { fleet, history, random, signal } = options;
+  const caused: Record<string, number> = {};
+  const queue = random.shuffled(planDisturbances(options));
+  const work = async (): Promise<void> => {
+    for (const [index, { name, cause }] of queue.entries()) {
+      if (signal.aborted) return;
+      const fault = `${name} ${index}`;
+      history.add({ kind: "fault", phase: "begin", fault });
+      await cause().catch(() => undefined);
+      history.add({ kind: "fault", phase: "end", fault });
+      caused[name] = (caused[name] ?? 0) + 1;
+      await sleep(BETWEEN_MS);
+    }
+  };
+  const both = Promise.all([work(), breakCommits(fleet, options)]);
+  return { caused, done: both.then(() => undefined) };
+}
+
+function planDisturbances({ counts, fleet }: DisturbanceOptions): Disturbance[] {
+  const { restartPooler } = fleet;
+  const repeat = (times: number, one: Disturbance): Disturbance[] =>
+    Array.from({ length: times }, () => one);
+  return [
+    ...(restartPooler === undefined
+      ? []
+      : repeat(counts.poolerRestarts, { name: "pooler killed", cause: restartPooler })),
+    ...repeat(counts.poolsTaken, { name: "pool taken", cause: () => takePool(fleet) }),
+    ...repeat(counts.databasesFilled, {
+      name: "max_connections reached",
+      cause: () => fillDatabase(fleet),
+    }),
+  ];
+}
+
+async function takePool(fleet: Fleet): Promise<void> {
+  const { port } = await fleet.anyServer();
+  await fetch(`http://127.0.0.1:${port}/hold`, { method: "POST" });
+  await sleep(HELD_MS);
+}
+
+/** Takes connections until Postgres has none left (53300), and ends a few idle ones of the servers so that they need new ones. */
+async function fillDatabase({ pool }: Fleet): Promise<void> {
+  const { rows } = await pool.query<{ free: number }>(
+    `select current_setting('max_connections')::int - count(*)::int as free from pg_stat_activity`,
+  );
+  const { connectionString } = pool.options;
+  const taken = Array.from({ length: rows[0]?.free ?? 0 }, () => new Client({ connectionString }));
+  for (const client of taken) client.on("error", () => undefined);
+  await Promise.allSettled(taken.map((client) => client.connect()));
+  await pool.query(
+    `select pg_terminate_backend(pid) from pg_stat_activity
+     where application_name like 'rig _' and state = 'idle'`,
+  );
+  await sleep(FULL_MS);
+  await Promise.allSettled(taken.map((client) => client.end()));
+}
+
+function sum(counts: Readonly<Record<string, number>>): number {
+  return Object.values(counts).reduce((total, count) => total + count, 0);
+}
+
+async function breakCommits(fleet: Fleet, options: DisturbanceOptions): Promise<void> {
+  const { counts, history, random, signal } = options;
+  if (counts.commitFaults === 0) return;
+  const fault = "commits broken on their way";
+  const plan = COMMIT_FAULTS.flatMap((kind) =>
+    Array.from({ length: counts.commitFaults }, () => kind),
+  );
+  history.add({ kind: "fault", phase: "begin", fault });
+  const { arm, struck } = fleet.databaseProxy;
+  for (const [index, kind] of random.shuffled(plan).entries()) {
+    if (signal.aborted) break;
+    arm(kind);
+    await sleep(COMMIT_EVERY_MS);
+    while (sum(struck()) <= index && !signal.aborted) await sleep(POLL_MS);
+  }
+  history.add({ kind: "fault", phase: "end", fault });
+}

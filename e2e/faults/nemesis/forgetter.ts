@@ -1,0 +1,61 @@
+/** Deletes records on purpose and asks again: by the server that deleted it, such a key runs anew. */
+import { randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Sending } from "../load/clients.ts";
+import { createRecordedFetch } from "../load/recorder.ts";
+import { settleOne } from "../load/settle.ts";
+import type { RecorderParts } from "../load/recorder.ts";
+import type { Fleet } from "../rig/fleet.ts";
+import type { Route } from "../rig/routes.ts";
+
+export interface ForgetterOptions extends RecorderParts {
+  readonly fleet: Fleet;
+  readonly routes: readonly Route[];
+  /** Whose records they are. */
+  readonly scope: string;
+  readonly signal: AbortSignal;
+}
+
+const EVERY_MS = 250;
+const PATIENCE_MS = 30_000;
+
+/** Goes on until the signal. */
+export async function forgetAgainAndAgain(options: ForgetterOptions): Promise<void> {
+  const { routes, signal } = options;
+  for (let turn = 0; !signal.aborted; turn += 1) {
+    const route = routes[turn % routes.length];
+    if (route === undefined) return;
+    await forgetOne(options, route);
+    await sleep(EVERY_MS);
+  }
+}
+
+async function forgetOne(options: ForgetterOptions, route: Route): Promise<void> {
+  const { fleet, history, policyOf } = options;
+  const { name: server, port } = await fleet.anyServer();
+  const origin = `http://127.0.0.1:${port}`;
+  const wayOf = async () => ({ server, origin });
+  const recorded = createRecordedFetch({ history, policyOf, wayOf }, "forgetter");
+  const operation = randomUUID();
+  const ticket = { scope: options.scope, key: randomUUID(), target: `POST ${route.path}` };
+  const order = { deed: "charge" as const, amount: 1, workMs: 0 };
+  const sending: Sending = { operation, ...ticket, path: route.path, search: "", order };
+  await settleOne(recorded, sending, PATIENCE_MS);
+  history.add({ kind: "forget", phase: "asked", server, ...ticket });
+  const isForgotten = await forget(origin, ticket);
+  if (isForgotten) history.add({ kind: "forget", phase: "done", server, ...ticket });
+  await settleOne(recorded, sending, PATIENCE_MS);
+}
+
+async function forget(origin: string, ticket: object): Promise<boolean> {
+  try {
+    const response = await fetch(`${origin}/forget`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify(ticket),
+    });
+    return response.ok && ((await response.json()) as { forgotten: number }).forgotten === 1;
+  } catch {
+    return false;
+  }
+}

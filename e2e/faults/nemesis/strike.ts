@@ -1,0 +1,97 @@
+/** Something that happens to a server, or to its connections, while it stands still at a boundary. */
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Pool } from "pg";
+import type { Policy } from "../checker/case.ts";
+import { BOUNDARIES } from "../rig/boundaries.ts";
+import type { Boundary } from "../rig/boundaries.ts";
+import type { Random } from "../rig/random.ts";
+import { IDLE_MS, LEASE_MS } from "../rig/routes.ts";
+import type { ServerProcess } from "../rig/server-process.ts";
+
+/**
+ * `kill`: SIGKILL. `pause`: SIGSTOP, and SIGCONT when its lease and its transaction are over. `terminate`: its database sessions
+ * are ended by pg_terminate_backend. `crash`: one of them is killed, so that Postgres ends all sessions and recovers from its log.
+ */
+export const BLOWS = ["kill", "pause", "terminate", "crash"] as const;
+
+export type Blow = (typeof BLOWS)[number];
+
+export interface Strike {
+  readonly strategy: Policy["strategy"];
+  readonly boundary: Boundary;
+  readonly blow: Blow;
+}
+
+const STRATEGIES = ["advisory", "unique", "row", "lease"] as const;
+
+/**
+ * Every boundary under every strategy, so many times for each blow, in an order that the seed gives. A crash of Postgres hits all
+ * that run at that moment, whatever their strategy: there every boundary gets one strategy.
+ */
+export function planStrikes(
+  random: Random,
+  times: Readonly<Record<Blow, number>>,
+  only: Partial<Strike> = {},
+): Strike[] {
+  const all = BLOWS.flatMap((blow) =>
+    Array.from({ length: times[blow] }, () =>
+      BOUNDARIES.flatMap(({ name }) => {
+        const strategies = blow === "crash" ? [random.pick(STRATEGIES)] : STRATEGIES;
+        return strategies.map((strategy): Strike => ({ strategy, boundary: name, blow }));
+      }),
+    ).flat(),
+  );
+  const wanted = Object.entries(only);
+  return random.shuffled(
+    all.filter((strike) => wanted.every(([name, value]) => Reflect.get(strike, name) === value)),
+  );
+}
+
+// More than two leases, and more than a transaction may be idle here.
+const PAUSE_MS = Math.max(2 * LEASE_MS, IDLE_MS) + 500;
+
+interface Means {
+  readonly pool: Pool;
+  readonly pauseMs: number | undefined;
+}
+
+/** What is done to a server that stands at a boundary; when it resolves, the server runs or is on its way back. */
+export async function deal(
+  blow: Blow,
+  server: ServerProcess,
+  { pool, pauseMs = PAUSE_MS }: Means,
+): Promise<void> {
+  switch (blow) {
+    case "kill":
+      server.signal("SIGKILL");
+      return;
+    case "pause":
+      await sleep(pauseMs);
+      break;
+    case "terminate":
+      await pool.query(
+        "select pg_terminate_backend(pid) from pg_stat_activity where application_name = $1",
+        [`rig ${server.name}`],
+      );
+      break;
+    case "crash":
+      await crash(pool);
+      break;
+    default:
+      blow satisfies never;
+  }
+  server.signal("SIGCONT");
+}
+
+/** Kills one session's process, of the rig's own: Postgres cannot know what it left in shared memory, and starts over. */
+async function crash(pool: Pool): Promise<void> {
+  const client = await pool.connect();
+  client.on("error", () => undefined);
+  try {
+    const { rows } = await client.query<{ pid: number }>("select pg_backend_pid() as pid");
+    const [row] = rows;
+    if (row !== undefined) process.kill(row.pid, "SIGKILL");
+  } finally {
+    client.release(true);
+  }
+}

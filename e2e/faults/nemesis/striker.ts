@@ -1,0 +1,69 @@
+/** Works through the strikes, a few servers at a time, and counts what it has done. */
+import type { Pool } from "pg";
+import type { History } from "../history/history.ts";
+import type { ServerProcess } from "../rig/server-process.ts";
+import { deal } from "./strike.ts";
+import type { Blow, Strike } from "./strike.ts";
+
+export interface StrikerOptions {
+  readonly strikes: readonly Strike[];
+  readonly servers: readonly ServerProcess[];
+  readonly pool: Pool;
+  readonly history: History;
+  readonly pauseMs: number | undefined;
+  readonly signal: AbortSignal;
+}
+
+export interface Striker {
+  /** Strikes that were dealt, by blow. One that no request comes by for is tried again, and then given up. */
+  readonly dealt: Readonly<Record<Blow, number>>;
+  readonly done: Promise<void>;
+}
+
+// One server strikes back up while another is hit; the others go on with the work.
+const LANES = 2;
+const PATIENCE_MS = 4_000;
+const TRIES = 4;
+
+export function startStriker(options: StrikerOptions): Striker {
+  const { strikes, servers, pool, history, pauseMs, signal } = options;
+  const dealt = { kill: 0, pause: 0, terminate: 0, crash: 0 };
+  const queue = strikes.map((strike) => ({ strike, tries: 0 }));
+  const busy = new Set<ServerProcess>();
+  let numbers = 0;
+
+  const takeServer = (): ServerProcess | undefined => {
+    const free = servers.filter((one) => !busy.has(one) && one.port() !== undefined);
+    return free[Math.floor(Math.random() * free.length)];
+  };
+  const lane = async (): Promise<void> => {
+    for (;;) {
+      const next = queue.shift();
+      if (next === undefined || signal.aborted) return;
+      const server = takeServer() ?? servers[0];
+      if (server === undefined) return;
+      busy.add(server);
+      await server.up();
+      if (await strikeOnce(server, next.strike)) dealt[next.strike.blow] += 1;
+      else if (next.tries < TRIES) queue.push({ strike: next.strike, tries: next.tries + 1 });
+      busy.delete(server);
+    }
+  };
+  const strikeOnce = async (server: ServerProcess, strike: Strike): Promise<boolean> => {
+    const { boundary, strategy, blow } = strike;
+    numbers += 1;
+    const fault = `${numbers}: ${blow} ${server.name} at ${boundary} of ${strategy}`;
+    history.add({ kind: "fault", phase: "begin", fault });
+    const isCaught = await server.catchIn({ boundary, strategy }, PATIENCE_MS);
+    if (isCaught) {
+      await deal(blow, server, { pool, pauseMs }).catch(() => server.signal("SIGCONT"));
+      await server.up();
+    }
+    history.add({ kind: "fault", phase: "end", fault });
+    return isCaught;
+  };
+  return {
+    dealt,
+    done: Promise.all(Array.from({ length: LANES }, lane)).then(() => undefined),
+  };
+}

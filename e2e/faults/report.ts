@@ -1,0 +1,90 @@
+/** The page about a run: made by the run itself, from what it measured. */
+import { execFileSync } from "node:child_process";
+import { availableParallelism } from "node:os";
+import { BOUNDARIES } from "./rig/boundaries.ts";
+import type { RunReport } from "./rig/run.ts";
+import { formatVerdict } from "./checker/verdict.ts";
+
+/** When and on what a page was made. */
+export function provenance(command: string): string {
+  const commit = execFileSync("git", ["rev-parse", "--short=10", "HEAD"], { encoding: "utf8" });
+  const date = new Date().toISOString().slice(0, 16).replace("T", " ");
+  return `Made by \`${command}\` on ${date} UTC, commit \`${commit.trim()}\`, Node ${process.versions.node}, ${availableParallelism()} cores.`;
+}
+
+const ENDS = {
+  whole: "The whole programme ran.",
+  "out of time":
+    "It ran out of time before the whole programme was done; what ran is judged whole.",
+  interrupted:
+    "It was interrupted: keys were not asked for once more, and what had happened until then is judged.",
+} as const;
+
+export function formatReport(report: RunReport): string {
+  const { verdict, dealt, undealt, caused, seed, operations } = report;
+  const races = Object.entries(verdict.races).map(([name, count]) => [name, String(count)]);
+  const seconds = (ms: number): string => `${Math.round(ms / 1_000)} s`;
+  return `# What tried to break the promise
+
+${provenance(`test:faults --seed ${seed}`)} ${ENDS[report.end]}
+
+\`\`\`text
+${formatVerdict(verdict)}
+\`\`\`
+
+Four server processes on one PostgreSQL: two of them on direct connections (one with \`pipeline: true\`, their clocks an hour fast and an
+hour slow), one behind a TCP proxy that breaks COMMITs, one behind PgBouncer in transaction mode. 64 clients: ours, our \`fetch\`, and
+one that repeats whatever fails. What is judged, and how, is in \`e2e/faults/checker\`.
+
+| | |
+| --- | --- |
+${table([
+  ["operations", String(operations)],
+  ["attempts", String(verdict.attempts)],
+  ["keys (scope, key, target)", String(verdict.tickets)],
+  ["effects", String(verdict.effects)],
+  ["violations", String(verdict.violations.length)],
+  ["time under load", seconds(report.loadMs)],
+  ["time to ask for every key once more", seconds(report.settleMs)],
+])}
+
+## Faults
+
+Servers stand still at a boundary when they are struck; the boundaries are ${BOUNDARIES.map(({ name, what }) => `${name} (${what})`).join(", ")}.
+
+| fault | times |
+| --- | --- |
+${table([
+  ["SIGKILL of a server at a boundary", String(dealt.kill)],
+  ["SIGSTOP for longer than lease and transaction last, then SIGCONT", String(dealt.pause)],
+  [
+    "`pg_terminate_backend` of all sessions of a server that stands at a boundary",
+    String(dealt.terminate),
+  ],
+  ["PostgreSQL crash and recovery while a server stands at a boundary", String(dealt.crash)],
+  ["planned strikes that no request came by for in time", String(undealt)],
+  ...Object.entries(caused).map(([name, count]) => [NAMES[name] ?? name, String(count)] as const),
+])}
+
+## Races
+
+Keys of which a duplicate was under way while the request that ran was.
+
+| strategy | races |
+| --- | --- |
+${table(races)}
+`;
+}
+
+const NAMES: Readonly<Record<string, string>> = {
+  "drop-request": "COMMIT lost on its way to the database",
+  "drop-answer": "COMMIT's answer lost on its way back",
+  delay: "COMMIT late",
+  "half-open": "line half open at COMMIT",
+  "pooler killed": "PgBouncer killed and started again",
+  "pool taken": "all connections of a server's pool taken by its own application",
+};
+
+export function table(rows: readonly (readonly string[])[]): string {
+  return rows.map((cells) => `| ${cells.join(" | ")} |`).join("\n");
+}

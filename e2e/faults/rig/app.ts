@@ -1,0 +1,96 @@
+/** The rig's shop: every strategy under every policy, over one handler, with the moments of a request marked. */
+import { subscribe } from "node:diagnostics_channel";
+import { idempotency } from "@oncekey/server";
+import type { RouteIdempotencyOptions } from "@oncekey/server";
+import Fastify from "fastify";
+import type { FastifyInstance } from "fastify";
+import type { Pool } from "pg";
+import { passage, reach } from "./freeze.ts";
+import { createHandler } from "./handler.ts";
+import { SCOPE_HEADER } from "./order.ts";
+import type { Order } from "./order.ts";
+import { breakOff } from "./partial-reply.ts";
+import { ALL_ROUTES, LEASE_MS } from "./routes.ts";
+import type { Route } from "./routes.ts";
+
+interface Pools {
+  /** Lent to Oncekey. */
+  readonly pool: Pool;
+  readonly outside: Pool;
+}
+
+// Shorter than a client's patience, so that a duplicate sees 409 and not only replays.
+const WAIT_MS = 1_500;
+const HOLD_MS = 1_000;
+
+export async function createApp({ pool, outside }: Pools): Promise<FastifyInstance> {
+  const app = Fastify({ logger: false });
+  await app.register(idempotency, {
+    pool,
+    scope: (request) => String(request.headers[SCOPE_HEADER]),
+    waitMs: WAIT_MS,
+    sweep: { intervalMs: 1_000, batchSize: 500 },
+  });
+  for (const route of ALL_ROUTES) addRoute(app, route, outside);
+  addHold(app, pool);
+  addForget(app);
+  subscribe("oncekey:begin", (event) => {
+    const { outcome } = event as { readonly outcome: string };
+    if (outcome === "claimed" || outcome === "crashed") reach("S1");
+  });
+  return app;
+}
+
+function addRoute(app: FastifyInstance, route: Route, outside: Pool): void {
+  const { strategy } = route.policy;
+  app.post<{ Body: Order }>(
+    route.path,
+    {
+      config: { idempotency: optionsOf(route) },
+      preHandler: (_request, reply, done) =>
+        passage.run({ strategy, phase: "asked" }, () => {
+          reach("S0");
+          breakOff(reply.raw);
+          done();
+        }),
+      // A replay and a refusal are bytes already: only what a handler answered comes by here.
+      preSerialization: async (_request, _reply, payload) => {
+        const own = passage.getStore();
+        if (own !== undefined) own.phase = "handled";
+        reach("S4");
+        return payload;
+      },
+    },
+    createHandler({ route, outside }),
+  );
+}
+
+function optionsOf({ policy }: Route): RouteIdempotencyOptions {
+  const { strategy, mismatch, retentionMs, onCrash, isKeyless = false } = policy;
+  return {
+    strategy,
+    mismatch,
+    retentionMs,
+    required: !isKeyless,
+    ...(onCrash === undefined ? {} : { lease: { durationMs: LEASE_MS, onCrash } }),
+  };
+}
+
+/** Takes all connections of the pool for a second, as a handler does that forgot whose they are. */
+function addHold(app: FastifyInstance, pool: Pool): void {
+  app.post("/hold", async () => {
+    const taken = Array.from({ length: pool.options.max }, () => pool.connect());
+    setTimeout(() => {
+      // One that the pool could not give in time is not there to be given back.
+      for (const one of taken) one.then((client) => client.release()).catch(() => undefined);
+    }, HOLD_MS);
+    return { held: taken.length };
+  });
+}
+
+function addForget(app: FastifyInstance): void {
+  app.post<{ Body: { readonly scope: string; readonly key: string; readonly target: string } }>(
+    "/forget",
+    async ({ body }) => ({ forgotten: await app.idempotency.forget(body) }),
+  );
+}

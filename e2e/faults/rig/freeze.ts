@@ -1,0 +1,39 @@
+/** In a server of the rig: stops the whole process at the moment that was asked for, and says so before. */
+import { AsyncLocalStorage } from "node:async_hooks";
+import { writeSync } from "node:fs";
+import type { Boundary, Trap } from "./boundaries.ts";
+
+/** What is known of the request that a piece of code works for. */
+export interface Passage {
+  readonly strategy: string;
+  /** `handled`: its handler has answered, and what follows stores and sends that. */
+  phase: "asked" | "handled";
+}
+
+export const passage: AsyncLocalStorage<Passage> = new AsyncLocalStorage<Passage>();
+
+// The pipe to the rig, behind the three standard ones and the channel.
+const REPORT_FD = 4;
+
+let trap: Trap | undefined;
+
+export function setTrap(next: Trap | undefined): void {
+  trap = next;
+}
+
+/** Whether the next call of {@link reach} with this boundary stops the process. */
+export function isTrapped(boundary: Boundary): boolean {
+  return trap?.boundary === boundary && trap.strategy === passage.getStore()?.strategy;
+}
+
+/**
+ * Stops this process where the trap is set to this boundary: from here on it does nothing at all, as if it had been stopped
+ * or killed from outside at this very instruction. Both writes are system calls that have an effect before they return.
+ */
+export function reach(boundary: Boundary): void {
+  if (!isTrapped(boundary)) return;
+  const reached = trap;
+  trap = undefined;
+  writeSync(REPORT_FD, `${JSON.stringify(reached)}\n`);
+  process.kill(process.pid, "SIGSTOP");
+}

@@ -1,0 +1,55 @@
+/** The routes of the rig's shop, and what is promised for each. */
+import type { Policy } from "../checker/case.ts";
+
+export interface Route {
+  readonly path: string;
+  readonly policy: Policy;
+}
+
+const STRATEGIES = ["advisory", "unique", "row", "lease"] as const;
+const MISMATCHES = ["replay", "reject"] as const;
+const DAY_MS = 86_400_000;
+
+/** How long a claim of strategy lease lasts here: a stopped server has to lose it within a test's patience. */
+export const LEASE_MS = 2_000;
+/** How long a transaction may be idle here before Postgres ends it: for the same reason. */
+export const IDLE_MS = 5_000;
+/** What the routes below `/short` keep. */
+export const SHORT_MS = 2_000;
+
+/** Every strategy with either policy, and the strategy lease with either declaration of what a crash means. */
+export const ROUTES: readonly Route[] = STRATEGIES.flatMap((strategy) =>
+  MISMATCHES.flatMap((mismatch): Route[] => {
+    const policy = { strategy, mismatch, retentionMs: DAY_MS };
+    if (strategy !== "lease") return [{ path: `/${strategy}/${mismatch}`, policy }];
+    return (["fail", "rerun"] as const).map((onCrash) => ({
+      path: `/lease-${onCrash}/${mismatch}`,
+      policy: { ...policy, onCrash },
+    }));
+  }),
+);
+
+/** Records that expire while the rig looks on. */
+export const SHORT_ROUTES: readonly Route[] = STRATEGIES.map((strategy) => ({
+  path: `/short/${strategy}`,
+  policy: {
+    strategy,
+    mismatch: "replay",
+    retentionMs: SHORT_MS,
+    ...(strategy === "lease" ? { onCrash: "fail" as const } : {}),
+  },
+}));
+
+export const KEYLESS_ROUTE: Route = {
+  path: "/keyless",
+  policy: { strategy: "advisory", mismatch: "replay", retentionMs: DAY_MS, isKeyless: true },
+};
+
+export const ALL_ROUTES: readonly Route[] = [...ROUTES, ...SHORT_ROUTES, KEYLESS_ROUTE];
+
+/** @throws Error for a target that no route has. */
+export function policyOf(target: string): Policy {
+  const route = ALL_ROUTES.find(({ path }) => target === `POST ${path}`);
+  if (route === undefined) throw new Error(`no route has the target ${target}`);
+  return route.policy;
+}

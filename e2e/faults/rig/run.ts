@@ -1,0 +1,173 @@
+/** One run: the load, what interferes with it, and the verdict on what was left. */
+import { judge } from "../checker/judge.ts";
+import type { Evidence, Verdict } from "../checker/judge.ts";
+import { createHistory } from "../history/history.ts";
+import type { History } from "../history/history.ts";
+import { startLoad } from "../load/load.ts";
+import type { Load } from "../load/load.ts";
+import { drawOperation } from "../load/operation.ts";
+import type { Mix, Operation } from "../load/operation.ts";
+import type { RecorderParts } from "../load/recorder.ts";
+import { settle, stillAsked } from "../load/settle.ts";
+import { startDisturbances } from "../nemesis/disturbances.ts";
+import type { Counts } from "../nemesis/disturbances.ts";
+import { forgetAgainAndAgain } from "../nemesis/forgetter.ts";
+import { planStrikes } from "../nemesis/strike.ts";
+import type { Blow, Strike } from "../nemesis/strike.ts";
+import { startStriker } from "../nemesis/striker.ts";
+import { startFleet } from "./fleet.ts";
+import type { Fleet } from "./fleet.ts";
+import { createRandom } from "./random.ts";
+import { LEASE_MS, policyOf } from "./routes.ts";
+import { dump } from "./tables.ts";
+import { chooseWay } from "./way.ts";
+
+export interface RunOptions {
+  readonly seed: number;
+  readonly operations: number;
+  readonly clients: number;
+  readonly mix: Mix;
+  /** How often each blow falls at each boundary of each strategy. */
+  readonly strikes: Readonly<Record<Blow, number>>;
+  /** Only the strikes that are like this. */
+  readonly only?: Partial<Strike>;
+  /** How long a pause lasts. Default: longer than a lease and than a transaction may be idle. */
+  readonly pauseMs?: number;
+  readonly disturbances: Counts;
+  /** Of the attempts, how many go through the fault proxy and are hurt there. */
+  readonly wireFaults: number;
+  /** Nothing new is started after so many milliseconds; what is under way is finished and judged. */
+  readonly limitMs: number;
+  /** Which servers there are. Default all. */
+  readonly servers?: readonly string[];
+  /** Ends the run at once: what has happened until then is judged. */
+  readonly signal: AbortSignal;
+  readonly onProgress: (line: string) => void;
+}
+
+export interface RunReport {
+  readonly verdict: Verdict;
+  readonly evidence: Evidence;
+  readonly seed: number;
+  readonly operations: number;
+  readonly dealt: Readonly<Record<Blow, number>>;
+  /** Strikes that were planned and not dealt. */
+  readonly undealt: number;
+  readonly caused: Readonly<Record<string, number>>;
+  readonly loadMs: number;
+  readonly settleMs: number;
+  readonly end: "whole" | "out of time" | "interrupted";
+}
+
+const PROGRESS_MS = 5_000;
+const SETTLE_MS = LEASE_MS + 5_000;
+
+export async function run(options: RunOptions): Promise<RunReport> {
+  const fleet = await startFleet(options.servers);
+  try {
+    return await runOn(fleet, options);
+  } finally {
+    await fleet.stop();
+  }
+}
+
+/** The same on a fleet that was there before and stays. */
+export async function runOn(fleet: Fleet, options: RunOptions): Promise<RunReport> {
+  const { seed, signal, limitMs } = options;
+  const startedAt = performance.now();
+  const history = createHistory();
+  const enough = AbortSignal.any([signal, AbortSignal.timeout(limitMs)]);
+  const work = startWork(fleet, options, history, enough);
+  const progress = setInterval(() => {
+    const seconds = Math.round((performance.now() - startedAt) / 1_000);
+    options.onProgress(`${seconds} s: ${work.progress()}`);
+  }, PROGRESS_MS);
+  try {
+    await work.done;
+    const loadMs = performance.now() - startedAt;
+    const isOutOfTime = enough.aborted;
+    await Promise.all(fleet.servers.map((server) => server.up()));
+    const calm: RecorderParts = { history, policyOf, wayOf: () => chooseWay(fleet, 0) };
+    await settle(calm, stillAsked(work.load.firsts, history.events), SETTLE_MS, signal);
+    const evidence = await gather(fleet, history, options);
+    return {
+      verdict: judge(evidence),
+      evidence,
+      seed,
+      ...work.counts(),
+      loadMs,
+      settleMs: performance.now() - startedAt - loadMs,
+      end: signal.aborted ? "interrupted" : isOutOfTime ? "out of time" : "whole",
+    };
+  } finally {
+    clearInterval(progress);
+  }
+}
+
+async function gather(fleet: Fleet, history: History, options: RunOptions): Promise<Evidence> {
+  const { mix, signal } = options;
+  return {
+    events: history.events,
+    leftovers: await fleet.leftovers(),
+    rows: await dump(fleet.pool, mix.scopes),
+    policyOf,
+    raced: mix.duplicates > 0 ? [...new Set(mix.routes.map(({ policy }) => policy.strategy))] : [],
+    isComplete: !signal.aborted,
+  };
+}
+
+interface Work {
+  readonly load: Load;
+  readonly done: Promise<void>;
+  readonly progress: () => string;
+  readonly counts: () => Pick<RunReport, "operations" | "dealt" | "undealt" | "caused">;
+}
+
+function startWork(fleet: Fleet, options: RunOptions, history: History, signal: AbortSignal): Work {
+  const { seed, operations, clients, mix, strikes, only, disturbances: counts, pauseMs } = options;
+  const random = createRandom(seed);
+  const wayOf = () => chooseWay(fleet, options.wireFaults);
+  const parts: RecorderParts = { history, policyOf, wayOf };
+  const { servers, pool } = fleet;
+  const planned = planStrikes(random, strikes, only);
+  const striker = startStriker({ strikes: planned, servers, pool, history, signal, pauseMs });
+  const around = startDisturbances({ counts, fleet, history, random, signal });
+  let isDisturbed = true;
+  const interference = Promise.all([striker.done, around.done]).then(() => {
+    isDisturbed = false;
+    return undefined;
+  });
+  // Strikes wait for a request that comes by: the work goes on until the last one is dealt.
+  let drawn = 0;
+  const next = (): Operation | undefined => {
+    if (drawn >= operations && !isDisturbed) return undefined;
+    drawn += 1;
+    return drawOperation(random, mix);
+  };
+  const load = startLoad({ ...parts, clients, next, signal });
+  const ending = new AbortController();
+  const forgetting = forgetAgainAndAgain({
+    ...parts,
+    fleet,
+    routes: mix.routes,
+    scope: `${mix.scopes}-0`,
+    signal: ending.signal,
+  });
+  const finish = async (): Promise<void> => {
+    await Promise.all([load.done, interference]);
+    ending.abort();
+    await forgetting;
+  };
+  const dealtCount = (): number => Object.values(striker.dealt).reduce((sum, one) => sum + one, 0);
+  return {
+    load,
+    done: finish(),
+    progress: () => `${drawn} operations, ${dealtCount()} of ${planned.length} strikes`,
+    counts: () => ({
+      operations: drawn,
+      dealt: striker.dealt,
+      undealt: planned.length - dealtCount(),
+      caused: { ...around.caused, ...fleet.databaseProxy.struck() },
+    }),
+  };
+}

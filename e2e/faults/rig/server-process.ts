@@ -1,0 +1,139 @@
+/** One server of the rig as the rig sees it: a process that is started again whenever it ends, until it is told to stop. */
+import { fork } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
+import type { Readable } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import type { Trap } from "./boundaries.ts";
+import { ENVIRONMENT } from "./messages.ts";
+import type { FromServer, Inspection, ToServer } from "./messages.ts";
+
+export interface ServerPlan {
+  readonly name: string;
+  readonly databaseUrl: string;
+  /** Where a lease's handler has its effects. */
+  readonly outsideUrl: string;
+  readonly clockMs?: number;
+  readonly isPipelined?: boolean;
+}
+
+export interface ServerProcess {
+  readonly name: string;
+  /** Where it listens; undefined while it is down. */
+  readonly port: () => number | undefined;
+  readonly pid: () => number | undefined;
+  /** Sets the trap and resolves when the process has stopped in it, or to false where that takes too long. */
+  readonly catchIn: (trap: Trap, patienceMs: number) => Promise<boolean>;
+  readonly signal: (signal: "SIGKILL" | "SIGSTOP" | "SIGCONT") => void;
+  /** Resolves when it answers, after a kill too. */
+  readonly up: () => Promise<void>;
+  readonly inspect: () => Promise<Inspection>;
+  /** How often it ended although nobody killed it. */
+  readonly unexpectedEnds: () => number;
+  readonly stop: () => Promise<void>;
+}
+
+const STOP_MS = 3_000;
+const POLL_MS = 20;
+
+export function startServer(plan: ServerPlan): ServerProcess {
+  let child = launch(plan);
+  let port: number | undefined;
+  let unexpected = 0;
+  let isStopping = false;
+  const killed = new WeakSet<ChildProcess>();
+  let onCaught: (() => void) | undefined;
+
+  const attend = (own: ChildProcess): void => {
+    own.on("message", (message: FromServer) => {
+      if (message.kind === "up" && own === child) port = message.port;
+    });
+    createInterface(own.stdio[4] as Readable).on("line", () => {
+      // The trap struck just as it was taken away: nobody would ever let the process go on.
+      if (onCaught === undefined) own.kill("SIGCONT");
+      else onCaught();
+    });
+    own.once("exit", () => {
+      port = undefined;
+      if (isStopping) return;
+      if (!killed.has(own)) unexpected += 1;
+      child = launch(plan);
+      attend(child);
+    });
+  };
+  attend(child);
+  const tell = (message: ToServer): void => {
+    // One that ended this moment shows as an error here and as an exit above.
+    child.send(message, () => undefined);
+  };
+
+  const currentPort = (): number | undefined => port;
+
+  return {
+    name: plan.name,
+    port: currentPort,
+    pid: () => child.pid,
+    async catchIn(trap, patienceMs) {
+      const own = child;
+      const caught = new Promise<boolean>((resolve) => {
+        onCaught = () => resolve(true);
+        own.once("exit", () => resolve(false));
+      });
+      tell({ kind: "trap", trap });
+      const isCaught = await Promise.race([caught, sleep(patienceMs, false, { ref: false })]);
+      onCaught = undefined;
+      if (!isCaught) tell({ kind: "trap", trap: undefined });
+      return isCaught;
+    },
+    signal(signal) {
+      if (signal === "SIGKILL") {
+        killed.add(child);
+        port = undefined;
+      }
+      child.kill(signal);
+    },
+    async up() {
+      while (currentPort() === undefined) await sleep(POLL_MS);
+    },
+    async inspect() {
+      const answer = once(child, "message") as Promise<[FromServer]>;
+      tell({ kind: "inspect" });
+      const [message] = await answer;
+      if (message.kind !== "inspected") throw new Error(`server ${plan.name} came back just now`);
+      return message.inspection;
+    },
+    unexpectedEnds: () => unexpected,
+    async stop() {
+      isStopping = true;
+      await end(child);
+    },
+  };
+}
+
+function launch(plan: ServerPlan): ChildProcess {
+  return fork(fileURLToPath(new URL("server.ts", import.meta.url)), [], {
+    env: {
+      ...process.env,
+      [ENVIRONMENT.database]: plan.databaseUrl,
+      [ENVIRONMENT.outside]: plan.outsideUrl,
+      [ENVIRONMENT.name]: plan.name,
+      [ENVIRONMENT.clock]: String(plan.clockMs ?? 0),
+      ...(plan.isPipelined === true ? { [ENVIRONMENT.pipeline]: "on" } : {}),
+    },
+    execArgv: ["--conditions=@oncekey/source"],
+    stdio: ["ignore", "ignore", "inherit", "ipc", "pipe"],
+  });
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const gone = once(child, "exit");
+  // One that is stopped takes no notice of anything else.
+  child.kill("SIGCONT");
+  if (child.connected) child.disconnect();
+  const late = setTimeout(() => child.kill("SIGKILL"), STOP_MS);
+  await gone;
+  clearTimeout(late);
+}

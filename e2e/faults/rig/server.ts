@@ -1,0 +1,78 @@
+/** One server process of the rig. It lives as long as the process that started it, and no longer. */
+import { subscribe } from "node:diagnostics_channel";
+import type { BeginEvent, CompleteEvent, LeaseLostEvent } from "@oncekey/server";
+import { Pool } from "pg";
+import { createApp } from "./app.ts";
+import { shiftClock } from "./clock.ts";
+import { setTrap } from "./freeze.ts";
+import { ENVIRONMENT } from "./messages.ts";
+import type { FromServer, ToServer } from "./messages.ts";
+import { watchPool } from "./watch-pool.ts";
+
+// A Ctrl-C reaches the whole terminal; the rig decides when its servers end.
+process.on("SIGINT", () => undefined);
+process.once("disconnect", () => process.exit());
+// The rig may have gone while this process was loading.
+if (!process.connected) process.exit();
+
+shiftClock(Number(process.env[ENVIRONMENT.clock] ?? 0));
+
+const name = process.env[ENVIRONMENT.name];
+const settings = { max: 20, connectionTimeoutMillis: 5_000, application_name: `rig ${name}` };
+const pool = new Pool({
+  connectionString: process.env[ENVIRONMENT.database],
+  pipeline: process.env[ENVIRONMENT.pipeline] !== undefined,
+  ...settings,
+});
+const outside = new Pool({ connectionString: process.env[ENVIRONMENT.outside], ...settings });
+outside.on("error", () => undefined);
+watchPool(pool);
+
+const ended = new Set<string>();
+let lostAfterEnd = 0;
+subscribe("oncekey:complete", (event) => {
+  const { strategy, keyDigest } = event as CompleteEvent;
+  if (strategy === "lease" && keyDigest !== undefined) ended.add(keyDigest);
+});
+subscribe("oncekey:begin", (event) => {
+  const { outcome, keyDigest } = event as BeginEvent;
+  if ((outcome === "claimed" || outcome === "crashed") && keyDigest !== undefined)
+    ended.delete(keyDigest);
+});
+subscribe("oncekey:lease-lost", (event) => {
+  const { keyDigest } = event as LeaseLostEvent;
+  if (keyDigest !== undefined && ended.has(keyDigest)) lostAfterEnd += 1;
+});
+
+process.on("message", (message: ToServer) => {
+  switch (message.kind) {
+    case "trap":
+      setTrap(message.trap);
+      break;
+    case "inspect":
+      say({
+        kind: "inspected",
+        inspection: {
+          checkedOut: pool.totalCount - pool.idleCount,
+          waiting: pool.waitingCount,
+          lostAfterEnd,
+          residentBytes: process.memoryUsage.rss(),
+          handles: process.getActiveResourcesInfo().length,
+        },
+      });
+      break;
+    default:
+      message satisfies never;
+  }
+});
+
+const app = await createApp({ pool, outside });
+await app.listen({ host: "127.0.0.1", port: 0 });
+const [address] = app.addresses();
+if (typeof address !== "object") throw new Error("the server has no port");
+say({ kind: "up", port: address.port });
+
+function say(message: FromServer): void {
+  // A rig that went this very moment shows as an error, and then as a disconnect.
+  process.send?.(message, undefined, undefined, () => undefined);
+}

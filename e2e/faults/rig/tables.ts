@@ -1,0 +1,66 @@
+/** The rig's own tables, and what is read from the database when the work is over. */
+import type { Pool } from "pg";
+import { IDLE_MS } from "./routes.ts";
+import type { Effect, RecordRow } from "../checker/case.ts";
+
+// No unique constraint but on the row's own number: a double would be seen.
+const TABLES = `
+create table effects (
+  number bigint generated always as identity primary key,
+  id text not null,
+  operation text not null,
+  scope text not null,
+  key text not null,
+  target text not null,
+  fingerprint text not null,
+  downstream text,
+  at timestamptz not null default statement_timestamp()
+);
+create table hot_rows (id integer primary key, touched bigint not null);
+insert into hot_rows select id, 0 from generate_series(0, 2) as id;`;
+
+// Stricter than Oncekey's own, which it leaves alone: a stopped server loses its transaction within a test's patience.
+const SETTINGS = {
+  idle_in_transaction_session_timeout: `${IDLE_MS}ms`,
+  client_connection_check_interval: "200ms",
+  deadlock_timeout: "50ms",
+};
+
+export async function createTables(pool: Pool): Promise<void> {
+  await pool.query(TABLES);
+  const { rows } = await pool.query<{ name: string }>("select current_database() as name");
+  const database = rows[0]?.name;
+  const settings = Object.entries(SETTINGS).map(
+    ([setting, value]) => `alter database "${database}" set ${setting} = '${value}';`,
+  );
+  await pool.query(settings.join("\n"));
+}
+
+const EFFECTS = `
+select 'effect' as kind, id, operation, scope, key, target, fingerprint, downstream,
+  (extract(epoch from at) * 1000)::float8 as "wallAt"
+from effects where scope like $1 order by number`;
+
+const RECORDS = `
+select 'record' as kind, scope, key, target, status, convert_from(body, 'UTF8') as body
+from oncekey.records where scope like $1`;
+
+/** @param scopes what the names of the scopes begin with. */
+export async function dump(pool: Pool, scopes: string): Promise<(Effect | RecordRow)[]> {
+  const effects = await pool.query<Effect>(EFFECTS, [`${scopes}-%`]);
+  const records = await pool.query<RecordRow>(RECORDS, [`${scopes}-%`]);
+  return [...effects.rows, ...records.rows];
+}
+
+const LEFT = `
+select
+  (select count(*)::int from pg_locks where locktype = 'advisory'
+    and database = (select oid from pg_database where datname = current_database())) as "advisory locks",
+  (select count(*)::int from pg_stat_activity where datname = current_database()
+    and pid <> pg_backend_pid() and state like 'idle in transaction%') as "open transactions"`;
+
+/** What is still held in the database. */
+export async function heldInDatabase(pool: Pool): Promise<Record<string, number>> {
+  const { rows } = await pool.query<Record<string, number>>(LEFT);
+  return rows[0] ?? {};
+}

@@ -1,0 +1,16 @@
+/** Which server an attempt goes to, and whether the fault proxy gets it on its way. */
+import { FAULT_KINDS } from "../fault.ts";
+import type { Way } from "../load/recorder.ts";
+import type { Fleet } from "./fleet.ts";
+
+// Those of the wire; a server that ends is the striker's affair.
+const WIRE_FAULTS = FAULT_KINDS.filter((kind) => kind !== "kill-server");
+
+/** @param wireFaults of all attempts, how many are hurt. */
+export async function chooseWay(fleet: Fleet, wireFaults: number): Promise<Way> {
+  const fault = WIRE_FAULTS[Math.floor(Math.random() * WIRE_FAULTS.length)];
+  if (Math.random() < wireFaults && fault !== undefined)
+    return { server: "proxy", origin: fleet.proxyOrigin, fault };
+  const { name, port } = await fleet.anyServer();
+  return { server: name, origin: `http://127.0.0.1:${port}` };
+}

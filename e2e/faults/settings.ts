@@ -1,0 +1,90 @@
+/** What a run of `test:faults` is made of, and the words that change it. */
+import { parseArgs } from "node:util";
+import type { Mix } from "./load/operation.ts";
+import { ROUTES } from "./rig/routes.ts";
+import type { RunOptions } from "./rig/run.ts";
+
+/** The mix of a whole run: of the operations 30 % are sent twice or more, and 5 % meet another request under their key. */
+export const MIX: Mix = {
+  scopes: "scope",
+  routes: ROUTES,
+  others: 0.01,
+  duplicates: 0.3,
+  mismatches: 0.05,
+  strangers: 0.05,
+  failures: 0.05,
+  clients: ["oncekey", "fetch", "plain"],
+};
+
+/** Three times each boundary of each strategy: 108 kills. */
+const STRIKES = { kill: 3, pause: 1, terminate: 1, crash: 1 };
+
+/** COMMITs of each kind, and what happens around. */
+const DISTURBANCES = {
+  commitFaults: 200,
+  poolerRestarts: 10,
+  poolsTaken: 10,
+  databasesFilled: 5,
+};
+
+export type Plan = Omit<RunOptions, "signal" | "onProgress">;
+
+export interface Settings {
+  readonly command: "run" | "mutants" | "judge" | "failover";
+  readonly plan: Plan;
+  /** For `judge`: a history that was written before. */
+  readonly file: string | undefined;
+  /** For `mutants`: only this one. */
+  readonly mutant: string | undefined;
+}
+
+const MINUTE_MS = 60_000;
+
+export const USAGE = `test:faults [--operations N] [--seed N] [--minutes N]   the whole run and its page
+test:faults --mutants [--mutant NAME]                    planted bugs, and what catches them
+test:faults --failover                                   kills and hand-overs of a replicated PostgreSQL
+test:faults --judge FILE                                 judges a history that was written before`;
+
+/** @throws TypeError for a word that is not known, RangeError for a number that is none. */
+export function readSettings(words: readonly string[]): Settings {
+  const { values } = parseArgs({
+    args: [...words],
+    options: {
+      operations: { type: "string", default: "30000" },
+      seed: { type: "string", default: String(Date.now() % 1_000_000) },
+      minutes: { type: "string", default: "10" },
+      mutants: { type: "boolean", default: false },
+      mutant: { type: "string" },
+      judge: { type: "string" },
+      failover: { type: "boolean", default: false },
+    },
+  });
+  const plan: Plan = {
+    seed: toNumber("seed", values.seed),
+    operations: toNumber("operations", values.operations),
+    clients: 64,
+    mix: MIX,
+    strikes: STRIKES,
+    disturbances: DISTURBANCES,
+    wireFaults: 0.05,
+    limitMs: toNumber("minutes", values.minutes) * MINUTE_MS,
+  };
+  return { command: commandOf(values), plan, file: values.judge, mutant: values.mutant };
+}
+
+function commandOf(values: {
+  readonly judge?: string;
+  readonly mutants: boolean;
+  readonly failover: boolean;
+}): Settings["command"] {
+  if (values.judge !== undefined) return "judge";
+  if (values.failover) return "failover";
+  return values.mutants ? "mutants" : "run";
+}
+
+function toNumber(name: string, value: string): number {
+  const number = Number(value);
+  if (!Number.isFinite(number) || number < 0)
+    throw new RangeError(`--${name} must be a number from 0, got ${value}`);
+  return number;
+}

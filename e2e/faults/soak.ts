@@ -1,0 +1,116 @@
+/** `test:soak --minutes N`: the rig without a stop, and whether memory, table, handles and locks stay as they are. */
+import { mkdir, writeFile } from "node:fs/promises";
+import { parseArgs } from "node:util";
+import { fileURLToPath } from "node:url";
+import { formatVerdict } from "./checker/verdict.ts";
+import { drawChart } from "./chart.ts";
+import { provenance, table } from "./report.ts";
+import { startFleet } from "./rig/fleet.ts";
+import type { Fleet } from "./rig/fleet.ts";
+import { runOn } from "./rig/run.ts";
+import type { RunReport } from "./rig/run.ts";
+import { MIX } from "./settings.ts";
+import type { Plan } from "./settings.ts";
+import { QUANTITIES, takeSample } from "./sample.ts";
+import type { Sample } from "./sample.ts";
+
+const DOCS = fileURLToPath(new URL("../../docs/", import.meta.url));
+const MINUTE_MS = 60_000;
+/** What one round keeps in memory until it is judged. */
+const ROUND_MS = 2 * MINUTE_MS;
+const SAMPLE_MS = 5_000;
+
+// Most records expire while it runs, so that the table has something to give back.
+const SOAK: Omit<Plan, "limitMs" | "seed"> = {
+  operations: Infinity,
+  clients: 64,
+  mix: { ...MIX, others: 0.8 },
+  strikes: { kill: 0, pause: 0, terminate: 0, crash: 0 },
+  disturbances: { commitFaults: 0, poolerRestarts: 0, poolsTaken: 0, databasesFilled: 0 },
+  wireFaults: 0.01,
+};
+
+const { values } = parseArgs({ options: { minutes: { type: "string", default: "60" } } });
+const minutes = Number(values.minutes);
+if (!(minutes > 0)) throw new RangeError(`--minutes must be above 0, got ${values.minutes}`);
+
+const interrupted = new AbortController();
+process.once("SIGINT", () => interrupted.abort());
+
+const fleet = await startFleet();
+try {
+  process.exitCode = await soak(fleet);
+} finally {
+  await fleet.stop();
+}
+
+async function soak(on: Fleet): Promise<number> {
+  const startedAt = performance.now();
+  const samples: Sample[] = [];
+  const sampling = setInterval(() => {
+    takeSample(on, performance.now() - startedAt).then(
+      (sample) => samples.push(sample),
+      () => undefined,
+    );
+  }, SAMPLE_MS);
+  const rounds: RunReport[] = [];
+  try {
+    for (;;) {
+      const leftMs = minutes * MINUTE_MS - (performance.now() - startedAt);
+      if (leftMs <= 0 || interrupted.signal.aborted) break;
+      const round = await runRound(on, rounds.length, Math.min(ROUND_MS, leftMs));
+      rounds.push(round);
+      console.log(formatVerdict(round.verdict));
+      if (round.verdict.violations.length > 0) break;
+    }
+  } finally {
+    clearInterval(sampling);
+  }
+  await writePages(rounds, samples, performance.now() - startedAt);
+  return rounds.every(({ verdict }) => verdict.violations.length === 0) ? 0 : 1;
+}
+
+function runRound(on: Fleet, number: number, limitMs: number): Promise<RunReport> {
+  return runOn(on, {
+    ...SOAK,
+    seed: number,
+    mix: { ...SOAK.mix, scopes: `round-${number}` },
+    limitMs,
+    signal: interrupted.signal,
+    onProgress: console.log,
+  });
+}
+
+async function writePages(
+  rounds: readonly RunReport[],
+  samples: readonly Sample[],
+  tookMs: number,
+): Promise<void> {
+  await mkdir(`${DOCS}soak`, { recursive: true });
+  for (const quantity of QUANTITIES) {
+    const lines = quantity.linesOf(samples);
+    await writeFile(`${DOCS}soak/${quantity.file}`, drawChart(quantity.title, samples, lines));
+  }
+  const sum = (of: (round: RunReport) => number): string =>
+    String(rounds.reduce((total, round) => total + of(round), 0));
+  const page = `# What stays as it is
+
+${provenance(`test:soak --minutes ${minutes}`)} ${interrupted.signal.aborted ? "It was interrupted." : ""}
+
+| | |
+| --- | --- |
+${table([
+  ["time", `${Math.round(tookMs / MINUTE_MS)} minutes`],
+  ["operations", sum(({ operations }) => operations)],
+  ["attempts", sum(({ verdict }) => verdict.attempts)],
+  ["effects", sum(({ verdict }) => verdict.effects)],
+  ["violations", sum(({ verdict }) => verdict.violations.length)],
+])}
+
+Four of five operations go to routes whose records expire after two seconds; the others stay in the table, as they should.
+
+${QUANTITIES.map(({ title, file }) => `![${title}](soak/${file})`).join("\n\n")}
+`;
+  await writeFile(`${DOCS}soak.md`, page);
+  console.log(`written: ${DOCS}soak.md`);
+}
