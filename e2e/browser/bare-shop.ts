@@ -2,8 +2,12 @@
 import type { FaultKind } from "../faults/fault.ts";
 import type { Order } from "../checkout/wire.ts";
 
-/** Where the client runs. */
-export type Place = "page" | "worker" | "service-worker";
+/** Where the client keeps what is unfinished. */
+export type Kept = "localStorage" | "IndexedDB";
+
+/** Where the client runs, with `localStorage` unless it says otherwise. */
+export type Place = Context | `${Context} with IndexedDB`;
+type Context = "page" | "worker" | "service-worker";
 
 export interface BareShop {
   /** Places the order; its attempts meet the faults in turn. */
@@ -32,3 +36,8 @@ export type CallIn = (
   method: keyof BareShop,
   values: readonly unknown[],
 ) => Promise<unknown>;
+
+/** Runs the contract of storages in the page. Resolves to the titles of what holds, and to what was found where it does not. */
+export type CheckStorage = (
+  kept: Kept,
+) => Promise<{ readonly right: string[]; readonly wrong: string[] }>;

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { FaultKind } from "../faults/fault.ts";
+import type { CheckStorage } from "./bare-shop.ts";
 import { newOrder, withBareShop } from "./with-bare-shop.ts";
 
 /** What a page has that Node has not, as far as it is used here. */
@@ -62,4 +63,21 @@ describe("a browser without localStorage", async () => {
     expect([sentKeys.length, new Set(sentKeys).size]).toEqual([5, 1]);
     expect(await charges()).toBe(1);
   });
+});
+
+describe("the storages of a browser", async () => {
+  const visit = await withBareShop();
+
+  test.each(["localStorage", "IndexedDB"] as const)(
+    "keep the contract of storages: %s",
+    async (kept) => {
+      const { page } = await (await visit()).openTab();
+      const { right, wrong } = await page.evaluate(
+        (name) => (globalThis as unknown as { checkStorage: CheckStorage }).checkStorage(name),
+        kept,
+      );
+      expect(wrong).toEqual([]);
+      expect(right.length).toBeGreaterThan(5);
+    },
+  );
 });

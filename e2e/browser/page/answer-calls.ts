@@ -1,8 +1,9 @@
 /** Lets a page call the shop of a worker. */
-import type { BareShop } from "../bare-shop.ts";
+import type { BareShop, Kept } from "../bare-shop.ts";
 
 /** What a worker is sent; it answers through the port. */
 export interface Call {
+  readonly kept: Kept;
   readonly method: keyof BareShop;
   readonly values: readonly unknown[];
   readonly port: MessagePort;
@@ -22,7 +23,10 @@ export function call(
 }
 
 /** The page's side. */
-export function callShop(post: (message: Call, transfer: Transferable[]) => void): BareShop {
+export function callShop(
+  kept: Kept,
+  post: (message: Call, transfer: Transferable[]) => void,
+): BareShop {
   const send =
     <Result>(method: keyof BareShop) =>
     (...values: readonly unknown[]): Promise<Result> =>
@@ -33,7 +37,7 @@ export function callShop(post: (message: Call, transfer: Transferable[]) => void
           resolve(data);
         });
         port1.start();
-        post({ method, values, port }, [port]);
+        post({ kept, method, values, port }, [port]);
       });
   return {
     run: send("run"),

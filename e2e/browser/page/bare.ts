@@ -1,24 +1,28 @@
 /** A page for tests: the client in the page, in a worker and in a service worker. */
-import type { BareShop, CallIn, Place } from "../bare-shop.ts";
+import type { BareShop, CallIn, Kept, Place } from "../bare-shop.ts";
 import { call, callShop } from "./answer-calls.ts";
 import type { Call } from "./answer-calls.ts";
+import { checkStorage } from "./check-storage.ts";
 import { openShop } from "./open-shop.ts";
 
-function inWorker(): BareShop {
+function inWorker(kept: Kept): BareShop {
   const worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
-  return callShop((message, transfer) => worker.postMessage(message, transfer));
+  return callShop(kept, (message, transfer) => worker.postMessage(message, transfer));
 }
 
-async function inServiceWorker(): Promise<BareShop> {
+async function inServiceWorker(kept: Kept): Promise<BareShop> {
   await navigator.serviceWorker.register("/service-worker.js", { type: "module" });
   const { active } = await navigator.serviceWorker.ready;
-  return callShop((message: Call, transfer) => active?.postMessage(message, transfer));
+  return callShop(kept, (message: Call, transfer) => active?.postMessage(message, transfer));
 }
 
 const OPEN: Readonly<Record<Place, () => BareShop | Promise<BareShop>>> = {
-  page: openShop,
-  worker: inWorker,
-  "service-worker": inServiceWorker,
+  page: () => openShop("localStorage"),
+  worker: () => inWorker("localStorage"),
+  "service-worker": () => inServiceWorker("localStorage"),
+  "page with IndexedDB": () => openShop("IndexedDB"),
+  "worker with IndexedDB": () => inWorker("IndexedDB"),
+  "service-worker with IndexedDB": () => inServiceWorker("IndexedDB"),
 };
 /** Each is opened when it is first used. */
 const shops = new Map<Place, Promise<BareShop>>();
@@ -28,4 +32,4 @@ const callIn: CallIn = async (place, method, values) => {
   shops.set(place, shop);
   return call(await shop, method, values);
 };
-Object.assign(globalThis, { callIn });
+Object.assign(globalThis, { callIn, checkStorage });

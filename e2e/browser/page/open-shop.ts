@@ -1,20 +1,20 @@
 /** The client as a shop has it, opened in whatever context loads this. */
-import { createClient, webStorage } from "@oncekey/client";
+import { createClient, indexedDbStorage, webStorage } from "@oncekey/client";
 import type { RunResult, Warning } from "@oncekey/client";
 import { FAULT_HEADER, formatFault } from "../../faults/fault.ts";
 import type { FaultKind } from "../../faults/fault.ts";
 import type { Order, Receipt } from "../../checkout/wire.ts";
-import type { BareShop, Told } from "../bare-shop.ts";
+import type { BareShop, Kept, Told } from "../bare-shop.ts";
 
 /** Shorter than what the fault proxy delays. */
 const ATTEMPT_TIMEOUT_MS = 2_500;
 
-export function openShop(): BareShop {
+export function openShop(kept: Kept): BareShop {
   const ahead: FaultKind[] = [];
   const warnings: Warning[] = [];
   const client = createClient({
     baseUrl: "/api/",
-    storage: webStorage(),
+    storage: kept === "IndexedDB" ? indexedDbStorage() : webStorage(),
     attemptTimeoutMs: ATTEMPT_TIMEOUT_MS,
     backoff: { baseMs: 50, capMs: 100 },
     onWarning: (warning) => warnings.push(warning),
