@@ -1,4 +1,5 @@
 import { createModelServer } from "@oncekey/client/testing";
+import type { Asked } from "@oncekey/client/testing";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 
 beforeEach(() => void vi.useFakeTimers());
@@ -13,7 +14,7 @@ const ask = (headers: Record<string, string> = {}) => ({
 
 it("the model server counts a stored response's lifetime down, and runs again once it is over", async () => {
   const model = createModelServer({ retentionMs: 60_000 });
-  const order = model.protect(() => new Response("made", { status: 201 }));
+  const order = model.protect<Asked>(() => new Response("made", { status: 201 }));
   const lifetime = async () => {
     const { headers } = await order(ask());
     return [headers.get("idempotency-key-lifetime"), headers.get("idempotent-replayed")];
@@ -29,7 +30,7 @@ it("the model server counts a stored response's lifetime down, and runs again on
 it("holds a duplicate for waitMs, and answers at once who asks only for what is stored", async () => {
   const model = createModelServer({ waitMs: 5_000 });
   const { promise, resolve } = Promise.withResolvers<Response>();
-  const order = model.protect(() => promise);
+  const order = model.protect<Asked>(() => promise);
   const first = order(ask());
   // Without any time going by.
   expect((await order(ask({ "idempotency-only-if-stored": "true" }))).status).toBe(409);

@@ -127,14 +127,29 @@ describe("the model server, under msw", () => {
     expect((await settled(client.post("orders", { key: "k1", json: {} }))).status).toBe(201);
   });
 
+  it("knows the path and the body that msw has found, by their types too", async () => {
+    const model = createModelServer();
+    network.use(
+      http.post(
+        `${BASE_URL}orders/:id`,
+        model.protect(({ params }) => HttpResponse.json({ id: params["id"] })),
+      ),
+      http.patch<{ id: string }, { readonly add: string }>(
+        `${BASE_URL}orders/:id`,
+        model.protect(async ({ params, request }) =>
+          HttpResponse.json({ id: params.id, added: (await request.json()).add }),
+        ),
+      ),
+    );
+    const { client } = createShop(BASE_URL);
+    expect(await settled(client.post("orders/7").json())).toEqual({ id: "7" });
+    const change = client.patch("orders/7", { json: { add: "pear" } }).json();
+    expect(await settled(change)).toEqual({ id: "7", added: "pear" });
+  });
+
   it("answers without msw as well", async () => {
     const model = createModelServer();
-    const orders = model.protect(() => Response.json({ id: 1 }, { status: 201 }));
-    const fetch: typeof globalThis.fetch = async (input, init) => {
-      const response = await orders({ request: new Request(input, init) });
-      if (response.type === "error") throw new TypeError("Failed to fetch");
-      return response;
-    };
+    const fetch = model.fetch(() => Response.json({ id: 1 }, { status: 201 }));
     model.script("reply-lost");
     const { order } = createShop(BASE_URL, { fetch });
     expect(await settled(order.run(cart))).toMatchObject({ kind: "done", replayed: true });

@@ -2,7 +2,7 @@
 import { idempotency } from "@oncekey/server";
 import type { RouteIdempotencyOptions } from "@oncekey/server";
 import { createModelServer } from "@oncekey/client/testing";
-import type { ModelServer, ModelServerOptions } from "@oncekey/client/testing";
+import type { Asked, ModelServer, ModelServerOptions } from "@oncekey/client/testing";
 import Fastify from "fastify";
 import type { FastifyInstance } from "fastify";
 import type { Pool } from "pg";
@@ -119,7 +119,7 @@ export async function withModel<Result>(
 ): Promise<Result> {
   const { answer, gate, ran } = createWork();
   const model = createModelServer(options);
-  const resolve = model.protect(async ({ request }) => {
+  const resolve = model.protect<Asked>(async ({ request }) => {
     const { status, body, headers } = await answer(new URL(request.url).pathname);
     if (body === undefined) return new Response(null, { status, headers });
     const type = { "content-type": "application/json; charset=utf-8" };

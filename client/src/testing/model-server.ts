@@ -9,10 +9,20 @@ import type { Effect } from "./ledger.ts";
 import { refuse } from "./reply.ts";
 import { createRoute } from "./route.ts";
 
+/** All that a protected resolver needs to be asked with. */
+export interface Asked {
+  readonly request: Request;
+}
+
 /** What answers a request, as msw has it: the function that `http.post` takes. */
-export type Resolver<Info extends { readonly request: Request }> = (
-  info: Info,
-) => Response | Promise<Response>;
+export type Resolver<Info extends Asked> = (info: Info) => Response | Promise<Response>;
+
+/** What a resolver of msw's is given, where nothing more is said of the path or the body. */
+export interface ResolverInfo extends Asked {
+  /** The parts of the path that have a name. */
+  readonly params: Readonly<Record<string, string | readonly string[] | undefined>>;
+  readonly cookies: Readonly<Record<string, string>>;
+}
 
 /** Options of {@link createModelServer}, named and defaulted as the server's are. */
 export interface ModelServerOptions {
@@ -41,15 +51,16 @@ export interface ReceivedRequest {
 export interface ModelServer {
   /**
    * Protects a resolver of msw's: it runs once for a key, and its response is stored and replayed. A 5xx, and a status that says
-   * nothing final such as 401, is not kept, and the key stays free. It works without msw as well: what it returns takes an object
-   * with a `request`, and a network error is the `Response.error()` of the Fetch standard.
+   * nothing final such as 401, is not kept, and the key stays free.
    *
    * @example
    * http.post("/api/orders", server.protect(() => HttpResponse.json({ id: 1 }, { status: 201 })))
    */
-  readonly protect: <Info extends { readonly request: Request }>(
+  readonly protect: <Info extends Asked = ResolverInfo>(
     resolver: Resolver<Info>,
   ) => (info: Info) => Promise<Response>;
+  /** The same as a `fetch`, for `createClient` and tests without msw: whatever it is asked for, the resolver answers. */
+  readonly fetch: (resolver: Resolver<Asked>) => typeof globalThis.fetch;
   /**
    * What is to happen to the next requests to come, one after the other; after the last one nothing does. Adds to what is left of
    * an earlier script.
@@ -84,21 +95,30 @@ export function createModelServer(options: ModelServerOptions = {}): ModelServer
   const settings = { mismatch, waitMs: inFlight === "wait" ? waitMs : 0, retentionMs };
   const route = createRoute(settings, (effect) => effects.push(effect));
 
+  const answer = async (request: Request, run: () => Response | Promise<Response>) => {
+    const key = request.headers.get(IDEMPOTENCY_KEY);
+    const fault = script.shift() ?? "none";
+    const { method, url } = request;
+    requests.push({ key, method, path: new URL(url).pathname, fault });
+    if (fault === "unreachable") return Response.error();
+    const asked = await takeIn(request, required);
+    const acknowledgement = { key: asked.key, lifetimeMs: retentionMs };
+    if (asked.kind === "refused") return refuse(asked.code, asked.detail, acknowledgement);
+    const reply = await route.answer(asked, fault, run);
+    if (fault === "reply-lost") return Response.error();
+    return fault === "cut-off" ? cutOff(reply) : reply;
+  };
+
   return Object.freeze({
-    protect<Info extends { readonly request: Request }>(resolver: Resolver<Info>) {
-      return async (info: Info): Promise<Response> => {
-        const { request } = info;
-        const key = request.headers.get(IDEMPOTENCY_KEY);
-        const fault = script.shift() ?? "none";
-        const { method, url } = request;
-        requests.push({ key, method, path: new URL(url).pathname, fault });
-        if (fault === "unreachable") return Response.error();
-        const asked = await takeIn(request, required);
-        const acknowledgement = { key: asked.key, lifetimeMs: retentionMs };
-        if (asked.kind === "refused") return refuse(asked.code, asked.detail, acknowledgement);
-        const reply = await route.answer(asked, fault, () => resolver(info));
-        if (fault === "reply-lost") return Response.error();
-        return fault === "cut-off" ? cutOff(reply) : reply;
+    protect<Info extends Asked>(resolver: Resolver<Info>) {
+      return (info: Info) => answer(info.request, () => resolver(info));
+    },
+    fetch(resolver: Resolver<Asked>): typeof globalThis.fetch {
+      return async (input, init) => {
+        const request = new Request(input, init);
+        const response = await answer(request, () => resolver({ request }));
+        if (response.type === "error") throw new TypeError("Failed to fetch");
+        return response;
       };
     },
     script(...faults: Fault[]) {

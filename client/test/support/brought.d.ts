@@ -12,3 +12,9 @@ declare function showProblem(error: Error): void;
 
 declare const queryClient: import("@tanstack/query-core").QueryClient;
 declare const placeOrder: import("@oncekey/client").Operation<Cart, { readonly id: number }>;
+
+declare function encrypt(body: string): Promise<string>;
+declare function decrypt(sealed: string): Promise<string>;
+declare function openEmpty(): import("@oncekey/client").OperationStorage;
+declare function reopen(): import("@oncekey/client").OperationStorage;
+declare function test(title: string, run: () => Promise<void>): void;
