@@ -33,7 +33,7 @@ export async function sendAuthorized(
 
 async function sendOnce(
   { send }: LoopParts,
-  { request, key, policy, signal, report }: LoopInput,
+  { request, key, policy, signal, isCheck = false, report }: LoopInput,
   state: LoopState,
 ): Promise<Answer | IdempotencyError> {
   state.attempts += 1;
@@ -43,7 +43,13 @@ async function sendOnce(
     state.isSent = true;
   };
   try {
-    return await send(request, key, { timeoutMs, signal, onSent, mayOutlive: !state.hasFailed });
+    return await send(request, key, {
+      timeoutMs,
+      signal,
+      onSent,
+      mayOutlive: !state.hasFailed,
+      isCheck,
+    });
   } catch (cause) {
     state.hasFailed = true;
     return noAnswer(key, cause);

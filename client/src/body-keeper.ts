@@ -1,4 +1,5 @@
 /** The body of a request on its way into the storage and back. */
+import { InputRequiredError } from "@oncekey/shared";
 import type { PreparedRequest } from "./request.ts";
 import type { StoredBody } from "./storage/storage.ts";
 import type { Warn } from "./warning.ts";
@@ -46,4 +47,17 @@ export function createBodyKeeper(option: StoredBody | undefined, warn: Warn): Bo
         ? identity
         : DIGEST + option.digest(identity),
   };
+}
+
+/** Why a kept request cannot be sent as it is, if so. */
+export function whyIncomplete({ key, request }: Kept): InputRequiredError | undefined {
+  if (request.sealedBody === undefined) return undefined;
+  const message =
+    "The body of this request is not in the storage; run the operation with the same input to go on with its key";
+  return new InputRequiredError(message, { key });
+}
+
+interface Kept {
+  readonly key: string;
+  readonly request: PreparedRequest;
 }

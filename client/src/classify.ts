@@ -90,8 +90,9 @@ function byCode(
       return advice === "false" ? { kind: "unknown", error } : again("retry", error, namesTime);
     case "idempotency_outcome_unknown":
       return { kind: "unknown", error };
+    case "idempotency_not_found":
     case "idempotency_key_expired":
-      // Something was sent under this key, and the server no longer knows what came of it.
+      // Something was sent under this key, and the server does not know, or no longer, what came of it.
       return { kind: isUnresolved ? "unknown" : "rejected", error };
     case "idempotency_response_not_stored": {
       const { originalStatus } = problem;
@@ -102,7 +103,6 @@ function byCode(
     }
     case "idempotency_key_required":
     case "idempotency_key_invalid":
-    case "idempotency_not_found":
     case "idempotency_conflict":
       return { kind: "rejected", error };
     default:

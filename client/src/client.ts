@@ -5,7 +5,8 @@ import { checkOperation, defineOperation } from "./definition.ts";
 import type { Operation, OperationOptions } from "./definition.ts";
 import { checkClientOptions, resolvePolicy } from "./options.ts";
 import type { ClientOptions, RetryPolicy } from "./options.ts";
-import { forgetRecord, resumeRecord } from "./operation.ts";
+import { createMinter } from "./mint.ts";
+import { toPending } from "./operation.ts";
 import type { OperationParts } from "./operation.ts";
 import { createPlainCall } from "./plain-call.ts";
 import type { PlainCall } from "./plain-call.ts";
@@ -64,13 +65,14 @@ export function createClient(options: ClientOptions = {}): Client {
   const storage = options.storage ?? memoryStorage();
   const keeper = createBodyKeeper(options.storedBody, warn);
   const shelf = createShelf(storage, keeper, warn);
+  const minter = createMinter(key, warn);
   const parts: OperationParts = {
     loop,
     shelf,
     identify: keeper.identify,
     live: createCoalescer(),
     tabs: createTabs(storage.sharedAs),
-    key,
+    minter,
     progress: createProgress(warn),
     listener: options,
   };
@@ -78,7 +80,7 @@ export function createClient(options: ClientOptions = {}): Client {
   const call = (method: "POST" | "PUT" | "PATCH" | "DELETE"): PlainCall =>
     createPlainCall({
       loop,
-      key,
+      minter,
       baseUrl,
       policy: resolvePolicy(options),
       method,
@@ -96,17 +98,9 @@ export function createClient(options: ClientOptions = {}): Client {
       const records = await listUnresolved(parts);
       return records
         .toSorted((a, b) => a.createdAt - b.createdAt)
-        .map((record): PendingOperation => {
-          const policy = policies.get(record.operation) ?? resolvePolicy(options);
-          return {
-            operation: record.operation,
-            instance: record.instance,
-            key: record.key,
-            createdAt: new Date(record.createdAt),
-            resume: (run = {}) => resumeRecord(parts, record, policy, run),
-            forget: () => forgetRecord(parts, record),
-          };
-        });
+        .map((record) =>
+          toPending(parts, record, policies.get(record.operation) ?? resolvePolicy(options)),
+        );
     },
     post: call("POST"),
     put: call("PUT"),

@@ -1,6 +1,7 @@
 /** What an operation is, and how an input of it becomes a wish to run. */
-import { accept, checkOptions, RETRY_CHECKS } from "./options.ts";
-import type { RetryOptions, RetryPolicy } from "./options.ts";
+import { accept, checkOptions } from "./option-check.ts";
+import { LIFE_CHECKS, RETRY_CHECKS } from "./options.ts";
+import type { LifeOptions, RetryOptions, RetryPolicy } from "./options.ts";
 import type { OperationParts } from "./operation.ts";
 import type { OperationStore } from "./progress.ts";
 import { recordId } from "./record.ts";
@@ -11,7 +12,7 @@ import { runWish } from "./run.ts";
 import type { Wish } from "./run.ts";
 
 /** What an operation is. */
-export interface OperationOptions<Input> extends RetryOptions {
+export interface OperationOptions<Input> extends RetryOptions, LifeOptions {
   /**
    * The request for an input. Called at each run; what it returned when the key was minted is written down, and sent on every
    * attempt under that key, whatever it returns later.
@@ -111,6 +112,7 @@ export function checkOperation(
   const isFunction = accept((value) => typeof value === "function", "a function of the input");
   const checks = {
     ...RETRY_CHECKS,
+    ...LIFE_CHECKS,
     request: isFunction,
     instance: isFunction,
     identity: isFunction,

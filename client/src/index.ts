@@ -4,6 +4,7 @@ export { indexedDbStorage } from "./storage/indexed-db.ts";
 export { memoryStorage } from "./storage/memory.ts";
 export { webStorage } from "./storage/web.ts";
 export {
+  EarlierOperationExistsError,
   IdempotencyError,
   InputRequiredError,
   KeyConflictError,
@@ -19,7 +20,14 @@ export type { Client } from "./client.ts";
 export type { Operation, OperationOptions, Run } from "./definition.ts";
 export type { AttemptEvent, EventCallbacks, WaitEvent } from "./event.ts";
 export type { KeyOption } from "./key.ts";
-export type { ClientOptions, HeadersOption, RetryOptions } from "./options.ts";
+export type {
+  ClientOptions,
+  HeadersOption,
+  LifeOptions,
+  RetryOptions,
+  Unauthorized,
+  UnauthorizedHook,
+} from "./options.ts";
 export type { PlainCall, PlainCallOptions, ResponsePromise } from "./plain-call.ts";
 export type { OperationState, OperationStore } from "./progress.ts";
 export type { RequestSpec } from "./request.ts";

@@ -9,11 +9,13 @@ export type KeyOption = "v7" | "v4" | (() => string);
  * Mints a key. UUIDv7 by default (RFC 9562 §5.7): it carries its time, so that a server can tell an old one, and lands at one end
  * of the server's index. It shows the client's clock; `v4` shows nothing. Neither needs a secure context.
  *
+ * @param offsetMs what the clock of this machine has to be corrected by.
  * @throws TypeError if the function returns no key: 1–255 visible ASCII characters.
  */
-export function mintKey(option: KeyOption): string {
-  // No options: any at all would switch v7's ordering within a millisecond off.
-  const key = option === "v7" ? v7() : option === "v4" ? v4() : option();
+export function mintKey(option: KeyOption, offsetMs: number = 0): string {
+  // Any option at all switches v7's ordering within a millisecond off, which only a wrong clock is worth.
+  const timed = (): string => v7(offsetMs === 0 ? undefined : { msecs: Date.now() + offsetMs });
+  const key = option === "v7" ? timed() : option === "v4" ? v4() : option();
   if (!isKey(key)) throw new TypeError("key must return 1 to 255 visible ASCII characters");
   return key;
 }

@@ -25,6 +25,8 @@ export interface LoopInput {
   readonly signal: AbortSignal | undefined;
   /** Whether an earlier run sent this key and does not know what came of it. */
   readonly isUnresolved: boolean;
+  /** Whether only a stored response is asked for. */
+  readonly isCheck?: boolean;
   readonly report: Report;
 }
 

@@ -1,21 +1,25 @@
 /** The life of one operation: from an unresolved key that is written down to settled, in its turn among the tabs. */
-import { InputRequiredError, KeyExpiredError, IDEMPOTENCY_KEY_LIFETIME } from "@oncekey/shared";
+import type { IdempotencyError } from "@oncekey/shared";
 import { sendUntilSettled } from "./attempt.ts";
 import type { Settlement } from "./attempt.ts";
+import { whyIncomplete } from "./body-keeper.ts";
+import { givenWay, leftAfter } from "./candidate.ts";
+import { isAcknowledged } from "./classify.ts";
 import type { Coalescer } from "./coalesce.ts";
 import { createReport } from "./event.ts";
 import type { EventCallbacks } from "./event.ts";
 import { handedOver, handOver } from "./handover.ts";
 import type { Wanted } from "./handover.ts";
-import type { KeyOption } from "./key.ts";
 import { isCurrent, letGo } from "./let-go.ts";
+import { whyTooOld, withLifetime } from "./lifetime.ts";
 import type { LoopParts } from "./loop-state.ts";
+import type { Minter } from "./mint.ts";
 import type { RetryPolicy } from "./options.ts";
 import { createTracker, IDLE } from "./progress.ts";
 import type { Progress } from "./progress.ts";
 import { recordId } from "./record.ts";
 import type { OperationRecord, Shelf } from "./record.ts";
-import type { RunOptions, RunResult } from "./result.ts";
+import type { PendingOperation, RunOptions, RunResult, Unknown } from "./result.ts";
 import type { Tabs, Turn } from "./tabs.ts";
 
 /** What an operation needs from the client. */
@@ -26,14 +30,14 @@ export interface OperationParts {
   readonly identify: (identity: string) => string;
   readonly live: Coalescer<RunResult<unknown>>;
   readonly tabs: Tabs;
-  readonly key: KeyOption;
+  readonly minter: Minter;
   readonly progress: Progress;
   /** The client's own callbacks. */
   readonly listener: EventCallbacks;
 }
 
 /** Sends what is written down again, unless it is being sent right now: then this is that run. */
-export function resumeRecord(
+function resumeRecord(
   parts: OperationParts,
   record: OperationRecord,
   policy: RetryPolicy,
@@ -47,7 +51,7 @@ export function resumeRecord(
     const found = await parts.shelf.read(id);
     const current = found?.key === key ? found : undefined;
     const handed = await takeOver(parts, turn, policy, current, wanted);
-    return handed ?? settleForAll(parts, turn, current ?? record, policy, options, true);
+    return handed ?? settleForAll(parts, turn, current ?? record, policy, options);
   });
 }
 
@@ -87,15 +91,37 @@ export async function settleForAll(
   record: OperationRecord,
   policy: RetryPolicy,
   options: RunOptions,
-  isUnresolved: boolean,
 ): Promise<RunResult<unknown>> {
-  const result = await settle(parts, record, policy, options, isUnresolved);
+  const error = whyTooOld(record, policy.assumedLifetimeMs) ?? whyIncomplete(record);
+  const result =
+    error === undefined
+      ? await conclude(parts, record, policy, await send(parts, record, policy, options, "again"))
+      : unknown(parts, record, policy, { error, attempts: 0 });
   handOver(turn, record, result, options.signal);
   return result;
 }
 
+/** Asks the server what came of a record, and starts nothing. */
+function checkRecord(
+  parts: OperationParts,
+  record: OperationRecord,
+  policy: RetryPolicy,
+  options: RunOptions,
+): Promise<RunResult<unknown>> {
+  const { operation, instance, identity, key } = record;
+  // An identity of its own: nobody who wants it done may be given the result of a mere look.
+  const wanted = { identity: `check ${identity}`, key, askedAt: parts.tabs.nowAt() };
+  const id = recordId(operation, instance);
+  const error = whyIncomplete(record);
+  return takeTurn(parts, id, wanted, policy, options, async () =>
+    error === undefined
+      ? conclude(parts, record, policy, await send(parts, record, policy, options, "check"))
+      : unknown(parts, record, policy, { error, attempts: 0 }),
+  );
+}
+
 /** Forgets a record, where it is still the same one. */
-export async function forgetRecord(parts: OperationParts, record: OperationRecord): Promise<void> {
+async function forgetRecord(parts: OperationParts, record: OperationRecord): Promise<void> {
   const { shelf, live, progress } = parts;
   if (!(await isCurrent(parts, record))) return;
   const id = recordId(record.operation, record.instance);
@@ -103,34 +129,33 @@ export async function forgetRecord(parts: OperationParts, record: OperationRecor
   if (!live.isLive(id)) progress.set(id, IDLE);
 }
 
-async function settle(
+/** `first`: under a key that was never sent. `again`: it was. `check`: it was, and nothing may start. */
+type Manner = "first" | "again" | "check";
+
+/** Sends what is written down, until it is settled or cannot be. */
+export function send(
   parts: OperationParts,
-  record: OperationRecord,
+  { operation, instance, key, request }: OperationRecord,
   policy: RetryPolicy,
   options: RunOptions,
-  isUnresolved: boolean,
-): Promise<RunResult<unknown>> {
-  const { key, request } = record;
-  if (record.expiresAt !== undefined && record.expiresAt <= Date.now()) {
-    return expired(parts, record, policy);
-  }
-  if (request.sealedBody !== undefined) return inputRequired(parts, record, policy);
-  const { operation, instance } = record;
-  const track = createTracker(parts.progress, recordId(operation, instance), key, isUnresolved);
-  const about = { key, operation, instance };
-  const tell = createReport(parts.loop.warn, about, [parts.listener, options]);
-  const settlement = await sendUntilSettled(parts.loop, {
+  manner: Manner,
+): Promise<Settlement> {
+  const { loop, progress, listener } = parts;
+  const isUnresolved = manner !== "first";
+  const track = createTracker(progress, recordId(operation, instance), key, isUnresolved);
+  const tell = createReport(loop.warn, { key, operation, instance }, [listener, options]);
+  return sendUntilSettled(loop, {
     request,
     key,
     policy,
     signal: options.signal,
     isUnresolved,
+    isCheck: manner === "check",
     report(event) {
       track(event);
       tell(event);
     },
   });
-  return conclude(parts, record, policy, settlement);
 }
 
 export async function conclude(
@@ -147,64 +172,73 @@ export async function conclude(
       return { kind: "done", value, replayed, status, key, attempts };
     }
     case "unsent":
-    case "rejected":
-      await (ending.kind === "unsent" ? forgetRecord : letGo)(parts, record);
+      await forgetRecord(parts, record);
       return { kind: "rejected", error: ending.error, key, attempts };
+    case "rejected": {
+      const { error } = ending;
+      const left = leftAfter(record, error, answer !== undefined && isAcknowledged(answer, key));
+      if (left === undefined) {
+        await letGo(parts, record);
+        return { kind: "rejected", error, key, attempts };
+      }
+      await rewrite(parts, left);
+      const earlier = toPending(parts, left, policy);
+      return { kind: "rejected", error: givenWay(error), earlier, key, attempts };
+    }
     case "unknown": {
-      const kept = withLifetime(record, answer?.headers.get(IDEMPOTENCY_KEY_LIFETIME) ?? null);
-      // Not where it was given up meanwhile, or another operation has taken the instance over.
-      if (kept !== record && (await isCurrent(parts, record))) await parts.shelf.write(kept);
-      const { error, retryAt } = ending;
-      return {
-        ...handles(parts, kept, policy),
-        error,
-        attempts,
-        ...(retryAt === undefined ? {} : { retryAt }),
-      };
+      const kept = withLifetime(record, answer?.headers);
+      if (kept !== record) await rewrite(parts, kept);
+      return unknown(parts, kept, policy, { ...ending, attempts });
     }
     default:
       return ending satisfies never;
   }
 }
 
-// Sent again, it could run a second time: the server no longer knows it. Only a person can tell what came of it.
-function expired(
+// Not where it was given up meanwhile, or another operation has taken the instance over.
+async function rewrite(parts: OperationParts, record: OperationRecord): Promise<void> {
+  if (await isCurrent(parts, record)) await parts.shelf.write(record);
+}
+
+function unknown(
   parts: OperationParts,
   record: OperationRecord,
   policy: RetryPolicy,
-): RunResult<unknown> {
-  const message =
-    "The server no longer recognises this key; whether the operation was done has to be found out another way";
-  const error = new KeyExpiredError(message, { key: record.key });
-  return { ...handles(parts, record, policy), error, attempts: 0 };
-}
-
-// Of the request only the key was kept.
-function inputRequired(
-  parts: OperationParts,
-  record: OperationRecord,
-  policy: RetryPolicy,
-): RunResult<unknown> {
-  const message =
-    "The body of this request is not in the storage; run the operation with the same input to go on with its key";
-  const error = new InputRequiredError(message, { key: record.key });
-  return { ...handles(parts, record, policy), error, attempts: 0 };
-}
-
-function handles(parts: OperationParts, record: OperationRecord, policy: RetryPolicy) {
+  of: {
+    readonly error: IdempotencyError;
+    readonly attempts: number;
+    readonly retryAt?: Date | undefined;
+  },
+): Unknown<unknown> {
+  const { error, attempts, retryAt } = of;
+  const isMissing = error.code === "idempotency_not_found";
   return {
-    kind: "unknown" as const,
+    kind: "unknown",
     key: record.key,
-    resume: (options: RunOptions = {}) => resumeRecord(parts, record, policy, options),
-    forget: () => forgetRecord(parts, record),
+    error,
+    attempts,
+    ...(retryAt === undefined ? {} : { retryAt }),
+    ...(isMissing ? { found: false } : {}),
+    ...handles(parts, record, policy),
   };
 }
 
-// From the key's first moment, and never later than said before: a reply that got lost may have come of that moment, and
-// an answer such as "unavailable" names the whole lifetime again without having looked at the record.
-function withLifetime(record: OperationRecord, lifetime: string | null): OperationRecord {
-  // Twelve digits are longer than anybody keeps anything, and still an instant that JSON can write down.
-  if (lifetime === null || !/^\d{1,12}$/.test(lifetime)) return record;
-  const expiresAt = record.createdAt + Number(lifetime) * 1000;
-  return { ...record, expiresAt: Math.min(expiresAt, record.expiresAt ?? expiresAt) };
+/** What a page can do with a record that is not settled. */
+export function toPending(
+  parts: OperationParts,
+  record: OperationRecord,
+  policy: RetryPolicy,
+): PendingOperation {
+  const { operation, instance, key, createdAt: at } = record;
+  return { operation, instance, key, createdAt: new Date(at), ...handles(parts, record, policy) };
+}
+
+function handles(parts: OperationParts, record: OperationRecord, policy: RetryPolicy) {
+  const check = (options: RunOptions = {}): Promise<RunResult<unknown>> =>
+    checkRecord(parts, record, policy, options);
+  return {
+    resume: (options: RunOptions = {}) => resumeRecord(parts, record, policy, options),
+    forget: () => forgetRecord(parts, record),
+    ...(policy.statusCheck ? { check } : {}),
+  };
 }

@@ -2,6 +2,8 @@
 import { IDEMPOTENCY_KEY } from "@oncekey/shared";
 import type { KeyFormat } from "@oncekey/shared";
 import type { BackoffOptions } from "./backoff.ts";
+import { accept, checkOptions, integer, oneOf, show } from "./option-check.ts";
+import type { Check } from "./option-check.ts";
 import type { EventCallbacks } from "./event.ts";
 import type { KeyOption } from "./key.ts";
 import type { OperationStorage, StoredBody } from "./storage/storage.ts";
@@ -25,6 +27,24 @@ export interface RetryOptions {
    * `'refuse'`: the result is `unknown`.
    */
   readonly onUnacknowledged?: "warn" | "refuse";
+}
+
+/** How long and how far an operation keeps its key. On the client for all, on an operation for its own. */
+export interface LifeOptions {
+  /**
+   * What becomes of a changed input while an earlier request of the instance is unresolved. `'resolve-first'` (default: it needs
+   * nothing of the server but that it replays): the earlier one is settled, and only then a key is minted. `'hold'`: the new
+   * request is sent under the earlier key; where the server answers that the key belongs to the earlier one, the result is
+   * `rejected` with an `EarlierOperationExistsError` and `earlier`.
+   */
+  readonly onChange?: "resolve-first" | "hold";
+  /**
+   * Milliseconds for which a key is used where the server has not named its lifetime, such as while no answer ever came, 1–31_536_000_000.
+   * Default 86_400_000: the retention of a server that sets none. An older key is not sent again, because it could run again.
+   */
+  readonly assumedLifetimeMs?: number;
+  /** Whether the API answers `Idempotency-Only-If-Stored`, as `@oncekey/server` does. Then what is `unknown` has `check`. Default `false`. */
+  readonly statusCheck?: boolean;
 }
 
 /** Headers of every request, such as credentials; a function is asked before each attempt. `Idempotency-Key` is not theirs to set. */
@@ -58,7 +78,7 @@ export interface SendingOptions extends RetryOptions, EventCallbacks {
 }
 
 /** The options of {@link createClient}, all of them optional. */
-export interface ClientOptions extends SendingOptions {
+export interface ClientOptions extends SendingOptions, LifeOptions {
   /**
    * What paths are below: an http or https URL, or one relative to the page. Default: the page itself. Where there is no page, only
    * absolute ones can be sent to.
@@ -97,9 +117,10 @@ export interface RetryPolicy {
   readonly deadlineMs: number;
   readonly backoff: Required<BackoffOptions>;
   readonly onUnacknowledged: "warn" | "refuse";
+  readonly onChange: "resolve-first" | "hold";
+  readonly assumedLifetimeMs: number;
+  readonly statusCheck: boolean;
 }
-
-type Check = (name: string, value: unknown) => void;
 
 export const RETRY_CHECKS: Readonly<Record<keyof RetryOptions, Check>> = {
   attempts: integer(1, 100),
@@ -120,6 +141,7 @@ export const HEADERS_CHECK: Check = accept(
   `an object of strings without ${IDEMPOTENCY_KEY}`,
 );
 
+const isBoolean: Check = accept((value) => typeof value === "boolean", "true or false");
 const isFunction: Check = accept((value) => typeof value === "function", "a function");
 
 export const SENDING_CHECKS: Readonly<Record<keyof SendingOptions, Check>> = {
@@ -136,8 +158,15 @@ export const SENDING_CHECKS: Readonly<Record<keyof SendingOptions, Check>> = {
   onWait: isFunction,
 };
 
+export const LIFE_CHECKS: Readonly<Record<keyof LifeOptions, Check>> = {
+  onChange: oneOf("resolve-first", "hold"),
+  assumedLifetimeMs: integer(1, 31_536_000_000),
+  statusCheck: isBoolean,
+};
+
 const CLIENT_CHECKS: Readonly<Record<keyof ClientOptions, Check>> = {
   ...SENDING_CHECKS,
+  ...LIFE_CHECKS,
   baseUrl: accept(isBaseUrl, "an http or https URL, or one relative to the page"),
   storage: accept(
     hasMethods("getItem", "setItem", "removeItem", "getAllKeys"),
@@ -148,7 +177,7 @@ const CLIENT_CHECKS: Readonly<Record<keyof ClientOptions, Check>> = {
     if (typeof value !== "function") HEADERS_CHECK(name, value);
   },
   onUnauthorized: isFunction,
-  keepalive: accept((value) => typeof value === "boolean", "true or false"),
+  keepalive: isBoolean,
   credentials: oneOf("same-origin", "include", "omit"),
 };
 
@@ -158,7 +187,10 @@ export function checkClientOptions(options: ClientOptions): void {
 }
 
 /** Fills in what `own` leaves out from `base`, and what both leave out from the defaults. */
-export function resolvePolicy(base: RetryOptions, own: RetryOptions = {}): RetryPolicy {
+export function resolvePolicy(
+  base: RetryOptions & LifeOptions,
+  own: RetryOptions & LifeOptions = {},
+): RetryPolicy {
   return Object.freeze({
     attempts: own.attempts ?? base.attempts ?? 4,
     attemptTimeoutMs: own.attemptTimeoutMs ?? base.attemptTimeoutMs ?? 15_000,
@@ -168,50 +200,10 @@ export function resolvePolicy(base: RetryOptions, own: RetryOptions = {}): Retry
       capMs: own.backoff?.capMs ?? base.backoff?.capMs ?? 8_000,
     },
     onUnacknowledged: own.onUnacknowledged ?? base.onUnacknowledged ?? "warn",
+    onChange: own.onChange ?? base.onChange ?? "resolve-first",
+    assumedLifetimeMs: own.assumedLifetimeMs ?? base.assumedLifetimeMs ?? 86_400_000,
+    statusCheck: own.statusCheck ?? base.statusCheck ?? false,
   });
-}
-
-/** @throws TypeError or RangeError, also for an option that is not in `checks`. */
-export function checkOptions(
-  options: object,
-  checks: Readonly<Record<string, Check>>,
-  where: string,
-): void {
-  if (typeof options !== "object" || options === null) {
-    throw new TypeError(
-      `${where.slice(0, -1) || "options"} must be an object, got ${show(options)}`,
-    );
-  }
-  for (const [name, value] of Object.entries(options)) {
-    const check = Object.hasOwn(checks, name) ? checks[name] : undefined;
-    if (check === undefined) {
-      throw new TypeError(
-        `unknown option ${where}${name}; allowed are ${Object.keys(checks).join(", ")}`,
-      );
-    }
-    if (value !== undefined) check(`${where}${name}`, value);
-  }
-}
-
-export function accept(accepts: (value: unknown) => boolean, allowed: string): Check {
-  return (name, value) => {
-    if (!accepts(value)) throw new TypeError(`${name} must be ${allowed}, got ${show(value)}`);
-  };
-}
-
-export function oneOf(...allowed: string[]): Check {
-  const list = allowed.map((value) => `'${value}'`).join(" or ");
-  return accept((value) => typeof value === "string" && allowed.includes(value), list);
-}
-
-export function integer(min: number, max: number): Check {
-  return (name, value) => {
-    if (typeof value !== "number" || !Number.isInteger(value) || value < min || value > max) {
-      throw new RangeError(
-        `${name} must be a whole number from ${min} to ${max}, got ${show(value)}`,
-      );
-    }
-  };
 }
 
 function isHeaders(value: unknown): boolean {
@@ -234,15 +226,4 @@ function hasMethods(...names: string[]): (value: unknown) => boolean {
     typeof value === "object" &&
     value !== null &&
     names.every((name) => typeof (value as Record<string, unknown>)[name] === "function");
-}
-
-function show(value: unknown): string {
-  if (typeof value === "function") return "a function";
-  // As they are written in code: JSON has no NaN, and no bigint at all.
-  if (typeof value === "number" || typeof value === "bigint") return String(value);
-  try {
-    return JSON.stringify(value) ?? String(value);
-  } catch {
-    return "an object";
-  }
 }

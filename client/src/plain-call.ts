@@ -1,11 +1,11 @@
 /** Calls without an operation: one key for one call, kept through its retries and nothing else. */
 import { formatKey } from "@oncekey/shared";
 import { sendUntilSettled } from "./attempt.ts";
+import type { Settlement } from "./attempt.ts";
 import { createReport } from "./event.ts";
 import type { EventCallbacks } from "./event.ts";
-import { mintKey } from "./key.ts";
-import type { KeyOption } from "./key.ts";
 import type { LoopParts } from "./loop-state.ts";
+import type { Minter } from "./mint.ts";
 import type { RetryPolicy } from "./options.ts";
 import { prepareRequest } from "./request.ts";
 import type { RequestSpec } from "./request.ts";
@@ -37,7 +37,7 @@ export type PlainCall = (path: string, options?: PlainCallOptions) => ResponsePr
 
 interface Parts {
   readonly loop: LoopParts;
-  readonly key: KeyOption;
+  readonly minter: Minter;
   readonly baseUrl: string | undefined;
   readonly policy: RetryPolicy;
   readonly method: "POST" | "PUT" | "PATCH" | "DELETE";
@@ -45,16 +45,20 @@ interface Parts {
 }
 
 export function createPlainCall(parts: Parts): PlainCall {
-  const { loop, key: option, baseUrl, policy, method, listener } = parts;
+  const { loop, minter, baseUrl, policy, method, listener } = parts;
   async function call(path: string, options: PlainCallOptions): Promise<Response> {
-    const { key = mintKey(option), signal, ...spec } = options;
+    const { key: own, signal, ...spec } = options;
     // Checks it, before anything is sent.
-    formatKey(key);
+    if (own !== undefined) formatKey(own);
     const request = prepareRequest({ ...spec, method, path }, baseUrl);
-    const isUnresolved = options.key !== undefined;
-    const report = createReport(loop.warn, { key }, [listener]);
-    const input = { request, key, policy, signal, isUnresolved, report };
-    const { ending } = await sendUntilSettled(loop, input);
+    const send = (key: string): Promise<Settlement> => {
+      const report = createReport(loop.warn, { key }, [listener]);
+      const input = { request, key, policy, signal, isUnresolved: own !== undefined, report };
+      return sendUntilSettled(loop, input);
+    };
+    const { ending } = await (own === undefined
+      ? minter.sendFresh(() => send(minter.mint()))
+      : send(own));
     if (ending.kind === "done") return toResponse(ending.answer, ending.status);
     throw ending.error;
   }

@@ -5,15 +5,21 @@ import type { BodyKeeper } from "./body-keeper.ts";
 import type { OperationStorage } from "./storage/storage.ts";
 import type { Warn } from "./warning.ts";
 
+/** A request as it was sent under a key. */
+export interface Candidate {
+  /** What makes it the same operation, as canonical JSON. */
+  readonly identity: string;
+  readonly request: PreparedRequest;
+}
+
 /** Everything that sending the same request again needs, without the code that made it. */
-export interface OperationRecord {
+export interface OperationRecord extends Candidate {
   readonly version: 1;
   readonly operation: string;
   readonly instance: string;
-  /** What makes it the same operation, as canonical JSON. */
-  readonly identity: string;
   readonly key: string;
-  readonly request: PreparedRequest;
+  /** Other requests that were sent under this key: at most one of them all was done. */
+  readonly held?: readonly Candidate[] | undefined;
   /** Milliseconds since 1970, by the clock of this machine. */
   readonly createdAt: number;
   /** Until when the server has said that it recognises the key; `undefined` until it has said so. */
@@ -38,6 +44,19 @@ const STORAGE_WAIT_MS = 3_000;
 /** The name of an operation's one live instance. */
 export function recordId(operation: string, instance: string): string {
   return `${PREFIX}${encodeURIComponent(operation)}:${encodeURIComponent(instance)}`;
+}
+
+/** All requests that were sent under the key of a record. */
+export function candidatesOf({ identity, request, held = [] }: OperationRecord): Candidate[] {
+  return [{ identity, request }, ...held];
+}
+
+/** The record with these requests, the first of them at its head. */
+export function withCandidates(
+  record: OperationRecord,
+  [first, ...held]: readonly Candidate[],
+): OperationRecord {
+  return { ...record, ...first, held: held.length === 0 ? undefined : held };
 }
 
 export function createShelf(storage: OperationStorage, keeper: BodyKeeper, warn: Warn): Shelf {
@@ -85,12 +104,16 @@ export function createShelf(storage: OperationStorage, keeper: BodyKeeper, warn:
   }
 
   async function reveal(id: string, record: OperationRecord): Promise<OperationRecord> {
-    const identity = keeper.identify(record.identity);
-    const request = await keeper.reveal(record.request);
     const known = memory.get(id);
-    // This page has the body that the storage has not.
-    const isKnown = request.sealedBody === null && known?.key === record.key;
-    return { ...record, identity, request: isKnown ? known.request : request };
+    const own = known?.key === record.key ? candidatesOf(known) : [];
+    const revealed = candidatesOf(record).map(async (candidate) => {
+      const identity = keeper.identify(candidate.identity);
+      const request = await keeper.reveal(candidate.request);
+      // This page has the body that the storage has not.
+      const mine = request.sealedBody === null && own.find((one) => one.identity === identity);
+      return { identity, request: mine ? mine.request : request };
+    });
+    return withCandidates(record, await Promise.all(revealed));
   }
 
   function warnOnce(id: string, why: string): void {
@@ -117,8 +140,11 @@ export function createShelf(storage: OperationStorage, keeper: BodyKeeper, warn:
       const id = recordId(record.operation, record.instance);
       memory.set(id, record);
       await change(id, async () => {
-        const request = await keeper.hide(record.request);
-        await storage.setItem(id, JSON.stringify({ ...record, request }));
+        const hidden = candidatesOf(record).map(async ({ identity, request }) => {
+          return { identity, request: await keeper.hide(request) };
+        });
+        const kept = withCandidates(record, await Promise.all(hidden));
+        await storage.setItem(id, JSON.stringify(kept));
       });
     },
     async remove(id) {
@@ -160,17 +186,23 @@ function parseRecord(text: string): OperationRecord | "later" | undefined {
 }
 
 function isRecord(value: Partial<OperationRecord>): value is OperationRecord {
-  const { version, operation, instance, identity, key, request, createdAt, expiresAt, settledAt } =
-    value;
+  const { version, operation, instance, key, held = [], createdAt, expiresAt, settledAt } = value;
   return (
     version === 1 &&
     typeof operation === "string" &&
     typeof instance === "string" &&
-    typeof identity === "string" &&
     isKey(key) &&
     typeof createdAt === "number" &&
     (expiresAt === undefined || typeof expiresAt === "number") &&
     (settledAt === undefined || typeof settledAt === "number") &&
+    Array.isArray(held) &&
+    [value, ...(held as Partial<Candidate>[])].every(isCandidate)
+  );
+}
+
+function isCandidate({ identity, request }: Partial<Candidate>): boolean {
+  return (
+    typeof identity === "string" &&
     typeof request === "object" &&
     request !== null &&
     isRequest(request)

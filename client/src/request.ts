@@ -1,5 +1,6 @@
 /** A request in the form in which it is sent, byte for byte the same each time, and kept. */
-import { accept, checkOptions, HEADERS_CHECK } from "./options.ts";
+import { accept, checkOptions } from "./option-check.ts";
+import { HEADERS_CHECK } from "./options.ts";
 
 /** What an operation or a plain call asks for. */
 export interface RequestSpec {

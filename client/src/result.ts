@@ -18,10 +18,12 @@ export interface Done<Value> extends Ended {
   readonly status: number;
 }
 
-/** It did not happen and will not under this key: the next run mints a new one. */
+/** It did not happen and will not under this key: the next run mints a new one, unless there is an `earlier` one. */
 export interface Rejected extends Ended {
   readonly kind: "rejected";
   readonly error: IdempotencyError;
+  /** Under `onChange: 'hold'`, the unresolved operation whose key was used: it is kept, and comes first. */
+  readonly earlier?: PendingOperation;
 }
 
 /** It may have happened. The key is kept, and `resume` asks again with it. */
@@ -32,6 +34,15 @@ export interface Unknown<Value> extends Ended {
   readonly retryAt?: Date;
   /** Sends the same request under the same key again. */
   readonly resume: (options?: RunOptions) => Promise<RunResult<Value>>;
+  /**
+   * Asks what came of it and starts nothing, also of a key that is too old to be sent again. Only with `statusCheck: true`.
+   */
+  readonly check?: (options?: RunOptions) => Promise<RunResult<Value>>;
+  /**
+   * `false`: a check found nothing stored. A request that is still on its way may yet arrive, and so the key is kept; `resume` does
+   * it under the same key, at most once.
+   */
+  readonly found?: false;
   /** Gives the operation up: the next run mints a new key, and may do it a second time. */
   readonly forget: () => Promise<void>;
 }
@@ -56,6 +67,8 @@ export interface PendingOperation {
   readonly createdAt: Date;
   /** Sends the kept request under its key again; where it runs already, this is that run. */
   readonly resume: (options?: RunOptions) => Promise<RunResult<unknown>>;
+  /** Asks what came of it and starts nothing. Only with `statusCheck: true`. */
+  readonly check?: (options?: RunOptions) => Promise<RunResult<unknown>>;
   /** Gives it up: the next run mints a new key, and may do it a second time. */
   readonly forget: () => Promise<void>;
 }

@@ -1,14 +1,15 @@
 /** From a wish to an operation: one that is unresolved comes first, and only then a key. */
 import { IdempotencyError } from "@oncekey/shared";
-import { isOpen } from "./handover.ts";
-import { mintKey } from "./key.ts";
-import { conclude, settleForAll, takeOver, takeTurn } from "./operation.ts";
+import { withFirst, withHeld } from "./candidate.ts";
+import { handOver, isOpen } from "./handover.ts";
+import { conclude, send, settleForAll, takeOver, takeTurn } from "./operation.ts";
 import type { OperationParts } from "./operation.ts";
 import type { RetryPolicy } from "./options.ts";
 import { recordId } from "./record.ts";
 import type { OperationRecord } from "./record.ts";
 import type { PreparedRequest } from "./request.ts";
 import type { RunOptions, RunResult } from "./result.ts";
+import type { Turn } from "./tabs.ts";
 
 /** One wish of the caller: this request, as this instance of this operation. */
 export interface Wish {
@@ -20,7 +21,8 @@ export interface Wish {
 
 /**
  * Runs a wish. An unresolved record of the same instance comes first: with the same identity it is this wish, and is sent again
- * as it was written; with another it is settled before a key is minted. Only from settled or unused does a new key come.
+ * as it was written; with another it is settled before a key is minted, or its key is held. Only from settled or unused does a
+ * new key come.
  */
 export function runWish(
   parts: OperationParts,
@@ -34,39 +36,57 @@ export function runWish(
     const found = await parts.shelf.read(id);
     const handed = await takeOver(parts, turn, policy, found, wanted);
     if (handed !== undefined) return handed;
-    const open = isOpen(found, wanted, turn) ? found : undefined;
-    if (open !== undefined) {
-      const whole = await withBody(parts, open, wish);
-      const result = await settleForAll(parts, turn, whole, policy, options, true);
-      if (open.identity === wish.identity || result.kind === "unknown") return result;
+    let open = isOpen(found, wanted, turn) ? found : undefined;
+    const isFirst = open === undefined;
+    while (open !== undefined) {
+      const chosen = await choose(parts, open, wish, policy);
+      const result = await settleForAll(parts, turn, chosen, policy, options);
+      if (chosen.identity === wish.identity || result.kind === "unknown") return result;
+      open = "earlier" in result ? await parts.shelf.read(id) : undefined;
     }
-    const { operation, instance, identity, request } = wish;
-    const record: OperationRecord = {
-      version: 1,
-      operation,
-      instance,
-      identity,
-      key: mintKey(parts.key),
-      request,
-      createdAt: Date.now(),
-    };
-    if (!turn.isAlone && open === undefined) return notStarted(parts, record, policy, options);
-    // Before the first byte: what is not written down is lost with the page.
-    await parts.shelf.write(record);
-    return settleForAll(parts, turn, record, policy, options, false);
+    if (isFirst && !turn.isAlone) return notStarted(parts, mint(parts, wish), policy, options);
+    return startForAll(parts, turn, wish, policy, options);
   });
 }
 
-// A body that was left out of the storage comes from the input once more, for as long as this page lives.
-async function withBody(
+/** The unresolved record, with the request at its head that is to be sent under its key. */
+async function choose(
   { shelf }: OperationParts,
   record: OperationRecord,
-  { identity, request }: Wish,
+  wish: Wish,
+  { onChange }: RetryPolicy,
 ): Promise<OperationRecord> {
-  if (record.request.sealedBody === undefined || record.identity !== identity) return record;
-  const whole = { ...record, request };
-  await shelf.write(whole);
-  return whole;
+  const known = withFirst(record, wish.identity);
+  // A body that was left out of the storage comes from the input once more, for as long as this page lives.
+  const whole =
+    known?.request.sealedBody === undefined ? known : { ...known, request: wish.request };
+  const chosen = whole ?? (onChange === "hold" ? withHeld(record, wish) : record);
+  // Before it is sent: whoever comes later has to know that it may be what the server has.
+  if (chosen !== record) await shelf.write(chosen);
+  return chosen;
+}
+
+async function startForAll(
+  parts: OperationParts,
+  turn: Turn,
+  wish: Wish,
+  policy: RetryPolicy,
+  options: RunOptions,
+): Promise<RunResult<unknown>> {
+  let record = mint(parts, wish);
+  const settlement = await parts.minter.sendFresh(async () => {
+    record = mint(parts, wish);
+    // Before the first byte: what is not written down is lost with the page.
+    await parts.shelf.write(record);
+    return send(parts, record, policy, options, "first");
+  });
+  const result = await conclude(parts, record, policy, settlement);
+  handOver(turn, record, result, options.signal);
+  return result;
+}
+
+function mint({ minter }: OperationParts, wish: Wish): OperationRecord {
+  return { version: 1, ...wish, key: minter.mint(), createdAt: Date.now() };
 }
 
 function notStarted(

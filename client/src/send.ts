@@ -1,5 +1,5 @@
 /** One attempt on the wire: a request goes out, and its whole answer comes back or does not. */
-import { formatKey, IDEMPOTENCY_KEY } from "@oncekey/shared";
+import { formatKey, IDEMPOTENCY_KEY, IDEMPOTENCY_ONLY_IF_STORED } from "@oncekey/shared";
 import type { KeyFormat } from "@oncekey/shared";
 import ky from "ky";
 import { withinLimit } from "./limit.ts";
@@ -32,6 +32,8 @@ export interface SendLimit extends Limit {
   readonly onSent: () => void;
   /** Whether the request may be finished after its page is gone. */
   readonly mayOutlive: boolean;
+  /** Whether nothing may be started by it. */
+  readonly isCheck: boolean;
 }
 
 // Of all requests of a page together; one more is refused (Fetch standard, "HTTP-network-or-cache fetch").
@@ -50,6 +52,7 @@ export function createSend(options: SendOptions): Send {
     try {
       return await withinLimit(limit, async (signal) => {
         const headers = await mergeHeaders(options, request, key);
+        if (limit.isCheck) headers.set(IDEMPOTENCY_ONLY_IF_STORED, "true");
         signal.throwIfAborted();
         return exchange(options, request, { headers, signal, keepalive }, limit.onSent);
       });

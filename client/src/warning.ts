@@ -6,7 +6,9 @@ export type WarningCode =
   | "storage_entry_ignored"
   | "unacknowledged"
   | "callback_failed"
-  | "retry_after_unreadable";
+  | "retry_after_unreadable"
+  | "date_unreadable"
+  | "clock_wrong";
 
 /** Something that works, but not as well as it was meant to. */
 export interface Warning {
@@ -16,7 +18,7 @@ export interface Warning {
 }
 
 // They say how something is set up, and would say it with every request.
-const ONCE: ReadonlySet<WarningCode> = new Set(["retry_after_unreadable"]);
+const ONCE: ReadonlySet<WarningCode> = new Set(["retry_after_unreadable", "date_unreadable"]);
 
 export type Warn = (warning: Warning) => void;
 

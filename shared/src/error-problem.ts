@@ -1,5 +1,6 @@
 /** Both directions between error and problem. */
 import {
+  EarlierOperationExistsError,
   IdempotencyError,
   InputRequiredError,
   KeyConflictError,
@@ -54,6 +55,8 @@ export function createError(
       return new OutcomeUnknownError(message, details);
     case "input_required":
       return new InputRequiredError(message, details);
+    case "earlier_operation_exists":
+      return new EarlierOperationExistsError(message, details);
     default:
       return code satisfies never;
   }

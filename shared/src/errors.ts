@@ -6,10 +6,10 @@ import type { NextAction, ProblemCode, ProblemKind } from "./problem.ts";
 const BRAND: unique symbol = Symbol.for("oncekey.error");
 
 /**
- * The codes that no server sends: the client does not know how its operation ended, or cannot ask because the body of its request
- * was not kept.
+ * The codes that no server sends: the client does not know how its operation ended, cannot ask because the body of its request was
+ * not kept, or sent another one than the server knows under its key.
  */
-export type ClientCode = "outcome_unknown" | "input_required";
+export type ClientCode = "outcome_unknown" | "input_required" | "earlier_operation_exists";
 
 /** Every code that an {@link IdempotencyError} can carry. Errors of the application carry none. */
 export type ErrorCode = ProblemCode | ClientCode;
@@ -17,6 +17,7 @@ export type ErrorCode = ProblemCode | ClientCode;
 const CLIENT_KINDS: Readonly<Record<ClientCode, Partial<ProblemKind>>> = {
   outcome_unknown: { retryable: true, nextAction: "resume" },
   input_required: { nextAction: "fix" },
+  earlier_operation_exists: { nextAction: "resume" },
 };
 
 /** The particulars of an {@link IdempotencyError}. */
@@ -176,6 +177,21 @@ export class InputRequiredError extends IdempotencyError {
   }
 }
 
+/**
+ * The client's own: what was sent did not happen, because an earlier request under the same key exists at the server. Resume that
+ * one.
+ */
+export class EarlierOperationExistsError extends IdempotencyError {
+  override name = "EarlierOperationExistsError";
+  declare readonly code: "earlier_operation_exists";
+  /** The earlier operation's response, where the server replayed it. */
+  readonly original: OriginalResponse | undefined;
+  constructor(message: string, details?: ErrorDetails & { readonly original?: OriginalResponse }) {
+    super(message, "earlier_operation_exists", details);
+    this.original = details?.original;
+  }
+}
+
 /** The class that belongs to each code. */
 export interface ErrorByCode {
   idempotency_key_required: KeyRequiredError;
@@ -189,6 +205,7 @@ export interface ErrorByCode {
   idempotency_unavailable: StoreUnavailableError;
   outcome_unknown: OutcomeUnknownError;
   input_required: InputRequiredError;
+  earlier_operation_exists: EarlierOperationExistsError;
 }
 
 /**

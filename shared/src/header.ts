@@ -29,6 +29,7 @@ export const EXPOSED_HEADERS: readonly string[] = /* @__PURE__ */ Object.freeze(
   IDEMPOTENCY_KEY_LIFETIME,
   "Retry-After",
   "Cache-Control",
+  "Date",
 ]);
 
 /** The longest key that is accepted, in characters. 255 is what most deployed services take. */

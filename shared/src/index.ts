@@ -21,6 +21,7 @@ export {
 } from "./problem.ts";
 export type { NextAction, Problem, ProblemCode, ProblemDetails, ProblemKind } from "./problem.ts";
 export {
+  EarlierOperationExistsError,
   IdempotencyError,
   InputRequiredError,
   KeyConflictError,

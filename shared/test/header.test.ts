@@ -89,6 +89,7 @@ describe("EXPOSED_HEADERS", () => {
       "Idempotency-Key-Lifetime",
       "Retry-After",
       "Cache-Control",
+      "Date",
     ]);
     expect(Object.isFrozen(EXPOSED_HEADERS)).toBe(true);
   });

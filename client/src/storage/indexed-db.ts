@@ -1,6 +1,6 @@
 import { openDB } from "idb";
 import type { IDBPDatabase, IDBPObjectStore } from "idb";
-import { accept, checkOptions } from "../options.ts";
+import { accept, checkOptions } from "../option-check.ts";
 import type { OperationStorage } from "./storage.ts";
 
 export interface IndexedDbStorageOptions {

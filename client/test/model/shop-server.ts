@@ -102,6 +102,8 @@ export function createShopServer(
     if (record !== undefined) return reply(replay(record, key, text, rules));
     if (running.has(key)) return reply(problem(409, "idempotency_in_flight", key, RETRY_LATER));
     if (rules.refusesOldKeys && time.now() - mintedAt(key) > RETENTION_MS) {
+      // Whatever comes later with it is refused as well.
+      log.stored(key);
       return reply(problem(412, "idempotency_key_expired", key, dateOf(time)));
     }
     if (onlyIfStored) return reply(problem(404, "idempotency_not_found", key));

@@ -1,0 +1,36 @@
+/** How long a key may be sent again: for as long as the server recognises it, and no moment longer. */
+import { IDEMPOTENCY_KEY_LIFETIME, KeyExpiredError } from "@oncekey/shared";
+import type { OperationRecord } from "./record.ts";
+
+/** A record from a later time than this clock tells: the clock was set back, and its age is not known. Corrections by the network are smaller. */
+const CLOCK_STEP_MS = 300_000;
+
+/**
+ * Why a record may not be sent again, if so. Ages are differences on the clock of this machine alone, where being wrong cancels out.
+ */
+export function whyTooOld(
+  { key, createdAt, expiresAt }: OperationRecord,
+  assumedLifetimeMs: number,
+): KeyExpiredError | undefined {
+  const now = Date.now();
+  const isOver = now >= (expiresAt ?? createdAt + assumedLifetimeMs);
+  if (!isOver && createdAt - now < CLOCK_STEP_MS) return undefined;
+  const why = isOver
+    ? "The server no longer recognises this key"
+    : "The clock was set back since this key was made, and how old it is cannot be told";
+  // Sent again, it could run a second time. Only a person can tell what came of it.
+  const message = `${why}; whether the operation was done has to be found out another way`;
+  return new KeyExpiredError(message, { key });
+}
+
+/**
+ * The record with the end that the server has named: from the key's first moment, and never later than said before. A reply that got
+ * lost may have come of that moment, and an answer such as "unavailable" names the whole lifetime again without having looked.
+ */
+export function withLifetime(record: OperationRecord, headers?: Headers): OperationRecord {
+  const lifetime = headers?.get(IDEMPOTENCY_KEY_LIFETIME) ?? "";
+  // Twelve digits are longer than anybody keeps anything, and still an instant that JSON can write down.
+  if (!/^\d{1,12}$/.test(lifetime)) return record;
+  const expiresAt = record.createdAt + Number(lifetime) * 1000;
+  return { ...record, expiresAt: Math.min(expiresAt, record.expiresAt ?? expiresAt) };
+}

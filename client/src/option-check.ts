@@ -1,0 +1,58 @@
+/** How options are refused: by their name, with what they got and what is allowed. */
+
+export type Check = (name: string, value: unknown) => void;
+
+/** @throws TypeError or RangeError, also for an option that is not in `checks`. */
+export function checkOptions(
+  options: object,
+  checks: Readonly<Record<string, Check>>,
+  where: string,
+): void {
+  if (typeof options !== "object" || options === null) {
+    throw new TypeError(
+      `${where.slice(0, -1) || "options"} must be an object, got ${show(options)}`,
+    );
+  }
+  for (const [name, value] of Object.entries(options)) {
+    const check = Object.hasOwn(checks, name) ? checks[name] : undefined;
+    if (check === undefined) {
+      throw new TypeError(
+        `unknown option ${where}${name}; allowed are ${Object.keys(checks).join(", ")}`,
+      );
+    }
+    if (value !== undefined) check(`${where}${name}`, value);
+  }
+}
+
+export function accept(accepts: (value: unknown) => boolean, allowed: string): Check {
+  return (name, value) => {
+    if (!accepts(value)) throw new TypeError(`${name} must be ${allowed}, got ${show(value)}`);
+  };
+}
+
+export function oneOf(...allowed: string[]): Check {
+  const list = allowed.map((value) => `'${value}'`).join(" or ");
+  return accept((value) => typeof value === "string" && allowed.includes(value), list);
+}
+
+export function integer(min: number, max: number): Check {
+  return (name, value) => {
+    if (typeof value !== "number" || !Number.isInteger(value) || value < min || value > max) {
+      throw new RangeError(
+        `${name} must be a whole number from ${min} to ${max}, got ${show(value)}`,
+      );
+    }
+  };
+}
+
+/** A value, as it is written in code. */
+export function show(value: unknown): string {
+  if (typeof value === "function") return "a function";
+  // As they are written in code: JSON has no NaN, and no bigint at all.
+  if (typeof value === "number" || typeof value === "bigint") return String(value);
+  try {
+    return JSON.stringify(value) ?? String(value);
+  } catch {
+    return "an object";
+  }
+}
