@@ -15,8 +15,11 @@ export function formatVerdict(verdict: Verdict): string {
     `${attempts} attempts at ${tickets} keys, ${effects} effects; races: ${raced.join(", ")}.`,
   ];
   if (violations.length === 0) return head.join("\n");
-  const worst = shortest(violations) ?? violations[0];
-  return [...head, ...(worst === undefined ? [] : explain(worst))].slice(0, MOST_LINES).join("\n");
+  const worst = shortest(violations);
+  const ofTheRun = violations.flatMap((one) => (one.at === undefined ? explain(one) : []));
+  return [...head, ...ofTheRun.slice(0, 3), ...(worst === undefined ? [] : explain(worst))]
+    .slice(0, MOST_LINES)
+    .join("\n");
 }
 
 function byInvariant(violations: readonly Violation[]): string {

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Sending } from "../load/clients.ts";
 import { createRecordedFetch } from "../load/recorder.ts";
 import { settleOne } from "../load/settle.ts";
-import type { RecorderParts } from "../load/recorder.ts";
+import type { RecorderParts, Way } from "../load/recorder.ts";
 import type { Fleet } from "../rig/fleet.ts";
 import type { Route } from "../rig/routes.ts";
 
@@ -32,9 +32,8 @@ export async function forgetAgainAndAgain(options: ForgetterOptions): Promise<vo
 
 async function forgetOne(options: ForgetterOptions, route: Route): Promise<void> {
   const { fleet, history, policyOf } = options;
-  const { name: server, port } = await fleet.anyServer();
-  const origin = `http://127.0.0.1:${port}`;
-  const wayOf = async () => ({ server, origin });
+  const { name: server } = await fleet.anyServer();
+  const wayOf = async (): Promise<Way> => ({ server, origin: await fleet.originOf(server) });
   const recorded = createRecordedFetch({ history, policyOf, wayOf }, "forgetter");
   const operation = randomUUID();
   const ticket = { scope: options.scope, key: randomUUID(), target: `POST ${route.path}` };
@@ -42,7 +41,7 @@ async function forgetOne(options: ForgetterOptions, route: Route): Promise<void>
   const sending: Sending = { operation, ...ticket, path: route.path, search: "", order };
   await settleOne(recorded, sending, PATIENCE_MS);
   history.add({ kind: "forget", phase: "asked", server, ...ticket });
-  const isForgotten = await forget(origin, ticket);
+  const isForgotten = await forget((await wayOf()).origin, ticket);
   if (isForgotten) history.add({ kind: "forget", phase: "done", server, ...ticket });
   await settleOne(recorded, sending, PATIENCE_MS);
 }

@@ -26,6 +26,8 @@ export interface Fleet {
   readonly pool: Pool;
   /** A server that is up, by chance. */
   readonly anyServer: () => Promise<Upstream>;
+  /** Where a server listens; waits while it is down. */
+  readonly originOf: (name: string) => Promise<string>;
   /** Origin of the fault proxy before all of them. */
   readonly proxyOrigin: string;
   readonly leftovers: () => Promise<Leftovers[]>;
@@ -90,6 +92,11 @@ export async function startFleet(names: readonly string[] = NAMES): Promise<Flee
       restartPooler: pooled?.restart,
       pool,
       anyServer,
+      async originOf(name) {
+        const server = servers.find((one) => one.name === name);
+        await server?.up();
+        return `http://127.0.0.1:${server?.port()}`;
+      },
       proxyOrigin: origin,
       leftovers: () => findLeftovers(servers, pool),
       stop,
