@@ -48,7 +48,13 @@ export async function handedOver(
 ): Promise<RunResult<unknown> | undefined> {
   const isOurs = found === undefined || found.identity === wanted.identity;
   const mayBeLate = turn.hasWaited && turn.isAlone && isOurs && isOpen(found, wanted, turn);
-  const message = await turn.handed((other) => isHandover(other, wanted), mayBeLate);
+  const isTold = (other: unknown): boolean =>
+    isHandover(other, wanted) && (other as Handover).result !== undefined;
+  // That a tab stopped is the last word only where it left the operation unsettled.
+  const isLast = (other: unknown): boolean =>
+    isTold(other) ||
+    (isHandover(other, wanted) && found !== undefined && found.settledAt === undefined);
+  const message = (await turn.handed(isTold, false)) ?? (await turn.handed(isLast, mayBeLate));
   const { result } = (message ?? {}) as Partial<Handover>;
   if (result === undefined) return undefined;
   const error = result["error"] === undefined ? {} : { error: toError(result["error"]) };

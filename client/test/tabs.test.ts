@@ -161,6 +161,24 @@ describe("a tab that stops", () => {
   });
 });
 
+describe("a tab that stops while two others wait", () => {
+  it("hands its place on to one of them, which tells the other how it ended", async () => {
+    const { openTab, waiting, storage } = openBrowser();
+    await withServer([() => undefined, done], async ({ url, seen }) => {
+      const stop = new AbortController();
+      const run = openTab(url).order.run(cart, { signal: stop.signal });
+      await expect.poll(() => seen.length).toBe(1);
+      const others = [openTab(url), openTab(url)].map(({ order }) => order.run(cart));
+      await waiting(2);
+      stop.abort();
+      const [second, third] = await Promise.all(others);
+      expect(second).toMatchObject({ kind: "done", key: (await run).key });
+      expect([third, seen.length]).toEqual([second, 2]);
+      expect(await storage.getAllKeys()).toEqual([]);
+    });
+  });
+});
+
 describe("what another tab runs", () => {
   it("is not pending, and a resume in both is one request", async () => {
     const { openTab, waiting, storage } = openBrowser();
