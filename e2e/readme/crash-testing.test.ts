@@ -1,0 +1,141 @@
+import { execFile } from "node:child_process";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { delimiter, dirname, join } from "node:path";
+import { promisify } from "node:util";
+import { expect, it } from "vitest";
+import { withDatabase } from "../support/database.ts";
+
+const GUIDE = new URL("../../docs/guides/crash-testing.md", import.meta.url);
+const SERVER = "server.js";
+const TEST = "server.crash-test.js";
+
+const database = withDatabase();
+
+interface Ended {
+  readonly isRight: boolean;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+type Change = readonly [file: string, from: string, to: string];
+
+/** Runs the guide's two files as they stand there, but for the changes. */
+async function runGuide(...changes: readonly Change[]): Promise<Ended> {
+  const guide = await readFile(GUIDE, "utf8");
+  // Where the packages are found by their names.
+  const folder = await mkdtemp(join(import.meta.dirname, "../node_modules/.crash-testing-"));
+  try {
+    await writeFile(join(folder, "package.json"), JSON.stringify({ type: "module" }));
+    for (const name of [SERVER, TEST]) {
+      const own = changes.filter(([file]) => file === name);
+      await writeFile(join(folder, name), own.reduce(apply, pastedFrom(guide, name)));
+    }
+    const env = {
+      ...process.env,
+      PATH: [dirname(process.execPath), process.env["PATH"]].join(delimiter),
+      NODE_OPTIONS: "--conditions=@oncekey/source",
+      DATABASE_URL: database.url,
+    };
+    const ended = promisify(execFile)(process.execPath, [TEST], { cwd: folder, env });
+    return await ended.then(
+      ({ stdout, stderr }) => ({ isRight: true, stdout, stderr }),
+      (error: unknown) => ({ ...(error as Omit<Ended, "isRight">), isRight: false }),
+    );
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+function pastedFrom(guide: string, name: string): string {
+  const [, found] = guide.slice(guide.indexOf(`\`${name}\``)).split("```", 2);
+  return (found ?? "").replace(/^js\n/, "");
+}
+
+function apply(text: string, [, from, to]: Change): string {
+  if (!text.includes(from)) throw new Error(`the guide no longer says ${from}`);
+  return text.replace(from, to);
+}
+
+async function withOrders(use: () => Promise<void>): Promise<void> {
+  const pool = database.pool({ max: 1 });
+  await pool.query("create table if not exists orders (id serial primary key, lines text)");
+  await use();
+}
+
+/** Each starts a dozen processes. It ends only what hangs. */
+const LIMIT_MS = 300_000;
+
+const ONLY_HANDLED: Change = [TEST, "// listens on process.env.PORT", "points: ['handled'],"];
+
+it(
+  "the guide's crash test passes as pasted, in under thirty lines: one effect at each of the five points and without a crash",
+  () =>
+    withOrders(async () => {
+      const guide = await readFile(GUIDE, "utf8");
+      const lines = [SERVER, TEST].map((name) => pastedFrom(guide, name).trim().split("\n").length);
+      expect(lines[0]).toBeLessThan(30);
+      expect(lines[1]).toBeLessThan(30);
+      const { isRight, stdout, stderr } = await runGuide();
+      expect(stderr).toBe("");
+      expect(isRight).toBe(true);
+      const rows = stdout.match(/'[a-z-]+' +│ 201 +│ 1 /g) ?? [];
+      expect(rows.map((row) => row.split("'")[1])).toEqual([
+        "none",
+        "claimed",
+        "handled",
+        "commit-sent",
+        "stored",
+        "half-sent",
+      ]);
+    }),
+  LIMIT_MS,
+);
+
+it(
+  "the crash test follows a lease to its end: what a crash leaves open is answered once and for all, and never run again",
+  () =>
+    withOrders(async () => {
+      const { isRight, stdout, stderr } = await runGuide(
+        [SERVER, "const { tx } = request.idempotency;", "const tx = pool;"],
+        [
+          SERVER,
+          "idempotency: true",
+          "idempotency: { strategy: 'lease', lease: { durationMs: 1_000, onCrash: 'fail' } }",
+        ],
+      );
+      expect(stderr).toBe("");
+      expect(isRight).toBe(true);
+      expect(stdout).toMatch(/'claimed' +│ 500 +│ 0 /);
+      expect(stdout).toMatch(/'handled' +│ 500 +│ 1 /);
+      expect(stdout).toMatch(/'stored' +│ 201 +│ 1 /);
+    }),
+  LIMIT_MS,
+);
+
+it(
+  "the crash test fails where the handler writes beside its transaction",
+  () =>
+    withOrders(async () => {
+      const change: Change = [SERVER, "const { tx } = request.idempotency;", "const tx = pool;"];
+      const { isRight, stderr } = await runGuide(ONLY_HANDLED, change);
+      expect(isRight).toBe(false);
+      expect(stderr).toContain("handled: 2 effects behind a 201");
+    }),
+  LIMIT_MS,
+);
+
+it(
+  "the crash test fails where the route is not protected",
+  () =>
+    withOrders(async () => {
+      const { isRight, stderr } = await runGuide(
+        ONLY_HANDLED,
+        [SERVER, "const { tx } = request.idempotency;", "const tx = pool;"],
+        [SERVER, "{ config: { idempotency: true } }", "{}"],
+      );
+      expect(isRight).toBe(false);
+      expect(stderr).toContain("none: 16 effects behind a 201");
+      expect(stderr).toContain("handled: not reached, and answered with 201");
+    }),
+  LIMIT_MS,
+);
