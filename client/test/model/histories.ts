@@ -27,7 +27,7 @@ const event: fc.Arbitrary<Event> = fc.oneof(
     arbitrary: fc.record({
       kind: fc.constant("pass" as const),
       // An instant, half a handler, a handler, a wait, an attempt, a run; less than a record is kept, and more.
-      ms: fc.constantFrom(1, 50, 150, 700, 6_000, 30_000),
+      ms: fc.constantFrom(1, 50, 150, 700, 6_000, 30_000, RETENTION_MS - 60_000, RETENTION_MS),
     }),
   },
   {

@@ -121,8 +121,8 @@ function sendFirst(before: Ledger, key: string, content: Content): Ledger {
   }
   const last = ledger.wishes.get(nameOf(content));
   if (!isWaitedFor(ledger, content)) ledger = violate(ledger, `${key} was made for nobody`);
-  // Who asked before other lines came, and still waits, wants it again.
-  if (last?.state === "overtaken") ledger = wish(ledger, content);
+  // Who asked before other lines came, or before it was given up, and still waits, wants it again.
+  if (last?.state === "overtaken" || last?.state === "given up") ledger = wish(ledger, content);
   if (last?.state === "told") ledger = violate(ledger, `${key} was made for a wish that had ended`);
   const made: Key = {
     content,

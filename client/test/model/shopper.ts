@@ -26,6 +26,7 @@ export interface ShopperParts {
   readonly origin: Origin;
   readonly server: ShopServer;
   readonly storage: OperationStorage;
+  readonly slownessMs: number;
   readonly tabs: number;
   readonly note: (seen: Seen) => void;
 }
@@ -47,7 +48,7 @@ export function createShopper(parts: ShopperParts): Shopper {
   let calls = 0;
   const open = (): Place => ({
     id: Symbol("tab"),
-    tab: openTab(server, storage, (key, content) => {
+    tab: openTab(server, storage, parts.slownessMs, (key, content) => {
       if (!contents.has(key)) contents.set(key, content);
       note({ kind: "sent", key, ...content });
     }),

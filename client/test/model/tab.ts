@@ -3,7 +3,6 @@ import { createClient } from "@oncekey/client";
 import type { Client, Operation, OperationStorage, RunResult } from "@oncekey/client";
 import type { Content } from "./ledger.ts";
 import type { ShopServer } from "./shop-server.ts";
-import type { VirtualTime } from "./virtual-time.ts";
 
 export type Result = RunResult<unknown>;
 
@@ -23,10 +22,15 @@ const POLICY = {
   retryBudget: 1_000,
 };
 
-/** @param onSend hears of every key that is sent, and with what. */
+/**
+ * @param slownessMs how long each answer of the storage takes. What a page has asked of a disk when it dies does not happen here; where
+ * it is to forget what is settled, and happens, nobody is told of that end any more.
+ * @param onSend hears of every key that is sent, and with what.
+ */
 export function openTab(
   server: ShopServer,
   storage: OperationStorage,
+  slownessMs: number,
   onSend: (key: string, content: Content) => void,
 ): Tab {
   let isCrashed = false;
@@ -34,6 +38,10 @@ export function openTab(
     if (isCrashed) return new Promise(() => undefined);
     const value = await use();
     return isCrashed ? new Promise(() => undefined) : value;
+  };
+  const later = async <Value>(use: () => Value | Promise<Value>): Promise<Value> => {
+    if (slownessMs > 0) await new Promise((resolve) => void setTimeout(resolve, slownessMs));
+    return alive(use);
   };
   const client = createClient({
     ...POLICY,
@@ -47,10 +55,10 @@ export function openTab(
         return server.fetch(request.headers, text);
       }),
     storage: {
-      getItem: (name) => alive(() => storage.getItem(name)),
-      setItem: (name, value) => alive(() => storage.setItem(name, value)),
-      removeItem: (name) => alive(() => storage.removeItem(name)),
-      getAllKeys: () => alive(() => storage.getAllKeys()),
+      getItem: (name) => later(() => storage.getItem(name)),
+      setItem: (name, value) => later(() => storage.setItem(name, value)),
+      removeItem: (name) => later(() => storage.removeItem(name)),
+      getAllKeys: () => later(() => storage.getAllKeys()),
       sharedAs: "storage",
     },
   });
@@ -64,19 +72,5 @@ export function openTab(
     crash() {
       isCrashed = true;
     },
-  };
-}
-
-const STORAGE_MS = 5;
-
-/** A storage each of whose answers takes its time, so that a page can end before it. */
-export function slowly(storage: OperationStorage, time: VirtualTime): OperationStorage {
-  const wait = <Value>(use: () => Value | Promise<Value>): Promise<Value> =>
-    new Promise((resolve) => time.after(STORAGE_MS, () => resolve(use())));
-  return {
-    getItem: (name) => wait(() => storage.getItem(name)),
-    setItem: (name, value) => wait(() => storage.setItem(name, value)),
-    removeItem: (name) => wait(() => storage.removeItem(name)),
-    getAllKeys: () => wait(() => storage.getAllKeys()),
   };
 }

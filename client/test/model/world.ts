@@ -8,7 +8,6 @@ import { createShopServer } from "./shop-server.ts";
 import type { Fault, ShopRules, ShopServer } from "./shop-server.ts";
 import { createShopper } from "./shopper.ts";
 import type { Act, Shopper } from "./shopper.ts";
-import { slowly } from "./tab.ts";
 import type { VirtualTime } from "./virtual-time.ts";
 
 export const SETTINGS = [
@@ -36,6 +35,7 @@ export interface History extends ShopRules {
   readonly events: readonly Event[];
 }
 
+const STORAGE_MS = 5;
 /** Longer than a request is under way, and than a run takes. */
 const CALM_MS = 60_000;
 
@@ -64,11 +64,11 @@ async function playAt(
     stored: (key) => note({ kind: "stored", key }),
     charged: (key, value) => note({ kind: "charged", key, value: JSON.stringify(value) }),
   });
-  const storage = memoryStorage();
   const shopper = createShopper({
     origin,
     server,
-    storage: setting.endsWith("slow storage") ? slowly(storage, time) : storage,
+    storage: memoryStorage(),
+    slownessMs: setting.endsWith("slow storage") ? STORAGE_MS : 0,
     tabs: setting.startsWith("two tabs") ? 2 : 1,
     note,
   });
