@@ -1,30 +1,48 @@
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import type { AxeResults } from "axe-core";
+import type { Page } from "playwright-core";
 import { expect, test } from "vitest";
 import { withShop } from "./with-shop.ts";
 
 const openShop = withShop();
 
+/** What axe-core finds wrong with the page as it is now. */
+async function findViolations(page: Page): Promise<string[]> {
+  const axe = await readFile(fileURLToPath(import.meta.resolve("axe-core/axe.min.js")), "utf8");
+  await page.evaluate(axe);
+  return page.evaluate(async () => {
+    const { axe: tool } = globalThis as unknown as { axe: { run(): Promise<AxeResults> } };
+    const { violations } = await tool.run();
+    return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join()}`);
+  });
+}
+
 test.each(["light", "dark"] as const)(
-  "axe-core finds nothing wrong with the page, %s, before and after a payment",
+  "axe-core finds nothing wrong with the page, %s, before and after a payment and a story",
   async (colorScheme) => {
     const shop = await openShop({ colorScheme });
-    const axe = await readFile(fileURLToPath(import.meta.resolve("axe-core/axe.min.js")), "utf8");
-    await shop.page.evaluate(axe);
-    const run = (): Promise<string[]> =>
-      shop.page.evaluate(async () => {
-        const { axe: tool } = globalThis as unknown as { axe: { run(): Promise<AxeResults> } };
-        const { violations } = await tool.run();
-        return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join()}`);
-      });
-    expect(await run()).toEqual([]);
+    expect(await findViolations(shop.page)).toEqual([]);
     await shop.turnOn("Drop the reply");
     await shop.turnOn("Plain client (without Oncekey)");
     await shop.pay();
     await shop.counts("Plain client", 2);
     await shop.says(/^Paid/);
-    expect(await run()).toEqual([]);
+    await shop.page.getByRole("button", { name: "Play Two tabs at once" }).click();
+    await shop.counts("Charges", 1);
+    expect(await findViolations(shop.page)).toEqual([]);
+  },
+);
+
+test.each(["react.html", "tanstack-query.html"])(
+  "axe-core finds nothing wrong with %s before and after a payment",
+  async (path) => {
+    const shop = await openShop();
+    await shop.page.goto(new URL(path, shop.page.url()).href);
+    expect(await findViolations(shop.page)).toEqual([]);
+    await shop.pay();
+    await shop.says(/^Paid/);
+    expect(await findViolations(shop.page)).toEqual([]);
   },
 );
 

@@ -33,15 +33,19 @@ export function newOrder(): Order {
   return { cart: crypto.randomUUID(), amountCents: 42_50 };
 }
 
+export function buildBarePage(): ReturnType<typeof buildFiles> {
+  return buildFiles(fileURLToPath(new URL("page", import.meta.url)), {
+    bare: "bare.html",
+    "service-worker": "worker.ts",
+  });
+}
+
 /** @param host by which the browser calls this machine. */
 export async function withBareShop(
   options: BrowserOptions & { readonly host?: string } = {},
 ): Promise<(contextOptions?: BrowserContextOptions) => Promise<Visit>> {
   const { host = "127.0.0.1", ...browserOptions } = options;
-  const files = await buildFiles(fileURLToPath(new URL("page", import.meta.url)), {
-    bare: "bare.html",
-    "service-worker": "worker.ts",
-  });
+  const files = await buildBarePage();
   const open = withCheckout({ ...browserOptions, files });
   return async (contextOptions) => {
     const { checkout, newContext } = await open();

@@ -19,7 +19,12 @@ const TYPES: Readonly<Record<string, string>> = {
 
 /** The checkout: by path, `/` being the page itself. */
 export function buildPage(): Promise<ReadonlyMap<string, PageFile>> {
-  return buildFiles(fileURLToPath(new URL("page", import.meta.url)), { index: "index.html" });
+  return buildFiles(fileURLToPath(new URL("page", import.meta.url)), {
+    index: "index.html",
+    device: "device.html",
+    react: "react.html",
+    "tanstack-query": "tanstack-query.html",
+  });
 }
 
 /**
@@ -45,6 +50,9 @@ export async function buildFiles(
       rolldownOptions: {
         input: Object.fromEntries(entries) as Record<string, string>,
         output: { entryFileNames: "[name].js" },
+        // It is meant for servers that render; nothing is rendered on one here.
+        onLog: (level, log, handle) =>
+          log.code === "MODULE_LEVEL_DIRECTIVE" ? undefined : handle(level, log),
         // On a busy machine everything is slow.
         checks: { pluginTimings: false },
       },

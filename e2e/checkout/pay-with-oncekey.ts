@@ -8,6 +8,8 @@ export interface OncekeyShopOptions {
   readonly baseUrl: string;
   readonly fetch: typeof fetch;
   readonly timeoutMs: number;
+  /** Default 6. */
+  readonly attempts?: number | undefined;
   /** Default: memory. */
   readonly storage?: OperationStorage;
 }
@@ -22,10 +24,16 @@ const ATTEMPTS = 6;
 /** Here most attempts fail on purpose, over and over, which a budget for outages would take for one. */
 const RETRY_BUDGET = 1_000;
 
-export function createOncekeyShop({ timeoutMs, ...options }: OncekeyShopOptions): OncekeyShop {
+export function createOncekeyShop({
+  timeoutMs,
+  attempts = ATTEMPTS,
+  ...options
+}: OncekeyShopOptions): OncekeyShop {
   const client = createClient({
     ...options,
-    attempts: ATTEMPTS,
+    attempts,
+    // Whoever changes a cart that may be paid is told so, and not charged for both.
+    onChange: "hold",
     retryBudget: RETRY_BUDGET,
     attemptTimeoutMs: timeoutMs,
     backoff: { baseMs: 400, capMs: 1_000 },

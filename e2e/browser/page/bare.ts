@@ -16,8 +16,9 @@ async function inServiceWorker(kept: Kept): Promise<BareShop> {
   return callShop(kept, (message: Call, transfer) => active?.postMessage(message, transfer));
 }
 
+const backoffMs = Number(new URLSearchParams(location.search).get("backoffMs") ?? 100);
 const OPEN: Readonly<Record<Place, () => BareShop | Promise<BareShop>>> = {
-  page: () => openShop("localStorage"),
+  page: () => openShop("localStorage", backoffMs),
   worker: () => inWorker("localStorage"),
   "service-worker": () => inServiceWorker("localStorage"),
   "page with IndexedDB": () => openShop("IndexedDB"),

@@ -9,14 +9,15 @@ import type { BareShop, Kept, Told } from "../bare-shop.ts";
 /** Shorter than what the fault proxy delays. */
 const ATTEMPT_TIMEOUT_MS = 2_500;
 
-export function openShop(kept: Kept): BareShop {
+/** @param backoffMs the longest wait between two attempts. */
+export function openShop(kept: Kept, backoffMs = 100): BareShop {
   const ahead: FaultKind[] = [];
   const warnings: Warning[] = [];
   const client = createClient({
     baseUrl: "/api/",
     storage: kept === "IndexedDB" ? indexedDbStorage() : webStorage(),
     attemptTimeoutMs: ATTEMPT_TIMEOUT_MS,
-    backoff: { baseMs: 50, capMs: 100 },
+    backoff: { baseMs: backoffMs, capMs: backoffMs },
     onWarning: (warning) => warnings.push(warning),
     headers(): Record<string, string> {
       const kind = ahead.shift();

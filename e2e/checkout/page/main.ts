@@ -6,6 +6,7 @@ import { createFaultSwitches } from "./faults.ts";
 import { createOncekeyTill } from "./oncekey-till.ts";
 import { createPayments } from "./payments.ts";
 import { createPlainTill } from "./plain-till.ts";
+import { createStories } from "./stories.ts";
 import { say } from "./status.ts";
 import type { Said } from "./status.ts";
 import { drawTimeline } from "./timeline.ts";
@@ -37,6 +38,7 @@ wrap.addEventListener("change", () => {
 });
 plain.addEventListener("change", renewIfPaid);
 
+createStories(payments);
 drawCart();
 draw();
 void oncekeyTill.settle(conclude);

@@ -66,11 +66,15 @@ export function createOncekeyTill(payments: Payments): OncekeyTill {
 const FOUND =
   "The page came back to a payment without an answer, and asked again with the same key.";
 
+const EARLIER =
+  "This cart was sent before, as it was then, and the shop knows it. Put it back and press Pay to see.";
+
 function saidOf(result: RunResult<Receipt>): Said {
   switch (result.kind) {
     case "done":
       return paid(result.value);
     case "rejected":
+      if (result.earlier !== undefined) return { kind: "failed", text: EARLIER };
       return result.error.status === 402
         ? declined()
         : { kind: "failed", text: `The shop refused: ${result.error.message}.` };

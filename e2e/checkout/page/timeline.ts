@@ -51,15 +51,16 @@ function drawKey(key: string | undefined): Node | string {
 function drawVerdict({ via, cart, attempts }: Payment, charges: Charges): HTMLElement {
   const count = charges.of(via, cart);
   const kind = count > 1 ? "too-many" : count === 1 ? "right" : "none";
-  const verdict = make("p", { className: "verdict" }, VERDICTS[kind](count, attempts.length));
+  const keys = new Set(attempts.map(({ key }) => key)).size;
+  const verdict = make("p", { className: "verdict" }, VERDICTS[kind](count, attempts.length, keys));
   verdict.dataset["kind"] = kind;
   return verdict;
 }
 
 const VERDICTS = {
   none: () => "This cart has not been charged.",
-  right: (_count: number, attempts: number) =>
-    attempts > 1
+  right: (_count: number, attempts: number, keys: number) =>
+    attempts > 1 && keys === 1
       ? `${attempts} attempts with one key: to the shop they were one payment, charged once.`
       : "This cart was charged once.",
   "too-many": (count: number) =>
