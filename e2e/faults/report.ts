@@ -1,16 +1,8 @@
 /** The page about a run: made by the run itself, from what it measured. */
-import { execFileSync } from "node:child_process";
-import { availableParallelism } from "node:os";
 import { BOUNDARIES } from "./rig/boundaries.ts";
 import type { RunReport } from "./rig/run.ts";
 import { formatVerdict } from "./checker/verdict.ts";
-
-/** When and on what a page was made. */
-export function provenance(command: string): string {
-  const commit = execFileSync("git", ["rev-parse", "--short=10", "HEAD"], { encoding: "utf8" });
-  const date = new Date().toISOString().slice(0, 16).replace("T", " ");
-  return `Made by \`${command}\` on ${date} UTC, commit \`${commit.trim()}\`, Node ${process.versions.node}, ${availableParallelism()} cores.`;
-}
+import { provenance, table } from "./page.ts";
 
 const ENDS = {
   whole: "The whole programme ran.",
@@ -84,7 +76,3 @@ const NAMES: Readonly<Record<string, string>> = {
   "pooler killed": "PgBouncer killed and started again",
   "pool taken": "all connections of a server's pool taken by its own application",
 };
-
-export function table(rows: readonly (readonly string[])[]): string {
-  return rows.map((cells) => `| ${cells.join(" | ")} |`).join("\n");
-}

@@ -1,7 +1,6 @@
 /** `test:faults`: tries to break the promise by real means, judges what happened, and writes the page about it. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -11,13 +10,12 @@ import { formatVerdict } from "./checker/verdict.ts";
 import type { HistoryEvent } from "./history/event.ts";
 import { readLines, writeLines } from "./history/history.ts";
 import { huntMutants } from "./mutants/mutation-run.ts";
+import { writePage } from "./page.ts";
 import { formatReport } from "./report.ts";
 import { policyOf } from "./rig/routes.ts";
 import { run } from "./rig/run.ts";
 import { readSettings, USAGE } from "./settings.ts";
 import type { Plan } from "./settings.ts";
-
-const PAGE = fileURLToPath(new URL("../../docs/faults.md", import.meta.url));
 
 /** Exit codes: a promise was broken; none was, but not all that was planned has been tried. */
 const BROKEN = 1;
@@ -57,8 +55,7 @@ async function runAndReport(plan: Plan): Promise<number> {
   const report = await run({ ...plan, signal: interrupted.signal, onProgress: console.log });
   const { verdict, evidence, seed, end, undealt } = report;
   console.log(formatVerdict(verdict));
-  await writeFile(PAGE, formatReport(report));
-  console.log(`written: ${PAGE}`);
+  await writePage("faults.md", formatReport(report));
   if (verdict.violations.length > 0) {
     const history = join(tmpdir(), `oncekey-history-${seed}.jsonl`);
     await writeLines(history, [...evidence.events, ...evidence.rows]);

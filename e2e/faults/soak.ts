@@ -1,10 +1,8 @@
 /** `test:soak --minutes N`: the rig without a stop, and whether memory, table, handles and locks stay as they are. */
-import { mkdir, writeFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
-import { fileURLToPath } from "node:url";
 import { formatVerdict } from "./checker/verdict.ts";
 import { drawChart } from "./chart.ts";
-import { provenance, table } from "./report.ts";
+import { provenance, table, writePage } from "./page.ts";
 import { startFleet } from "./rig/fleet.ts";
 import type { Fleet } from "./rig/fleet.ts";
 import { runOn } from "./rig/run.ts";
@@ -14,7 +12,6 @@ import type { Plan } from "./settings.ts";
 import { QUANTITIES, takeSample } from "./sample.ts";
 import type { Sample } from "./sample.ts";
 
-const DOCS = fileURLToPath(new URL("../../docs/", import.meta.url));
 const MINUTE_MS = 60_000;
 /** What one round keeps in memory until it is judged. */
 const ROUND_MS = 2 * MINUTE_MS;
@@ -23,7 +20,7 @@ const SAMPLE_MS = 5_000;
 // Most records expire while it runs, so that the table has something to give back.
 const SOAK: Omit<Plan, "limitMs" | "seed"> = {
   operations: Infinity,
-  clients: 64,
+  clients: 128,
   mix: { ...MIX, others: 0.8 },
   strikes: { kill: 0, pause: 0, terminate: 0, crash: 0 },
   disturbances: { commitFaults: 0, poolerRestarts: 0, poolsTaken: 0, databasesFilled: 0 },
@@ -86,10 +83,9 @@ async function writePages(
   samples: readonly Sample[],
   tookMs: number,
 ): Promise<void> {
-  await mkdir(`${DOCS}soak`, { recursive: true });
   for (const quantity of QUANTITIES) {
     const lines = quantity.linesOf(samples);
-    await writeFile(`${DOCS}soak/${quantity.file}`, drawChart(quantity.title, samples, lines));
+    await writePage(`soak/${quantity.file}`, drawChart(quantity.title, samples, lines));
   }
   const sum = (of: (round: RunReport) => number): string =>
     String(rounds.reduce((total, round) => total + of(round), 0));
@@ -100,7 +96,7 @@ ${provenance(`test:soak --minutes ${minutes}`)} ${interrupted.signal.aborted ? "
 | | |
 | --- | --- |
 ${table([
-  ["time", `${Math.round(tookMs / MINUTE_MS)} minutes`],
+  ["time", `${Math.round(tookMs / 1_000)} s`],
   ["operations", sum(({ operations }) => operations)],
   ["attempts", sum(({ verdict }) => verdict.attempts)],
   ["effects", sum(({ verdict }) => verdict.effects)],
@@ -111,6 +107,5 @@ Four of five operations go to routes whose records expire after two seconds; the
 
 ${QUANTITIES.map(({ title, file }) => `![${title}](soak/${file})`).join("\n\n")}
 `;
-  await writeFile(`${DOCS}soak.md`, page);
-  console.log(`written: ${DOCS}soak.md`);
+  await writePage("soak.md", page);
 }

@@ -10,7 +10,7 @@ import type { HuntName } from "./mutant.ts";
 export interface Catch {
   /** The invariants that were broken. Empty: nothing was. */
   readonly invariants: readonly string[];
-  /** Operations that had been begun when the first broken ticket was complete. */
+  /** The number of the first operation that shows it, in the order in which they were begun. */
   readonly operations: number;
   readonly verdict: string;
 }
@@ -24,11 +24,11 @@ process.send?.(toCatch(report), undefined, undefined, () => process.disconnect()
 
 function toCatch({ verdict, evidence, operations }: RunReport): Catch {
   const invariants = [...new Set(verdict.violations.map(({ invariant }) => invariant))];
-  const ends = verdict.violations.flatMap(({ at }) => {
-    const last = at?.attempts.at(-1);
-    return last === undefined ? [] : [last.invoke.atMs];
+  const starts = verdict.violations.flatMap(({ at }) => {
+    const first = at?.attempts[0];
+    return first === undefined ? [] : [first.invoke.atMs];
   });
-  const firstAt = Math.min(...ends);
+  const firstAt = Math.min(...starts);
   return {
     invariants: invariants.toSorted((a, b) => a.localeCompare(b, "en", { numeric: true })),
     operations: Number.isFinite(firstAt) ? begunBefore(evidence.events, firstAt) : operations,

@@ -1,17 +1,19 @@
 /** `test:faults --mutants`: plants each bug into a copy, hunts it there, and writes the table of what was caught by what. */
 import { fork } from "node:child_process";
 import { once } from "node:events";
-import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { provenance, table } from "../report.ts";
+import { provenance, table, writePage } from "../page.ts";
 import { copyProject } from "./copy.ts";
 import type { ProjectCopy } from "./copy.ts";
 import type { Catch } from "./hunt.ts";
 import type { HuntName, Mutant } from "./mutant.ts";
 import { MUTANTS } from "./mutants.ts";
 
-const PAGE = fileURLToPath(new URL("../../../docs/planted-bugs.md", import.meta.url));
+/** What was found where there was nothing to be found. */
+interface Control {
+  readonly hunts: number;
+  readonly alarms: number;
+}
 
 interface Row {
   readonly mutant: Mutant;
@@ -28,7 +30,6 @@ export async function huntMutants(only: string | undefined, signal: AbortSignal)
     throw new RangeError(`--mutant must be one of ${MUTANTS.map(({ name }) => name).join(", ")}`);
   const copy = await copyProject();
   try {
-    const alarms = await huntNothing(copy, mutants, signal);
     const rows: Row[] = [];
     for (const mutant of mutants) {
       if (signal.aborted) break;
@@ -38,9 +39,11 @@ export async function huntMutants(only: string | undefined, signal: AbortSignal)
       rows.push({ mutant, caught });
       console.log(describe(mutant.name, caught));
     }
+    const control = await huntNothing(copy, mutants, signal);
     const survived = rows.filter(({ caught }) => caught.invariants.length === 0).length;
-    if (only === undefined) await writeFile(PAGE, formatPage(rows, mutants.length, alarms));
-    return alarms + survived + (mutants.length - rows.length);
+    if (only === undefined)
+      await writePage("planted-bugs.md", formatPage(rows, mutants.length, control));
+    return control.alarms + survived + (mutants.length - rows.length);
   } finally {
     await copy.remove();
   }
@@ -51,17 +54,20 @@ async function huntNothing(
   copy: ProjectCopy,
   mutants: readonly Mutant[],
   signal: AbortSignal,
-): Promise<number> {
+): Promise<Control> {
+  await copy.plant([]);
+  let hunts = 0;
   let alarms = 0;
   for (const name of new Set(mutants.map(({ hunt: used }) => used))) {
     if (signal.aborted) break;
     const caught = await hunt(copy, name, signal);
     if (caught === undefined) break;
+    hunts += 1;
     if (caught.invariants.length > 0) alarms += 1;
     console.log(describe(`(no bug, ${name})`, caught));
     if (caught.invariants.length > 0) console.log(caught.verdict);
   }
-  return alarms;
+  return { hunts, alarms };
 }
 
 /** Undefined: it was interrupted. */
@@ -96,7 +102,7 @@ function describe(name: string, { invariants, operations }: Catch): string {
     : `${name}: ${invariants.join(", ")} after ${operations} operations`;
 }
 
-function formatPage(rows: readonly Row[], planned: number, alarms: number): string {
+function formatPage(rows: readonly Row[], planned: number, control: Control): string {
   const lines = rows.map(({ mutant, caught }) => [
     mutant.what,
     `\`${mutant.edits.at(-1)?.file ?? ""}\``,
@@ -106,13 +112,13 @@ function formatPage(rows: readonly Row[], planned: number, alarms: number): stri
   return `# Bugs that were planted
 
 ${provenance("test:faults --mutants")} Each is a line of the product changed in a copy; \`e2e/faults/mutants/mutants.ts\` has them. ${rows.length} of ${planned} were
-hunted. The same hunts without a bug raised ${alarms} false alarms.
+hunted. ${control.hunts} hunts of the same kinds where no bug was planted raised ${control.alarms} false alarms.
 
 | bug | where | caught by | after operations |
 | --- | --- | --- | --- |
 ${table(lines)}
 
-The invariants are in \`e2e/faults/checker\`. Operations are counted up to the last request of the first key that shows the bug; a hunt
+The invariants are in \`e2e/faults/checker\`. Operations are counted up to the first that shows the bug; a hunt
 looks at its history when it has ended.
 `;
 }

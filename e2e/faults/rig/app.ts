@@ -1,5 +1,6 @@
 /** The rig's shop: every strategy under every policy, over one handler, with the moments of a request marked. */
 import { subscribe } from "node:diagnostics_channel";
+import { setTimeout as sleep } from "node:timers/promises";
 import { idempotency } from "@oncekey/server";
 import type { RouteIdempotencyOptions } from "@oncekey/server";
 import Fastify from "fastify";
@@ -76,16 +77,26 @@ function optionsOf({ policy }: Route): RouteIdempotencyOptions {
   };
 }
 
-/** Takes all connections of the pool for a second, as a handler does that forgot whose they are. */
+/** Takes all connections of the pool for a second, as an application does that forgot whose they are. */
 function addHold(app: FastifyInstance, pool: Pool): void {
   app.post("/hold", async () => {
-    const taken = Array.from({ length: pool.options.max }, () => pool.connect());
-    setTimeout(() => {
-      // One that the pool could not give in time is not there to be given back.
-      for (const one of taken) one.then((client) => client.release()).catch(() => undefined);
-    }, HOLD_MS);
-    return { held: taken.length };
+    const held = Array.from({ length: pool.options.max }, () => hold(pool));
+    return { held: held.length };
   });
+}
+
+async function hold(pool: Pool): Promise<void> {
+  const survive = (): void => undefined;
+  try {
+    const client = await pool.connect();
+    // While it is out nobody else listens, and it may be struck here as anywhere.
+    client.on("error", survive);
+    await sleep(HOLD_MS);
+    client.release();
+    client.removeListener("error", survive);
+  } catch {
+    // One that the pool could not give in time is not there to be given back.
+  }
 }
 
 function addForget(app: FastifyInstance): void {

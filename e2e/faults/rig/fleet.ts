@@ -8,13 +8,14 @@ import { Pool } from "pg";
 import type { Leftovers } from "../checker/settling.ts";
 import { createFaultProxy } from "../proxy.ts";
 import type { Upstream } from "../proxy.ts";
-import { hasPgBouncer, startPgBouncer } from "../../support/pgbouncer.ts";
 import { startPostgres } from "../../support/postgres.ts";
 import { startDatabaseProxy } from "./database-proxy.ts";
 import type { DatabaseProxy } from "./database-proxy.ts";
 import { startServer } from "./server-process.ts";
 import type { ServerProcess } from "./server-process.ts";
-import { createTables, heldInDatabase } from "./tables.ts";
+import { findLeftovers } from "./leftovers.ts";
+import { startPooled } from "./pooled.ts";
+import { createTables } from "./tables.ts";
 
 export interface Fleet {
   readonly servers: readonly ServerProcess[];
@@ -39,24 +40,16 @@ const HOUR_MS = 3_600_000;
 const DATABASE = "postgres";
 const DELAYED_COMMIT_MS = 400;
 const DELAYED_REPLY_MS = 4_000;
-const SETTLE_MS = 4_000;
 const POLL_MS = 50;
 
 export async function startFleet(names: readonly string[] = NAMES): Promise<Fleet> {
-  const stops: (() => Promise<unknown>)[] = [];
+  const stops: Stops = [];
   const stop = async (): Promise<void> => {
     // In the reverse order of their start: each stands on those before it.
     for (const one of stops.splice(0).toReversed()) await one();
   };
   try {
-    const postgres = await startPostgres({ maxConnections: 260 });
-    stops.push(() => postgres.stop());
-    const url = postgres.url(DATABASE);
-    const pool = new Pool({ connectionString: url, max: 4, application_name: "rig" });
-    pool.on("error", () => undefined);
-    stops.push(() => pool.end());
-    await migrate(pool);
-    await createTables(pool);
+    const { url, pool } = await startDatabase(stops);
     const databaseProxy = await startDatabaseProxy({
       databaseUrl: url,
       delayMs: DELAYED_COMMIT_MS,
@@ -74,30 +67,15 @@ export async function startFleet(names: readonly string[] = NAMES): Promise<Flee
       .map((plan) => startServer({ ...plan, outsideUrl: url }));
     stops.push(() => Promise.all(servers.map((server) => server.stop())));
     await Promise.all(servers.map((server) => server.up()));
-    const anyServer = async (): Promise<Upstream> => {
-      for (;;) {
-        const up = servers.filter((server) => server.port() !== undefined);
-        const server = up[Math.floor(Math.random() * up.length)];
-        const port = server?.port();
-        if (server !== undefined && port !== undefined)
-          return { name: server.name, port, kill: () => server.signal("SIGKILL") };
-        await sleep(POLL_MS);
-      }
-    };
-    const { origin, close } = await startProxy(anyServer);
-    stops.push(close);
+    const anyServer = (): Promise<Upstream> => chooseServer(servers);
     return {
       servers,
       databaseProxy,
       restartPooler: pooled?.restart,
       pool,
       anyServer,
-      async originOf(name) {
-        const server = servers.find((one) => one.name === name);
-        await server?.up();
-        return `http://127.0.0.1:${server?.port()}`;
-      },
-      proxyOrigin: origin,
+      originOf: (name) => originOf(servers, name),
+      proxyOrigin: await startProxy(anyServer, stops),
       leftovers: () => findLeftovers(servers, pool),
       stop,
     };
@@ -107,76 +85,48 @@ export async function startFleet(names: readonly string[] = NAMES): Promise<Flee
   }
 }
 
-interface Pooled {
-  readonly url: string;
-  readonly restart: () => Promise<void>;
+type Stops = (() => Promise<unknown>)[];
+
+async function startDatabase(stops: Stops): Promise<{ readonly url: string; readonly pool: Pool }> {
+  const postgres = await startPostgres({ maxConnections: 260 });
+  stops.push(() => postgres.stop());
+  const url = postgres.url(DATABASE);
+  const pool = new Pool({ connectionString: url, max: 4, application_name: "rig" });
+  pool.on("error", () => undefined);
+  stops.push(() => pool.end());
+  await migrate(pool);
+  await createTables(pool);
+  return { url, pool };
 }
 
-// Behind a proxy of its own, so that another pooler can take the place of one that was killed.
-async function startPooled(
-  url: string,
-  stops: (() => Promise<unknown>)[],
-): Promise<Pooled | undefined> {
-  if (!hasPgBouncer) return undefined;
-  let pooler = await startPgBouncer(url);
-  const front = await startDatabaseProxy({ databaseUrl: pooler.url, delayMs: 0 });
-  stops.push(
-    () => pooler.stop(),
-    () => front.stop(),
-  );
-  return {
-    url: front.url,
-    async restart() {
-      await pooler.stop();
-      pooler = await startPgBouncer(url);
-      front.redirect(pooler.url);
-    },
-  };
+async function chooseServer(servers: readonly ServerProcess[]): Promise<Upstream> {
+  for (;;) {
+    const up = servers.filter((server) => server.port() !== undefined);
+    const server = up[Math.floor(Math.random() * up.length)];
+    const port = server?.port();
+    if (server !== undefined && port !== undefined)
+      return { name: server.name, port, kill: () => server.signal("SIGKILL") };
+    await sleep(POLL_MS);
+  }
 }
 
-async function startProxy(
-  next: () => Promise<Upstream>,
-): Promise<{ readonly origin: string; readonly close: () => Promise<void> }> {
+async function originOf(servers: readonly ServerProcess[], name: string): Promise<string> {
+  const server = servers.find((one) => one.name === name);
+  await server?.up();
+  return `http://127.0.0.1:${server?.port()}`;
+}
+
+async function startProxy(next: () => Promise<Upstream>, stops: Stops): Promise<string> {
   const handle = createFaultProxy({ next, delayMs: DELAYED_REPLY_MS });
   const server = createServer((request, response) => {
     handle(request, response).catch(() => response.destroy());
   }).listen(0, "127.0.0.1");
   await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  return {
-    origin: `http://127.0.0.1:${port}`,
-    async close() {
-      const closed = once(server, "close");
-      server.close();
-      server.closeAllConnections();
-      await closed;
-    },
-  };
-}
-
-// A reply may leave before its connection is back, so this is asked until it is nothing, or for some seconds.
-async function findLeftovers(servers: readonly ServerProcess[], pool: Pool): Promise<Leftovers[]> {
-  const until = performance.now() + SETTLE_MS;
-  for (;;) {
-    const left = [
-      { where: "the database", found: await heldInDatabase(pool) },
-      ...(await Promise.all(servers.map((server) => inspect(server)))),
-    ];
-    const isClean = left.every(({ found }) => Object.values(found).every((count) => count === 0));
-    if (isClean || performance.now() > until) return left;
-    await sleep(POLL_MS);
-  }
-}
-
-async function inspect(server: ServerProcess): Promise<Leftovers> {
-  const { checkedOut, waiting, lostAfterEnd } = await server.inspect();
-  return {
-    where: `server ${server.name}`,
-    found: {
-      "clients checked out": checkedOut,
-      "requests waiting for a client": waiting,
-      "ends that nobody caused": server.unexpectedEnds(),
-      "leases renewed after their end": lostAfterEnd,
-    },
-  };
+  stops.push(async () => {
+    const closed = once(server, "close");
+    server.close();
+    server.closeAllConnections();
+    await closed;
+  });
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }

@@ -76,7 +76,7 @@ export async function runOn(fleet: Fleet, options: RunOptions): Promise<RunRepor
   const { seed, signal, limitMs } = options;
   const startedAt = performance.now();
   const history = createHistory();
-  const enough = AbortSignal.any([signal, AbortSignal.timeout(limitMs)]);
+  const enough = AbortSignal.any([signal, AbortSignal.timeout(Math.round(limitMs))]);
   const work = startWork(fleet, options, history, enough);
   const progress = setInterval(() => {
     const seconds = Math.round((performance.now() - startedAt) / 1_000);
@@ -162,7 +162,7 @@ function startWork(fleet: Fleet, options: RunOptions, history: History, signal: 
   return {
     load,
     done: finish(),
-    progress: () => `${drawn} operations, ${dealtCount()} of ${planned.length} strikes`,
+    progress: () => `${drawn} operations, ${planned.length - dealtCount()} strikes to come`,
     counts: () => ({
       operations: drawn,
       dealt: striker.dealt,

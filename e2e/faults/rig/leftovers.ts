@@ -1,0 +1,39 @@
+/** What servers and database still hold when the work is over. */
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Pool } from "pg";
+import type { Leftovers } from "../checker/settling.ts";
+import type { ServerProcess } from "./server-process.ts";
+import { heldInDatabase } from "./tables.ts";
+
+const SETTLE_MS = 4_000;
+const POLL_MS = 50;
+
+/** A reply may leave before its connection is back, so this is asked until it is nothing, or for some seconds. */
+export async function findLeftovers(
+  servers: readonly ServerProcess[],
+  pool: Pool,
+): Promise<Leftovers[]> {
+  const until = performance.now() + SETTLE_MS;
+  for (;;) {
+    const left = [
+      { where: "the database", found: await heldInDatabase(pool) },
+      ...(await Promise.all(servers.map((server) => inspect(server)))),
+    ];
+    const isClean = left.every(({ found }) => Object.values(found).every((count) => count === 0));
+    if (isClean || performance.now() > until) return left;
+    await sleep(POLL_MS);
+  }
+}
+
+async function inspect(server: ServerProcess): Promise<Leftovers> {
+  const { checkedOut, waiting, lostAfterEnd } = await server.inspect();
+  return {
+    where: `server ${server.name}`,
+    found: {
+      "clients checked out": checkedOut,
+      "requests waiting for a client": waiting,
+      "ends that nobody caused": server.unexpectedEnds(),
+      "leases renewed after their end": lostAfterEnd,
+    },
+  };
+}

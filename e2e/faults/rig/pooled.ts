@@ -1,0 +1,33 @@
+/** The way of server `D` to its database: through a PgBouncer that can be killed. */
+import { hasPgBouncer, startPgBouncer } from "../../support/pgbouncer.ts";
+import { startDatabaseProxy } from "./database-proxy.ts";
+
+export interface Pooled {
+  readonly url: string;
+  readonly restart: () => Promise<void>;
+}
+
+/**
+ * Behind a proxy of its own, so that another pooler can take the place of one that was killed. Undefined where this machine has
+ * no PgBouncer. What ends it is put behind `stops`.
+ */
+export async function startPooled(
+  url: string,
+  stops: (() => Promise<unknown>)[],
+): Promise<Pooled | undefined> {
+  if (!hasPgBouncer) return undefined;
+  let pooler = await startPgBouncer(url);
+  const front = await startDatabaseProxy({ databaseUrl: pooler.url, delayMs: 0 });
+  stops.push(
+    () => pooler.stop(),
+    () => front.stop(),
+  );
+  return {
+    url: front.url,
+    async restart() {
+      await pooler.stop();
+      pooler = await startPgBouncer(url);
+      front.redirect(pooler.url);
+    },
+  };
+}
