@@ -11,10 +11,12 @@ const run = promisify(execFile);
 
 let packed: Packed;
 let withReact = "";
+// Everything is compiled and packed first, which a busy machine may take its time for.
+const PACKING_MS = 240_000;
 beforeAll(async () => {
   packed = await packClient();
   withReact = await packed.withPeer("react");
-});
+}, PACKING_MS);
 afterAll(() => Promise.all([packed.folder, withReact].map((at) => rm(at, { recursive: true }))));
 
 const STRICT = {
@@ -68,5 +70,6 @@ describe.each([
       expect(await complaints(compiler, packed.folder, alone, options)).toBe("");
       expect(await complaints(compiler, withReact, packed.entries, options)).toBe("");
     },
+    PACKING_MS,
   );
 });

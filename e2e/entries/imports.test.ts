@@ -23,13 +23,15 @@ const PEERS: Readonly<Record<string, string>> = { "@oncekey/client/react": "reac
 let packed: Packed;
 /** The folder from which an entry is imported: with its own peer, and none of the others. */
 const folders = new Map<string, string>();
+// Everything is compiled and packed first, which a busy machine may take its time for.
+const PACKING_MS = 240_000;
 beforeAll(async () => {
   packed = await packClient();
   for (const entry of packed.entries) {
     const peer = PEERS[entry];
     folders.set(entry, peer === undefined ? packed.folder : await packed.withPeer(peer));
   }
-});
+}, PACKING_MS);
 afterAll(async () => {
   for (const folder of new Set(folders.values())) await rm(folder, { recursive: true });
 });
