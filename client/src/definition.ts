@@ -65,6 +65,11 @@ export function defineOperation<Input, Value>(
 ): Operation<Input, Value> {
   function toWish(input: Input): Wish {
     const request = prepareRequest(own.request(input), baseUrl);
+    if (typeof request === "function" && own.identity === undefined) {
+      throw new TypeError(
+        `option ${name}.identity is required where the body is a Blob or a FormData, which cannot be compared before it is read`,
+      );
+    }
     const same = own.identity === undefined ? request : own.identity(input);
     const identity = parts.identify(canonicalJson(same));
     const instance = own.instance === undefined ? identity : own.instance(input);

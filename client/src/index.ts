@@ -16,6 +16,7 @@ export {
   isIdempotencyError,
 } from "@oncekey/shared";
 export type { BackoffOptions } from "./backoff.ts";
+export type { RequestBody } from "./body.ts";
 export type { Client } from "./client.ts";
 export type { Operation, OperationOptions, Run } from "./definition.ts";
 export type { AttemptEvent, EventCallbacks, WaitEvent } from "./event.ts";

@@ -50,7 +50,8 @@ export function createPlainCall(parts: Parts): PlainCall {
     const { key: own, signal, ...spec } = options;
     // Checks it, before anything is sent.
     if (own !== undefined) formatKey(own);
-    const request = prepareRequest({ ...spec, method, path }, baseUrl);
+    const prepared = prepareRequest({ ...spec, method, path }, baseUrl);
+    const request = typeof prepared === "function" ? await prepared() : prepared;
     const send = (key: string): Promise<Settlement> => {
       const report = createReport(loop.warn, { key }, [listener]);
       const input = { request, key, policy, signal, isUnresolved: own !== undefined, report };

@@ -209,8 +209,10 @@ function isCandidate({ identity, request }: Partial<Candidate>): boolean {
   );
 }
 
-function isRequest({ method, url, headers, body, sealedBody }: Partial<PreparedRequest>): boolean {
+function isRequest(request: Partial<PreparedRequest>): boolean {
+  const { method, url, headers, body, isBase64, sealedBody } = request;
   return (
+    (isBase64 === undefined || isBase64) &&
     typeof method === "string" &&
     typeof url === "string" &&
     typeof headers === "object" &&

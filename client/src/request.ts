@@ -1,4 +1,6 @@
 /** A request in the form in which it is sent, byte for byte the same each time, and kept. */
+import { BODY_CHECK, serialiseBody } from "./body.ts";
+import type { RequestBody, SerialBody, TypedBody } from "./body.ts";
 import { accept, checkOptions } from "./option-check.ts";
 import { HEADERS_CHECK } from "./options.ts";
 
@@ -10,18 +12,20 @@ export interface RequestSpec {
   readonly path: string;
   /** Sent as JSON, serialised once. */
   readonly json?: unknown;
-  /** Sent as it is, instead of `json`. Text, because it has to be the same on every attempt and kept through a reload. */
-  readonly body?: string;
+  /**
+   * Sent as it is, instead of `json`. Serialised once, a form with a boundary of its own; what is no text is kept as base64. An
+   * operation whose body is a Blob or a FormData needs an `identity`. React Native can read neither; give it text or bytes.
+   */
+  readonly body?: RequestBody;
   /** Kept with the operation: nothing secret. Credentials belong into the client's `headers`. */
   readonly headers?: Readonly<Record<string, string>>;
 }
 
 /** Everything of a request that does not change between attempts. */
-export interface PreparedRequest {
+export interface PreparedRequest extends SerialBody {
   readonly method: string;
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
-  readonly body: string | undefined;
   /** Of a kept request whose body is not at hand: the body in the form of `storedBody`, or `null` where it was left out. */
   readonly sealedBody?: string | null;
 }
@@ -32,18 +36,19 @@ const SPEC_CHECKS = {
   method: accept((value) => METHODS.includes(value), `one of ${METHODS.join(", ")}`),
   path: accept((value) => typeof value === "string" && value !== "", "a string that is not empty"),
   json: accept((value) => typeof value !== "function", "a value that JSON has"),
-  // Streams, forms and blobs would be other bytes on the next attempt, or gone after a reload.
-  body: accept((value) => typeof value === "string", "a string, which can be sent again as it is"),
+  body: BODY_CHECK,
   headers: HEADERS_CHECK,
 };
 
 /**
- * Serialises a request.
+ * Serialises a request. One whose body has to be read takes time: then it is a function.
  *
- * @throws TypeError that names what is wrong: an unknown member, another method, a body that is not text, `json` and `body` at
- * once, an `Idempotency-Key` among the headers, or a path that is no URL.
+ * @throws TypeError that names what is wrong: an unknown member, another method, a body that is a stream, `json` and `body` at once, an `Idempotency-Key` among the headers, or a path that is no URL.
  */
-export function prepareRequest(spec: RequestSpec, baseUrl: string | undefined): PreparedRequest {
+export function prepareRequest(
+  spec: RequestSpec,
+  baseUrl: string | undefined,
+): PreparedRequest | (() => Promise<PreparedRequest>) {
   checkOptions(spec, SPEC_CHECKS, "request.");
   const { method = "POST", path, json, body, headers = {} } = spec;
   SPEC_CHECKS.path("request.path", path);
@@ -51,13 +56,19 @@ export function prepareRequest(spec: RequestSpec, baseUrl: string | undefined): 
     throw new TypeError("a request has either json or body, not both");
   }
   const lowered = Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]);
-  const type = json === undefined ? {} : { "content-type": "application/json" };
-  return {
-    method,
-    url: resolveUrl(path, baseUrl),
-    headers: { accept: "application/json", ...type, ...(Object.fromEntries(lowered) as object) },
-    body: json === undefined ? body : JSON.stringify(json),
+  const own = Object.fromEntries(lowered) as Readonly<Record<string, string>>;
+  const url = resolveUrl(path, baseUrl);
+  const finish = ({ serial, type }: TypedBody): PreparedRequest => {
+    const typed = type === undefined ? {} : { "content-type": type };
+    return { method, url, headers: { accept: "application/json", ...typed, ...own }, ...serial };
   };
+  if (json !== undefined) {
+    return finish({ serial: { body: JSON.stringify(json) }, type: "application/json" });
+  }
+  const serialised = serialiseBody(body);
+  return typeof serialised === "function"
+    ? async () => finish(await serialised())
+    : finish(serialised);
 }
 
 /** JSON with the members of every object in order, so that equal values read alike. */

@@ -16,8 +16,11 @@ export interface Wish {
   readonly operation: string;
   readonly instance: string;
   readonly identity: string;
-  readonly request: PreparedRequest;
+  /** A function, where the body has to be read first. */
+  readonly request: PreparedRequest | (() => Promise<PreparedRequest>);
 }
+
+type ReadyWish = Wish & { readonly request: PreparedRequest };
 
 /**
  * Runs a wish. An unresolved record of the same instance comes first: with the same identity it is this wish, and is sent again
@@ -26,13 +29,18 @@ export interface Wish {
  */
 export function runWish(
   parts: OperationParts,
-  wish: Wish,
+  asked: Wish,
   policy: RetryPolicy,
   options: RunOptions,
 ): Promise<RunResult<unknown>> {
-  const id = recordId(wish.operation, wish.instance);
-  const wanted = { identity: wish.identity, askedAt: parts.tabs.nowAt() };
+  const { operation, instance, identity, request } = asked;
+  const id = recordId(operation, instance);
+  const wanted = { identity, askedAt: parts.tabs.nowAt() };
+  // Read while the click is fresh: a form may be another one by the time of its turn.
+  const reading = typeof request === "function" ? request() : request;
+  if (reading instanceof Promise) reading.catch(() => undefined);
   return takeTurn(parts, id, wanted, policy, options, async (turn) => {
+    const wish = { ...asked, request: await reading };
     const found = await parts.shelf.read(id);
     const handed = await takeOver(parts, turn, policy, found, wanted);
     if (handed !== undefined) return handed;
@@ -53,7 +61,7 @@ export function runWish(
 async function choose(
   { shelf }: OperationParts,
   record: OperationRecord,
-  wish: Wish,
+  wish: ReadyWish,
   { onChange }: RetryPolicy,
 ): Promise<OperationRecord> {
   const known = withFirst(record, wish.identity);
@@ -69,7 +77,7 @@ async function choose(
 async function startForAll(
   parts: OperationParts,
   turn: Turn,
-  wish: Wish,
+  wish: ReadyWish,
   policy: RetryPolicy,
   options: RunOptions,
 ): Promise<RunResult<unknown>> {
@@ -85,7 +93,7 @@ async function startForAll(
   return result;
 }
 
-function mint({ minter }: OperationParts, wish: Wish): OperationRecord {
+function mint({ minter }: OperationParts, wish: ReadyWish): OperationRecord {
   return { version: 1, ...wish, key: minter.mint(), createdAt: Date.now() };
 }
 

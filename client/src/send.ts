@@ -2,6 +2,7 @@
 import { formatKey, IDEMPOTENCY_KEY, IDEMPOTENCY_ONLY_IF_STORED } from "@oncekey/shared";
 import type { KeyFormat } from "@oncekey/shared";
 import ky from "ky";
+import { openBody } from "./body.ts";
 import { withinLimit } from "./limit.ts";
 import type { Limit } from "./limit.ts";
 import type { HeadersOption } from "./options.ts";
@@ -44,7 +45,9 @@ export function createSend(options: SendOptions): Send {
   let keptBytes = 0;
   // Not every fetch heeds a signal, and a function that asks for headers has none: the wait for them ends all the same.
   return async (request, key, limit) => {
-    const sizeBytes = new TextEncoder().encode(request.body).byteLength;
+    const body = openBody(request);
+    const sizeBytes =
+      typeof body === "object" ? body.byteLength : new TextEncoder().encode(body).byteLength;
     const keepalive =
       options.keepalive && limit.mayOutlive && keptBytes + sizeBytes <= KEEPALIVE_BYTES;
     const heldBytes = keepalive ? sizeBytes : 0;
@@ -54,7 +57,8 @@ export function createSend(options: SendOptions): Send {
         const headers = await mergeHeaders(options, request, key);
         if (limit.isCheck) headers.set(IDEMPOTENCY_ONLY_IF_STORED, "true");
         signal.throwIfAborted();
-        return exchange(options, request, { headers, signal, keepalive }, limit.onSent);
+        const whole = body === undefined ? {} : { body };
+        return exchange(options, request, { headers, signal, keepalive, ...whole }, limit.onSent);
       });
     } finally {
       keptBytes -= heldBytes;
@@ -77,15 +81,14 @@ async function mergeHeaders(
 
 async function exchange(
   { fetch, credentials }: SendOptions,
-  { url, method, body }: PreparedRequest,
-  of: { readonly headers: Headers; readonly signal: AbortSignal; readonly keepalive: boolean },
+  { url, method }: PreparedRequest,
+  // An absent body, rather than `undefined`: ky's types refuse that.
+  of: Pick<RequestInit, "body" | "headers" | "signal" | "keepalive">,
   onSent: () => void,
 ): Promise<Answer> {
   const response = await ky(url, {
     ...of,
     method,
-    // Null is refused by ky's types, and an absent body is what it means.
-    ...(body === undefined ? {} : { body }),
     // One loop only, and it is ours: ky would not know the key from any other header.
     retry: { limit: 0 },
     timeout: false,
