@@ -1,5 +1,4 @@
 /** One part of the run: a kind of replication, a kind of strike, and what became of all answers meanwhile. */
-import type { Policy } from "../checker/case.ts";
 import { judge } from "../checker/judge.ts";
 import type { Verdict } from "../checker/judge.ts";
 import { createHistory } from "../history/history.ts";
@@ -9,11 +8,12 @@ import { dump } from "./evidence.ts";
 import type { Dump } from "./evidence.ts";
 import { awaitWhole, setReplication } from "./members.ts";
 import type { Replication } from "./members.ts";
+import { policyOf, STRATEGIES } from "./routes.ts";
 import { startServers } from "./servers.ts";
 import type { Servers } from "./servers.ts";
 import { strike } from "./strike.ts";
 import type { Strike } from "./strike.ts";
-import { startWorkload, STRATEGIES } from "./workload.ts";
+import { startWorkload } from "./workload.ts";
 
 export interface Phase {
   readonly title: string;
@@ -66,14 +66,6 @@ export async function runPhase(phase: Phase, parts: PhaseParts): Promise<PhaseRe
   });
   return { phase, outagesMs, verdict, history, dump: dumped };
 }
-
-function policyOf(target: string): Policy {
-  const strategy = STRATEGIES.find((one) => target === `POST /${one}`);
-  if (strategy === undefined) throw new RangeError(`no route is ${target}`);
-  return { strategy, mismatch: "replay", retentionMs: DAY_MS };
-}
-
-const DAY_MS = 86_400_000;
 
 async function strikeAll(
   phase: Phase,

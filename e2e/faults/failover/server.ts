@@ -6,7 +6,7 @@ import Fastify from "fastify";
 import type { FastifyRequest } from "fastify";
 import { Pool } from "pg";
 import type { ClientBase } from "pg";
-import type { Order } from "./recording-fetch.ts";
+import { FINGERPRINT_HEADER, OPERATION_HEADER, SCOPE_HEADER } from "../rig/order.ts";
 
 /** What the process says once it answers requests. */
 export interface ServerReport {
@@ -23,16 +23,12 @@ const pool = new Pool({ connectionString, max: 20, connectionTimeoutMillis: 2_00
 const app = Fastify();
 await app.register(idempotency, { pool, scope: scopeOf });
 for (const [strategy, protection] of Object.entries(protections())) {
-  app.post<{ Body: Order }>(
-    `/${strategy}`,
-    { config: { idempotency: protection } },
-    async (request, reply) => {
-      const id = crypto.randomUUID();
-      await addEffect(strategy === "lease" ? pool : request.idempotency.tx, id, request);
-      await sleep(Math.random() * HANDLER_MS);
-      return reply.code(201).send(answerWith(id, scopeOf(request)));
-    },
-  );
+  app.post(`/${strategy}`, { config: { idempotency: protection } }, async (request, reply) => {
+    const id = crypto.randomUUID();
+    await addEffect(strategy === "lease" ? pool : request.idempotency.tx, id, request);
+    await sleep(Math.random() * HANDLER_MS);
+    return reply.code(201).send(answerWith(id, scopeOf(request)));
+  });
 }
 await app.listen({ host: "127.0.0.1", port: 0 });
 const [address] = app.addresses();
@@ -71,16 +67,16 @@ function answerWith(effect: string, scope: string): object {
 }
 
 function scopeOf({ headers }: FastifyRequest): string {
-  return String(headers["scope"]);
+  return String(headers[SCOPE_HEADER]);
 }
 
 async function addEffect(
   db: Pick<ClientBase, "query">,
   id: string,
-  request: FastifyRequest<{ Body: Order }>,
+  request: FastifyRequest,
 ): Promise<void> {
-  const { operation, fingerprint } = request.body;
   const { key } = request.idempotency;
+  const { [OPERATION_HEADER]: operation, [FINGERPRINT_HEADER]: fingerprint } = request.headers;
   const target = `${request.method} ${request.url}`;
   await db.query(
     `insert into effects (id, operation, scope, key, target, fingerprint)

@@ -4,8 +4,9 @@ import { createClient, isIdempotencyError } from "@oncekey/client";
 import type { Client } from "@oncekey/client";
 import type { Strategy } from "@oncekey/server";
 import type { History } from "../history/history.ts";
-import { recordingFetch } from "./recording-fetch.ts";
-import type { Order } from "./recording-fetch.ts";
+import { createRecordedFetch } from "../load/recorder.ts";
+import { OPERATION_HEADER, SCOPE_HEADER } from "../rig/order.ts";
+import { policyOf, STRATEGIES } from "./routes.ts";
 
 export interface Workload {
   /** When answers came, by `performance.now()`, in order. */
@@ -16,13 +17,12 @@ export interface Workload {
   repeat(origins: readonly string[]): Promise<void>;
 }
 
-export const STRATEGIES: readonly Strategy[] = ["advisory", "unique", "row", "lease"];
-
 /** One key with what is sent under it. */
 interface Sending {
   readonly key: string;
   readonly strategy: Strategy;
-  readonly order: Order;
+  readonly operation: string;
+  readonly turn: number;
 }
 
 const LANES = 24;
@@ -75,19 +75,16 @@ export function startWorkload(
 }
 
 function mintSending(turn: number): Sending {
-  const operation = crypto.randomUUID();
-  return {
-    key: crypto.randomUUID(),
-    strategy: pick(STRATEGIES, turn),
-    order: { operation, fingerprint: String(turn) },
-  };
+  const [key, operation] = [crypto.randomUUID(), crypto.randomUUID()];
+  return { key, strategy: pick(STRATEGIES, turn), operation, turn };
 }
 
 /** Asks with the same key until it is answered. A refusal for good is in the history, and the checker's to judge. */
-async function settle(client: Client, { key, strategy, order }: Sending): Promise<void> {
+async function settle(client: Client, { key, strategy, operation, turn }: Sending): Promise<void> {
   for (;;) {
     try {
-      await client.post(strategy, { key, json: order });
+      const headers = { [OPERATION_HEADER]: operation };
+      await client.post(strategy, { key, json: { turn }, headers });
       return;
     } catch (error) {
       if (!isIdempotencyError(error)) throw error;
@@ -100,8 +97,11 @@ function createClients(origins: readonly string[], scope: string, history: Histo
   return origins.map((origin, at) =>
     createClient({
       baseUrl: origin,
-      headers: { scope },
-      fetch: recordingFetch(history, { process: `client ${at + 1}`, server: origin }),
+      headers: { [SCOPE_HEADER]: scope },
+      fetch: createRecordedFetch(
+        { history, policyOf, wayOf: async () => ({ server: origin, origin }) },
+        `client ${at + 1}`,
+      ),
       attempts: 100,
       backoff: { baseMs: 50, capMs: 500 },
       retryBudget: 1_000_000,
