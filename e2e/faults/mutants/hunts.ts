@@ -13,7 +13,7 @@ const CALM_MIX: Mix = { ...MIX, others: 0, mismatches: 0, strangers: 0, failures
 
 const CALM: Plan = {
   seed: 1,
-  operations: 400,
+  operations: 250,
   clients: 24,
   mix: CALM_MIX,
   strikes: NO_STRIKES,

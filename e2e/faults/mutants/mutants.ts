@@ -173,9 +173,8 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: `${STORE}/statements.ts`,
-        find: "where expires_at <= statement_timestamp()\n          and (lease_until",
-        replace:
-          "where expires_at <= statement_timestamp() + interval '2 days'\n          and (lease_until",
+        find: '"expires_at <= statement_timestamp() and (lease_until is null',
+        replace: `"expires_at <= statement_timestamp() + interval '2 days' and (lease_until is null`,
       },
     ],
   },
@@ -241,9 +240,9 @@ export const MUTANTS: readonly Mutant[] = [
     hunt: "commit",
     edits: [
       {
-        file: "client/src/attempt.ts",
-        find: ".send(request, key, {",
-        replace: ".send(request, crypto.randomUUID(), {",
+        file: "client/src/authorize.ts",
+        find: "await send(request, key, {",
+        replace: "await send(request, crypto.randomUUID(), {",
       },
     ],
   },
