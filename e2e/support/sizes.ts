@@ -18,7 +18,7 @@ interface Entry {
 // What is for tests, for Node or for other entries has no place on a page.
 const NOT_FOR_PAGES = /[/\\](msw|react|@tanstack)[/\\]|[/\\]testing\b|^node:/;
 
-// Of the first two, 10.5 kB are ky's, p-retry's and uuid's. Each limit is a little above what its entry is.
+// Of the first two, 10.5 kB are ky's, p-retry's and uuid's.
 const ENTRIES: readonly Entry[] = [
   {
     name: "@oncekey/client, all of it",
