@@ -41,6 +41,7 @@ const event: fc.Arbitrary<Event> = fc.oneof(
 
 export const history: fc.Arbitrary<History> = fc.record({
   setting: fc.constantFrom(...SETTINGS),
+  onChange: fc.constantFrom("resolve-first", "hold"),
   mismatch: fc.constantFrom("replay", "reject"),
   refusesOldKeys: fc.boolean(),
   skewMs: fc.constantFrom(0, -2 * RETENTION_MS, 2 * RETENTION_MS),

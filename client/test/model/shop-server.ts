@@ -31,7 +31,7 @@ export interface ShopRules {
 /** Hears what the server gets and does. */
 export interface ShopLog {
   /** @param value what it stores as its answer, in the transaction of the charge. */
-  charged(key: string, value: unknown): void;
+  charged(key: string, content: Content, value: unknown): void;
   /** From now on the key has an end. */
   stored(key: string): void;
 }
@@ -127,7 +127,7 @@ export function createShopServer(
     const content = JSON.parse(text) as Content;
     orders += 1;
     const value = { order: orders, lines: content.lines };
-    log.charged(key, value);
+    log.charged(key, content, value);
     store(key, text, 201, value);
     return reply(answer(201, value, echo(key)));
   }

@@ -1,11 +1,9 @@
 /** What a shopper with one or two tabs can do, and what is told in return. */
 import { isIdempotencyError } from "@oncekey/client";
-import type { OperationStorage } from "@oncekey/client";
 import type { Content, Seen } from "./ledger.ts";
 import type { Origin } from "./origin.ts";
-import type { ShopServer } from "./shop-server.ts";
 import { openTab } from "./tab.ts";
-import type { Result, Tab } from "./tab.ts";
+import type { Result, Tab, TabParts } from "./tab.ts";
 
 export type Act =
   | { readonly kind: "click"; readonly tab: number; readonly content: Content }
@@ -22,11 +20,8 @@ export interface Shopper {
   readonly last: (tab: number) => Ended;
 }
 
-export interface ShopperParts {
+export interface ShopperParts extends TabParts {
   readonly origin: Origin;
-  readonly server: ShopServer;
-  readonly storage: OperationStorage;
-  readonly slownessMs: number;
   readonly tabs: number;
   readonly note: (seen: Seen) => void;
 }
@@ -42,13 +37,13 @@ interface Place {
 }
 
 export function createShopper(parts: ShopperParts): Shopper {
-  const { origin, server, storage, note } = parts;
+  const { origin, note } = parts;
   // What every key was first sent with.
   const contents = new Map<string, Content>();
   let calls = 0;
   const open = (): Place => ({
     id: Symbol("tab"),
-    tab: openTab(server, storage, parts.slownessMs, (key, content) => {
+    tab: openTab(parts, (key, content) => {
       if (!contents.has(key)) contents.set(key, content);
       note({ kind: "sent", key, ...content });
     }),
@@ -97,7 +92,8 @@ export function createShopper(parts: ShopperParts): Shopper {
       note({ kind, call: number, key, value: JSON.stringify(result.value) });
     } else {
       const isMismatch = isIdempotencyError(result.error, "idempotency_conflict");
-      note({ kind: isMismatch ? "mismatch" : kind, call: number, key });
+      const refusal = isMismatch ? "mismatch" : "rejected";
+      note({ kind: result.earlier === undefined ? refusal : "earlier", call: number, key });
     }
   }
 

@@ -22,15 +22,20 @@ const POLICY = {
   retryBudget: 1_000,
 };
 
-/**
- * @param slownessMs how long each answer of the storage takes. What a page has asked of a disk when it dies does not happen here; where
- * it is to forget what is settled, and happens, nobody is told of that end any more.
- * @param onSend hears of every key that is sent, and with what.
- */
+export interface TabParts {
+  readonly server: ShopServer;
+  readonly storage: OperationStorage;
+  /**
+   * How long each answer of the storage takes. What a page has asked of a disk when it dies does not happen here; where it is to
+   * forget what is settled, and happens, nobody is told of that end any more.
+   */
+  readonly slownessMs: number;
+  readonly onChange: "resolve-first" | "hold";
+}
+
+/** @param onSend hears of every key that is sent, and with what. */
 export function openTab(
-  server: ShopServer,
-  storage: OperationStorage,
-  slownessMs: number,
+  { server, storage, slownessMs, onChange }: TabParts,
   onSend: (key: string, content: Content) => void,
 ): Tab {
   let isCrashed = false;
@@ -45,6 +50,7 @@ export function openTab(
   };
   const client = createClient({
     ...POLICY,
+    onChange,
     baseUrl: "https://shop.example/",
     onWarning: () => undefined,
     fetch: (input, init) =>

@@ -1,7 +1,8 @@
 /** Plays one history: clients, a server, a network and a shopper, and the ledger that watches them. */
 import { memoryStorage } from "@oncekey/client";
-import { EMPTY, observe, openWishes } from "./ledger.ts";
+import { EMPTY, openWishes } from "./ledger.ts";
 import type { Content, Ledger, Seen } from "./ledger.ts";
+import { observe } from "./observe.ts";
 import { openOrigin } from "./origin.ts";
 import type { Origin } from "./origin.ts";
 import { createShopServer } from "./shop-server.ts";
@@ -25,6 +26,7 @@ export type Event =
   | { readonly kind: "server down"; readonly ms: number };
 
 export interface History extends ShopRules {
+  readonly onChange: "resolve-first" | "hold";
   /**
    * `slow`: as slow as a disk is, so that a page can end between looking and writing. Two tabs share a storage, and locks unless
    * they are on a plain-http origin: there the record alone holds the key, and it holds it for a cart that nobody changes.
@@ -62,12 +64,14 @@ async function playAt(
   };
   const server = createShopServer(time, history, history.faults, {
     stored: (key) => note({ kind: "stored", key }),
-    charged: (key, value) => note({ kind: "charged", key, value: JSON.stringify(value) }),
+    charged: (key, content, value) =>
+      note({ kind: "charged", key, value: JSON.stringify(value), ...content }),
   });
   const shopper = createShopper({
     origin,
     server,
     storage: memoryStorage(),
+    onChange: history.onChange,
     slownessMs: setting.endsWith("slow storage") ? STORAGE_MS : 0,
     tabs: setting.startsWith("two tabs") ? 2 : 1,
     note,
