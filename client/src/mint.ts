@@ -10,7 +10,7 @@ export interface Minter {
    * Sends under a new key. Refused with 412 `idempotency_key_expired` at once, nothing was sent under it before: the clock is wrong
    * then, is corrected by the reply's `Date`, and it is sent under another key, once.
    *
-   * @param send mints the key that it sends.
+   * @param send mints the key that it sends, the second time at the latest.
    */
   sendFresh(send: () => Promise<Settlement>): Promise<Settlement>;
 }

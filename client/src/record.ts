@@ -32,6 +32,8 @@ export interface OperationRecord extends Candidate {
 export interface Shelf {
   read(id: string): Promise<OperationRecord | undefined>;
   write(record: OperationRecord): Promise<void>;
+  /** Writes it, unless another context has written one of the same instance meanwhile: then that one counts, and it is `false`. */
+  claim(record: OperationRecord): Promise<boolean>;
   remove(id: string): Promise<void>;
   list(): Promise<OperationRecord[]>;
 }
@@ -134,18 +136,35 @@ export function createShelf(storage: OperationStorage, keeper: BodyKeeper, warn:
     return isMade;
   }
 
+  async function textOf(record: OperationRecord): Promise<string> {
+    const hidden = candidatesOf(record).map(async ({ identity, request }) => {
+      return { identity, request: await keeper.hide(request) };
+    });
+    return JSON.stringify(withCandidates(record, await Promise.all(hidden)));
+  }
+
+  async function write(record: OperationRecord): Promise<void> {
+    const id = recordId(record.operation, record.instance);
+    memory.set(id, record);
+    await change(id, async () => storage.setItem(id, await textOf(record)));
+  }
+
   return {
     read,
-    async write(record) {
+    write,
+    async claim(record) {
       const id = recordId(record.operation, record.instance);
-      memory.set(id, record);
-      await change(id, async () => {
-        const hidden = candidatesOf(record).map(async ({ identity, request }) => {
-          return { identity, request: await keeper.hide(request) };
+      let isTaken = false;
+      if (storage.addItem !== undefined) {
+        await change(id, async () => {
+          isTaken = !(await storage.addItem?.(id, await textOf(record)));
         });
-        const kept = withCandidates(record, await Promise.all(hidden));
-        await storage.setItem(id, JSON.stringify(kept));
-      });
+        // What cannot be read keeps nobody's place.
+        if (isTaken && (await read(id)) !== undefined) return false;
+      }
+      if (isTaken || storage.addItem === undefined) await write(record);
+      else memory.set(id, record);
+      return true;
     },
     async remove(id) {
       memory.set(id, null);

@@ -39,7 +39,7 @@ export function runWish(
   // Read while the click is fresh: a form may be another one by the time of its turn.
   const reading = typeof request === "function" ? request() : request;
   if (reading instanceof Promise) reading.catch(() => undefined);
-  return takeTurn(parts, id, wanted, policy, options, async (turn) => {
+  const inTurn = async (turn: Turn): Promise<RunResult<unknown>> => {
     const wish = { ...asked, request: await reading };
     const found = await parts.shelf.read(id);
     const handed = await takeOver(parts, turn, policy, found, wanted);
@@ -52,9 +52,14 @@ export function runWish(
       if (chosen.identity === wish.identity || result.kind === "unknown") return result;
       open = "earlier" in result ? await parts.shelf.read(id) : undefined;
     }
-    if (isFirst && !turn.isAlone) return notStarted(parts, mint(parts, wish), policy, options);
-    return startForAll(parts, turn, wish, policy, options);
-  });
+    const record = mint(parts, wish);
+    if (isFirst && !turn.isAlone) return notStarted(parts, record, policy, options);
+    // Before the first byte: what is not written down is lost with the page.
+    if (found === undefined && !(await parts.shelf.claim(record))) return inTurn(turn);
+    if (found !== undefined) await parts.shelf.write(record);
+    return startForAll(parts, turn, record, wish, policy, options);
+  };
+  return takeTurn(parts, id, wanted, policy, options, inTurn);
 }
 
 /** The unresolved record, with the request at its head that is to be sent under its key. */
@@ -77,15 +82,19 @@ async function choose(
 async function startForAll(
   parts: OperationParts,
   turn: Turn,
+  written: OperationRecord,
   wish: ReadyWish,
   policy: RetryPolicy,
   options: RunOptions,
 ): Promise<RunResult<unknown>> {
-  let record = mint(parts, wish);
+  let record = written;
+  let isFirst = true;
   const settlement = await parts.minter.sendFresh(async () => {
-    record = mint(parts, wish);
-    // Before the first byte: what is not written down is lost with the page.
-    await parts.shelf.write(record);
+    if (!isFirst) {
+      record = mint(parts, wish);
+      await parts.shelf.write(record);
+    }
+    isFirst = false;
     return send(parts, record, policy, options, "first");
   });
   const result = await conclude(parts, record, policy, settlement);

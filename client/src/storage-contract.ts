@@ -94,6 +94,19 @@ export function storageContract({ open, reopen }: StorageContractOptions): reado
       await storage.removeItem("nothing");
       same(await keys(storage), [], "all names");
     }),
+    check("where it adds, the first one stays, of many at once", async (storage) => {
+      if (storage.addItem === undefined) return;
+      const values = ["1", "2", "3", "4"];
+      const added = await Promise.all(
+        values.map(async (value) => storage.addItem?.("item", value)),
+      );
+      const winners = values.filter((_value, index) => added[index] === true);
+      same([winners.length, added.length], [1, 4], "how many were added");
+      same([await storage.getItem("item")], winners, "what was added first");
+      await storage.removeItem("item");
+      same(await storage.addItem("item", "5"), true, "whether there is room after it is let go of");
+      same(await storage.getItem("item"), "5", "what was added then");
+    }),
     ...(reopen === undefined ? [] : [lasting(reopen)]),
   ];
 }

@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from "node:crypto";
-import { mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
+import { link, mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { OperationStorage } from "./storage.ts";
 
@@ -11,8 +11,8 @@ const LEFTOVER_MS = 60_000;
  * written beside its place, flushed to the disk (fsync) and renamed, so that it is there whole or not at all. Folder and files are
  * readable for their owner alone (0700, 0600); they hold the bodies of requests.
  *
- * Threads of a process take turns with an instance, where Node has Web Locks (24 and later). Processes do not: of those that start
- * the same instance within the same milliseconds each may mint a key, so give each process a folder of its own or instances of its own.
+ * Threads of a process take turns with an instance, where Node has Web Locks (24 and later). Processes do not: each sends, but all of
+ * them under the key of the one that wrote it down first. The file system needs hard links for that, as all but FAT have.
  *
  * @param folder made where it is missing. Never deleted.
  * @throws TypeError if it is no string, or empty.
@@ -26,25 +26,36 @@ export function fileStorage(folder: string): OperationStorage {
   const pathOf = (name: string): string =>
     join(root, `${createHash("sha256").update(name).digest("hex")}.txt`);
 
+  // `place` decides what becomes of a file that is there: a rename replaces it, a link is refused.
+  async function put(name: string, value: string, place: typeof rename): Promise<void> {
+    await mkdir(root, { recursive: true, mode: 0o700 });
+    const path = pathOf(name);
+    const draft = `${path}.${randomUUID()}.tmp`;
+    try {
+      await writeFlushed(draft, `${JSON.stringify(name)}\n${value}`);
+      await place(draft, path);
+    } finally {
+      await rm(draft, { force: true });
+    }
+    await flushFolder(root);
+  }
+
   return {
     sharedAs: `file:${root}`,
     async getItem(name) {
       const text = await orIfMissing(readFile(pathOf(name), "utf8"), null);
       return text === null ? null : parse(text).value;
     },
-    async setItem(name, value) {
-      await mkdir(root, { recursive: true, mode: 0o700 });
-      const path = pathOf(name);
-      const draft = `${path}.${randomUUID()}.tmp`;
+    async addItem(name, value) {
       try {
-        await writeFlushed(draft, `${JSON.stringify(name)}\n${value}`);
-        await rename(draft, path);
+        await put(name, value, link);
+        return true;
       } catch (error) {
-        await rm(draft, { force: true });
+        if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
         throw error;
       }
-      await flushFolder(root);
     },
+    setItem: (name, value) => put(name, value, rename),
     async removeItem(name) {
       await rm(pathOf(name), { force: true });
       await orIfMissing(flushFolder(root), undefined);

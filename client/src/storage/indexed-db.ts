@@ -55,7 +55,17 @@ export function indexedDbStorage(options: IndexedDbStorageOptions = {}): Operati
       const value: unknown = await use((database) => database.get(STORE, item));
       return typeof value === "string" ? value : null;
     },
-    setItem: (item, value) => use((database) => write(database, (store) => store.put(value, item))),
+    addItem: (item, value) =>
+      use((database) =>
+        // In one transaction, and those that write take turns, in all tabs.
+        write(database, async (store) => {
+          if ((await store.getKey(item)) !== undefined) return false;
+          await store.put(value, item);
+          return true;
+        }),
+      ),
+    setItem: (item, value) =>
+      use((database) => write(database, async (store) => void (await store.put(value, item)))),
     removeItem: (item) => use((database) => write(database, (store) => store.delete(item))),
     getAllKeys: async () => (await use((database) => database.getAllKeys(STORE))).map(String),
   };
@@ -74,13 +84,14 @@ function openDatabase(name: string, forget: () => void): Promise<IDBPDatabase> {
   });
 }
 
-async function write(
+async function write<Value>(
   database: IDBPDatabase,
-  change: (store: WritableStore) => Promise<unknown>,
-): Promise<void> {
+  change: (store: WritableStore) => Promise<Value>,
+): Promise<Value> {
   // Write-ahead means on the disk, where the browser can tell.
   const transaction = database.transaction(STORE, "readwrite", { durability: "strict" });
-  await Promise.all([change(transaction.store), transaction.done]);
+  const [value] = await Promise.all([change(transaction.store), transaction.done]);
+  return value;
 }
 
 // It was closed by another tab's wish, or the browser lost it (WebKit says UnknownError).

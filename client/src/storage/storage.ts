@@ -10,6 +10,11 @@ export interface OperationStorage {
   removeItem(name: string): void | Promise<void>;
   getAllKeys(): readonly string[] | Promise<readonly string[]>;
   /**
+   * Keeps it unless something is kept under that name, in one step: of several at once one is told `true`. So two contexts that
+   * share the place without taking turns, such as two processes, have one key for one instance. Default: the last one stays.
+   */
+  addItem?(name: string, value: string): boolean | Promise<boolean>;
+  /**
    * What other tabs and workers of the origin, or threads of the process, call the same place: among them an instance then runs
    * once, under a Web Lock. Default: nobody else sees it.
    */
