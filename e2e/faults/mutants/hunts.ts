@@ -52,7 +52,7 @@ const HUNTS: Readonly<Record<HuntName, Partial<Plan>>> = {
     servers: ["A", "C"],
   },
   terminate: {
-    strikes: { ...NO_STRIKES, terminate: 1 },
+    strikes: { ...NO_STRIKES, terminate: 4 },
     only: { strategy: "advisory", boundary: "S3" },
     mix: { ...CALM_MIX, routes: oneCommit },
   },

@@ -231,7 +231,7 @@ export const MUTANTS: readonly Mutant[] = [
     what: "nobody listens for errors of a connection that is in use",
     hunt: "terminate",
     edits: [
-      { file: `${STORE}/checkout.ts`, find: '  client.on("error", survive);\n', replace: "" },
+      { file: `${STORE}/checkout.ts`, find: '      client.on("error", survive);\n', replace: "" },
     ],
   },
   {

@@ -26,7 +26,8 @@ export async function startPooled(
     url: front.url,
     async restart() {
       await pooler.stop();
-      pooler = await startPgBouncer(url);
+      // On a busy machine one may not come up in time: without any the server would be cut off for the rest of the run.
+      pooler = await startPgBouncer(url).catch(() => startPgBouncer(url));
       front.redirect(pooler.url);
     },
   };
