@@ -154,15 +154,15 @@ export function createShelf(storage: OperationStorage, keeper: BodyKeeper, warn:
     write,
     async claim(record) {
       const id = recordId(record.operation, record.instance);
-      let isTaken = false;
-      if (storage.addItem !== undefined) {
+      let isTaken = true;
+      if (storage.addItem) {
         await change(id, async () => {
           isTaken = !(await storage.addItem?.(id, await textOf(record)));
         });
         // What cannot be read keeps nobody's place.
-        if (isTaken && (await read(id)) !== undefined) return false;
+        if (isTaken && (await read(id))) return false;
       }
-      if (isTaken || storage.addItem === undefined) await write(record);
+      if (isTaken) await write(record);
       else memory.set(id, record);
       return true;
     },
