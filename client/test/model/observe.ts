@@ -122,8 +122,10 @@ function deny(ledger: Ledger, number: number, key: string): Ledger {
 function giveWay(ledger: Ledger, number: number, key: string): Ledger {
   const call = ledger.calls.get(number);
   if (call === undefined) return violate(ledger, `the call ${number} ended and was not under way`);
-  const next = { ...deny(ledger, number, key), calls: without(ledger.calls, number) };
-  return call.kind === "run" ? mark(next, call.content, "told") : next;
+  const next = { ...ledger, calls: without(ledger.calls, number) };
+  // Which of the requests under the key a resume began with is not known.
+  if (call.kind === "resume") return next;
+  return mark({ ...deny(ledger, number, key), calls: next.calls }, call.content, "told");
 }
 
 function tell(ledger: Ledger, number: number, key: string): Ledger {
