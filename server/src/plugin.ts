@@ -9,7 +9,7 @@ import { EXCHANGE, readIdempotency } from "./exchange.ts";
 import { checkOptions, resolveRouteOptions } from "./options.ts";
 import type { IdempotencyOptions } from "./options.ts";
 import { createPools, partsOf } from "./pools.ts";
-import type { Pools } from "./pools.ts";
+import type { Opened, Pools } from "./pools.ts";
 import { arm, nameOf, protectionOf, refuseUnarmed } from "./protect.ts";
 import { onSend } from "./settle.ts";
 import type { DatabaseEngine } from "./store/database-engine.ts";
@@ -78,7 +78,7 @@ export const idempotency: FastifyPluginAsync<IdempotencyOptions> = fp(plugin, {
 
 // A strategy whose locks hold nobody off, or whose table forgets, would keep no promise: the application must not start with it.
 async function refuseUnsound(app: FastifyInstance, pools: Pools, pool: Pool): Promise<void> {
-  const opened = await pools.open(pool);
+  const opened = await inTime(pools.open(pool), startLimitMs(app));
   switch (opened.kind) {
     case "open":
       return;
@@ -92,6 +92,26 @@ async function refuseUnsound(app: FastifyInstance, pools: Pools, pool: Pool): Pr
       return;
     default:
       opened satisfies never;
+  }
+}
+
+// Fastify gives every plugin 10 s for its start unless it is told otherwise (0: without end), and fails the application after
+// them. A database that is silent for so long must not: the test goes on, and the first requests wait for it.
+function startLimitMs({ initialConfig }: FastifyInstance): number {
+  return Math.min(MAX_START_MS, (initialConfig.pluginTimeout || Number.POSITIVE_INFINITY) / 2);
+}
+
+const MAX_START_MS = 5_000;
+
+async function inTime(opening: Promise<Opened>, limitMs: number): Promise<Opened> {
+  const late = Promise.withResolvers<Opened>();
+  const timer = setTimeout(() => {
+    late.resolve({ kind: "unreachable", cause: new Error(`no answer within ${limitMs} ms`) });
+  }, limitMs);
+  try {
+    return await Promise.race([opening, late.promise]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 

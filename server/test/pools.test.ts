@@ -98,6 +98,21 @@ describe("a database that did not answer at start-up", () => {
     await wire.close();
   });
 
+  it("is waited for no longer than half of what Fastify gives a plugin, and the application starts", async () => {
+    const silent = net.createServer();
+    silent.listen(0, "127.0.0.1");
+    await once(silent, "listening");
+    const { port } = silent.address() as AddressInfo;
+    const pool = new pg.Pool({ host: "127.0.0.1", port, connectionTimeoutMillis: 3_000 });
+    const app = Fastify({ pluginTimeout: 1_000 });
+    await app.register(idempotency, { pool, scope: "single-tenant", sweep: false });
+    addPayments(app);
+    await expect(app.ready()).resolves.toBeDefined();
+    await app.close();
+    await pool.end();
+    silent.close();
+  });
+
   it("and then accepts connections in silence is waited for no longer than the pool says", async () => {
     const silent = net.createServer();
     silent.listen(0, "127.0.0.1");
