@@ -23,13 +23,13 @@ const ENTRIES: readonly Entry[] = [
   {
     name: "@oncekey/client, all of it",
     code: 'export * from "@oncekey/client"',
-    limitBytes: 25_500,
+    limitBytes: 26_500,
     without: NOT_FOR_PAGES,
   },
   {
     name: "createClient and webStorage",
     code: 'export { createClient, webStorage } from "@oncekey/client"',
-    limitBytes: 24_000,
+    limitBytes: 25_000,
     without: NOT_FOR_PAGES,
   },
   {
