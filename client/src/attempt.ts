@@ -87,7 +87,7 @@ async function waitForConnection({ policy, signal, report }: LoopInput, state: L
 function judge(parts: LoopParts, input: LoopInput, state: LoopState, answer: Answer): void {
   const verdict = classify(answer, input.key, state.isUnresolved);
   if ("cause" in verdict && verdict.isTimeUnreadable) {
-    const message = `Retry-After of ${input.request.url} cannot be read: on another origin it has to be among the exposed headers`;
+    const message = `Retry-After of ${input.request.url} cannot be read: on another origin it has to be exposed`;
     parts.warn({ code: "retry_after_unreadable", message });
   }
   switch (verdict.kind) {
