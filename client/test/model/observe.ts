@@ -50,7 +50,9 @@ function send(ledger: Ledger, key: string, content: Content): Ledger {
   if (own?.wishes.has(name) === true) return ledger;
   let next = own === undefined ? leaveOthers(ledger, key, content) : ledger;
   const last = next.wishes.get(name);
-  if (!isWaitedFor(next, content)) next = violate(next, `${key} was sent for nobody`);
+  if (!isWaitedFor(next, content) && !isResumed(next, content)) {
+    next = violate(next, `${key} was sent for nobody`);
+  }
   // Who asked before other lines came, or before it was given up, and still waits, wants it again.
   if (last?.state === "overtaken" || last?.state === "given up") next = wish(next, content);
   if (last?.state === "told") next = violate(next, `${key} was sent for a wish that had ended`);
@@ -64,6 +66,13 @@ function send(ledger: Ledger, key: string, content: Content): Ledger {
   };
   const wishes = new Map([...made.wishes, [name, next.wishes.get(name)?.number ?? 0]]);
   return { ...next, keys: new Map([...next.keys, [key, { ...made, wishes }]]) };
+}
+
+// What is resumed may be any request that is kept under the key, also one whose run was stopped before it was sent.
+function isResumed({ calls }: Ledger, { cart }: Content): boolean {
+  return [...calls.values()].some(
+    ({ kind, content }) => kind === "resume" && content.cart === cart,
+  );
 }
 
 /** A new key: it comes from settled or unused only, so that no other key of its cart may be left without an end. */
