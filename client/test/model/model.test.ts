@@ -5,7 +5,8 @@ import { withVirtualTime } from "./virtual-time.ts";
 import { play } from "./world.ts";
 
 const RUNS = Number(process.env["ONCEKEY_RUNS"] ?? 20_000);
-const SEED = Number(process.env["ONCEKEY_SEED"] ?? Math.floor(Math.random() * 2 ** 31));
+// The same histories each time, so that a failure is of the change under test; another seed looks at others.
+const SEED = Number(process.env["ONCEKEY_SEED"] ?? 20_261_124);
 /** Ends only what hangs. */
 const RUN_LIMIT_MS = 50;
 

@@ -23,7 +23,7 @@ export interface Striker {
 // One server strikes back up while another is hit; the others go on with the work.
 const LANES = 2;
 const PATIENCE_MS = 4_000;
-const TRIES = 4;
+const TRIES = 8;
 
 export function startStriker(options: StrikerOptions): Striker {
   const { strikes, servers, pool, history, pauseMs, signal } = options;

@@ -52,7 +52,7 @@ export function startServer(plan: ServerPlan): ServerProcess {
     });
     createInterface(own.stdio[4] as Readable).on("line", () => {
       // The trap struck just as it was taken away: nobody would ever let the process go on.
-      if (onCaught === undefined) own.kill("SIGCONT");
+      if (onCaught === undefined) void letGoOn(own);
       else onCaught();
     });
     own.once("exit", () => {
@@ -77,13 +77,15 @@ export function startServer(plan: ServerPlan): ServerProcess {
     pid: () => child.pid,
     async catchIn(trap, patienceMs) {
       const own = child;
-      const caught = new Promise<boolean>((resolve) => {
-        onCaught = () => resolve(true);
-        own.once("exit", () => resolve(false));
-      });
+      const caught = Promise.withResolvers<boolean>();
+      const onExit = (): void => caught.resolve(false);
+      onCaught = () => caught.resolve(true);
+      own.once("exit", onExit);
       tell({ kind: "trap", trap });
-      const isCaught = await Promise.race([caught, sleep(patienceMs, false, { ref: false })]);
+      const late = sleep(patienceMs, false, { ref: false });
+      const isCaught = await Promise.race([caught.promise, late]);
       onCaught = undefined;
+      own.off("exit", onExit);
       if (!isCaught) tell({ kind: "trap", trap: undefined });
       return isCaught;
     },
@@ -110,6 +112,14 @@ export function startServer(plan: ServerPlan): ServerProcess {
       await end(child);
     },
   };
+}
+
+// It says that it stops just before it does: a single SIGCONT could come in between, and be for nothing.
+async function letGoOn(child: ChildProcess): Promise<void> {
+  for (let times = 0; times < 20; times += 1) {
+    child.kill("SIGCONT");
+    await sleep(POLL_MS);
+  }
 }
 
 function launch(plan: ServerPlan): ChildProcess {
