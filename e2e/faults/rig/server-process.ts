@@ -2,6 +2,7 @@
 import { fork } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
+import { readFile } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -86,6 +87,7 @@ export function startServer(plan: ServerPlan): ServerProcess {
       const isCaught = await Promise.race([caught.promise, late]);
       onCaught = undefined;
       own.off("exit", onExit);
+      if (isCaught) await hasStopped(own);
       if (!isCaught) tell({ kind: "trap", trap: undefined });
       return isCaught;
     },
@@ -114,12 +116,19 @@ export function startServer(plan: ServerPlan): ServerProcess {
   };
 }
 
-// It says that it stops just before it does: a single SIGCONT could come in between, and be for nothing.
-async function letGoOn(child: ChildProcess): Promise<void> {
-  for (let times = 0; times < 20; times += 1) {
-    child.kill("SIGCONT");
+/** It says that it stops just before it does: a signal that lets it go on could come in between, and be for nothing. */
+async function hasStopped({ pid }: ChildProcess): Promise<void> {
+  for (let times = 0; times < STOP_MS / POLL_MS; times += 1) {
+    const stat = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => "");
+    // Behind the name, which may hold anything: the state, and T is "stopped".
+    if (/\) T \S/.test(stat.slice(stat.lastIndexOf(")")))) return;
     await sleep(POLL_MS);
   }
+}
+
+async function letGoOn(child: ChildProcess): Promise<void> {
+  await hasStopped(child);
+  child.kill("SIGCONT");
 }
 
 function launch(plan: ServerPlan): ChildProcess {
