@@ -53,9 +53,18 @@ async function namesIn(
   return (JSON.parse(stdout) as string[]).toSorted();
 }
 
-describe.each(NODES)("in $name", ({ path }) => {
+const TRIED = NODES.map(({ name, path }) => {
   // Without its optional dependency, which only this platform's package can be.
-  it.skipIf(!existsSync(path)).each(["import", "require"])(
+  const isThere = existsSync(path);
+  return {
+    path,
+    isThere,
+    title: isThere ? name : `${name} (skipped: its binary is not installed)`,
+  };
+});
+
+describe.each(TRIED)("in $title", ({ path, isThere }) => {
+  it.skipIf(!isThere).each(["import", "require"])(
     "each entry stands alone by %s, without the peers of the others, and has what its source has",
     async (how) => {
       const check = async ([entry, folder]: [string, string]): Promise<void> => {

@@ -13,8 +13,7 @@ export const checkStorage: CheckStorage = async (kept) => {
   const right: string[] = [];
   const wrong: string[] = [];
   for (const { title, run } of storageContract({ open, reopen: () => openPlace(kept, place) })) {
-    // One after the other: `reopen` means the place of the last `open`.
-    // oxlint-disable-next-line no-await-in-loop
+    // oxlint-disable-next-line no-await-in-loop -- one after the other: `reopen` means the place of the last `open`
     await run().then(
       () => right.push(title),
       (error: unknown) => wrong.push(`${title}: ${String(error)}`),

@@ -32,7 +32,6 @@ export function startLoad(options: LoadOptions): Load {
       if (operation === undefined) return;
       firsts.push(...keysOf(operation));
       // One client does one thing after the other.
-      // oxlint-disable-next-line no-await-in-loop
       const { client, route } = operation;
       // Ours send nothing without a key.
       const kind = route.policy.isKeyless === true ? "plain" : client;

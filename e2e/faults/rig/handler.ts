@@ -101,7 +101,7 @@ async function deadlock(tx: PoolClient): Promise<void> {
   for (const id of [first, (first + 1) % 3]) {
     // oxlint-disable-next-line no-await-in-loop -- the order is the point
     await tx.query("update hot_rows set touched = touched + 1 where id = $1", [id]);
-    // oxlint-disable-next-line no-await-in-loop
+    // oxlint-disable-next-line no-await-in-loop -- between the two, another may take the second row
     await sleep(5);
   }
 }
