@@ -80,6 +80,7 @@ const CONFIG = {
     paths: {
       "@oncekey/client": [join(CLIENT, "src/index.ts")],
       "@oncekey/client/*": [join(CLIENT, "src/*.ts")],
+      "@oncekey/shared": [join(ROOT, "shared/src/index.ts")],
     },
   },
   include: ["**/*"],
