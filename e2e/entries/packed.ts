@@ -19,7 +19,10 @@ export interface Packed {
 }
 
 export async function packClient(): Promise<Packed> {
-  await run(join(ROOT, "node_modules/.bin/tsc"), ["-b", "shared", "client"], { cwd: ROOT });
+  // The entry for Node has a project of its own, which refers to the others.
+  await run(join(ROOT, "node_modules/.bin/tsc"), ["-b", "client/tsconfig.node.json"], {
+    cwd: ROOT,
+  });
   const folder = await createFolder();
   const files = await unpack("client", folder);
   await unpack("shared", folder);
