@@ -13,6 +13,7 @@ import type { RouteOptions } from "./options.ts";
 import { acknowledge, conflict, refusalOf, writeProblem, writeReplay } from "./replay.ts";
 import type { Refusal } from "./replay.ts";
 import { logFailure } from "./settle.ts";
+import { remainingMs } from "./store/record.ts";
 import type { Claim, StoredRecord } from "./store/store.ts";
 
 /** What the steps of one request have in common. */
@@ -126,7 +127,7 @@ function replay(admission: Admission, record: StoredRecord): Admitted {
   const isMismatch = ticket !== undefined && !record.fingerprint.equals(ticket.fingerprint);
   const refusal = refusalOf(record, isMismatch, options);
   if (refusal !== undefined) return refuse(admission, refusal);
-  acknowledge(reply, ticket?.key, record.lifetimeMs);
+  acknowledge(reply, ticket?.key, remainingMs(record));
   const body = writeReplay(reply, record.response, isMismatch);
   request[EXCHANGE] = createExchange(options, ticket, { replay: { body } });
   reply.send(body);

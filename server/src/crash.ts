@@ -23,6 +23,7 @@ export async function resolveCrash(
         fingerprint: ticket.fingerprint,
         response,
         lifetimeMs: completion.lifetimeMs,
+        askedAt: completion.askedAt,
       };
       return { kind: "replay", record };
     }

@@ -1,6 +1,7 @@
 /** Finished records of this process, so that a repeat that comes back here asks no database. Bounded by entries and by bytes. */
 import { LRUCache } from "lru-cache";
 import { ticketId } from "./single-flight.ts";
+import { remainingMs } from "./store/record.ts";
 import type { StoredRecord, Ticket } from "./store/store.ts";
 
 export interface ReplayCacheOptions {
@@ -26,27 +27,21 @@ export function createReplayCache({
   maxEntries = 1_000,
   maxBytes = 16_777_216,
 }: ReplayCacheOptions): ReplayCache {
-  interface Entry {
-    readonly record: StoredRecord;
-    readonly keptAt: number;
-  }
-  const entries = new LRUCache<string, Entry>({
+  const entries = new LRUCache<string, StoredRecord>({
     max: maxEntries,
     maxSize: maxBytes,
-    sizeCalculation: ({ record }, id) => sizeOf(record) + id.length * 2,
+    sizeCalculation: (record, id) => sizeOf(record) + id.length * 2,
   });
   return {
     get(ticket) {
-      const entry = entries.get(ticketId(ticket));
-      if (entry === undefined) return undefined;
-      const ageMs = performance.now() - entry.keptAt;
-      const lifetimeMs = entry.record.lifetimeMs - ageMs;
-      if (lifetimeMs > 0 && ageMs < MAX_AGE_MS) return { ...entry.record, lifetimeMs };
+      const record = entries.get(ticketId(ticket));
+      if (record === undefined) return undefined;
+      const ageMs = performance.now() - record.askedAt;
+      if (remainingMs(record) > 0 && ageMs < MAX_AGE_MS) return record;
       entries.delete(ticketId(ticket));
       return undefined;
     },
-    set: (ticket, record) =>
-      void entries.set(ticketId(ticket), { record, keptAt: performance.now() }),
+    set: (ticket, record) => void entries.set(ticketId(ticket), record),
     forget: (ticket) =>
       ticket === undefined ? entries.clear() : void entries.delete(ticketId(ticket)),
   };

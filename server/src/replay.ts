@@ -31,7 +31,7 @@ export function acknowledge(
   lifetimeMs: number,
 ): void {
   if (key !== undefined) reply.header(IDEMPOTENCY_KEY, formatKey(key));
-  reply.header(IDEMPOTENCY_KEY_LIFETIME, String(Math.floor(lifetimeMs / 1000)));
+  reply.header(IDEMPOTENCY_KEY_LIFETIME, String(Math.max(0, Math.floor(lifetimeMs / 1000))));
 }
 
 /** Sets status and headers of a problem document and returns its body, as bytes: nothing of the route may reshape or relabel it. */

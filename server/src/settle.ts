@@ -5,6 +5,7 @@ import type { Captured } from "./capture.ts";
 import { EXCHANGE } from "./exchange.ts";
 import type { Exchange } from "./exchange.ts";
 import { acknowledge, clearContent, refusalOf, writeProblem, writeReplay } from "./replay.ts";
+import { remainingMs } from "./store/record.ts";
 import type { Claim, Completion } from "./store/store.ts";
 import { digestKey } from "./telemetry.ts";
 
@@ -77,7 +78,7 @@ async function settle(
     case "superseded": {
       const { record } = completion;
       clearContent(reply, options.storeHeaders);
-      acknowledge(reply, exchange.key, record.lifetimeMs);
+      acknowledge(reply, exchange.key, remainingMs(record));
       // The same ticket: what stands there was made by this key on this target, and is the answer to it.
       const refusal = refusalOf(record, false, options);
       return refusal

@@ -1,5 +1,6 @@
 /** One request per ticket goes to the database from this process; the others wait for what it brings. */
 import { setTimeout as sleep } from "node:timers/promises";
+import { remainingMs } from "./store/record.ts";
 import type {
   BeginOutcome,
   Claim,
@@ -118,7 +119,9 @@ export function createSingleFlight(
         onHeld();
         const landing = await before(flight.landed, until);
         if (landing === "timeout") return { kind: "in-flight" };
-        if (landing.kind !== "released") return landing;
+        if (landing.kind === "released") continue;
+        // What was asked for before this request came may be over by now, where the process stood still.
+        if (landing.kind !== "replay" || remainingMs(landing.record) > 0) return landing;
       }
     },
     async lookup(ticket, waiting) {
@@ -167,11 +170,11 @@ async function tryUntil(
   for (let pauseMs = FIRST_POLL_MS; ; pauseMs = Math.min(pauseMs * 1.5, LAST_POLL_MS)) {
     const outcome = ruled(await store.begin(ticket, waiting.retentionMs), ticket, waiting);
     if (outcome.kind !== "in-flight" || waiting.inFlight === "reject") return outcome;
-    const remainingMs = until - performance.now();
-    if (remainingMs <= 0) return outcome;
+    const leftMs = until - performance.now();
+    if (leftMs <= 0) return outcome;
     onHeld();
     // Half of the pause is random, so that waiting processes do not ask in step.
-    await sleep(Math.min(remainingMs, pauseMs * (0.5 + Math.random() / 2)));
+    await sleep(Math.min(leftMs, pauseMs * (0.5 + Math.random() / 2)));
   }
 }
 
@@ -195,6 +198,7 @@ function landWith(claim: Claim, flight: Flight, ticket: Ticket): Claim {
             fingerprint: ticket.fingerprint,
             response,
             lifetimeMs: completion.lifetimeMs,
+            askedAt: completion.askedAt,
           };
           landing = { kind: "replay", record };
         }

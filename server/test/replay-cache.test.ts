@@ -15,6 +15,7 @@ function record(bytes: number, lifetimeMs = 60_000): StoredRecord {
     fingerprint: Buffer.from([1]),
     response: { status: 200, headers: [], body: Buffer.alloc(bytes) },
     lifetimeMs,
+    askedAt: performance.now(),
   };
 }
 
@@ -59,9 +60,9 @@ describe("the replay cache", () => {
       const cache = createReplayCache({});
       cache.set(ticket("short"), record(1, 1_000));
       cache.set(ticket("long"), record(1, 86_400_000));
-      vi.advanceTimersByTime(400);
-      expect(cache.get(ticket("short"))?.lifetimeMs).toBeCloseTo(600);
-      vi.advanceTimersByTime(600);
+      vi.advanceTimersByTime(999);
+      expect(cache.get(ticket("short"))).toBeDefined();
+      vi.advanceTimersByTime(1);
       expect([cache.get(ticket("short")), cache.get(ticket("long")) !== undefined]).toEqual([
         undefined,
         true,

@@ -61,3 +61,23 @@ test("once the key is claimed, a request with other content is refused at once, 
   expect(await flights.begin(ticket(0), waiting, () => {})).toEqual({ kind: "conflict" });
   expect(await flights.lookup(ticket(0), waiting)).toEqual({ kind: "conflict" });
 });
+
+test("what was over before a request came is not handed on to it", async () => {
+  const { promise, resolve } = Promise.withResolvers<BeginOutcome>();
+  const record = {
+    fingerprint: Buffer.from([1]),
+    response: { status: 201, headers: [], body: undefined },
+    lifetimeMs: 1_000,
+    askedAt: performance.now(),
+  };
+  const answers = [promise, Promise.resolve({ kind: "claimed", claim: {} } as BeginOutcome)];
+  const store = { begin: () => answers.shift() } as unknown as Store;
+  const flights = createSingleFlight(store, () => {});
+  const patient: Waiting = { ...waiting, inFlight: "wait" };
+  const first = flights.begin(ticket(1), patient, () => {});
+  const second = flights.begin(ticket(1), patient, () => {});
+  // As if this process had stood still for longer than that, with the database's answer unread.
+  resolve({ kind: "replay", record: { ...record, askedAt: record.askedAt - 1_000 } });
+  expect(await first).toMatchObject({ kind: "replay" });
+  expect(await second).toMatchObject({ kind: "claimed" });
+});

@@ -149,7 +149,7 @@ export const MUTANTS: readonly Mutant[] = [
         file: "server/src/settle.ts",
         find: "const completion = await claim.complete(",
         replace:
-          'const completion: Completion = { kind: "stored", lifetimeMs: 1, split: false };\n  void claim.complete(',
+          'const completion: Completion = { kind: "stored", lifetimeMs: 1, askedAt: 0, split: false };\n  void claim.complete(',
       },
     ],
   },
@@ -162,7 +162,7 @@ export const MUTANTS: readonly Mutant[] = [
         file: "server/src/settle.ts",
         find: 'const completion = await claim.complete(captured.response, threw ? "discard" : "keep");',
         replace:
-          'const completion: Completion = { kind: "stored", lifetimeMs: 1, split: false };\n  const { response } = captured;\n  reply.raw.once("finish", () => void claim.complete(response, threw ? "discard" : "keep"));',
+          'const completion: Completion = { kind: "stored", lifetimeMs: 1, askedAt: 0, split: false };\n  const { response } = captured;\n  reply.raw.once("finish", () => void claim.complete(response, threw ? "discard" : "keep"));',
       },
     ],
   },

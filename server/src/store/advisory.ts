@@ -33,8 +33,8 @@ export function createAdvisoryStore(parts: StoreParts): Store {
           { text: statements.lookup, values: identity },
         ],
         "rollback",
-        ([probe, found]) => {
-          const record = recordIn(found);
+        ([probe, found], askedAt) => {
+          const record = recordIn(found, askedAt);
           if (record !== undefined) return { kind: "replay", record };
           return { kind: probe?.rows[0]?.[0] === "f" ? "in-flight" : "absent" };
         },

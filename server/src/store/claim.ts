@@ -24,6 +24,7 @@ export function createRecordedClaim(parts: RecordedClaim): Claim {
       text: statements.store,
       values: recordValues(ticket, response, retentionMs),
     };
+    const askedAt = performance.now();
     const split = client.getTransactionStatus() === "I";
     const afresh = [...restart(statements), store];
     let outcome = await commit(client, writes === "discard" || split ? afresh : [store]);
@@ -33,7 +34,7 @@ export function createRecordedClaim(parts: RecordedClaim): Claim {
     }
     if (outcome.kind === "committed") {
       lease.release();
-      return { kind: "stored", lifetimeMs: retentionMs, split };
+      return { kind: "stored", lifetimeMs: retentionMs, askedAt, split };
     }
     return outcome.kind === "rolled-back" && isFence(outcome.cause)
       ? supersededBy(parts)
@@ -50,12 +51,12 @@ export function createUnrecordedClaim(lease: Lease): Claim {
     async complete(_response, writes) {
       if (writes === "discard") {
         await abandon(lease);
-        return { kind: "stored", lifetimeMs: 0, split: false };
+        return { kind: "stored", lifetimeMs: 0, askedAt: 0, split: false };
       }
       const outcome = await commit(lease.client, []);
       if (outcome.kind !== "committed") return finish(lease, outcome);
       lease.release();
-      return { kind: "stored", lifetimeMs: 0, split: false };
+      return { kind: "stored", lifetimeMs: 0, askedAt: 0, split: false };
     },
   };
 }
@@ -88,6 +89,7 @@ async function finish(
 }
 
 async function supersededBy({ lease, statements, ticket }: RecordedClaim): Promise<Completion> {
+  const askedAt = performance.now();
   try {
     const [, found] = await ask(lease.client, [
       { text: "rollback" },
@@ -95,7 +97,7 @@ async function supersededBy({ lease, statements, ticket }: RecordedClaim): Promi
     ]);
     lease.release();
     const row = found?.rows[0];
-    if (row !== undefined) return { kind: "superseded", record: readRecord(row) };
+    if (row !== undefined) return { kind: "superseded", record: readRecord(row, askedAt) };
     return { kind: "rolled-back", cause: new Error("the record that was in the way has expired") };
   } catch (cause) {
     lease.release("destroy");

@@ -13,7 +13,7 @@ export function createKeylessClaim(): Claim {
         finished.set(name, json);
       },
     },
-    complete: async () => ({ kind: "stored", lifetimeMs: 0, split: false }),
+    complete: async () => ({ kind: "stored", lifetimeMs: 0, askedAt: 0, split: false }),
     release: async () => {},
   };
 }

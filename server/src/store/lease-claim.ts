@@ -103,12 +103,12 @@ function storeOnce(
       { text: parts.statements.lookup, values: ticketValues(ticket) },
     ],
     "commit",
-    ([, found]): Completion => {
-      const record = recordIn(found);
+    ([, found], askedAt): Completion => {
+      const record = recordIn(found, askedAt);
       if (record === undefined) return { kind: "lost" };
       // Our own, also where it was stored before and the answer to that was lost.
       if (record.owner === owner)
-        return { kind: "stored", lifetimeMs: record.lifetimeMs, split: false };
+        return { kind: "stored", lifetimeMs: record.lifetimeMs, askedAt, split: false };
       return { kind: "superseded", record };
     },
   );

@@ -29,8 +29,8 @@ export function createLeaseStore(parts: StoreParts, durationMs: number): Store {
         { text: statements.leaseState, values: identity },
       ],
       "commit",
-      ([, claimed, found, state]) => {
-        const record = recordIn(found);
+      ([, claimed, found, state], askedAt) => {
+        const record = recordIn(found, askedAt);
         if (record !== undefined) return { kind: "replay", record };
         const row = claimed?.rows[0];
         if (row === undefined) return readInFlight(state?.rows[0]);
@@ -69,8 +69,8 @@ export function createLeaseStore(parts: StoreParts, durationMs: number): Store {
           { text: statements.leaseState, values: identity },
         ],
         "rollback",
-        ([found, state]) => {
-          const record = recordIn(found);
+        ([found, state], askedAt) => {
+          const record = recordIn(found, askedAt);
           if (record !== undefined) return { kind: "replay", record };
           const row = state?.rows[0];
           if (row === undefined) return { kind: "absent" };

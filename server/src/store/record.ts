@@ -1,6 +1,6 @@
 /** A record's way into the columns of the table and back. */
 import type { Row } from "./batch.ts";
-import type { InFlight, StoredRecord, StoredResponse, Ticket } from "./store.ts";
+import type { InFlight, Lifetime, StoredRecord, StoredResponse, Ticket } from "./store.ts";
 
 /** The three columns of the primary key, in its order. */
 export function ticketValues(ticket: Ticket): [key: string, scope: string, target: string] {
@@ -23,8 +23,13 @@ export function recordValues(
   ];
 }
 
+/** How many milliseconds a record has left; none or less, and it must not be replayed. */
+export function remainingMs({ lifetimeMs, askedAt }: Lifetime): number {
+  return askedAt + lifetimeMs - performance.now();
+}
+
 /** Reads a row of the `lookup` statement. */
-export function readRecord(row: Row): StoredRecord {
+export function readRecord(row: Row, askedAt: number): StoredRecord {
   const [fingerprint, status, headers, body, lifetimeMs, owner] = row;
   return {
     fingerprint: Buffer.from(fingerprint ?? "", "hex"),
@@ -34,6 +39,7 @@ export function readRecord(row: Row): StoredRecord {
       body: body === null || body === undefined ? undefined : Buffer.from(body, "hex"),
     },
     lifetimeMs: Number(lifetimeMs),
+    askedAt,
     owner: owner ?? undefined,
   };
 }

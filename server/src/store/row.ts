@@ -45,8 +45,8 @@ export function createRowStore(parts: StoreParts): Store {
           { text: statements.lookup, values: identity },
         ],
         "rollback",
-        ([pending, locked, found]) => {
-          const record = recordIn(found);
+        ([pending, locked, found], askedAt) => {
+          const record = recordIn(found, askedAt);
           if (record !== undefined) return { kind: "replay", record };
           // Pending and not to be had: somebody works on it. Pending and to be had: a crash or a failure left it behind.
           const row = pending?.rows[0];

@@ -18,12 +18,18 @@ export interface StoredResponse {
   readonly body: Buffer | undefined;
 }
 
+/** For how long a record is replayed, by the database's clock, and from when on: a process may stand still before it reads that. */
+export interface Lifetime {
+  /** Milliseconds from `askedAt` on. */
+  readonly lifetimeMs: number;
+  /** Before the database was asked, on the clock of `performance.now()`. */
+  readonly askedAt: number;
+}
+
 /** What the table holds for a ticket that is done. */
-export interface StoredRecord {
+export interface StoredRecord extends Lifetime {
   readonly fingerprint: Buffer;
   readonly response: StoredResponse;
-  /** For how many more milliseconds the record is replayed, as read from the database's clock. */
-  readonly lifetimeMs: number;
   /** Strategy lease: the claim that finished it. */
   readonly owner?: string | undefined;
 }
@@ -65,7 +71,7 @@ export type LookupOutcome =
  * `lost`: another owner holds the ticket and has not finished; nothing of this claim was stored. `split`: the handler had ended the transaction itself, so its writes and the record were two commits.
  */
 export type Completion =
-  | { readonly kind: "stored"; readonly lifetimeMs: number; readonly split: boolean }
+  | ({ readonly kind: "stored"; readonly split: boolean } & Lifetime)
   | { readonly kind: "superseded"; readonly record: StoredRecord }
   | { readonly kind: "lost" }
   | { readonly kind: "rolled-back"; readonly cause: unknown }

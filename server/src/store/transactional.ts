@@ -46,6 +46,7 @@ export async function attempt(
   claim: { readonly statements: Statements; readonly ticket: Ticket; readonly retentionMs: number },
 ): Promise<BeginOutcome> {
   let results: readonly StatementResult[];
+  const askedAt = performance.now();
   try {
     results = await ask(lease.client, batch);
   } catch (error) {
@@ -53,7 +54,7 @@ export async function attempt(
     await abandon(lease);
     return { kind: "in-flight" };
   }
-  const record = recordIn(results.at(-1));
+  const record = recordIn(results.at(-1), askedAt);
   if (record !== undefined) {
     // Nothing that counts was written: the end of this transaction is nobody's to wait for.
     void abandon(lease);
@@ -77,18 +78,22 @@ export function inOneFlight<Outcome>(
   { statements, checkout }: StoreParts,
   batch: readonly Statement[],
   end: "commit" | "rollback",
-  read: (results: readonly StatementResult[]) => Outcome,
+  read: (results: readonly StatementResult[], askedAt: number) => Outcome,
 ): Promise<Outcome | Unavailable> {
   return withLease(checkout, async (lease) => {
+    const askedAt = performance.now();
     const results = await ask(lease.client, [...statements.begin, ...batch, { text: end }]);
-    const outcome = read(results.slice(statements.begin.length));
+    const outcome = read(results.slice(statements.begin.length), askedAt);
     lease.release();
     return outcome;
   });
 }
 
 /** The record in the answer of a look-up, if there was one. */
-export function recordIn(result: StatementResult | undefined): StoredRecord | undefined {
+export function recordIn(
+  result: StatementResult | undefined,
+  askedAt: number,
+): StoredRecord | undefined {
   const row = result?.rows[0];
-  return row && readRecord(row);
+  return row && readRecord(row, askedAt);
 }
