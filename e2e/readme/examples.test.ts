@@ -1,11 +1,14 @@
-/** Every example that uses the client, compiled as it stands in the README and the guides, by the strictest rules. */
+/** The examples of the README and of the guides, compiled as they stand there, by the strictest rules. */
 import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
 import {
-  copyFile,
+  cp,
+  glob,
   mkdir,
   mkdtemp,
   readdir,
   readFile,
+  realpath,
   rm,
   symlink,
   writeFile,
@@ -16,7 +19,6 @@ import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 const ROOT = join(import.meta.dirname, "../..");
-const CLIENT = join(ROOT, "client");
 const GUIDES = join(ROOT, "docs/guides");
 
 interface Example {
@@ -33,9 +35,11 @@ const examples = (await Promise.all(pages.map(examplesOf))).flat();
 
 async function examplesOf(page: string): Promise<Example[]> {
   const content = await readFile(page, "utf8");
+  // A page that has one has no others: it could not be told which of them stand for themselves.
+  const isAboutUs = /from "@oncekey\//.test(content);
   const blocks = content.matchAll(/^```(tsx?)\n(.*?)^```$/gms);
   return [...blocks].flatMap(([block, language, code = ""], index) => {
-    if (!code.includes("@oncekey/client")) return [];
+    if (!isAboutUs) return [];
     const line = content.slice(0, content.indexOf(block)).split("\n").length;
     const base = page.slice(ROOT.length + 1);
     const file = `${base.replace(/\W+/g, "-")}-${index}.${language}`;
@@ -45,7 +49,7 @@ async function examplesOf(page: string): Promise<Example[]> {
 
 /** An example may name where something is from in a comment: what of that it uses is imported. */
 async function withImports(code: string): Promise<string> {
-  const [, entry] = /\/\/ (@oncekey\/client\S*)/.exec(code) ?? [];
+  const [, entry] = /\/\/ (@oncekey\/[\w/-]+)/.exec(code) ?? [];
   if (entry === undefined) return code;
   const names = Object.keys((await import(entry)) as object);
   const used = names.filter((name) => new RegExp(`\\b${name}\\b`).test(code));
@@ -72,16 +76,12 @@ const CONFIG = {
     moduleResolution: "bundler",
     moduleDetection: "force",
     jsx: "react-jsx",
-    types: [],
+    types: ["node"],
     noEmit: true,
     // For the libraries' declarations; ours are sources here, and are checked.
     skipLibCheck: true,
     allowImportingTsExtensions: true,
-    paths: {
-      "@oncekey/client": [join(CLIENT, "src/index.ts")],
-      "@oncekey/client/*": [join(CLIENT, "src/*.ts")],
-      "@oncekey/shared": [join(ROOT, "shared/src/index.ts")],
-    },
+    customConditions: ["@oncekey/source"],
   },
   include: ["**/*"],
 };
@@ -95,15 +95,26 @@ beforeAll(async () => {
     await mkdir(dirname(join(folder, file)), { recursive: true });
     await writeFile(join(folder, file), content);
   };
-  await symlink(join(CLIENT, "node_modules"), join(folder, "node_modules"));
+  for (const owner of [".", "e2e", "client", "server"]) await linkPackages(join(ROOT, owner));
   await write("tsconfig.json", JSON.stringify(CONFIG));
   for (const [file, content] of Object.entries(GENERATED)) await write(file, content);
   for (const { file, code } of examples) await write(file, await withImports(code));
-  await copyFile(join(import.meta.dirname, "support/brought.d.ts"), join(folder, "brought.d.ts"));
+  await cp(join(import.meta.dirname, "brought"), folder, { recursive: true });
   const compiler = spawn(join(ROOT, "node_modules/.bin/tsc"), ["-p", folder, "--pretty", "false"]);
   problems = (await text(compiler.stdout)).split("\n").filter((line) => line !== "");
 });
 afterAll(() => rm(folder, { recursive: true }));
+
+/** Makes all that a package's own sources can import what the examples can. */
+async function linkPackages(owner: string): Promise<void> {
+  const target = join(folder, "node_modules");
+  const names = await Array.fromAsync(glob("{*,@*/*}", { cwd: join(owner, "node_modules") }));
+  for (const name of names.filter((one) => !/^@[^/]*$/.test(one))) {
+    await mkdir(dirname(join(target, name)), { recursive: true });
+    const from = await realpath(join(owner, "node_modules", name));
+    if (!existsSync(join(target, name))) await symlink(from, join(target, name));
+  }
+}
 
 describe("an example compiles as it is pasted", () => {
   it.each(examples)("$name", ({ file }) => {
@@ -113,8 +124,9 @@ describe("an example compiles as it is pasted", () => {
 
 it("and there is one of the README and of each guide that is about the client", () => {
   const found = [...new Set(examples.map(({ name }) => name.split(":", 1)[0]))];
-  const guides = ["generated-clients", "react", "testing"].map((name) => `docs/guides/${name}.md`);
-  expect(found).toEqual(expect.arrayContaining(["README.md", ...guides]));
+  const guides = ["generated-clients", "outcomes", "react", "storage", "testing"];
+  const pagesOfClient = ["README.md", ...guides.map((name) => `docs/guides/${name}.md`)];
+  expect(found).toEqual(expect.arrayContaining(pagesOfClient));
   const elsewhere = problems.filter(
     (problem) => !examples.some(({ file }) => problem.includes(file)),
   );
