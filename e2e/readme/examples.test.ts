@@ -108,8 +108,8 @@ afterAll(() => rm(folder, { recursive: true }));
 /** Makes all that a package's own sources can import what the examples can. */
 async function linkPackages(owner: string): Promise<void> {
   const target = join(folder, "node_modules");
-  const names = await Array.fromAsync(glob("{*,@*/*}", { cwd: join(owner, "node_modules") }));
-  for (const name of names.filter((one) => !/^@[^/]*$/.test(one))) {
+  for await (const name of glob("{*,@*/*}", { cwd: join(owner, "node_modules") })) {
+    if (/^@[^/]*$/.test(name)) continue;
     await mkdir(dirname(join(target, name)), { recursive: true });
     const from = await realpath(join(owner, "node_modules", name));
     if (!existsSync(join(target, name))) await symlink(from, join(target, name));
