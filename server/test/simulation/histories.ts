@@ -21,6 +21,11 @@ const asked: fc.Arbitrary<Asked> = fc.record({
     { weight: 1, arbitrary: fc.constant(1 as const) },
   ),
   process,
+  // At once, or when a lease is over that was not renewed.
+  afterMs: fc.oneof(
+    { weight: 3, arbitrary: fc.constant(0) },
+    { weight: 1, arbitrary: fc.constant(6_000) },
+  ),
 });
 
 const event: fc.Arbitrary<Event> = fc.oneof(
@@ -42,5 +47,5 @@ export const history: fc.Arbitrary<History> = fc.record({
   faults: fc.array(fc.constantFrom("none", "request lost", "answer lost"), {
     maxLength: MAX_FAULTS,
   }),
-  plans: fc.array(fc.constantFrom("answer", "throw", "refuse"), { maxLength: MAX_PLANS }),
+  plans: fc.array(fc.constantFrom("answer", "throw", "refuse", "linger"), { maxLength: MAX_PLANS }),
 });

@@ -20,6 +20,7 @@ export interface Ledger {
   runs(ticket: Ticket): number;
   ends(ticket: Ticket): void;
   happens(effect: Outside): void;
+  lostAfterEnd(ticket: Ticket): void;
   stored(ticket: Ticket, body: string): void;
   answered(ticket: Ticket, answer: Answer): void;
   /** What is wrong, or `undefined`. */
@@ -49,6 +50,7 @@ export function createLedger(rules: Rules, isCalm: boolean): Ledger {
     },
     ends: ({ key }) => void running.splice(running.indexOf(key), 1),
     happens: (effect) => void outside.push(effect),
+    lostAfterEnd: ({ key }) => void early.push(`${key}: lost a claim that had ended`),
     stored: ({ key }, body) => void stored.push({ key, body }),
     answered(ticket, answer) {
       if (answer.kind === "final") finals.push({ ticket, answer });

@@ -15,8 +15,8 @@ import { createPool, INSERT_EFFECT } from "./connection.ts";
 import type { Line } from "./connection.ts";
 import { STATEMENTS } from "./statements.ts";
 
-/** What the handler does, once it has had its effect. */
-export type Plan = "answer" | "throw" | "refuse";
+/** What the handler does, once it has had its effect. `linger`: answers after some leases, which only a heartbeat keeps. */
+export type Plan = "answer" | "throw" | "refuse" | "linger";
 
 export interface Rules {
   readonly strategy: Strategy;
@@ -48,6 +48,8 @@ export interface Surroundings {
     readonly run: number;
     readonly downstream: string;
   }) => void;
+  /** A claim that had ended says that it was lost: its heartbeat goes on. */
+  readonly lostAfterEnd: (ticket: Ticket) => void;
   /** A claim says that its response is stored. */
   readonly stored: (ticket: Ticket, body: string) => void;
 }
@@ -62,6 +64,7 @@ export interface ServerProcess {
 }
 
 const LEASE_MS = 5_000;
+const LINGER_MS = 2.5 * LEASE_MS;
 
 export function createProcess(line: Line, rules: Rules, world: Surroundings): ServerProcess {
   const { pool, cut, outCount } = createPool(line);
@@ -134,20 +137,25 @@ function replay(
 async function runHandler(
   claim: Claim,
   ticket: Ticket,
-  { step }: Line,
+  { step, time }: Line,
   world: Surroundings,
 ): Promise<Answer> {
   const { run, plan } = world.runs(ticket);
   const isDone = await handle(claim, ticket, run, step, world);
+  if (plan === "linger") await time.after(LINGER_MS);
   world.ends(ticket);
+  const watchEnded = (): void =>
+    claim.signal.addEventListener("abort", () => world.lostAfterEnd(ticket));
   if (!isDone || plan === "throw") {
     await claim.release("failed");
+    watchEnded();
     return { kind: "again", reason: "the handler failed" };
   }
   const status = plan === "refuse" ? 422 : 201;
   const body = JSON.stringify({ run, fingerprint: ticket.fingerprint.toString("hex") });
   const response = { status, headers: [], body: Buffer.from(body) };
   const completion = await claim.complete(response, plan === "refuse" ? "discard" : "keep");
+  watchEnded();
   switch (completion.kind) {
     case "stored":
       world.stored(ticket, body);

@@ -13,6 +13,8 @@ export interface Asked {
   /** Which of two requests it is. */
   readonly content: 0 | 1;
   readonly process: number;
+  /** How much later than the first ones. */
+  readonly afterMs: number;
 }
 
 /** Something that happens at some moment of the history. */
@@ -36,6 +38,8 @@ export const PROCESSES = 2;
 /** How often a caller asks before it gives up for the day, and how long it waits in between. */
 const TRIES = 3;
 const PAUSE_MS = 700;
+/** Longer than anything takes that no caller and no handler notices. */
+const QUIET_MS = 120_000;
 /** More than any history takes. */
 const MOST_STEPS = 20_000;
 
@@ -56,13 +60,23 @@ export async function play(
   const ledger = createLedger(history.rules, isCalm(history));
   const step = (label: string): Promise<void> => scheduler.schedule(Promise.resolve(), label);
   const faults = [...history.faults];
+  let movedAt = 0;
+  const move = (): void => {
+    movedAt = time.now();
+  };
+  const isQuiet = (): boolean => time.now() > movedAt + QUIET_MS;
   const world: Surroundings = {
     runs: (ticket) => {
+      move();
       const run = ledger.runs(ticket);
       return { run, plan: history.plans[run] ?? "answer" };
     },
-    ends: (ticket) => ledger.ends(ticket),
+    ends(ticket) {
+      move();
+      ledger.ends(ticket);
+    },
     happens: (effect) => ledger.happens(effect),
+    lostAfterEnd: (ticket) => ledger.lostAfterEnd(ticket),
     stored: (ticket, body) => ledger.stored(ticket, body),
   };
   const start = (): ServerProcess => {
@@ -88,10 +102,14 @@ export async function play(
     time,
     processes,
     step,
-    note: (ticket, answer) => ledger.answered(ticket, answer),
+    note(ticket, answer) {
+      move();
+      ledger.answered(ticket, answer);
+    },
   };
   const happen = async (event: Event): Promise<void> => {
     await step(event.kind);
+    move();
     if (event.kind === "pass") return time.pass(event.ms);
     if (event.kind === "sweep") return processes[event.process]?.sweep();
     processes[event.process]?.die();
@@ -100,7 +118,8 @@ export async function play(
   };
   for (const event of history.events) void happen(event);
   for (const asked of history.asked) void call(asked, stage, TRIES);
-  if (!(await toTheEnd(scheduler, time))) return "the history does not come to an end";
+  const endless = await toTheEnd(scheduler, time, isQuiet);
+  if (endless !== undefined) return `the history ${endless}`;
   // All is well again, and whoever is left asks until it is answered, at processes that remember nothing.
   faults.length = 0;
   processes.forEach((process, at) => {
@@ -108,7 +127,8 @@ export async function play(
     processes[at] = start();
   });
   for (const asked of history.asked) void call(asked, stage, TRIES * 10);
-  if (!(await toTheEnd(scheduler, time))) return "the calm does not come to an end";
+  const restless = await toTheEnd(scheduler, time, isQuiet);
+  if (restless !== undefined) return `the calm ${restless}`;
   const left = processes.reduce((sum, { outCount }) => sum + outCount(), 0);
   if (left > 0) return `${left} connections are still out`;
   if (database.open.size > 0) return `${database.open.size} transactions are still open`;
@@ -133,6 +153,7 @@ async function call(
     target: "POST /orders",
     fingerprint: Buffer.from([asked.content]),
   };
+  await time.after(asked.afterMs);
   for (let turn = 0; turn < tries; turn += 1) {
     await step("a request is sent");
     const answer = await processes[(asked.process + turn) % processes.length]?.serve(ticket);
@@ -143,14 +164,23 @@ async function call(
   }
 }
 
-/** Lets one thing after another happen in the scheduler's order; where all wait for time to pass, it passes. */
-async function toTheEnd(scheduler: Scheduler, time: VirtualTime): Promise<boolean> {
+/**
+ * Lets one thing after another happen in the scheduler's order; where all wait for time to pass, it passes.
+ *
+ * @returns what keeps it from an end, or `undefined`.
+ */
+async function toTheEnd(
+  scheduler: Scheduler,
+  time: VirtualTime,
+  isQuiet: () => boolean,
+): Promise<string | undefined> {
   for (let steps = 0; steps < MOST_STEPS; steps += 1) {
     await settled();
     if (scheduler.count() > 0) await scheduler.waitOne();
-    else if (!time.skip()) return true;
+    else if (!time.skip()) return undefined;
+    else if (isQuiet()) return "goes on where nobody asks and nothing runs";
   }
-  return false;
+  return "does not come to an end";
 }
 
 /** Every promise that can go on has gone on before the next turn of the event loop. */
