@@ -50,9 +50,11 @@ export function isEncryptionKey(value: unknown): value is EncryptionKey {
  * status: rows cannot be swapped.
  */
 export function encryptedStore(store: Store, options: EncryptionOptions): Store {
-  const [first] = options.keys;
-  if (first === undefined) throw new RangeError("encryption.keys must not be empty");
+  const first = writingKey(options);
   const masked = (ticket: Ticket): Ticket => ({ ...ticket, fingerprint: mask(first, ticket) });
+  // Whoever began it may have had another key in front.
+  const maskIn = (fingerprint: Buffer, ticket: Ticket): Buffer | undefined =>
+    options.keys.map((key) => mask(key, ticket)).find((other) => other.equals(fingerprint));
 
   function open<Outcome extends BeginOutcome | LookupOutcome>(
     outcome: Outcome,
@@ -61,19 +63,16 @@ export function encryptedStore(store: Store, options: EncryptionOptions): Store 
     switch (outcome.kind) {
       case "claimed":
       case "crashed":
-        return {
-          ...outcome,
-          claim: sealing(outcome.claim, first as EncryptionKey, options, ticket),
-        };
+        return { ...outcome, claim: sealing(outcome.claim, options, ticket) };
       case "replay":
         return { ...outcome, record: openRecord(outcome.record, options, ticket) };
       case "in-flight": {
         // Only equality can be told of a keyed fingerprint, and only equality is asked.
         const { fingerprint } = outcome;
-        const isSame =
-          fingerprint === undefined || fingerprint.equals(mask(first as EncryptionKey, ticket));
+        const isSame = fingerprint === undefined || maskIn(fingerprint, ticket) !== undefined;
         return { ...outcome, fingerprint: isSame ? ticket.fingerprint : fingerprint };
       }
+      case "conflict":
       case "absent":
       case "unknown":
       case "unavailable":
@@ -100,21 +99,21 @@ export function encryptedStore(store: Store, options: EncryptionOptions): Store 
   }
 
   return {
-    begin: async (ticket, retentionMs) =>
-      opened(await store.begin(masked(ticket), retentionMs), ticket),
+    async begin(ticket, retentionMs) {
+      const outcome = await store.begin(masked(ticket), retentionMs);
+      const own = outcome.kind === "conflict" ? maskIn(outcome.fingerprint, ticket) : undefined;
+      if (own === undefined) return opened(outcome, ticket);
+      return opened(await store.begin({ ...ticket, fingerprint: own }, retentionMs), ticket);
+    },
     lookup: async (ticket) => opened(await store.lookup(masked(ticket)), ticket),
     open: () => store.open(),
     sweep: (batchSize) => store.sweep(batchSize),
   };
 }
 
-function sealing(
-  claim: Claim,
-  key: EncryptionKey,
-  options: EncryptionOptions,
-  ticket: Ticket,
-): Claim {
+function sealing(claim: Claim, options: EncryptionOptions, ticket: Ticket): Claim {
   const { steps } = claim;
+  const key = writingKey(options);
   return {
     tx: claim.tx,
     attempt: claim.attempt,
@@ -236,6 +235,11 @@ function mask({ secret }: EncryptionKey, { fingerprint }: Ticket): Buffer {
 
 function context({ scope, key, target }: Ticket, purpose: string): Buffer {
   return Buffer.from(JSON.stringify(["oncekey:v1", scope, key, target, purpose]));
+}
+
+function writingKey({ keys: [first] }: EncryptionOptions): EncryptionKey {
+  if (first === undefined) throw new RangeError("encryption.keys must not be empty");
+  return first;
 }
 
 function keyOf(id: string, { keys }: EncryptionOptions): EncryptionKey {

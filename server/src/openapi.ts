@@ -124,7 +124,7 @@ function codesByStatus(options: PublicOptions): Map<string, ProblemCode[]> {
     "idempotency_response_not_stored",
     "idempotency_unavailable",
   ];
-  if (mismatch === "reject") codes.push("idempotency_conflict");
+  if (mismatch === "reject" || strategy === "lease") codes.push("idempotency_conflict");
   if (maxKeyAgeMs !== undefined) codes.push("idempotency_key_expired");
   if (strategy === "lease") codes.push("idempotency_outcome_unknown");
   return Map.groupBy(codes, (code) => String(PROBLEMS[code].status));

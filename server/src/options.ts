@@ -53,7 +53,8 @@ export interface RouteIdempotencyOptions {
   readonly required?: boolean;
   /**
    * Same key, other request. `'replay'` (default: the key, not the body, names the operation): the original response with
-   * `Idempotency-Mismatch: true`. `'reject'`: 422, as draft-ietf-httpapi-idempotency-key-header-07 §2.7 has it.
+   * `Idempotency-Mismatch: true`. `'reject'`: 422, as draft-ietf-httpapi-idempotency-key-header-07 §2.7 has it. Where the original's
+   * lease ended unfinished there is no response yet, and only the original can go on: 422 either way.
    */
   readonly mismatch?: "replay" | "reject";
   /**

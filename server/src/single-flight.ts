@@ -20,7 +20,11 @@ export interface Waiting {
 }
 
 /** What a request may do. `conflict`: the running request is another one, known before it has finished. */
-export type Outcome = BeginOutcome | LookupOutcome | { readonly kind: "conflict" };
+export type Outcome = BeginOutcome | LookupOutcome | Conflict;
+
+interface Conflict {
+  readonly kind: "conflict";
+}
 
 export interface SingleFlight {
   /**
@@ -140,7 +144,7 @@ function ruled<Kind extends Outcome>(
   outcome: Kind,
   ticket: Ticket,
   waiting: Waiting,
-): Kind | { readonly kind: "conflict" } {
+): Kind | Conflict {
   if (outcome.kind !== "in-flight" || outcome.fingerprint === undefined) return outcome;
   return isConflict({ fingerprint: outcome.fingerprint }, ticket, waiting)
     ? { kind: "conflict" }
@@ -166,7 +170,7 @@ async function tryUntil(
   waiting: Waiting,
   until: number,
   onHeld: () => void,
-): Promise<BeginOutcome | { readonly kind: "conflict" }> {
+): Promise<BeginOutcome | Conflict> {
   for (let pauseMs = FIRST_POLL_MS; ; pauseMs = Math.min(pauseMs * 1.5, LAST_POLL_MS)) {
     const outcome = ruled(await store.begin(ticket, waiting.retentionMs), ticket, waiting);
     if (outcome.kind !== "in-flight" || waiting.inFlight === "reject") return outcome;

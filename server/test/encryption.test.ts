@@ -108,6 +108,25 @@ describe("encryption", () => {
     });
   });
 
+  it("is rotated under a lease that crashed: only the request that began it goes on", async () => {
+    const leased = (app: FastifyInstance): unknown =>
+      app.post("/charge", { config: { idempotency: true } }, async (request, reply) => {
+        const { attempt } = request.idempotency;
+        return attempt === 1 ? reply.code(500).send("crash") : { attempt };
+      });
+    const strategy = { strategy: "lease", lease: { onCrash: "rerun" } } as const;
+    const withLeases = (keys: EncryptionOptions["keys"], use: (shop: Shop) => Promise<void>) =>
+      withShop({ pool, encryption: { keys }, ...strategy }, leased, use);
+    await withLeases([first], async ({ post }) => {
+      expect((await post("/charge", { key: "leased", json })).status).toBe(500);
+    });
+    await withLeases([second, first], async ({ post }) => {
+      const other = await post("/charge", { key: "leased", json: { card: "5555" } });
+      expect(other.json()["code"]).toBe("idempotency_conflict");
+      expect((await post("/charge", { key: "leased", json })).json()).toEqual({ attempt: 2 });
+    });
+  });
+
   it.each(["status", "headers", "body", "fingerprint"])(
     "refuses a record whose %s was taken from another",
     async (column) => {

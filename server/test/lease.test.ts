@@ -7,6 +7,7 @@ import { createStoreParts } from "../src/store/store-parts.ts";
 import type { Claim, Store, Ticket } from "../src/store/store.ts";
 import { claimed, createTicket, response } from "./support/store-contract.ts";
 import { createWire } from "./support/wire.ts";
+import type { Wire } from "./support/wire.ts";
 
 const RETENTION_MS = 60_000;
 const LONG_MS = 60_000;
@@ -79,10 +80,10 @@ describe("lease store", () => {
     await claimed(one, ticket);
     await runOut(ticket);
     const other = { ...ticket, fingerprint: Buffer.from([9]) };
-    expect(await two.begin(other, RETENTION_MS)).toEqual({
-      kind: "in-flight",
-      fingerprint: ticket.fingerprint,
-    });
+    const { fingerprint } = ticket;
+    expect(await two.begin(other, RETENTION_MS)).toEqual({ kind: "conflict", fingerprint });
+    await takenOver(two, ticket);
+    expect(await one.begin(other, RETENTION_MS)).toEqual({ kind: "in-flight", fingerprint });
   });
 
   it("changes nothing by a late answer of a robbed owner, who gets the stored one", async () => {
@@ -230,9 +231,7 @@ describe("a lost answer of the database", () => {
     },
   );
 
-  async function withRelay(
-    use: (store: Store, wire: Awaited<ReturnType<typeof createWire>>) => Promise<void>,
-  ): Promise<void> {
+  async function withRelay(use: (store: Store, wire: Wire) => Promise<void>): Promise<void> {
     const { hostname, port } = new URL(database.url);
     const wire = await createWire({ host: hostname, port: Number(port) });
     const url = new URL(database.url);

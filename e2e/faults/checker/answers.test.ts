@@ -48,6 +48,18 @@ test("I5: with policy reject a request that differs is refused, and only it", ()
   expect(other("f2", replay)).toEqual(["I5"]);
 });
 
+test("I5: with policy replay, 422 is for a request that differs where a lease can stand open", () => {
+  const refused = { kind: "fail", status: 422, code: "idempotency_conflict" } as const;
+  const other = (strategy: "lease" | "row", fingerprint: string) =>
+    broken({
+      policy: { strategy },
+      events: [...tell(), ...tell({ attempt: 2, from: 20, fingerprint, end: refused })],
+    });
+  expect(other("lease", "f2")).toEqual([]);
+  expect(other("lease", "f1")).toEqual(["I5"]);
+  expect(other("row", "f2")).toEqual(["I5"]);
+});
+
 test("I5: two different requests never both take effect", () => {
   const rows = [effect("e1"), effect("e2", { fingerprint: "f2" }), record()];
   expect(broken({ events: tell(), rows })).toEqual(["I1", "I5"]);

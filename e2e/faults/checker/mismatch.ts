@@ -4,7 +4,7 @@ import type { Case, Violation } from "./case.ts";
 
 /**
  * I5: a request that differs from the one that ran has no effect. Policy `replay`: it gets the answer of the one that ran, with
- * the mark. Policy `reject`: 422. The mark and the 422 are for nobody else.
+ * the mark, or 422 while a lease that ended unfinished waits for it. Policy `reject`: 422. The mark and the 422 are for nobody else.
  */
 export function checkMismatch(one: Case): Violation[] {
   const violations: Violation[] = [];
@@ -34,9 +34,10 @@ export function checkMismatch(one: Case): Violation[] {
   return violations;
 }
 
-// While another request ran that came to nothing, a refusal was right although that one left no trace.
+// While another request ran that came to nothing, a refusal was right although that one left no trace. Under `replay`, too, where
+// it held a lease: only that request can go on with it.
 function isRightlyRefused(one: Case, differs: boolean): boolean {
-  if (one.policy.mismatch !== "reject") return false;
+  if (one.policy.mismatch !== "reject" && one.policy.strategy !== "lease") return false;
   return differs || new Set(one.attempts.map(({ invoke }) => invoke.fingerprint)).size > 1;
 }
 

@@ -5,6 +5,7 @@ import { createLeaseClaim } from "./lease-claim.ts";
 import { readInFlight, ticketValues } from "./record.ts";
 import type { StoreParts } from "./store-parts.ts";
 import { sweepExpired } from "./sweep.ts";
+import type { Row } from "./batch.ts";
 import type { BeginOutcome, Store, Ticket } from "./store.ts";
 import { isConnectionFailure, sqlState } from "./transaction.ts";
 import { inOneFlight, recordIn } from "./transactional.ts";
@@ -33,7 +34,7 @@ export function createLeaseStore(parts: StoreParts, durationMs: number): Store {
         const record = recordIn(found, askedAt);
         if (record !== undefined) return { kind: "replay", record };
         const row = claimed?.rows[0];
-        if (row === undefined) return readInFlight(state?.rows[0]);
+        if (row === undefined) return readHeld(state?.rows[0], ticket);
         const attempt = Number(row[0]);
         const made = createLeaseClaim({
           parts,
@@ -82,4 +83,14 @@ export function createLeaseStore(parts: StoreParts, durationMs: number): Store {
     open: async () => ({ kind: "claimed", claim: createKeylessClaim() }),
     sweep: (batchSize) => sweepExpired(parts, batchSize),
   };
+}
+
+/** Reads a row of the `leaseState` statement that could not be claimed. */
+function readHeld(row: Row | undefined, { fingerprint }: Ticket): BeginOutcome {
+  const held = readInFlight(row);
+  const isOver = row?.[1] === "f";
+  // Only the request that was begun can go on with it: whoever sends another would wait for nobody.
+  if (!isOver || held.fingerprint === undefined || held.fingerprint.equals(fingerprint))
+    return held;
+  return { kind: "conflict", fingerprint: held.fingerprint };
 }

@@ -49,11 +49,15 @@ export interface InFlight {
   readonly fingerprint?: Buffer | undefined;
 }
 
-/** What one try of `begin` found. `crashed`: an earlier owner did not finish, and the claim is taken over from it. */
+/**
+ * What one try of `begin` found. `crashed`: an earlier owner did not finish, and the claim is taken over from it. `conflict`: it was
+ * another request that did not finish, the one of `fingerprint`, and only that one can go on.
+ */
 export type BeginOutcome =
   | { readonly kind: "claimed"; readonly claim: Claim }
   | { readonly kind: "crashed"; readonly claim: Claim }
   | { readonly kind: "replay"; readonly record: StoredRecord }
+  | { readonly kind: "conflict"; readonly fingerprint: Buffer }
   | InFlight
   | Unavailable;
 

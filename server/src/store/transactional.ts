@@ -27,6 +27,9 @@ export async function withLease<Outcome>(
   }
 }
 
+/** What a try can come to where the claim is a transaction: a crash leaves nothing of it. */
+export type TryOutcome = Exclude<BeginOutcome, { readonly kind: "crashed" | "conflict" }>;
+
 /** How one try of a strategy is asked and read. */
 export interface Try {
   readonly batch: readonly Statement[];
@@ -44,7 +47,7 @@ export async function attempt(
   lease: Lease,
   { batch, isOurs, running }: Try,
   claim: { readonly statements: Statements; readonly ticket: Ticket; readonly retentionMs: number },
-): Promise<BeginOutcome> {
+): Promise<TryOutcome> {
   let results: readonly StatementResult[];
   const askedAt = performance.now();
   try {

@@ -3,13 +3,14 @@ import type { StatementResult } from "./batch.ts";
 import { ticketValues } from "./record.ts";
 import type { StoreParts } from "./store-parts.ts";
 import { sweepExpired } from "./sweep.ts";
-import type { BeginOutcome, Store, Ticket } from "./store.ts";
+import type { Store, Ticket } from "./store.ts";
 import { attempt, openUnrecorded, withLease } from "./transactional.ts";
+import type { TryOutcome } from "./transactional.ts";
 
 export function createUniqueStore(parts: StoreParts): Store {
   const { statements, checkout } = parts;
 
-  function begin(ticket: Ticket, retentionMs: number): Promise<BeginOutcome> {
+  function begin(ticket: Ticket, retentionMs: number): Promise<TryOutcome> {
     return withLease(checkout, (lease) => {
       const identity = ticketValues(ticket);
       const values = [...identity, ticket.fingerprint];
@@ -30,7 +31,7 @@ export function createUniqueStore(parts: StoreParts): Store {
     // Its own try, taken back: an uncommitted row of another cannot be seen, only run into.
     async lookup(ticket) {
       const outcome = await begin(ticket, 0);
-      if (outcome.kind !== "claimed" && outcome.kind !== "crashed") return outcome;
+      if (outcome.kind !== "claimed") return outcome;
       await outcome.claim.release("free");
       return { kind: "absent" };
     },
