@@ -38,7 +38,7 @@ afterEach(() => {
 test.each([
   ["endless", "a heartbeat that outlives its claim"],
   ["silent", "a lease that nobody renews while its handler runs"],
-] as const)("the planted bug is caught: %s, %s", async (bug) => {
+] as const)("the planted bug is caught: %s, %s", async (bug, _what) => {
   planted.bug = bug;
   const wrong = new Set<string>();
   const property = fc.asyncProperty(fc.scheduler(), calmLease, (scheduler, one) =>
