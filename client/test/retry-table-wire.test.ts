@@ -55,11 +55,11 @@ const rows: [string, Script["replies"][number], number][] = [
     },
     250,
   ],
-  ...[408, 425, 429, 500, 502, 503, 504, 520, 524].map((status): [string, Reply, number] => [
-    String(status),
-    json(status, {}),
-    250,
-  ]),
+  ...[408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524].map(
+    (status): [string, Reply, number] => [String(status), json(status, {}), 250],
+  ),
+  ["400 with x-should-retry: true", json(400, {}, { "x-should-retry": "true" }), 250],
+  ["400 with stripe-should-retry: true", json(400, {}, { "stripe-should-retry": "true" }), 250],
   ["503 that names seconds", json(503, {}, { "retry-after": "2" }), 2_000],
   ["429 that names milliseconds", json(429, {}, { "retry-after-ms": "700" }), 700],
   [
@@ -94,8 +94,10 @@ describe("over a socket, the same key and the same bytes are sent again, and not
     expect(wait?.waitMs).toBeLessThanOrEqual(Math.max(250, floorMs + 999));
   });
 
-  it("after 409 while the first request runs, which costs no attempt", async () => {
-    const running = problem(409, "idempotency_in_flight", { "retry-after": "1" });
+  it.each<[string, Reply]>([
+    ["409 idempotency_in_flight", problem(409, "idempotency_in_flight", { "retry-after": "1" })],
+    ["409 without a code but with Retry-After", json(409, {}, { "retry-after": "1" })],
+  ])("after %s while the first request runs, which costs no attempt", async (_name, running) => {
     const played = await play({ replies: [running, running, done] });
     expect(played.result).toMatchObject({ kind: "done", attempts: 1 });
     expectOneKey(played, 3);
@@ -153,9 +155,31 @@ describe("over a socket, nothing is sent again", () => {
     ]);
   });
 
-  it.each([400, 402, 404, 409, 410, 412, 422, 501, 505])("after %i", async (status) => {
-    const played = await play({ replies: [json(status, { message: "no" })] });
+  it.each<[string, Reply, number]>([
+    ...[400, 401, 402, 403, 404, 405, 409, 410, 412, 413, 422, 501, 505].map(
+      (status): [string, Reply, number] => [
+        String(status),
+        json(status, { message: "no" }),
+        status,
+      ],
+    ),
+    ["a replayed 500", json(500, {}, { "idempotent-replayed": "true" }), 500],
+    ["422 idempotency_conflict", problem(422, "idempotency_conflict"), 422],
+    ["201 that is marked as a mismatch", json(201, {}, { "idempotency-mismatch": "true" }), 201],
+  ])("after %s, which settles it", async (_name, reply, status) => {
+    const played = await play({ replies: [reply] });
     expect(played.result).toMatchObject({ kind: "rejected", attempts: 1, error: { status } });
+    expectOneKey(played, 1);
+    expect(played.waits).toEqual([]);
+  });
+
+  it.each<[string, Reply, number]>([
+    ["500 idempotency_outcome_unknown", problem(500, "idempotency_outcome_unknown"), 500],
+    ["503 with x-should-retry: false", json(503, {}, { "x-should-retry": "false" }), 503],
+    ["507", json(507, {}), 507],
+  ])("after %s, and the key is kept", async (_name, reply, status) => {
+    const played = await play({ replies: [reply] });
+    expect(played.result).toMatchObject({ kind: "unknown", attempts: 1, error: { status } });
     expectOneKey(played, 1);
     expect(played.waits).toEqual([]);
   });
