@@ -97,7 +97,7 @@ export function createClient(options: ClientOptions = {}): Client {
     async pending() {
       const records = await listUnresolved(parts);
       return records
-        .toSorted((a, b) => a.createdAt - b.createdAt)
+        .sort((a, b) => a.createdAt - b.createdAt)
         .map((record) =>
           toPending(parts, record, policies.get(record.operation) ?? resolvePolicy(options)),
         );

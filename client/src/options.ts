@@ -7,6 +7,7 @@ import type { Check } from "./option-check.ts";
 import type { EventCallbacks } from "./event.ts";
 import type { KeyOption } from "./key.ts";
 import type { OperationStorage, StoredBody } from "./storage/storage.ts";
+import { parseUrl } from "./url.ts";
 import type { Warn } from "./warning.ts";
 
 /** How hard one operation tries. On the client for all, on an operation for its own. */
@@ -216,9 +217,8 @@ function isHeaders(value: unknown): boolean {
 
 // A relative one is no mistake where there is no page, as where one is rendered on a server: not before something is sent.
 function isBaseUrl(value: unknown): boolean {
-  const anyPage = "https://page.example/";
-  if (typeof value !== "string" || !URL.canParse(value, anyPage)) return false;
-  return /^https?:$/.test(new URL(value, anyPage).protocol);
+  const url = typeof value === "string" ? parseUrl(value, "https://page.example/") : undefined;
+  return /^https?:$/.test(url?.protocol ?? "");
 }
 
 function hasMethods(...names: string[]): (value: unknown) => boolean {

@@ -182,10 +182,12 @@ export function createShelf(storage: OperationStorage, keeper: BodyKeeper, warn:
 // A database that another tab keeps shut gives no answer at all, and no error.
 async function inTime<Value>(answer: Value | Promise<Value>): Promise<Value> {
   if (!(answer instanceof Promise)) return answer;
-  const { promise: late, reject } = Promise.withResolvers<never>();
-  const timer = setTimeout(() => {
-    reject(new Error(`the storage gave no answer within ${STORAGE_WAIT_MS} ms`));
-  }, STORAGE_WAIT_MS);
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => {
+      reject(new Error(`the storage gave no answer within ${STORAGE_WAIT_MS} ms`));
+    }, STORAGE_WAIT_MS);
+  });
   try {
     return await Promise.race([answer, late]);
   } finally {

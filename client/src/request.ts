@@ -3,6 +3,7 @@ import { BODY_CHECK, serialiseBody } from "./body.ts";
 import type { RequestBody, SerialBody, TypedBody } from "./body.ts";
 import { accept, checkOptions } from "./option-check.ts";
 import { HEADERS_CHECK } from "./options.ts";
+import { parseUrl } from "./url.ts";
 
 /** What an operation or a plain call asks for. */
 export interface RequestSpec {
@@ -76,7 +77,7 @@ export function canonicalJson(value: unknown): string {
   return (
     JSON.stringify(value, (_name, member: unknown) => {
       if (typeof member !== "object" || member === null || Array.isArray(member)) return member;
-      return Object.fromEntries(Object.entries(member).toSorted(([a], [b]) => (a < b ? -1 : 1)));
+      return Object.fromEntries(Object.entries(member).sort(([a], [b]) => (a < b ? -1 : 1)));
     }) ?? "undefined"
   );
 }
@@ -85,11 +86,11 @@ export function canonicalJson(value: unknown): string {
 function resolveUrl(path: string, baseUrl: string | undefined): string {
   if (/^https?:/i.test(path)) return new URL(path).href;
   const page = globalThis.location?.href;
-  const start = baseUrl ?? path;
-  if (!URL.canParse(start, page)) {
-    throw new TypeError(`baseUrl must be absolute where there is no page, got ${start}`);
+  const start = parseUrl(baseUrl ?? path, page);
+  if (start === undefined) {
+    throw new TypeError(`baseUrl must be absolute where there is no page, got ${baseUrl ?? path}`);
   }
-  if (baseUrl === undefined) return new URL(path, page).href;
+  if (baseUrl === undefined) return start.href;
   const base = new URL(baseUrl.endsWith("/") ? baseUrl : `${baseUrl}/`, page);
   // The dot keeps a path with a colon from being read as a URL of another scheme, such as `orders:cancel`.
   return new URL(`./${path.replace(/^\/+/, "")}`, base).href;

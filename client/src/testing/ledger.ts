@@ -58,13 +58,14 @@ export async function toStored(response: Response): Promise<StoredResponse> {
 
 /** @throws Error that lists every key with more than one effect. */
 export function assertOneEffectPerKey(effects: readonly Effect[]): void {
-  const byKey = Map.groupBy(effects, ({ key }) => key);
-  byKey.delete(undefined);
-  const doubled = [...byKey].filter(([, own]) => own.length > 1);
+  const keys = new Set(effects.map(({ key }) => key));
+  keys.delete(undefined);
+  const byKey = [...keys].map((key) => effects.filter((effect) => effect.key === key));
+  const doubled = byKey.filter((own) => own.length > 1);
   if (doubled.length === 0) return;
-  const list = doubled.map(([key, own]) => {
+  const list = doubled.map((own) => {
     const requests = own.map(({ method, path, status }) => `${method} ${path} ${status}`);
-    return `${key} had ${own.length}: ${requests.join(", ")}`;
+    return `${own[0]?.key} had ${own.length}: ${requests.join(", ")}`;
   });
   throw new Error(`more than one effect for one key\n${list.join("\n")}`);
 }

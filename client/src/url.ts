@@ -1,0 +1,8 @@
+/** The URL, or `undefined` where it is none. `URL.canParse` would need a browser of 2024, and React Native has none. */
+export function parseUrl(text: string, base?: string): URL | undefined {
+  try {
+    return new URL(text, base);
+  } catch {
+    return undefined;
+  }
+}
