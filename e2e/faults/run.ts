@@ -1,14 +1,13 @@
 /** `test:faults`: tries to break the promise by real means, judges what happened, and writes the page about it. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Effect, RecordRow } from "./checker/case.ts";
 import { judge } from "./checker/judge.ts";
 import { formatVerdict } from "./checker/verdict.ts";
 import type { HistoryEvent } from "./history/event.ts";
-import { readLines, writeLines } from "./history/history.ts";
+import { readLines } from "./history/history.ts";
+import { keepHistory } from "./history/keep.ts";
 import { huntMutants } from "./mutants/mutation-run.ts";
 import { writePage } from "./page.ts";
 import { formatReport } from "./report.ts";
@@ -53,13 +52,12 @@ try {
 
 async function runAndReport(plan: Plan): Promise<number> {
   const report = await run({ ...plan, signal: interrupted.signal, onProgress: console.log });
-  const { verdict, evidence, seed, end, undealt } = report;
+  const { verdict, seed, end, undealt } = report;
   console.log(formatVerdict(verdict));
   await writePage("faults.md", formatReport(report));
   if (verdict.violations.length > 0) {
-    const history = join(tmpdir(), `oncekey-history-${seed}.jsonl`);
-    await writeLines(history, [...evidence.events, ...evidence.rows]);
-    console.log(`the whole history: ${history} (--judge), the same plan again: --seed ${seed}`);
+    await keepHistory(report);
+    console.log(`the same plan again: --seed ${seed}`);
     return BROKEN;
   }
   return end === "whole" && undealt === 0 ? 0 : INCOMPLETE;

@@ -3,6 +3,7 @@ import { parseArgs } from "node:util";
 import { formatVerdict } from "./checker/verdict.ts";
 import { drawChart } from "./chart.ts";
 import { provenance, table, writePage } from "./page.ts";
+import { keepHistory } from "./history/keep.ts";
 import { startFleet } from "./rig/fleet.ts";
 import type { Fleet } from "./rig/fleet.ts";
 import { runOn } from "./rig/run.ts";
@@ -58,7 +59,10 @@ async function soak(on: Fleet): Promise<number> {
       const round = await runRound(on, rounds.length, Math.min(ROUND_MS, leftMs));
       rounds.push(round);
       console.log(formatVerdict(round.verdict));
-      if (round.verdict.violations.length > 0) break;
+      if (round.verdict.violations.length > 0) {
+        await keepHistory(round);
+        break;
+      }
     }
   } finally {
     clearInterval(sampling);

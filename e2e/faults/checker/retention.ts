@@ -10,12 +10,14 @@ export function checkRetention(one: Case): Violation[] {
   const firstSeen = new Map<string, number>();
   for (const { ending } of one.attempts) {
     if (ending?.kind !== "ok") continue;
-    const run = readAnswer(ending.body)?.answer ?? "";
-    if (!ending.isReplayed) firstSeen.set(run, ending.atMs);
+    const run = readAnswer(ending.body)?.answer;
+    if (run !== undefined && !ending.isReplayed) firstSeen.set(run, ending.atMs);
   }
   return one.attempts.flatMap(({ invoke, ending }): Violation[] => {
     if (ending?.kind !== "ok" || !ending.isReplayed) return [];
-    const madeAt = firstSeen.get(readAnswer(ending.body)?.answer ?? "");
+    // A refusal names no run: after its retention the next one looks the same.
+    const run = readAnswer(ending.body)?.answer;
+    const madeAt = run === undefined ? undefined : firstSeen.get(run);
     if (madeAt === undefined) return [];
     const ageMs = invoke.atMs - madeAt;
     if (ageMs > one.policy.retentionMs + SLACK_MS) {

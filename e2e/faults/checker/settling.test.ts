@@ -37,6 +37,17 @@ test("I10: a replay past the retention is found", () => {
   expect(broken({ events: events(5_000), policy })).toEqual(["I10"]);
 });
 
+test("I10: a replay that names no run may be of a later one", () => {
+  const refusal = {
+    kind: "ok",
+    status: 404,
+    body: '{"message":"there is no such thing"}',
+  } as const;
+  const again = tell({ attempt: 2, from: 5_000, end: { ...replay, ...refusal } });
+  const events = [...tell({ end: refusal }), ...again];
+  expect(broken({ events, rows: [], policy: { retentionMs: 2_000 } })).toEqual([]);
+});
+
 test("I10: a server that deleted a record replays it no more", () => {
   const ticket = { scope: "ada", key: "k1", target: "POST /orders" };
   const forget = {
