@@ -1,4 +1,4 @@
-/** A drop-in `fetch` that sends one key for one call, without ky: for React Native, Workers and generated clients. */
+/** A drop-in `fetch` that sends one key for one call: for React Native, Workers and generated clients. */
 import { formatKey, IDEMPOTENCY_KEY, isIdempotencyError, parseKey } from "@oncekey/shared";
 import { sendUntilSettled } from "./attempt.ts";
 import type { Settlement } from "./attempt.ts";

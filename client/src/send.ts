@@ -1,7 +1,6 @@
 /** One attempt on the wire: a request goes out, and its whole answer comes back or does not. */
 import { formatKey, IDEMPOTENCY_KEY, IDEMPOTENCY_ONLY_IF_STORED } from "@oncekey/shared";
 import type { KeyFormat } from "@oncekey/shared";
-import ky from "ky";
 import { openBody } from "./body.ts";
 import { withinLimit } from "./limit.ts";
 import type { Limit } from "./limit.ts";
@@ -80,25 +79,15 @@ async function mergeHeaders(
 }
 
 async function exchange(
-  { fetch, credentials }: SendOptions,
+  { fetch = globalThis.fetch, credentials }: SendOptions,
   { url, method }: PreparedRequest,
-  // An absent body, rather than `undefined`: ky's types refuse that.
   of: Pick<RequestInit, "body" | "headers" | "signal" | "keepalive">,
   onSent: () => void,
 ): Promise<Answer> {
-  const response = await ky(url, {
-    ...of,
-    method,
-    // One loop only, and it is ours: ky would not know the key from any other header.
-    retry: { limit: 0 },
-    timeout: false,
-    throwHttpErrors: false,
-    ...(credentials === undefined ? {} : { credentials }),
-    fetch: (input, init) => {
-      onSent();
-      return (fetch ?? globalThis.fetch)(input, init);
-    },
-  });
+  // Made first: what cannot be a request, such as a URL with a password in it, was never sent.
+  const request = new Request(url, { ...of, method, ...(credentials && { credentials }) });
+  onSent();
+  const response = await fetch(request);
   // Read here, inside the attempt: an answer that is cut off is no answer.
   const bytes = await response.arrayBuffer();
   const { status, headers, redirected: isRedirected } = response;

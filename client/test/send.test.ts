@@ -59,6 +59,15 @@ describe("one attempt", () => {
     );
   });
 
+  it("that cannot be a request was never sent: rejected", async () => {
+    const { order, client } = createShop("https://user:password@shop.example/", { fetch: never });
+    expect(await order.run(cart)).toMatchObject({
+      kind: "rejected",
+      error: { message: expect.stringContaining("nothing was sent") },
+    });
+    expect(await client.pending()).toEqual([]);
+  });
+
   it("is repeated where nothing listens, and the outcome stays unknown", async () => {
     let url = "";
     await withServer([done], async (server) => {
