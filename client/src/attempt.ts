@@ -1,12 +1,11 @@
 /** The one loop: the same key and the same bytes, again and again, until the answer is final or the time is up. */
 import { IdempotencyError, OutcomeUnknownError } from "@oncekey/shared";
-import { sendAuthorized } from "./authorize.ts";
 import { fullJitterMs, pause } from "./backoff.ts";
 import { classify, isAcknowledged } from "./classify.ts";
-import type { Verdict } from "./classify.ts";
+import type { Again, Verdict } from "./classify.ts";
 import { gaveUp, later, stopped } from "./ending.ts";
 import type { Ending } from "./ending.ts";
-import { leftMs, standing } from "./loop-state.ts";
+import { leftMs } from "./loop-state.ts";
 import type { LoopInput, LoopParts, LoopState } from "./loop-state.ts";
 import { isOffline, untilOnline } from "./offline.ts";
 import type { Answer } from "./send.ts";
@@ -17,11 +16,6 @@ export interface Settlement {
   readonly attempts: number;
   /** The last answer that came whole, final or not. */
   readonly answer: Answer | undefined;
-}
-
-/** Thrown to what repeats, which asks for an error; it never decides anything itself. */
-class AttemptFailedError extends Error {
-  override name = "AttemptFailedError";
 }
 
 /** Sends until the outcome is known or cannot be. Never throws for anything that a network or a server does. */
@@ -35,45 +29,61 @@ export async function sendUntilSettled(parts: LoopParts, input: LoopInput): Prom
     attempts: 0,
     polls: 0,
     answer: undefined,
-    again: undefined,
-    ending: undefined,
   };
-  try {
-    await parts.repeat(
-      () => attempt(parts, input, state),
-      () => mayGoOn(parts, input, state),
-    );
-  } catch (error) {
-    if (!(error instanceof AttemptFailedError)) throw error;
-  }
+  const ending = await parts.repeat(async () => {
+    const next = await attempt(parts, input, state);
+    return "cause" in next ? waitOrGiveUp(parts, input, state, next) : next;
+  });
   const { attempts, answer } = state;
-  const ending = state.ending ?? gaveUp("The attempts ended", standing(input, state));
-  return { ending, attempts, answer };
+  if (ending.kind !== "unknown") return { ending, attempts, answer };
+  return { ending: { ...ending, retryAt: later(ending.error.retryAfterMs) }, attempts, answer };
 }
 
-async function attempt(parts: LoopParts, input: LoopInput, state: LoopState): Promise<void> {
+/** Sends, and where the answer is 401, once more as soon as the application has renewed its credentials. */
+async function attempt(
+  parts: LoopParts,
+  input: LoopInput,
+  state: LoopState,
+): Promise<Ending | Again> {
   const { signal } = input;
-  state.again = undefined;
   if (isOffline()) await waitForConnection(input, state);
-  if (!signal?.aborted) {
-    const outcome = await sendAuthorized(parts, input, state);
-    if (!(outcome instanceof IdempotencyError)) {
-      state.answer = outcome;
-      judge(parts, input, state, outcome);
-    } else if (!signal?.aborted) {
-      state.isUnresolved ||= state.isSent;
-      state.again = {
-        kind: "retry",
-        cause: outcome,
-        waitMs: undefined,
-        isTimeUnreadable: false,
-      };
-    }
+  if (signal?.aborted) return stopped(signal, input, state);
+  let result = await sendOnce(parts, input, state);
+  if (
+    "status" in result &&
+    result.status === 401 &&
+    (await parts.renew?.(result, input, state)) === true
+  )
+    result = await sendOnce(parts, input, state);
+  if ("cause" in result) return signal?.aborted ? stopped(signal, input, state) : result;
+  state.answer = result;
+  return judge(parts, input, state, result);
+}
+
+async function sendOnce(
+  { send }: LoopParts,
+  { request, key, policy, signal, isCheck = false, report }: LoopInput,
+  state: LoopState,
+): Promise<Answer | Again> {
+  state.attempts += 1;
+  report({ kind: "attempt", attempt: state.attempts });
+  try {
+    return await send(request, key, {
+      timeoutMs: Math.min(policy.attemptTimeoutMs, leftMs(state)),
+      signal,
+      onSent() {
+        state.isSent = true;
+      },
+      mayOutlive: !state.hasFailed,
+      isCheck,
+    });
+  } catch (cause) {
+    state.hasFailed = true;
+    state.isUnresolved ||= state.isSent;
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    const error = new IdempotencyError(`No answer: ${reason}`, undefined, { key, cause });
+    return { kind: "retry", cause: error };
   }
-  if (state.ending === undefined && state.again === undefined && signal?.aborted) {
-    state.ending = stopped(signal, standing(input, state));
-  }
-  if (state.ending === undefined) throw new AttemptFailedError();
 }
 
 // Half of what is left at the most: what the device says may be wrong, so that it is tried in any case.
@@ -83,37 +93,29 @@ async function waitForConnection({ policy, signal, report }: LoopInput, state: L
   await untilOnline(waitMs, signal);
 }
 
-/** Puts what an answer means into the state: an ending, or a reason to go on. */
-function judge(parts: LoopParts, input: LoopInput, state: LoopState, answer: Answer): void {
-  const verdict = classify(answer, input.key, state.isUnresolved);
-  if ("cause" in verdict && verdict.isTimeUnreadable) {
+/** What an answer means here: an ending, or a reason to go on. */
+function judge(
+  parts: LoopParts,
+  input: LoopInput,
+  state: LoopState,
+  answer: Answer,
+): Ending | Again {
+  const verdict = classify(answer, input.key, state.isUnresolved, parts.createError);
+  if (verdict.kind === "done") {
+    parts.budget.refill();
+    return finished(parts, input, answer, verdict);
+  }
+  if (!("cause" in verdict)) return verdict;
+  if (verdict.isTimeUnreadable) {
     const message = `Retry-After of ${input.request.url} cannot be read: on another origin it has to be exposed`;
     parts.warn({ code: "retry_after_unreadable", message });
   }
-  switch (verdict.kind) {
-    case "done":
-      parts.budget.refill();
-      state.ending = finished(parts, input, answer, verdict);
-      return;
-    case "rejected":
-      state.ending = verdict;
-      return;
-    case "unknown":
-      state.ending = { ...verdict, retryAt: later(verdict.error.retryAfterMs) };
-      return;
-    case "poll":
-      state.attempts -= 1;
-      state.polls += 1;
-      state.isUnresolved = true;
-      state.again = verdict;
-      return;
-    case "retry":
-      state.isUnresolved = true;
-      state.again = verdict;
-      return;
-    default:
-      verdict satisfies never;
+  if (verdict.kind === "poll") {
+    state.attempts -= 1;
+    state.polls += 1;
   }
+  state.isUnresolved = true;
+  return verdict;
 }
 
 function finished(
@@ -127,36 +129,28 @@ function finished(
   warn({ code: "unacknowledged", message });
   if (policy.onUnacknowledged === "warn") return { ...verdict, answer };
   const error = new OutcomeUnknownError(message, { key, status: verdict.status });
-  return { kind: "unknown", error, retryAt: undefined };
+  return { kind: "unknown", error };
 }
 
-/** Waits for the next attempt, or ends the loop where there is none. */
-async function mayGoOn(
+/** Waits for the next attempt, or says how it ends where there is none. */
+async function waitOrGiveUp(
   { budget }: LoopParts,
   input: LoopInput,
   state: LoopState,
-): Promise<boolean> {
-  const { policy, signal } = input;
-  const { again, attempts, polls, deadlineAt } = state;
-  if (again === undefined) return false;
-  const { kind, waitMs } = again;
-  const tries = kind === "poll" ? polls : attempts;
-  const pauseMs = Math.max(waitMs ?? 0, fullJitterMs(tries, policy.backoff));
-  const giveUpBecause = (): string | undefined => {
-    if (kind === "retry" && attempts >= policy.attempts)
-      return `No final answer after ${attempts} attempts`;
-    if (performance.now() + pauseMs >= deadlineAt)
-      return `No final answer within ${policy.deadlineMs} ms`;
-    if (kind === "retry" && !budget.take()) return "The client's retry budget is used up";
-    return undefined;
-  };
-  const reason = giveUpBecause();
-  if (reason === undefined) {
-    const why = kind === "poll" ? "in-flight" : "retry";
-    input.report({ kind: "wait", attempt: attempts + 1, reason: why, waitMs: pauseMs });
-    await pause(pauseMs, signal);
-    return true;
-  }
-  state.ending = gaveUp(reason, standing(input, state), again);
-  return false;
+  { kind, cause }: Again,
+): Promise<Ending | undefined> {
+  const { policy, signal, report } = input;
+  const { attempts, polls, deadlineAt } = state;
+  const isPoll = kind === "poll";
+  const jitterMs = fullJitterMs(isPoll ? polls : attempts, policy.backoff);
+  const waitMs = Math.max(cause.retryAfterMs ?? 0, jitterMs);
+  const giveUp = (why: string): Ending => gaveUp(why, input, state, cause);
+  if (!isPoll && attempts >= policy.attempts)
+    return giveUp(`No final answer after ${attempts} attempts`);
+  if (performance.now() + waitMs >= deadlineAt)
+    return giveUp(`No final answer within ${policy.deadlineMs} ms`);
+  if (!isPoll && !budget.take()) return giveUp("The client's retry budget is used up");
+  report({ kind: "wait", attempt: attempts + 1, reason: isPoll ? "in-flight" : "retry", waitMs });
+  await pause(waitMs, signal);
+  return undefined;
 }

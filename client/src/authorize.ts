@@ -1,57 +1,24 @@
-/** One attempt, and once more with renewed credentials where they are refused. */
-import { IdempotencyError } from "@oncekey/shared";
+/** What the application does about a 401, once in a run. */
 import { parseBody } from "./classify.ts";
-import { noAnswer } from "./ending.ts";
 import { withinLimit } from "./limit.ts";
 import { leftMs } from "./loop-state.ts";
-import type { LoopInput, LoopParts, LoopState } from "./loop-state.ts";
-import type { Answer } from "./send.ts";
+import type { Renew } from "./loop-state.ts";
+import type { UnauthorizedHook } from "./options.ts";
+import type { Warn } from "./warning.ts";
 
-/** Sends, and where the answer is 401 for the first time in this run, once more as soon as the application has renewed what it has to. */
-export async function sendAuthorized(
-  parts: LoopParts,
-  input: LoopInput,
-  state: LoopState,
-): Promise<Answer | IdempotencyError> {
-  const first = await sendOnce(parts, input, state);
-  if (first instanceof IdempotencyError || first.status !== 401) return first;
-  if (parts.onUnauthorized === undefined || state.isRenewed) return first;
-  state.isRenewed = true;
-  const { warn, onUnauthorized } = parts;
-  const refusal = { status: first.status, problem: parseBody(first), key: input.key };
-  const limit = { timeoutMs: leftMs(state), signal: input.signal };
-  try {
-    const isRenewed = await withinLimit(limit, async () => await onUnauthorized(refusal));
-    return isRenewed === false ? first : await sendOnce(parts, input, state);
-  } catch (cause) {
-    if (!input.signal?.aborted) {
-      warn({ code: "callback_failed", message: "onUnauthorized failed", cause });
+export function createRenewal(renewCredentials: UnauthorizedHook, warn: Warn): Renew {
+  return async (refusal, { key, signal }, state) => {
+    if (state.isRenewed) return false;
+    state.isRenewed = true;
+    const told = { status: refusal.status, problem: parseBody(refusal), key };
+    try {
+      const limit = { timeoutMs: leftMs(state), signal };
+      return (await withinLimit(limit, async () => await renewCredentials(told))) !== false;
+    } catch (cause) {
+      if (!signal?.aborted) {
+        warn({ code: "callback_failed", message: "onUnauthorized failed", cause });
+      }
+      return false;
     }
-    return first;
-  }
-}
-
-async function sendOnce(
-  { send }: LoopParts,
-  { request, key, policy, signal, isCheck = false, report }: LoopInput,
-  state: LoopState,
-): Promise<Answer | IdempotencyError> {
-  state.attempts += 1;
-  report({ kind: "attempt", attempt: state.attempts });
-  const timeoutMs = Math.min(policy.attemptTimeoutMs, leftMs(state));
-  const onSent = (): void => {
-    state.isSent = true;
   };
-  try {
-    return await send(request, key, {
-      timeoutMs,
-      signal,
-      onSent,
-      mayOutlive: !state.hasFailed,
-      isCheck,
-    });
-  } catch (cause) {
-    state.hasFailed = true;
-    return noAnswer(key, cause);
-  }
 }

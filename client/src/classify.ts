@@ -4,18 +4,24 @@ import {
   IDEMPOTENCY_MISMATCH,
   IDEMPOTENT_REPLAYED,
   KeyConflictError,
-  OutcomeUnknownError,
-  createError,
-  parseKey,
-  problemToError,
+  formatKey,
 } from "@oncekey/shared";
-import type { IdempotencyError } from "@oncekey/shared";
+import type { ErrorMaker, IdempotencyError, ProblemCode } from "@oncekey/shared";
 import { retryAfterMs } from "./backoff.ts";
-import { messageIn, readRefusal } from "./dialects.ts";
+import { readRefusal } from "./dialects.ts";
 import type { Refusal } from "./dialects.ts";
+import { unknownBecause } from "./ending.ts";
 import type { Answer } from "./send.ts";
 
-/** `retry` costs an attempt, `poll` does not: the first request still runs. `unknown`: no further attempt can tell. */
+/** A reason to send it again: `retry` costs an attempt, `poll` does not, because the first request still runs. */
+export interface Again {
+  readonly kind: "retry" | "poll";
+  readonly cause: IdempotencyError;
+  /** Whether the server named a time that cannot be read. */
+  readonly isTimeUnreadable?: boolean;
+}
+
+/** `unknown`: no further attempt can tell. */
 export type Verdict =
   | {
       readonly kind: "done";
@@ -23,15 +29,8 @@ export type Verdict =
       readonly replayed: boolean;
       readonly status: number;
     }
-  | { readonly kind: "rejected"; readonly error: IdempotencyError }
-  | { readonly kind: "unknown"; readonly error: IdempotencyError }
-  | {
-      readonly kind: "retry" | "poll";
-      readonly cause: IdempotencyError;
-      readonly waitMs: number | undefined;
-      /** Whether the server named a time that cannot be read. */
-      readonly isTimeUnreadable: boolean;
-    };
+  | { readonly kind: "rejected" | "unknown"; readonly error: IdempotencyError }
+  | Again;
 
 // 408, 425 and 429 ask to be repeated; the 5xx of this list come from a failing server or from what stands before it.
 const RETRYABLE: ReadonlySet<number> = new Set([
@@ -41,24 +40,29 @@ const RETRYABLE: ReadonlySet<number> = new Set([
 const NEVER_DONE: ReadonlySet<number> = new Set([501, 505]);
 
 /** @param isUnresolved whether an earlier attempt with this key may have had an effect. */
-export function classify(answer: Answer, key: string, isUnresolved: boolean): Verdict {
+export function classify(
+  answer: Answer,
+  key: string,
+  isUnresolved: boolean,
+  createError: ErrorMaker,
+): Verdict {
   const { status, headers } = answer;
   const body = parseBody(answer);
   const replayed = headers.get(IDEMPOTENT_REPLAYED) === "true";
   if (headers.get(IDEMPOTENCY_MISMATCH) === "true") {
     const message = "The key belongs to an earlier operation with other content";
     const original = { status, body };
-    return {
-      kind: "rejected",
-      error: new KeyConflictError(message, { key, status, problem: body, original }),
-    };
+    return rejected(new KeyConflictError(message, { key, status, problem: body, original }));
   }
   if (status >= 200 && status < 300) return { kind: "done", value: body, replayed, status };
   const refusal = readRefusal(body, status);
-  const error = toError(status, body, refusal, { key, retryAfterMs: retryAfterMs(headers) });
+  const { code, message, problem, originalStatus } = refusal;
+  const waitMs = retryAfterMs(headers);
+  const details = { key, status, problem, originalStatus, retryAfterMs: waitMs };
+  const error = createError(message, code, details);
   const advice = headers.get("x-should-retry") ?? headers.get("stripe-should-retry");
-  if (refusal !== undefined) return byCode(refusal, error, isUnresolved, advice);
-  if (advice === "true") return again("retry", error);
+  if (code !== undefined) return byCode(code, refusal, error, isUnresolved, advice);
+  if (advice === "true") return { kind: "retry", cause: error };
   const context = { isUnresolved, replayed, mayRetry: advice !== "false" };
   const verdict = byStatus(status, error, context);
   // A redirect may have become a GET. Its refusal is then about the page it leads to, and not about what the request did.
@@ -73,40 +77,42 @@ export function isAcknowledged(answer: Answer, key: string): boolean {
 }
 
 function isEchoed({ headers }: Answer, key: string): boolean {
-  const echoed = parseKey(headers.get(IDEMPOTENCY_KEY) ?? "");
-  return echoed.kind === "key" && echoed.key === key;
+  const echoed = headers.get(IDEMPOTENCY_KEY);
+  return echoed === formatKey(key) || echoed === formatKey(key, "structured");
 }
 
 function byCode(
-  { problem, namesTime }: Refusal,
+  code: ProblemCode,
+  { namesTime, originalStatus = 0 }: Refusal,
   error: IdempotencyError,
   isUnresolved: boolean,
   advice: string | null,
 ): Verdict {
-  switch (problem.code) {
+  switch (code) {
     case "idempotency_in_flight":
-      return advice === "false" ? { kind: "unknown", error } : again("poll", error, namesTime);
-    case "idempotency_unavailable":
-      return advice === "false" ? { kind: "unknown", error } : again("retry", error, namesTime);
+    case "idempotency_unavailable": {
+      if (advice === "false") return { kind: "unknown", error };
+      const isTimeUnreadable = namesTime && error.retryAfterMs === undefined;
+      const kind = code === "idempotency_in_flight" ? "poll" : "retry";
+      return { kind, cause: error, isTimeUnreadable };
+    }
     case "idempotency_outcome_unknown":
       return { kind: "unknown", error };
     case "idempotency_not_found":
     case "idempotency_key_expired":
       // Something was sent under this key, and the server does not know, or no longer, what came of it.
       return { kind: isUnresolved ? "unknown" : "rejected", error };
-    case "idempotency_response_not_stored": {
-      const { originalStatus } = problem;
-      // Done, but how is not said: a new key could do it again.
-      if (originalStatus === undefined || originalStatus < 200) return unknown(error);
-      if (originalStatus > 299) return { kind: "rejected", error };
+    case "idempotency_response_not_stored":
+      // Without the status of what was done, nobody knows whether it was.
+      if (originalStatus < 200) return unknown(error);
+      if (originalStatus > 299) return rejected(error);
       return { kind: "done", value: undefined, replayed: true, status: originalStatus };
-    }
     case "idempotency_key_required":
     case "idempotency_key_invalid":
     case "idempotency_conflict":
-      return { kind: "rejected", error };
+      return rejected(error);
     default:
-      return problem.code satisfies never;
+      return code satisfies never;
   }
 }
 
@@ -119,15 +125,15 @@ interface StatusContext {
 function byStatus(status: number, error: IdempotencyError, context: StatusContext): Verdict {
   const { isUnresolved, replayed, mayRetry } = context;
   // Authentication runs before the key is looked at: this says nothing about what an earlier attempt did.
-  if (status === 401 || status === 403) {
-    return isUnresolved ? unknown(error) : { kind: "rejected", error };
+  if (status === 401 || status === 403) return isUnresolved ? unknown(error) : rejected(error);
+  if (replayed && status >= 500) return rejected(error);
+  const isRunning = isStillRunning(status, error);
+  if (isRunning || RETRYABLE.has(status)) {
+    return mayRetry ? { kind: isRunning ? "poll" : "retry", cause: error } : unknown(error);
   }
-  if (isStillRunning(status, error)) return mayRetry ? again("poll", error) : unknown(error);
-  if (replayed && status >= 500) return { kind: "rejected", error };
-  if (RETRYABLE.has(status)) return mayRetry ? again("retry", error) : unknown(error);
   // A redirect that could not be followed, and failures that are not known, leave open what was done.
   if (status < 400 || (status >= 500 && !NEVER_DONE.has(status))) return unknown(error);
-  return { kind: "rejected", error };
+  return rejected(error);
 }
 
 // Other services mean a conflict of their own by 409 and then say which; one that names a time and no code asks to wait.
@@ -139,27 +145,13 @@ function isStillRunning(
   return status === 409 && waitMs !== undefined && !hasCode;
 }
 
+function rejected(error: IdempotencyError): Verdict {
+  return { kind: "rejected", error };
+}
+
 // An error of the application would advise a new key, which is what an unknown outcome must not have.
 function unknown(cause: IdempotencyError): Verdict {
-  const { message, key, status, problem, retryAfterMs: waitMs } = cause;
-  const details = { key, status, problem, retryAfterMs: waitMs, cause };
-  return { kind: "unknown", error: new OutcomeUnknownError(message, details) };
-}
-
-function again(kind: "retry" | "poll", cause: IdempotencyError, namesTime = false): Verdict {
-  const waitMs = cause.retryAfterMs;
-  return { kind, cause, waitMs, isTimeUnreadable: namesTime && waitMs === undefined };
-}
-
-function toError(
-  status: number,
-  body: unknown,
-  refusal: Refusal | undefined,
-  more: { readonly key: string; readonly retryAfterMs: number | undefined },
-): IdempotencyError {
-  if (refusal?.isOwn) return problemToError(refusal.problem, more);
-  const message = messageIn(body) ?? `The server answered with status ${status}`;
-  return createError(message, refusal?.problem.code, { ...more, status, problem: body });
+  return { kind: "unknown", error: unknownBecause(cause, cause.message, cause.key) };
 }
 
 /** JSON where it is said and is some; otherwise text; nothing where there is nothing. */

@@ -1,4 +1,6 @@
 /** The client: what all operations share, and the calls that a page makes. */
+import { createError } from "@oncekey/shared";
+import { createRenewal } from "./authorize.ts";
 import { createRetryBudget } from "./backoff.ts";
 import { createCoalescer } from "./coalesce.ts";
 import { checkOperation, defineOperation } from "./definition.ts";
@@ -54,13 +56,15 @@ export function createClient(options: ClientOptions = {}): Client {
   checkClientOptions(options);
   const { baseUrl, fetch, credentials, headers, keyFormat = "bare", key = "v7" } = options;
   const { keepalive = true, onUnauthorized } = options;
+  const clientPolicy = resolvePolicy(options);
   const warn = createWarn(options.onWarning);
   const loop = {
     send: createSend({ fetch, credentials, headers, keyFormat, keepalive }),
     repeat,
     budget: createRetryBudget(options.retryBudget ?? 10),
     warn,
-    onUnauthorized,
+    createError,
+    renew: onUnauthorized && createRenewal(onUnauthorized, warn),
   };
   const storage = options.storage ?? memoryStorage();
   const keeper = createBodyKeeper(options.storedBody, warn);
@@ -82,7 +86,7 @@ export function createClient(options: ClientOptions = {}): Client {
       loop,
       minter,
       baseUrl,
-      policy: resolvePolicy(options),
+      policy: clientPolicy,
       method,
       listener: options,
     });
@@ -90,7 +94,7 @@ export function createClient(options: ClientOptions = {}): Client {
   return Object.freeze({
     operation<Input, Value>(name: string, own: OperationOptions<Input>): Operation<Input, Value> {
       checkOperation(name, own, policies);
-      const policy = resolvePolicy(options, own);
+      const policy = resolvePolicy(own, clientPolicy);
       policies.set(name, policy);
       return defineOperation<Input, Value>(parts, name, own, policy, baseUrl);
     },
@@ -98,9 +102,7 @@ export function createClient(options: ClientOptions = {}): Client {
       const records = await listUnresolved(parts);
       return records
         .sort((a, b) => a.createdAt - b.createdAt)
-        .map((record) =>
-          toPending(parts, record, policies.get(record.operation) ?? resolvePolicy(options)),
-        );
+        .map((record) => toPending(parts, record, policies.get(record.operation) ?? clientPolicy));
     },
     post: call("POST"),
     put: call("PUT"),

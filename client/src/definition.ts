@@ -1,7 +1,7 @@
 /** What an operation is, and how an input of it becomes a wish to run. */
 import { accept, checkOptions } from "./option-check.ts";
-import { LIFE_CHECKS, RETRY_CHECKS } from "./options.ts";
-import type { LifeOptions, RetryOptions, RetryPolicy } from "./options.ts";
+import { LIFE_CHECKS } from "./options.ts";
+import type { LifeOptions, RetryPolicy } from "./options.ts";
 import type { OperationParts } from "./operation.ts";
 import type { OperationStore } from "./progress.ts";
 import { recordId } from "./record.ts";
@@ -10,6 +10,8 @@ import type { RequestSpec } from "./request.ts";
 import type { RunOptions, RunResult } from "./result.ts";
 import { runWish } from "./run.ts";
 import type { Wish } from "./run.ts";
+import { RETRY_CHECKS } from "./sending-options.ts";
+import type { RetryOptions } from "./sending-options.ts";
 
 /** What an operation is. */
 export interface OperationOptions<Input> extends RetryOptions, LifeOptions {

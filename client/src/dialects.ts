@@ -1,12 +1,15 @@
 /** How services say what this contract says by its codes: one table. */
-import { createProblem, parseProblem } from "@oncekey/shared";
-import type { Problem, ProblemCode } from "@oncekey/shared";
+import { parseProblem } from "@oncekey/shared";
+import type { ProblemCode } from "@oncekey/shared";
 
-/** A refusal about the key, whoever's words it is in. */
+/** What a refusal says, whoever's words it is in. */
 export interface Refusal {
-  readonly problem: Problem;
-  /** Whether its code is one of the contract. */
-  readonly isOwn: boolean;
+  /** None where it is not about the key, such as a conflict of the application. */
+  readonly code: ProblemCode | undefined;
+  readonly message: string;
+  /** The problem document of the contract, or else the body. */
+  readonly problem: unknown;
+  readonly originalStatus: number | undefined;
   /** Whether it is a problem document of the contract, which names a time wherever it asks to wait. */
   readonly namesTime: boolean;
 }
@@ -30,25 +33,25 @@ const DIALECTS: readonly Dialect[] = [
 ];
 
 /**
- * Reads a refusal about the key from a parsed body: by its code, wherever there is one. The codes of the Agentic Commerce Protocol
- * are this contract's own. Anything else, such as a conflict of the application: `undefined`.
+ * Reads a refusal from a parsed body: by its code, wherever there is one. The codes of the Agentic Commerce Protocol are this
+ * contract's own.
  */
-export function readRefusal(body: unknown, status: number): Refusal | undefined {
-  if (!isMembers(body)) return undefined;
+export function readRefusal(body: unknown, status: number): Refusal {
   const own = parseProblem(body);
-  if (own !== undefined) {
-    const detail = messageIn(body) ?? own.detail;
-    return { problem: { ...own, status, detail }, isOwn: true, namesTime: "retryable" in body };
-  }
-  const dialect = DIALECTS.find(({ speaks }) => speaks(body, status));
-  if (dialect === undefined) return undefined;
-  const detail = messageIn(body) ?? `The server answered with status ${status}`;
-  const problem = { ...createProblem(dialect.code, { detail }), status };
-  return { problem, isOwn: false, namesTime: false };
+  const message = messageIn(body) ?? own?.detail ?? `The server answered with status ${status}`;
+  const members = isMembers(body) ? body : {};
+  const dialect = DIALECTS.find(({ speaks }) => speaks(members, status));
+  return {
+    code: own?.code ?? dialect?.code,
+    message,
+    problem: own === undefined ? body : { ...own, status, detail: message },
+    originalStatus: own?.originalStatus,
+    namesTime: own !== undefined && "retryable" in members,
+  };
 }
 
 /** What a body says in words, at its top or in its `error`. */
-export function messageIn(body: unknown): string | undefined {
+function messageIn(body: unknown): string | undefined {
   if (!isMembers(body)) return undefined;
   const { detail, message, title, error } = body;
   return [detail, message, title].find((text) => typeof text === "string") ?? messageIn(error);

@@ -1,5 +1,13 @@
 /** A drop-in `fetch` that sends one key for one call: for React Native, Workers and generated clients. */
-import { formatKey, IDEMPOTENCY_KEY, isIdempotencyError, parseKey } from "@oncekey/shared";
+import {
+  formatKey,
+  IDEMPOTENCY_KEY,
+  IdempotencyError,
+  isIdempotencyError,
+  KeyConflictError,
+  parseKey,
+} from "@oncekey/shared";
+import type { ErrorMaker } from "@oncekey/shared";
 import { sendUntilSettled } from "./attempt.ts";
 import type { Settlement } from "./attempt.ts";
 import { createRetryBudget } from "./backoff.ts";
@@ -9,10 +17,10 @@ import type { KeyOption } from "./key.ts";
 import type { LoopParts } from "./loop-state.ts";
 import { withinLimit } from "./limit.ts";
 import { checkOptions } from "./option-check.ts";
-import { resolvePolicy, SENDING_CHECKS } from "./options.ts";
-import type { SendingOptions } from "./options.ts";
 import type { Repeat } from "./repeat.ts";
 import type { Answer, Send } from "./send.ts";
+import { resolveSending, SENDING_CHECKS } from "./sending-options.ts";
+import type { SendingOptions } from "./sending-options.ts";
 import { createWarn } from "./warning.ts";
 
 export {
@@ -24,7 +32,7 @@ export {
 export type { BackoffOptions } from "./backoff.ts";
 export type { AttemptEvent, EventCallbacks, WaitEvent } from "./event.ts";
 export type { KeyOption } from "./key.ts";
-export type { RetryOptions, SendingOptions } from "./options.ts";
+export type { RetryOptions, SendingOptions } from "./sending-options.ts";
 export type { Warning, WarningCode } from "./warning.ts";
 
 // As the server's `global` has it. What HTTP calls idempotent, PUT and DELETE, gets a key where the caller gives one.
@@ -49,12 +57,13 @@ const SAFE = /^(GET|HEAD|OPTIONS|TRACE)$/i;
  */
 export function createIdempotentFetch(options: SendingOptions = {}): typeof globalThis.fetch {
   checkOptions(options, SENDING_CHECKS, "");
-  const policy = resolvePolicy(options);
+  const policy = resolveSending(options);
   const parts: Omit<LoopParts, "send"> = {
     repeat,
     budget: createRetryBudget(options.retryBudget ?? 10),
     warn: createWarn(options.onWarning),
-    onUnauthorized: undefined,
+    createError,
+    renew: undefined,
   };
   return async (input, init) => {
     const fetch = options.fetch ?? globalThis.fetch;
@@ -124,10 +133,8 @@ interface FetchedAnswer extends Answer {
 async function readWhole(response: Response): Promise<FetchedAnswer> {
   const text = await response.clone().text();
   const { status, headers, redirected: isRedirected } = response;
-  return { status, headers, isRedirected, text, bytes: NO_BYTES, response };
+  return { status, headers, isRedirected, text, response };
 }
-
-const NO_BYTES = new ArrayBuffer(0);
 
 function conclude({ ending, answer }: Settlement, { redirect }: Request): Response {
   // Made above, each of them.
@@ -160,12 +167,15 @@ function isRedirect(response: Response | undefined): response is Response {
 }
 
 /** The plain way: p-retry is for the client, and here it would be a quarter of the bundle. */
-const repeat: Repeat = async (once, mayGoOn) => {
+const repeat: Repeat = async (once) => {
   for (;;) {
-    try {
-      return await once();
-    } catch (error) {
-      if (!(await mayGoOn())) throw error;
-    }
+    const result = await once();
+    if (result !== undefined) return result;
   }
 };
+
+/** A class of its own for the one refusal that is always an error here; others are told apart by their code. */
+const createError: ErrorMaker = (message, code, details) =>
+  code === "idempotency_conflict"
+    ? new KeyConflictError(message, details)
+    : new IdempotencyError(message, code, details);

@@ -25,7 +25,6 @@ export type {
   ClientOptions,
   HeadersOption,
   LifeOptions,
-  RetryOptions,
   Unauthorized,
   UnauthorizedHook,
 } from "./options.ts";
@@ -34,5 +33,6 @@ export type { OperationState, OperationStore } from "./progress.ts";
 export type { RequestSpec } from "./request.ts";
 export type { Done, PendingOperation, Rejected, RunOptions, RunResult, Unknown } from "./result.ts";
 export type { IndexedDbStorageOptions } from "./storage/indexed-db.ts";
+export type { RetryOptions } from "./sending-options.ts";
 export type { OperationStorage, StoredBody } from "./storage/storage.ts";
 export type { Warning, WarningCode } from "./warning.ts";

@@ -1,12 +1,11 @@
 /** What the loop is given, and where it stands. */
+import type { ErrorMaker } from "@oncekey/shared";
 import type { RetryBudget } from "./backoff.ts";
-import type { Verdict } from "./classify.ts";
-import type { Ending, Standing } from "./ending.ts";
 import type { Report } from "./event.ts";
-import type { RetryPolicy, UnauthorizedHook } from "./options.ts";
 import type { Repeat } from "./repeat.ts";
 import type { PreparedRequest } from "./request.ts";
 import type { Answer, Send } from "./send.ts";
+import type { SendingPolicy } from "./sending-options.ts";
 import type { Warn } from "./warning.ts";
 
 /** What the loop needs from the client. */
@@ -15,13 +14,18 @@ export interface LoopParts {
   readonly repeat: Repeat;
   readonly budget: RetryBudget;
   readonly warn: Warn;
-  readonly onUnauthorized: UnauthorizedHook | undefined;
+  /** Makes the error of a refusal. */
+  readonly createError: ErrorMaker;
+  /** Has the application renew its credentials after a 401; whether it is worth sending once more. */
+  readonly renew: Renew | undefined;
 }
+
+export type Renew = (refusal: Answer, input: LoopInput, state: LoopState) => Promise<boolean>;
 
 export interface LoopInput {
   readonly request: PreparedRequest;
   readonly key: string;
-  readonly policy: RetryPolicy;
+  readonly policy: SendingPolicy;
   readonly signal: AbortSignal | undefined;
   /** Whether an earlier run sent this key and does not know what came of it. */
   readonly isUnresolved: boolean;
@@ -30,9 +34,7 @@ export interface LoopInput {
   readonly report: Report;
 }
 
-type Again = Extract<Verdict, { kind: "retry" | "poll" }>;
-
-/** Where the loop stands. Held beside what repeats: p-retry drops a success when a signal aborts late, and would classify by itself. */
+/** Where the loop stands. */
 export interface LoopState {
   readonly deadlineAt: number;
   isUnresolved: boolean;
@@ -44,15 +46,9 @@ export interface LoopState {
   attempts: number;
   polls: number;
   answer: Answer | undefined;
-  again: Again | undefined;
-  ending: Ending | undefined;
 }
 
 /** Milliseconds until the deadline, at least 1. */
 export function leftMs({ deadlineAt }: LoopState): number {
   return Math.max(1, deadlineAt - performance.now());
-}
-
-export function standing(input: LoopInput, { isSent }: LoopState): Standing {
-  return { key: input.key, mayHaveArrived: isSent || input.isUnresolved };
 }

@@ -30,6 +30,11 @@ export function accept(accepts: (value: unknown) => boolean, allowed: string): C
   };
 }
 
+export const isFunction: Check = /* @__PURE__ */ accept(
+  (value) => typeof value === "function",
+  "a function",
+);
+
 export function oneOf(...allowed: string[]): Check {
   const list = allowed.map((value) => `'${value}'`).join(" or ");
   return accept((value) => typeof value === "string" && allowed.includes(value), list);

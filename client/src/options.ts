@@ -1,34 +1,11 @@
 /** The options of the client and of its operations: their meaning, their defaults with the reason, and their check at creation. */
 import { IDEMPOTENCY_KEY } from "@oncekey/shared";
-import type { KeyFormat } from "@oncekey/shared";
-import type { BackoffOptions } from "./backoff.ts";
-import { accept, checkOptions, integer, oneOf, show } from "./option-check.ts";
+import { accept, checkOptions, integer, isFunction, oneOf } from "./option-check.ts";
 import type { Check } from "./option-check.ts";
-import type { EventCallbacks } from "./event.ts";
-import type { KeyOption } from "./key.ts";
+import { fillIn, resolveSending, SENDING_CHECKS } from "./sending-options.ts";
+import type { RetryOptions, SendingOptions, SendingPolicy } from "./sending-options.ts";
 import type { OperationStorage, StoredBody } from "./storage/storage.ts";
 import { parseUrl } from "./url.ts";
-import type { Warn } from "./warning.ts";
-
-/** How hard one operation tries. On the client for all, on an operation for its own. */
-export interface RetryOptions {
-  /** How many times a request is sent at the most, 1–100. Polls of an earlier request that still runs do not count. Default 4. */
-  readonly attempts?: number;
-  /** Milliseconds for one attempt, body included, 1–600_000. Default 15_000: longer than a server holds a duplicate. */
-  readonly attemptTimeoutMs?: number;
-  /**
-   * Milliseconds for settling one key, waits included, 1–3_600_000. Default 60_000: longer than anybody watches a spinner. An
-   * earlier operation that a run has to settle first has its own.
-   */
-  readonly deadlineMs?: number;
-  /** Waits between attempts, with full jitter. Default `{ baseMs: 500, capMs: 8_000 }`. */
-  readonly backoff?: BackoffOptions;
-  /**
-   * A success without the echoed `Idempotency-Key`: the route may not be protected. `'warn'` (default): said through `onWarning`.
-   * `'refuse'`: the result is `unknown`.
-   */
-  readonly onUnacknowledged?: "warn" | "refuse";
-}
 
 /** How long and how far an operation keeps its key. On the client for all, on an operation for its own. */
 export interface LifeOptions {
@@ -64,20 +41,6 @@ export interface Unauthorized {
 /** Renews the credentials that `headers` gives, or returns `false` where they cannot be. */
 export type UnauthorizedHook = (refusal: Unauthorized) => unknown;
 
-/** Options that the client and `createIdempotentFetch` have in common, all of them optional. */
-export interface SendingOptions extends RetryOptions, EventCallbacks {
-  /** How keys are made. Default `'v7'`. */
-  readonly key?: KeyOption;
-  /** How keys are written: `'bare'` (default: every deployed service takes it) or `'structured'`, as the IETF draft has it. */
-  readonly keyFormat?: KeyFormat;
-  /** Retries that all operations together have before a success is needed, 0–1_000_000. Default 10. */
-  readonly retryBudget?: number;
-  /** What sends. Default the global `fetch`. */
-  readonly fetch?: typeof globalThis.fetch;
-  /** Told what does not fail but should not stay. Default `console.warn`. */
-  readonly onWarning?: Warn;
-}
-
 /** The options of {@link createClient}, all of them optional. */
 export interface ClientOptions extends SendingOptions, LifeOptions {
   /**
@@ -111,53 +74,22 @@ export interface ClientOptions extends SendingOptions, LifeOptions {
   readonly credentials?: RequestCredentials;
 }
 
-/** {@link RetryOptions} with every default in place. */
-export interface RetryPolicy {
-  readonly attempts: number;
-  readonly attemptTimeoutMs: number;
-  readonly deadlineMs: number;
-  readonly backoff: Required<BackoffOptions>;
-  readonly onUnacknowledged: "warn" | "refuse";
-  readonly onChange: "resolve-first" | "hold";
-  readonly assumedLifetimeMs: number;
-  readonly statusCheck: boolean;
-}
+/** {@link RetryOptions} and {@link LifeOptions} with every default in place. */
+export type RetryPolicy = SendingPolicy & Required<LifeOptions>;
 
-export const RETRY_CHECKS: Readonly<Record<keyof RetryOptions, Check>> = {
-  attempts: integer(1, 100),
-  attemptTimeoutMs: integer(1, 600_000),
-  deadlineMs: integer(1, 3_600_000),
-  backoff(name, value) {
-    if (typeof value !== "object" || value === null) {
-      throw new TypeError(`${name} must be an object with baseMs and capMs, got ${show(value)}`);
-    }
-    checkOptions(value, { baseMs: integer(1, 60_000), capMs: integer(1, 600_000) }, `${name}.`);
-  },
-  onUnacknowledged: oneOf("warn", "refuse"),
+const DEFAULTS: Required<LifeOptions> = {
+  onChange: "resolve-first",
+  assumedLifetimeMs: 86_400_000,
+  statusCheck: false,
 };
+
+const isBoolean: Check = accept((value) => typeof value === "boolean", "true or false");
 
 /** Of headers that do not change. A `Headers` object has no members of its own and would be read as none at all. */
 export const HEADERS_CHECK: Check = accept(
   isHeaders,
   `an object of strings without ${IDEMPOTENCY_KEY}`,
 );
-
-const isBoolean: Check = accept((value) => typeof value === "boolean", "true or false");
-const isFunction: Check = accept((value) => typeof value === "function", "a function");
-
-export const SENDING_CHECKS: Readonly<Record<keyof SendingOptions, Check>> = {
-  ...RETRY_CHECKS,
-  key: accept(
-    (value) => value === "v7" || value === "v4" || typeof value === "function",
-    "'v7', 'v4' or a function",
-  ),
-  keyFormat: oneOf("bare", "structured"),
-  retryBudget: integer(0, 1_000_000),
-  fetch: accept((value) => typeof value === "function", "a function like fetch"),
-  onWarning: isFunction,
-  onAttempt: isFunction,
-  onWait: isFunction,
-};
 
 export const LIFE_CHECKS: Readonly<Record<keyof LifeOptions, Check>> = {
   onChange: oneOf("resolve-first", "hold"),
@@ -187,24 +119,9 @@ export function checkClientOptions(options: ClientOptions): void {
   checkOptions(options, CLIENT_CHECKS, "");
 }
 
-/** Fills in what `own` leaves out from `base`, and what both leave out from the defaults. */
-export function resolvePolicy(
-  base: RetryOptions & LifeOptions,
-  own: RetryOptions & LifeOptions = {},
-): RetryPolicy {
-  return Object.freeze({
-    attempts: own.attempts ?? base.attempts ?? 4,
-    attemptTimeoutMs: own.attemptTimeoutMs ?? base.attemptTimeoutMs ?? 15_000,
-    deadlineMs: own.deadlineMs ?? base.deadlineMs ?? 60_000,
-    backoff: {
-      baseMs: own.backoff?.baseMs ?? base.backoff?.baseMs ?? 500,
-      capMs: own.backoff?.capMs ?? base.backoff?.capMs ?? 8_000,
-    },
-    onUnacknowledged: own.onUnacknowledged ?? base.onUnacknowledged ?? "warn",
-    onChange: own.onChange ?? base.onChange ?? "resolve-first",
-    assumedLifetimeMs: own.assumedLifetimeMs ?? base.assumedLifetimeMs ?? 86_400_000,
-    statusCheck: own.statusCheck ?? base.statusCheck ?? false,
-  });
+/** Fills in what `own` leaves out from `base`, the defaults where there is none. */
+export function resolvePolicy(own: RetryOptions & LifeOptions, base?: RetryPolicy): RetryPolicy {
+  return { ...resolveSending(own, base), ...fillIn(own, base ?? DEFAULTS) };
 }
 
 function isHeaders(value: unknown): boolean {

@@ -75,6 +75,6 @@ export function createPlainCall(parts: Parts): PlainCall {
 function toResponse({ headers, bytes, status: sent }: Answer, status: number): Response {
   // A status without a body takes none, not even an empty one (Fetch standard, "null body status"). And where the server kept
   // the status but not the body, what it sent is a problem about that and not the body.
-  const hasBody = bytes.byteLength > 0 && sent === status;
+  const hasBody = bytes?.byteLength !== 0 && sent === status;
   return new Response(hasBody ? bytes : null, { status, headers });
 }

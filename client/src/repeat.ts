@@ -1,8 +1,24 @@
 import pRetry from "p-retry";
 
-/** Runs `once` again after each rejection for as long as `mayGoOn` says so, and rejects with the last one otherwise. */
-export type Repeat = (once: () => Promise<void>, mayGoOn: () => Promise<boolean>) => Promise<void>;
+/** Calls `once` again and again until it has a result, and rejects where it does. */
+export type Repeat = <Result>(once: () => Promise<Result | undefined>) => Promise<Result>;
+
+/** Thrown to p-retry, which asks for an error. */
+class NoResultError extends Error {
+  override name = "NoResultError";
+}
 
 /** By p-retry. It decides nothing: no limit, no wait and no signal of its own, which could cost a success that it interrupts. */
-export const repeat: Repeat = (once, mayGoOn) =>
-  pRetry(once, { retries: Number.POSITIVE_INFINITY, minTimeout: 0, shouldRetry: mayGoOn });
+export const repeat: Repeat = (once) =>
+  pRetry(
+    async () => {
+      const result = await once();
+      if (result === undefined) throw new NoResultError();
+      return result;
+    },
+    {
+      retries: Number.POSITIVE_INFINITY,
+      minTimeout: 0,
+      shouldRetry: ({ error }) => error instanceof NoResultError,
+    },
+  );

@@ -11,7 +11,8 @@ import type { PreparedRequest } from "./request.ts";
 export interface Answer {
   readonly status: number;
   readonly headers: Headers;
-  readonly bytes: ArrayBuffer;
+  /** The body. */
+  readonly bytes?: ArrayBuffer;
   /** The body, where it was read as text. */
   readonly text?: string;
   readonly isRedirected: boolean;

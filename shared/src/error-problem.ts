@@ -21,8 +21,15 @@ import type { Problem } from "./problem.ts";
 /** {@link ErrorDetails}, and what single classes carry besides. */
 export interface AllErrorDetails extends ErrorDetails {
   readonly original?: OriginalResponse;
-  readonly originalStatus?: number;
+  readonly originalStatus?: number | undefined;
 }
+
+/** Makes the error of a code; of none for an error of the application. */
+export type ErrorMaker = (
+  message: string,
+  code: ErrorCode | undefined,
+  details: AllErrorDetails,
+) => IdempotencyError;
 
 /** The error of a code, in the class that belongs to it. */
 export function createError(

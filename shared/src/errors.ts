@@ -144,7 +144,10 @@ export class ResponseNotStoredError extends IdempotencyError {
   declare readonly code: "idempotency_response_not_stored";
   /** The status that the handler answered with. */
   readonly originalStatus: number | undefined;
-  constructor(message: string, details?: ErrorDetails & { readonly originalStatus?: number }) {
+  constructor(
+    message: string,
+    details?: ErrorDetails & { readonly originalStatus?: number | undefined },
+  ) {
     super(message, "idempotency_response_not_stored", details);
     this.originalStatus = details?.originalStatus;
   }

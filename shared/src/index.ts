@@ -44,4 +44,4 @@ export type {
   OriginalResponse,
 } from "./errors.ts";
 export { createError, errorToProblem, problemToError } from "./error-problem.ts";
-export type { AllErrorDetails } from "./error-problem.ts";
+export type { AllErrorDetails, ErrorMaker } from "./error-problem.ts";

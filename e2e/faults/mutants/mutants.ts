@@ -240,7 +240,7 @@ export const MUTANTS: readonly Mutant[] = [
     hunt: "commit",
     edits: [
       {
-        file: "client/src/authorize.ts",
+        file: "client/src/attempt.ts",
         find: "await send(request, key, {",
         replace: "await send(request, crypto.randomUUID(), {",
       },
