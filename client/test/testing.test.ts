@@ -78,6 +78,17 @@ describe("the model server, under msw", () => {
     expect(model.effects).toEqual([]);
   });
 
+  it("tells its time with a key that is too old at once, as every server does: the clock is right", async () => {
+    const model = createModelServer();
+    const { order, warnings } = openShop(model);
+    model.script("expired");
+    expect(await settled(order.run(cart))).toMatchObject({
+      kind: "rejected",
+      error: { code: "idempotency_key_expired" },
+    });
+    expect([model.requests.length, warnings]).toEqual([1, []]);
+  });
+
   it("keeps no response that is not final, and the key stays free", async () => {
     const model = createModelServer();
     let turn = 0;

@@ -21,6 +21,8 @@ export interface Acknowledgement {
 export function acknowledge(response: Response, { key, lifetimeMs }: Acknowledgement): Response {
   const headers = new Headers(response.headers);
   if (key !== undefined) headers.set(IDEMPOTENCY_KEY, formatKey(key));
+  // By which a client tells a wrong clock from a key that is too old.
+  headers.set("date", new Date().toUTCString());
   headers.set(IDEMPOTENCY_KEY_LIFETIME, String(Math.floor(lifetimeMs / 1000)));
   const { status, statusText } = response;
   return new Response(response.body, { status, statusText, headers });
