@@ -28,20 +28,26 @@ const outside = new Pool({ connectionString: process.env[ENVIRONMENT.outside], .
 outside.on("error", () => undefined);
 watchPool(pool);
 
-const ended = new Set<string>();
+// Counted: one that lost its lease may learn that after the one that took it over has ended, in the same process.
+const running = new Map<string, number>();
+const count = (key: string, change: number): number => {
+  const sum = (running.get(key) ?? 0) + change;
+  if (sum > 0) running.set(key, sum);
+  else running.delete(key);
+  return sum;
+};
 let lostAfterEnd = 0;
-subscribe("oncekey:complete", (event) => {
-  const { strategy, keyDigest } = event as CompleteEvent;
-  if (strategy === "lease" && keyDigest !== undefined) ended.add(keyDigest);
-});
 subscribe("oncekey:begin", (event) => {
-  const { outcome, keyDigest } = event as BeginEvent;
-  if ((outcome === "claimed" || outcome === "crashed") && keyDigest !== undefined)
-    ended.delete(keyDigest);
+  const { strategy, outcome, keyDigest = "" } = event as BeginEvent;
+  if (strategy === "lease" && (outcome === "claimed" || outcome === "crashed")) count(keyDigest, 1);
+});
+subscribe("oncekey:complete", (event) => {
+  const { strategy, keyDigest = "" } = event as CompleteEvent;
+  if (strategy === "lease") count(keyDigest, -1);
 });
 subscribe("oncekey:lease-lost", (event) => {
-  const { keyDigest } = event as LeaseLostEvent;
-  if (keyDigest !== undefined && ended.has(keyDigest)) lostAfterEnd += 1;
+  const { keyDigest = "" } = event as LeaseLostEvent;
+  if (!running.has(keyDigest)) lostAfterEnd += 1;
 });
 
 process.on("message", (message: ToServer) => {
