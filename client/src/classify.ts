@@ -155,11 +155,7 @@ function unknown(cause: IdempotencyError): Verdict {
 }
 
 /** JSON where it is said and is some; otherwise text; nothing where there is nothing. */
-export function parseBody({
-  bytes,
-  headers,
-  text = new TextDecoder().decode(bytes),
-}: Answer): unknown {
+export function parseBody({ headers, text }: Answer): unknown {
   if (text === "") return undefined;
   if (!/[/+]json\b/i.test(headers.get("content-type") ?? "")) return text;
   try {

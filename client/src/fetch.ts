@@ -18,7 +18,8 @@ import type { LoopParts } from "./loop-state.ts";
 import { withinLimit } from "./limit.ts";
 import { checkOptions } from "./option-check.ts";
 import type { Repeat } from "./repeat.ts";
-import type { Answer, Send } from "./send.ts";
+import { readWhole, responseOf } from "./send.ts";
+import type { Send } from "./send.ts";
 import { resolveSending, SENDING_CHECKS } from "./sending-options.ts";
 import type { SendingOptions } from "./sending-options.ts";
 import { createWarn } from "./warning.ts";
@@ -125,25 +126,11 @@ function keyOf(given: string | null, option: KeyOption = "v7"): string {
   throw new TypeError(`the ${IDEMPOTENCY_KEY} header ${parsed.reason}`);
 }
 
-interface FetchedAnswer extends Answer {
-  readonly response: Response;
-}
-
-/** Reads a copy to its end, inside the attempt: an answer that is cut off is none. As text, since React Native reads no bytes. */
-async function readWhole(response: Response): Promise<FetchedAnswer> {
-  const text = await response.clone().text();
-  const { status, headers, redirected: isRedirected } = response;
-  return { status, headers, isRedirected, text, response };
-}
-
 function conclude({ ending, answer }: Settlement, { redirect }: Request): Response {
-  // Made above, each of them.
-  const response = (answer as FetchedAnswer | undefined)?.response;
+  const response = answer?.response;
   switch (ending.kind) {
     case "done":
-      if (response?.status === ending.status) return response;
-      // The server kept the status but not the body; what it sent is a problem document about that.
-      return new Response(null, { status: ending.status, headers: ending.answer.headers });
+      return responseOf(ending.answer, ending.status);
     case "rejected":
       if (response === undefined || isIdempotencyError(ending.error, "idempotency_conflict")) {
         throw ending.error;

@@ -9,7 +9,7 @@ import type { Minter } from "./mint.ts";
 import type { RetryPolicy } from "./options.ts";
 import { prepareRequest } from "./request.ts";
 import type { RequestSpec } from "./request.ts";
-import type { Answer } from "./send.ts";
+import { responseOf } from "./send.ts";
 
 /** The request of a plain call, and its key. */
 export interface PlainCallOptions extends Omit<RequestSpec, "method" | "path"> {
@@ -19,7 +19,7 @@ export interface PlainCallOptions extends Omit<RequestSpec, "method" | "path"> {
   readonly signal?: AbortSignal;
 }
 
-/** A `Response` that is already read whole, with its body's readers at hand before it is awaited. */
+/** A `Response` whose body has come whole, with its readers at hand before it is awaited. */
 export interface ResponsePromise extends Promise<Response> {
   /** The parsed body. @throws SyntaxError where it is no JSON, and what the call throws. */
   readonly json: <Value = unknown>() => Promise<Value>;
@@ -60,7 +60,7 @@ export function createPlainCall(parts: Parts): PlainCall {
     const { ending } = await (own === undefined
       ? minter.sendFresh(() => send(minter.mint()))
       : send(own));
-    if (ending.kind === "done") return toResponse(ending.answer, ending.status);
+    if (ending.kind === "done") return responseOf(ending.answer, ending.status);
     throw ending.error;
   }
   return (path, options = {}) => {
@@ -70,11 +70,4 @@ export function createPlainCall(parts: Parts): PlainCall {
       text: async () => (await response).text(),
     });
   };
-}
-
-function toResponse({ headers, bytes, status: sent }: Answer, status: number): Response {
-  // A status without a body takes none, not even an empty one (Fetch standard, "null body status"). And where the server kept
-  // the status but not the body, what it sent is a problem about that and not the body.
-  const hasBody = bytes?.byteLength !== 0 && sent === status;
-  return new Response(hasBody ? bytes : null, { status, headers });
 }

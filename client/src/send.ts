@@ -2,7 +2,7 @@
 import { formatKey, IDEMPOTENCY_KEY, IDEMPOTENCY_ONLY_IF_STORED } from "@oncekey/shared";
 import type { KeyFormat } from "@oncekey/shared";
 import { openBody } from "./body.ts";
-import { withinLimit } from "./limit.ts";
+import { reasonOf, withinLimit } from "./limit.ts";
 import type { Limit } from "./limit.ts";
 import type { HeadersOption } from "./options.ts";
 import type { PreparedRequest } from "./request.ts";
@@ -12,10 +12,10 @@ export interface Answer {
   readonly status: number;
   readonly headers: Headers;
   /** The body. */
-  readonly bytes?: ArrayBuffer;
-  /** The body, where it was read as text. */
-  readonly text?: string;
+  readonly text: string;
   readonly isRedirected: boolean;
+  /** As it came, with its body still to be read. */
+  readonly response: Response;
 }
 
 export interface SendOptions {
@@ -46,17 +46,17 @@ export function createSend(options: SendOptions): Send {
   // Not every fetch heeds a signal, and a function that asks for headers has none: the wait for them ends all the same.
   return async (request, key, limit) => {
     const body = openBody(request);
-    const sizeBytes =
-      typeof body === "object" ? body.byteLength : new TextEncoder().encode(body).byteLength;
-    const keepalive =
-      options.keepalive && limit.mayOutlive && keptBytes + sizeBytes <= KEEPALIVE_BYTES;
+    // Where no request can outlive its page, such as in React Native, there may be nothing to measure it with either.
+    const isAsked = options.keepalive && limit.mayOutlive && "keepalive" in Request.prototype;
+    const sizeBytes = isAsked ? bytesOf(body) : 0;
+    const keepalive = isAsked && keptBytes + sizeBytes <= KEEPALIVE_BYTES;
     const heldBytes = keepalive ? sizeBytes : 0;
     keptBytes += heldBytes;
     try {
       return await withinLimit(limit, async (signal) => {
         const headers = await mergeHeaders(options, request, key);
         if (limit.isCheck) headers.set(IDEMPOTENCY_ONLY_IF_STORED, "true");
-        signal.throwIfAborted();
+        if (signal.aborted) throw reasonOf(signal);
         const whole = body === undefined ? {} : { body };
         return exchange(options, request, { headers, signal, keepalive, ...whole }, limit.onSent);
       });
@@ -88,9 +88,22 @@ async function exchange(
   // Made first: what cannot be a request, such as a URL with a password in it, was never sent.
   const request = new Request(url, { ...of, method, ...(credentials && { credentials }) });
   onSent();
-  const response = await fetch(request);
-  // Read here, inside the attempt: an answer that is cut off is no answer.
-  const bytes = await response.arrayBuffer();
+  return readWhole(await fetch(request));
+}
+
+function bytesOf(body: ReturnType<typeof openBody>): number {
+  return typeof body === "object" ? body.byteLength : new TextEncoder().encode(body).byteLength;
+}
+
+/** Reads a copy to its end, inside the attempt: an answer that is cut off is none. As text, since React Native reads no bytes. */
+export async function readWhole(response: Response): Promise<Answer> {
+  const text = await response.clone().text();
   const { status, headers, redirected: isRedirected } = response;
-  return { status, headers, bytes, isRedirected };
+  return { status, headers, text, isRedirected, response };
+}
+
+/** The response to what was done with this status. */
+export function responseOf({ response, headers }: Answer, status: number): Response {
+  // The server kept the status but not the body; what it sent is a problem document about that.
+  return response.status === status ? response : new Response(null, { status, headers });
 }

@@ -1,9 +1,8 @@
-import { webcrypto } from "node:crypto";
 import http from "node:http";
 import type { AddressInfo } from "node:net";
 import vm from "node:vm";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { bundle } from "../support/bundle.ts";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { createNative, createOlderBrowser, createWorker } from "./runtimes.ts";
 
 let origin = "";
 const keys: (string | undefined)[] = [];
@@ -69,47 +68,13 @@ async function expectOneOrder(context: vm.Context): Promise<void> {
   expect([keys[1], keys.length]).toEqual([key, 3]);
 }
 
-/** What the language and the web had not got in 2022, and what a page of that time has. */
-const WITHOUT = `
-for (const name of ["findLast", "findLastIndex", "toReversed", "toSorted", "toSpliced", "with"]) delete Array.prototype[name];
-delete Array.fromAsync;
-delete Object.groupBy;
-delete Map.groupBy;
-delete Promise.withResolvers;
-delete Promise.try;
-delete globalThis.Iterator;
-`;
-
-describe("in a browser of 2022", () => {
-  it("an order whose reply was lost is settled after a reload, under its key", async () => {
-    const web = {
-      Headers,
-      Request,
-      Response,
-      AbortController,
-      AbortSignal,
-      TextDecoder,
-      TextEncoder,
-      fetch,
-    };
-    class OlderURL extends URL {}
-    Object.defineProperty(OlderURL, "canParse", { value: undefined });
-    const context = vm.createContext({
-      ...web,
-      setTimeout,
-      clearTimeout,
-      performance,
-      URL: OlderURL,
-      URLSearchParams,
-      Blob,
-      FormData,
-      btoa,
-      atob,
-      crypto: { getRandomValues: webcrypto.getRandomValues.bind(webcrypto) },
-      ORIGIN: origin,
-    });
-    vm.runInContext(WITHOUT, context);
-    vm.runInContext((await bundle(CLIENT, "iife")).code, context);
-    await expectOneOrder(context);
-  });
-});
+it.each([
+  ["in a browser of 2022", createOlderBrowser],
+  ["in React Native", createNative],
+  ["in a Worker", createWorker],
+])(
+  "%s an order whose reply was lost is settled after a reload, under its key",
+  async (_name, create) => {
+    await expectOneOrder(await create(origin, CLIENT));
+  },
+);

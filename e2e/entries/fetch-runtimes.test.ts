@@ -1,10 +1,8 @@
-import { webcrypto } from "node:crypto";
 import http from "node:http";
 import type { AddressInfo } from "node:net";
 import vm from "node:vm";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { bundle } from "../support/bundle.ts";
-import { NativeFileReader, NativeXMLHttpRequest } from "./native-network.ts";
+import { createNative, createWorker } from "./runtimes.ts";
 
 interface Seen {
   readonly key: string | undefined;
@@ -49,9 +47,6 @@ const ORDER = `(async () => {
   return JSON.stringify([response.status, response.headers.get("idempotency-key"), await response.json()]);
 })()`;
 
-/** What both runtimes have. The language itself is the context's own. */
-const COMMON = { setTimeout, clearTimeout, performance, console, URL, URLSearchParams, Blob };
-
 async function expectOneOrder(context: vm.Context): Promise<void> {
   seen.length = 0;
   const answer: unknown = await vm.runInContext(ORDER, context);
@@ -62,29 +57,7 @@ async function expectOneOrder(context: vm.Context): Promise<void> {
 }
 
 describe("in React Native, whose fetch is whatwg-fetch", () => {
-  // Its globals are whatwg-fetch and abort-controller too. Hermes had no TextDecoder until 2026, and has no crypto: an app brings
-  // getRandomValues with a package such as react-native-get-random-values.
-  const native = async (): Promise<vm.Context> => {
-    const polyfills = `
-      import { AbortController, AbortSignal } from "abort-controller/dist/abort-controller";
-      globalThis.AbortController = AbortController;
-      globalThis.AbortSignal = AbortSignal;
-      import "whatwg-fetch";
-    `;
-    const crypto = { getRandomValues: webcrypto.getRandomValues.bind(webcrypto) };
-    const context = vm.createContext({
-      ...COMMON,
-      crypto,
-      ORIGIN: origin,
-      XMLHttpRequest: NativeXMLHttpRequest,
-      FileReader: NativeFileReader,
-    });
-    context["self"] = context["global"] = vm.runInContext("globalThis", context);
-    for (const part of [polyfills, MAKE]) {
-      vm.runInContext((await bundle(part, "iife")).code, context);
-    }
-    return context;
-  };
+  const native = () => createNative(origin, MAKE);
 
   it("sends the same key and bytes through a lost and a cut-off reply", async () => {
     const context = await native();
@@ -114,32 +87,6 @@ describe("in React Native, whose fetch is whatwg-fetch", () => {
 
 describe("in a Worker", () => {
   it("does nothing that is refused outside of a request, and sets nothing that its Request does not know", async () => {
-    let isRequest = false;
-    const inRequest = <Call extends (...given: never[]) => unknown>(call: Call): Call =>
-      ((...given: never[]) => {
-        if (!isRequest) throw new Error("Disallowed operation called within global scope");
-        return call(...given);
-      }) as Call;
-    class WorkerRequest extends Request {
-      constructor(input: string | URL | Request, init: RequestInit = {}) {
-        for (const name of ["mode", "credentials", "cache", "referrer"] as const) {
-          if (init[name] !== undefined) throw new TypeError(`${name} is not implemented`);
-        }
-        super(input, init);
-      }
-    }
-    const web = { Headers, Response, AbortController, AbortSignal, TextDecoder, TextEncoder };
-    const context = vm.createContext({
-      ...COMMON,
-      ...web,
-      ORIGIN: origin,
-      Request: WorkerRequest,
-      fetch: inRequest(fetch),
-      setTimeout: inRequest(setTimeout),
-      crypto: { getRandomValues: inRequest(webcrypto.getRandomValues.bind(webcrypto)) },
-    });
-    vm.runInContext((await bundle(MAKE, "iife")).code, context);
-    isRequest = true;
-    await expectOneOrder(context);
+    await expectOneOrder(await createWorker(origin, MAKE));
   });
 });
