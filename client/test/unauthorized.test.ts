@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import type { ClientOptions } from "@oncekey/client";
 import { cart, createShop } from "./support/shop.ts";
 import { done, json, reset, withServer } from "./support/server.ts";
@@ -20,6 +20,8 @@ function createMember(url: string, options: ClientOptions = {}) {
   });
   return { ...shop, asked };
 }
+
+afterEach(() => vi.useRealTimers());
 
 describe("a 401", () => {
   it("is handed to onUnauthorized, and then the same key and bytes are sent with renewed headers", async () => {
@@ -58,9 +60,10 @@ describe("a 401", () => {
     ["fails", { onUnauthorized: () => Promise.reject(new Error("no network")) }],
     [
       "takes longer than the deadline",
-      { onUnauthorized: () => new Promise(() => {}), deadlineMs: 40 },
+      { onUnauthorized: () => (vi.advanceTimersByTime(60_000), new Promise(() => {})) },
     ],
   ])("counts where the hook %s", async (name, options) => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
     await withServer([refused], async ({ url, seen }) => {
       const { order, warnings } = createMember(url, options);
       expect(await order.run(cart)).toMatchObject({ kind: "rejected", error: { status: 401 } });
