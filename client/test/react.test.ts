@@ -1,4 +1,6 @@
-import { act, createElement, Fragment, Suspense, version } from "react";
+import { useOperation } from "@oncekey/client/react";
+import { act, createElement, Fragment, Suspense, useEffect, version } from "react";
+import type { ReactNode } from "react";
 import { describe, expect, it } from "vitest";
 import { Checkout, createShown, mount } from "./support/component.ts";
 import type { Shown } from "./support/component.ts";
@@ -142,6 +144,48 @@ describe(`useOperation in React ${version}`, () => {
         await shown.used?.run();
         loading.finish();
       });
+      expect([page.text(), seen.length]).toEqual(["settledloaded", 1]);
+      await page.unmount();
+    });
+  });
+
+  it("is one request where an effect runs it, which StrictMode does twice", async () => {
+    await withServer([done], async ({ url, seen }) => {
+      const { order: operation } = createShop(url);
+      const shown = createShown();
+      const runs: unknown[] = [];
+      function PayAtOnce(): ReactNode {
+        const { run } = useOperation(operation, cart);
+        useEffect(() => void runs.push(run()), [run]);
+        return createElement(Checkout, { operation, cart, shown });
+      }
+      const page = await mount(createElement(PayAtOnce));
+      await act(async () => Promise.all(runs));
+      expect(runs).toHaveLength(2);
+      expect(runs[1]).toBe(runs[0]);
+      expect([page.text(), seen.length]).toEqual(["settled", 1]);
+      await page.unmount();
+    });
+  });
+
+  it("follows what runs from its first render, also where that was suspended and thrown away", async () => {
+    const held = createHeld();
+    await withServer([held.reply], async ({ url, seen }) => {
+      const { order: operation } = createShop(url);
+      const shown = createShown();
+      const loading = createLoading();
+      const Suspending = (): ReactNode =>
+        createElement(Fragment, null, Checkout({ operation, cart, shown }), loading.Component());
+      const page = await mount(
+        createElement(Suspense, { fallback: "loading" }, createElement(Suspending)),
+      );
+      expect(page.text()).toBe("loading");
+      const running = operation.run(cart);
+      await held.arrived;
+      await act(async () => loading.finish());
+      expect(page.text()).toBe("sendingloaded");
+      held.go();
+      await act(async () => running);
       expect([page.text(), seen.length]).toEqual(["settledloaded", 1]);
       await page.unmount();
     });
