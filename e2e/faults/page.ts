@@ -12,7 +12,8 @@ export async function writePage(name: string, text: string): Promise<void> {
   const file = join(ROOT, "docs", name);
   await mkdir(dirname(file), { recursive: true });
   await writeFile(file, text);
-  if (name.endsWith(".md")) execFileSync(join(ROOT, "node_modules/.bin/oxfmt"), [file]);
+  if (name.endsWith(".md"))
+    execFileSync(join(ROOT, "node_modules/.bin/oxfmt"), [file], { stdio: "pipe" });
   console.log(`written: docs/${name}`);
 }
 
