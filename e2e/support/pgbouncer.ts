@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { freePort } from "./free-port.ts";
 import { idsOf } from "./postgres-binaries.ts";
+import type { Reaper } from "./reaper.ts";
 
 export interface Pooler {
   /** The connection string that it was given, through it. */
@@ -20,6 +21,8 @@ export interface PoolerOptions {
   readonly mode?: "session" | "transaction" | "statement";
   /** Whether connections take turns. Default `false`: the one used last comes first. */
   readonly roundRobin?: boolean;
+  /** Who ends it where its owner cannot. */
+  readonly reaper?: Reaper;
 }
 
 const START_MS = 10_000;
@@ -58,7 +61,10 @@ export async function startPgBouncer(
   options: PoolerOptions = {},
 ): Promise<Pooler> {
   const folder = await mkdtemp(
-    join(process.getuid?.() === 0 ? "/tmp" : tmpdir(), "oncekey-pgbouncer-"),
+    join(
+      options.reaper?.folder ?? (process.getuid?.() === 0 ? "/tmp" : tmpdir()),
+      "oncekey-pgbouncer-",
+    ),
   );
   const port = await freePort();
   const file = join(folder, "pgbouncer.ini");
@@ -70,7 +76,13 @@ export async function startPgBouncer(
     await chown(folder, user.uid, user.gid);
     await chown(file, user.uid, user.gid);
   }
-  const child = spawn(PROGRAM ?? "pgbouncer", ["--quiet", file], { stdio: "ignore", ...user });
+  const child = spawn(PROGRAM ?? "pgbouncer", ["--quiet", file], {
+    stdio: "ignore",
+    env: { ...process.env, ...options.reaper?.mark },
+    // Then a Ctrl-C, which reaches the whole terminal, need not end it.
+    detached: options.reaper !== undefined,
+    ...user,
+  });
   const failed = once(child, "error").then(([error]) => error as Error);
   const ended = once(child, "exit").then(() => new Error("pgbouncer ended as it was started"));
   const problem = await Promise.race([failed, ended, accepts(port)]);
@@ -93,6 +105,7 @@ export async function startPgBouncer(
 }
 
 // `server_reset_query` is empty as it is by default in this mode: what a client leaves in a session, the next one finds there.
+// `server_login_retry` is 15 s by default: for so long it refuses everybody after Postgres has refused it once.
 function configuration(
   { hostname, port, username, password }: URL,
   listenPort: number,
@@ -111,6 +124,7 @@ server_round_robin = ${roundRobin ? 1 : 0}
 max_client_conn = 1000
 default_pool_size = 15
 server_idle_timeout = 2
+server_login_retry = 1
 `;
 }
 
