@@ -2,19 +2,21 @@
 import { execFileSync } from "node:child_process";
 import { mkdir, writeFile } from "node:fs/promises";
 import { availableParallelism, loadavg } from "node:os";
-import { dirname, join } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
+
+/** Where pages are, unless a command says otherwise. */
+export const PAGES: string = fileURLToPath(new URL("../../docs/", import.meta.url));
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 
-/** @param name within `docs`. A page of text is formatted as the rest of the project is. */
-export async function writePage(name: string, text: string): Promise<void> {
-  const file = join(ROOT, "docs", name);
+/** A page of text is formatted as the rest of the project is. */
+export async function writePage(file: string, text: string): Promise<void> {
   await mkdir(dirname(file), { recursive: true });
   await writeFile(file, text);
-  if (name.endsWith(".md"))
+  if (file.endsWith(".md"))
     execFileSync(join(ROOT, "node_modules/.bin/oxfmt"), [file], { stdio: "pipe" });
-  console.log(`written: docs/${name}`);
+  console.log(`written: ${relative(ROOT, file)}`);
 }
 
 /** When and on what a page was made. */

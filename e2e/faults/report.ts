@@ -9,7 +9,7 @@ const ENDS = {
   "out of time":
     "It ran out of time before the whole programme was done; what ran is judged whole.",
   interrupted:
-    "It was interrupted: keys were not asked for once more, and what had happened until then is judged.",
+    "It was interrupted: keys were not asked for once more, nobody looked at what was still held, and what had happened until then is judged.",
 } as const;
 
 export function formatReport(report: RunReport): string {

@@ -1,6 +1,7 @@
 /** `test:faults`: tries to break the promise by real means, judges what happened, and writes the page about it. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Effect, RecordRow } from "./checker/case.ts";
 import { judge } from "./checker/judge.ts";
@@ -8,6 +9,7 @@ import { formatVerdict } from "./checker/verdict.ts";
 import type { HistoryEvent } from "./history/event.ts";
 import { readLines } from "./history/history.ts";
 import { keepHistory } from "./history/keep.ts";
+import { INCOMPLETE, listenForEnd } from "./interruption.ts";
 import { huntMutants } from "./mutants/mutation-run.ts";
 import { writePage } from "./page.ts";
 import { formatReport } from "./report.ts";
@@ -16,21 +18,16 @@ import { run } from "./rig/run.ts";
 import { readSettings, USAGE } from "./settings.ts";
 import type { Plan } from "./settings.ts";
 
-/** Exit codes: a promise was broken; none was, but not all that was planned has been tried. */
+/** Exit code: a promise was broken. */
 const BROKEN = 1;
-const INCOMPLETE = 2;
 
-const interrupted = new AbortController();
-process.once("SIGINT", () => {
-  console.log("interrupted: judging what has happened; once more ends at once");
-  interrupted.abort();
-});
+const interrupted = listenForEnd();
 
 try {
-  const { command, plan, file, mutant } = readSettings(process.argv.slice(2));
+  const { command, plan, pages, file, mutant } = readSettings(process.argv.slice(2));
   switch (command) {
     case "run":
-      process.exitCode = await runAndReport(plan);
+      process.exitCode = await runAndReport(plan, pages);
       break;
     case "failover":
       process.exitCode = await runFailover();
@@ -39,7 +36,7 @@ try {
       process.exitCode = await judgeAgain(file ?? "");
       break;
     case "mutants":
-      process.exitCode = (await huntMutants(mutant, interrupted.signal)) === 0 ? 0 : BROKEN;
+      process.exitCode = await hunt(mutant, pages);
       break;
     default:
       command satisfies never;
@@ -50,11 +47,11 @@ try {
   process.exitCode = BROKEN;
 }
 
-async function runAndReport(plan: Plan): Promise<number> {
-  const report = await run({ ...plan, signal: interrupted.signal, onProgress: console.log });
+async function runAndReport(plan: Plan, pages: string): Promise<number> {
+  const report = await run({ ...plan, signal: interrupted, onProgress: console.log });
   const { verdict, seed, end, undealt } = report;
   console.log(formatVerdict(verdict));
-  await writePage("faults.md", formatReport(report));
+  await writePage(join(pages, "faults.md"), formatReport(report));
   if (verdict.violations.length > 0) {
     await keepHistory(report);
     console.log(`the same plan again: --seed ${seed}`);
@@ -63,10 +60,16 @@ async function runAndReport(plan: Plan): Promise<number> {
   return end === "whole" && undealt === 0 ? 0 : INCOMPLETE;
 }
 
-/** A run of its own, with a page of its own: it gets its Ctrl-C from the terminal as this process does. */
+async function hunt(mutant: string | undefined, pages: string): Promise<number> {
+  if ((await huntMutants(mutant, pages, interrupted)) > 0) return BROKEN;
+  return interrupted.aborted ? INCOMPLETE : 0;
+}
+
+/** A run of its own, with a page of its own: it gets its Ctrl-C from the terminal as this process does, and all else from here. */
 async function runFailover(): Promise<number> {
   const file = fileURLToPath(new URL("failover/run.ts", import.meta.url));
   const child = spawn(process.execPath, [...process.execArgv, file], { stdio: "inherit" });
+  interrupted.addEventListener("abort", () => child.kill("SIGTERM"));
   const [code] = (await once(child, "exit")) as [number | null];
   return code ?? BROKEN;
 }

@@ -1,5 +1,6 @@
 /** What a run of `test:faults` is made of, and the words that change it. */
 import { parseArgs } from "node:util";
+import { PAGES } from "./page.ts";
 import type { Mix } from "./load/operation.ts";
 import { ROUTES } from "./rig/routes.ts";
 import type { RunOptions } from "./rig/run.ts";
@@ -32,6 +33,8 @@ export type Plan = Omit<RunOptions, "signal" | "onProgress">;
 export interface Settings {
   readonly command: "run" | "mutants" | "judge" | "failover";
   readonly plan: Plan;
+  /** The folder that pages are written to. */
+  readonly pages: string;
   /** For `judge`: a history that was written before. */
   readonly file: string | undefined;
   /** For `mutants`: only this one. */
@@ -43,7 +46,8 @@ const MINUTE_MS = 60_000;
 export const USAGE = `test:faults [--operations N] [--seed N] [--minutes N]   the whole run and its page
 test:faults --mutants [--mutant NAME]                    planted bugs, and what catches them
 test:faults --failover                                   kills and hand-overs of a replicated PostgreSQL
-test:faults --judge FILE                                 judges a history that was written before`;
+test:faults --judge FILE                                 judges a history that was written before
+with --pages FOLDER                                      pages go there instead of docs/`;
 
 /** @throws TypeError for a word that is not known, RangeError for a number that is none. */
 export function readSettings(words: readonly string[]): Settings {
@@ -55,6 +59,7 @@ export function readSettings(words: readonly string[]): Settings {
       minutes: { type: "string", default: "10" },
       mutants: { type: "boolean", default: false },
       mutant: { type: "string" },
+      pages: { type: "string", default: PAGES },
       judge: { type: "string" },
       failover: { type: "boolean", default: false },
     },
@@ -69,7 +74,8 @@ export function readSettings(words: readonly string[]): Settings {
     wireFaults: 0.05,
     limitMs: toNumber("minutes", values.minutes) * MINUTE_MS,
   };
-  return { command: commandOf(values), plan, file: values.judge, mutant: values.mutant };
+  const { pages, judge: file, mutant } = values;
+  return { command: commandOf(values), plan, pages, file, mutant };
 }
 
 function commandOf(values: {

@@ -1,9 +1,11 @@
-/** `test:soak --minutes N`: the rig without a stop, and whether memory, table, handles and locks stay as they are. */
+/** `test:soak --minutes N [--pages FOLDER]`: the rig without a stop, and whether memory, table, handles and locks stay as they are. */
+import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { formatVerdict } from "./checker/verdict.ts";
 import { drawChart } from "./chart.ts";
-import { provenance, table, writePage } from "./page.ts";
 import { keepHistory } from "./history/keep.ts";
+import { INCOMPLETE, listenForEnd } from "./interruption.ts";
+import { PAGES, provenance, table, writePage } from "./page.ts";
 import { startFleet } from "./rig/fleet.ts";
 import type { Fleet } from "./rig/fleet.ts";
 import { runOn } from "./rig/run.ts";
@@ -28,12 +30,16 @@ const SOAK: Omit<Plan, "limitMs" | "seed"> = {
   wireFaults: 0.01,
 };
 
-const { values } = parseArgs({ options: { minutes: { type: "string", default: "60" } } });
+const { values } = parseArgs({
+  options: {
+    minutes: { type: "string", default: "60" },
+    pages: { type: "string", default: PAGES },
+  },
+});
 const minutes = Number(values.minutes);
 if (!(minutes > 0)) throw new RangeError(`--minutes must be above 0, got ${values.minutes}`);
 
-const interrupted = new AbortController();
-process.once("SIGINT", () => interrupted.abort());
+const interrupted = listenForEnd();
 
 const fleet = await startFleet();
 try {
@@ -55,7 +61,7 @@ async function soak(on: Fleet): Promise<number> {
   try {
     for (;;) {
       const leftMs = minutes * MINUTE_MS - (performance.now() - startedAt);
-      if (leftMs <= 0 || interrupted.signal.aborted) break;
+      if (leftMs <= 0 || interrupted.aborted) break;
       const round = await runRound(on, rounds.length, Math.min(ROUND_MS, leftMs));
       rounds.push(round);
       console.log(formatVerdict(round.verdict));
@@ -68,7 +74,8 @@ async function soak(on: Fleet): Promise<number> {
     clearInterval(sampling);
   }
   await writePages(rounds, samples, performance.now() - startedAt);
-  return rounds.every(({ verdict }) => verdict.violations.length === 0) ? 0 : 1;
+  if (rounds.some(({ verdict }) => verdict.violations.length > 0)) return 1;
+  return interrupted.aborted ? INCOMPLETE : 0;
 }
 
 function runRound(on: Fleet, number: number, limitMs: number): Promise<RunReport> {
@@ -77,7 +84,7 @@ function runRound(on: Fleet, number: number, limitMs: number): Promise<RunReport
     seed: number,
     mix: { ...SOAK.mix, scopes: `round-${number}` },
     limitMs,
-    signal: interrupted.signal,
+    signal: interrupted,
     onProgress: console.log,
   });
 }
@@ -89,13 +96,16 @@ async function writePages(
 ): Promise<void> {
   for (const quantity of QUANTITIES) {
     const lines = quantity.linesOf(samples);
-    await writePage(`soak/${quantity.file}`, drawChart(quantity.title, samples, lines));
+    await writePage(
+      join(values.pages, "soak", quantity.file),
+      drawChart(quantity.title, samples, lines),
+    );
   }
   const sum = (of: (round: RunReport) => number): string =>
     String(rounds.reduce((total, round) => total + of(round), 0));
   const page = `# What stays as it is
 
-${provenance(`test:soak --minutes ${minutes}`)} ${interrupted.signal.aborted ? "It was interrupted." : ""}
+${provenance(`test:soak --minutes ${minutes}`)} ${interrupted.aborted ? "It was interrupted." : ""}
 
 | | |
 | --- | --- |
@@ -111,5 +121,5 @@ Four of five operations go to routes whose records expire after two seconds; the
 
 ${QUANTITIES.map(({ title, file }) => `![${title}](soak/${file})`).join("\n\n")}
 `;
-  await writePage("soak.md", page);
+  await writePage(join(values.pages, "soak.md"), page);
 }

@@ -29,9 +29,9 @@ export type PostgresVersion = 14 | 18;
 const isRoot = process.getuid?.() === 0;
 
 /** A temporary folder for whatever belongs to one server, open to the user who runs it. */
-export async function makeFolder(): Promise<string> {
+export async function makeFolder(prefix = "oncekey-postgres-"): Promise<string> {
   // Root's own TMPDIR may be closed to everybody else.
-  const folder = await mkdtemp(join(isRoot ? "/tmp" : tmpdir(), "oncekey-postgres-"));
+  const folder = await mkdtemp(join(isRoot ? "/tmp" : tmpdir(), prefix));
   if (isRoot) await chmod(folder, 0o755);
   return folder;
 }

@@ -1,16 +1,15 @@
 /** Three PostgreSQL servers under Patroni, etcd to agree on the leader, and HAProxy before them. */
-import { fork, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
-import { once } from "node:events";
 import { openSync } from "node:fs";
 import { chown, mkdir, mkdtemp, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { freePort } from "../../support/free-port.ts";
+import { startReaper } from "../../support/reaper.ts";
+import type { Reaper } from "../../support/reaper.ts";
 import { etcdArguments, haproxyFile, nodeFolder, patroniFile } from "./cluster-files.ts";
 import type { Layout, NodeAddress } from "./cluster-files.ts";
 import type { Machine } from "./machine.ts";
-import { MARK } from "./reaper.ts";
 
 /** One server of the running cluster. */
 export interface ClusterNode extends NodeAddress {
@@ -35,13 +34,9 @@ const NAMES = ["n1", "n2", "n3"];
 /** Starts etcd, HAProxy and Patroni's first node; the others are for the caller to start, once there is a leader to follow. */
 export async function startCluster(machine: Machine): Promise<Cluster> {
   const folder = await mkdtemp("/tmp/oncekey-failover-");
-  const reaper = fork(fileURLToPath(new URL("reaper.ts", import.meta.url)), [folder], {
-    detached: true,
-    execArgv: [],
-    stdio: ["ignore", "ignore", "inherit", "ipc"],
-  });
+  const reaper = startReaper(folder);
   const layout = await makeLayout(folder);
-  const start = await createLauncher(machine, folder);
+  const start = await createLauncher(machine, reaper);
   start("etcd", machine.etcd, etcdArguments(layout));
   const proxy = join(folder, "haproxy.cfg");
   await writeFile(proxy, haproxyFile(layout));
@@ -49,18 +44,10 @@ export async function startCluster(machine: Machine): Promise<Cluster> {
   const nodes = layout.nodes.map((node) => createNode(layout, node, machine, start));
   await Promise.all(layout.nodes.map((node) => writeNode(layout, node, machine)));
   nodes[0]?.start();
-  reaper.unref();
-  reaper.channel?.unref();
   return {
     url: `postgres://postgres:${layout.password}@127.0.0.1:${layout.leaderPort}/postgres`,
     nodes,
-    async stop() {
-      if (reaper.exitCode !== null) return;
-      reaper.ref();
-      const gone = once(reaper, "exit");
-      if (reaper.connected) reaper.disconnect();
-      await gone;
-    },
+    stop: () => reaper.stop(),
   };
 }
 
@@ -80,9 +67,9 @@ async function makeLayout(folder: string): Promise<Layout> {
 type Launch = (name: string, program: string, args: readonly string[]) => ChildProcess;
 
 /** Starts programs as the machine's user, marked, and with what they say in a file of the folder. */
-async function createLauncher({ user }: Machine, folder: string): Promise<Launch> {
+async function createLauncher({ user }: Machine, { folder, mark }: Reaper): Promise<Launch> {
   if (user.uid !== undefined && user.gid !== undefined) await chown(folder, user.uid, user.gid);
-  const env = { PATH: process.env["PATH"], LC_ALL: "C.UTF-8", HOME: folder, [MARK]: folder };
+  const env = { PATH: process.env["PATH"], LC_ALL: "C.UTF-8", HOME: folder, ...mark };
   return (name, program, args) => {
     const log = openSync(join(folder, `${name}.log`), "a");
     const child = spawn(program, args, {

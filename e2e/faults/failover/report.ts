@@ -12,11 +12,14 @@ export interface Circumstances {
 
 /** Synchronous: no promise is broken. Asynchronous: answers are lost, or the checker is blind; but nothing is done twice. */
 export function isAsPromised(result: PhaseResult): boolean {
-  const { phase, outagesMs, verdict } = result;
-  if (outagesMs.length < phase.strikes) return false;
-  if (phase.replication === "synchronous") return verdict.violations.length === 0;
+  return result.outagesMs.length === result.phase.strikes && !isBroken(result);
+}
+
+/** A control that ended before its last strike has only not lost anything yet. */
+export function isBroken({ phase, outagesMs, verdict }: PhaseResult): boolean {
+  if (phase.replication === "synchronous") return verdict.violations.length > 0;
   const { lost, doubled } = countBroken(verdict.violations);
-  return lost > 0 && doubled === 0;
+  return doubled > 0 || (lost === 0 && outagesMs.length === phase.strikes);
 }
 
 /** Keys by the promise that was broken to them. */

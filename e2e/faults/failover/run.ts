@@ -9,6 +9,7 @@ import { migrate } from "@oncekey/server";
 import { Pool } from "pg";
 import { formatVerdict } from "../checker/verdict.ts";
 import { writeLines } from "../history/history.ts";
+import { INCOMPLETE, listenForEnd } from "../interruption.ts";
 import { startCluster } from "./cluster.ts";
 import type { Cluster } from "./cluster.ts";
 import { EFFECTS } from "./evidence.ts";
@@ -17,10 +18,11 @@ import type { Machine } from "./machine.ts";
 import { awaitLeader, awaitWhole } from "./members.ts";
 import { runPhase } from "./phase.ts";
 import type { Phase, PhaseParts, PhaseResult } from "./phase.ts";
-import { formatPage, formatTable, isAsPromised } from "./report.ts";
+import { formatPage, formatTable, isAsPromised, isBroken } from "./report.ts";
 
 const PAGE = fileURLToPath(new URL("../../../docs/failover.md", import.meta.url));
 const startedAt = performance.now();
+const interrupted = listenForEnd();
 
 process.exitCode = await main();
 
@@ -29,7 +31,7 @@ async function main(): Promise<number> {
   const fitness = await findMachine();
   if (fitness.kind === "unfit") {
     console.error(`This machine cannot run the failover test: ${fitness.reason}`);
-    return 2;
+    return INCOMPLETE;
   }
   const { machine } = fitness;
   const cluster = await startCluster(machine);
@@ -48,18 +50,13 @@ function readRounds(): number {
 }
 
 async function runOn(cluster: Cluster, machine: Machine, rounds: number): Promise<number> {
-  const stop = new AbortController();
-  process.once("SIGINT", () => {
-    say("stopped: this part is brought to its end, a second Ctrl-C leaves at once");
-    stop.abort();
-  });
   // Of what runs, whatever becomes of the files meanwhile.
   const where = { date: new Date().toISOString().slice(0, 10), ...(await describe(machine)) };
   await raise(cluster);
-  const parts: PhaseParts = { cluster, signal: stop.signal, say };
+  const parts: PhaseParts = { cluster, signal: interrupted, say };
   const results: PhaseResult[] = [];
   for (const phase of phases(rounds)) {
-    if (stop.signal.aborted) break;
+    if (interrupted.aborted) break;
     const result = await runPhase(phase, parts);
     results.push(result);
     say(formatVerdict(result.verdict));
@@ -68,8 +65,9 @@ async function runOn(cluster: Cluster, machine: Machine, rounds: number): Promis
   console.log(`\n${formatTable(results)}\n`);
   const isWhole = results.length === phases(rounds).length && results.every(isAsPromised);
   if (!isWhole) {
-    console.log(stop.signal.aborted ? "Stopped before its end." : "NOT AS PROMISED.");
-    return 1;
+    const wasBroken = results.some(isBroken);
+    console.log(wasBroken ? "NOT AS PROMISED." : "Stopped before its end.");
+    return wasBroken ? 1 : INCOMPLETE;
   }
   await writeFile(PAGE, formatPage(results, where));
   say(`as promised; written to ${PAGE}`);

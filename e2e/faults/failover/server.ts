@@ -16,7 +16,6 @@ export interface ServerReport {
 /** The longest that a handler takes between its effect and its answer, so that faults fall in between. */
 const HANDLER_MS = 40;
 
-process.on("SIGINT", () => undefined); // A Ctrl-C reaches the whole terminal; the parent decides when its servers end.
 process.once("disconnect", () => process.exit());
 const { DATABASE_URL: connectionString } = process.env;
 const pool = new Pool({ connectionString, max: 20, connectionTimeoutMillis: 2_000 });

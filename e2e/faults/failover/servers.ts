@@ -33,6 +33,8 @@ function launch(databaseUrl: string): ChildProcess {
     env: { ...process.env, DATABASE_URL: databaseUrl },
     execArgv: ["--conditions=@oncekey/source"],
     stdio: ["ignore", "ignore", "inherit", "ipc"],
+    // A Ctrl-C reaches the whole terminal; the parent decides when its servers end.
+    detached: true,
   });
 }
 

@@ -16,7 +16,6 @@ export interface Catch {
 }
 
 process.once("disconnect", () => process.exit());
-process.on("SIGINT", () => undefined);
 const signal = new AbortController().signal;
 const plan = planHunt(process.argv[2] as HuntName);
 const report = await run({ ...plan, signal, onProgress: () => undefined });

@@ -22,9 +22,14 @@ interface Row {
 
 /**
  * @param only the name of one of them; `undefined`: all.
- * @returns how many were not caught, hunts that found something where no bug is planted included.
+ * @param pages the folder of the page about it.
+ * @returns how many of those that were hunted were not caught, hunts that found something where no bug is planted included.
  */
-export async function huntMutants(only: string | undefined, signal: AbortSignal): Promise<number> {
+export async function huntMutants(
+  only: string | undefined,
+  pages: string,
+  signal: AbortSignal,
+): Promise<number> {
   const mutants = MUTANTS.filter(({ name }) => only === undefined || name === only);
   if (mutants.length === 0)
     throw new RangeError(`--mutant must be one of ${MUTANTS.map(({ name }) => name).join(", ")}`);
@@ -42,8 +47,8 @@ export async function huntMutants(only: string | undefined, signal: AbortSignal)
     const control = await huntNothing(copy, mutants, signal);
     const survived = rows.filter(({ caught }) => caught.invariants.length === 0).length;
     if (only === undefined)
-      await writePage("planted-bugs.md", formatPage(rows, mutants.length, control));
-    return control.alarms + survived + (mutants.length - rows.length);
+      await writePage(join(pages, "planted-bugs.md"), formatPage(rows, mutants.length, control));
+    return control.alarms + survived;
   } finally {
     await copy.remove();
   }
@@ -80,6 +85,8 @@ async function hunt(
     cwd: folder,
     execArgv: ["--conditions=@oncekey/source"],
     stdio: ["ignore", "ignore", "inherit", "ipc"],
+    // A Ctrl-C reaches the whole terminal; this process decides when the hunt ends.
+    detached: true,
   });
   const stop = (): void => child.disconnect();
   signal.addEventListener("abort", stop, { once: true });

@@ -8,7 +8,9 @@ import { Pool } from "pg";
 import type { Leftovers } from "../checker/settling.ts";
 import { createFaultProxy } from "../proxy.ts";
 import type { Upstream } from "../proxy.ts";
+import { makeFolder } from "../../support/postgres-binaries.ts";
 import { startPostgres } from "../../support/postgres.ts";
+import { startReaper } from "../../support/reaper.ts";
 import { startDatabaseProxy } from "./database-proxy.ts";
 import type { DatabaseProxy } from "./database-proxy.ts";
 import { startServer } from "./server-process.ts";
@@ -49,13 +51,15 @@ export async function startFleet(names: readonly string[] = NAMES): Promise<Flee
     for (const one of stops.splice(0).toReversed()) await one();
   };
   try {
+    const reaper = startReaper(await makeFolder("oncekey-rig-"));
+    stops.push(() => reaper.stop());
     const { url, pool } = await startDatabase(stops);
     const databaseProxy = await startDatabaseProxy({
       databaseUrl: url,
       delayMs: DELAYED_COMMIT_MS,
     });
     stops.push(() => databaseProxy.stop());
-    const pooled = await startPooled(url, stops);
+    const pooled = await startPooled(url, reaper, stops);
     const plans = [
       { name: "A", databaseUrl: url, clockMs: HOUR_MS },
       { name: "B", databaseUrl: url, clockMs: -HOUR_MS, isPipelined: true },
@@ -64,7 +68,7 @@ export async function startFleet(names: readonly string[] = NAMES): Promise<Flee
     ];
     const servers = plans
       .filter(({ name }) => names.includes(name))
-      .map((plan) => startServer({ ...plan, outsideUrl: url }));
+      .map((plan) => startServer({ ...plan, outsideUrl: url, reaper }));
     stops.push(() => Promise.all(servers.map((server) => server.stop())));
     await Promise.all(servers.map((server) => server.up()));
     const anyServer = (): Promise<Upstream> => chooseServer(servers);

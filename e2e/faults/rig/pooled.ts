@@ -1,5 +1,6 @@
 /** The way of server `D` to its database: through a PgBouncer that can be killed. */
 import { hasPgBouncer, startPgBouncer } from "../../support/pgbouncer.ts";
+import type { Reaper } from "../../support/reaper.ts";
 import { startDatabaseProxy } from "./database-proxy.ts";
 
 export interface Pooled {
@@ -13,10 +14,12 @@ export interface Pooled {
  */
 export async function startPooled(
   url: string,
+  reaper: Reaper,
   stops: (() => Promise<unknown>)[],
 ): Promise<Pooled | undefined> {
   if (!hasPgBouncer) return undefined;
-  let pooler = await startPgBouncer(url);
+  const start = () => startPgBouncer(url, { reaper });
+  let pooler = await start();
   const front = await startDatabaseProxy({ databaseUrl: pooler.url, delayMs: 0 });
   stops.push(
     () => pooler.stop(),
@@ -27,7 +30,7 @@ export async function startPooled(
     async restart() {
       await pooler.stop();
       // On a busy machine one may not come up in time: without any the server would be cut off for the rest of the run.
-      pooler = await startPgBouncer(url).catch(() => startPgBouncer(url));
+      pooler = await start().catch(start);
       front.redirect(pooler.url);
     },
   };

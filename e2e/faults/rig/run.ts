@@ -109,7 +109,8 @@ async function gather(fleet: Fleet, history: History, options: RunOptions): Prom
   const { mix, signal } = options;
   return {
     events: history.events,
-    leftovers: await fleet.leftovers(),
+    // What the last faults broke is still held when a run is cut off.
+    leftovers: signal.aborted ? [] : await fleet.leftovers(),
     rows: await dump(fleet.pool, mix.scopes),
     policyOf,
     raced: mix.duplicates > 0 ? [...new Set(mix.routes.map(({ policy }) => policy.strategy))] : [],

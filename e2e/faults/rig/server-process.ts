@@ -7,6 +7,7 @@ import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import type { Reaper } from "../../support/reaper.ts";
 import type { Trap } from "./boundaries.ts";
 import { ENVIRONMENT } from "./messages.ts";
 import type { FromServer, Inspection, ToServer } from "./messages.ts";
@@ -18,6 +19,8 @@ export interface ServerPlan {
   readonly outsideUrl: string;
   readonly clockMs?: number;
   readonly isPipelined?: boolean;
+  /** Who ends it where the rig cannot: a server that stands still hears of nothing. */
+  readonly reaper: Reaper;
 }
 
 export interface ServerProcess {
@@ -135,6 +138,7 @@ function launch(plan: ServerPlan): ChildProcess {
   return fork(fileURLToPath(new URL("server.ts", import.meta.url)), [], {
     env: {
       ...process.env,
+      ...plan.reaper.mark,
       [ENVIRONMENT.database]: plan.databaseUrl,
       [ENVIRONMENT.outside]: plan.outsideUrl,
       [ENVIRONMENT.name]: plan.name,
@@ -143,6 +147,8 @@ function launch(plan: ServerPlan): ChildProcess {
     },
     execArgv: ["--conditions=@oncekey/source"],
     stdio: ["ignore", "ignore", "inherit", "ipc", "pipe"],
+    // A Ctrl-C reaches the whole terminal; the rig decides when its servers end.
+    detached: true,
   });
 }
 

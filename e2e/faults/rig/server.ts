@@ -9,8 +9,6 @@ import { ENVIRONMENT } from "./messages.ts";
 import type { FromServer, ToServer } from "./messages.ts";
 import { watchPool } from "./watch-pool.ts";
 
-// A Ctrl-C reaches the whole terminal; the rig decides when its servers end.
-process.on("SIGINT", () => undefined);
 process.once("disconnect", () => process.exit());
 // The rig may have gone while this process was loading.
 if (!process.connected) process.exit();

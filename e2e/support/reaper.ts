@@ -1,21 +1,50 @@
-/** Ends what a cluster left running, and its folder, when the channel to the owner closes: for whatever reason, SIGKILL included. */
+/** Ends what its owner left running, and a folder, when the channel to the owner closes: for whatever reason, SIGKILL included. */
+import { fork } from "node:child_process";
 import { once } from "node:events";
 import { readFile, rm } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
-import { listProcesses } from "../../support/processes.ts";
+import { fileURLToPath } from "node:url";
+import { listProcesses } from "./processes.ts";
 
-/** In the environment of every process of the cluster, with the cluster's folder: its descendants inherit it, and nobody else has it. */
-export const MARK = "ONCEKEY_FAILOVER_FOLDER";
+export interface Reaper {
+  /** Removed in the end. */
+  readonly folder: string;
+  /** For the environment of every process that is to end: its descendants inherit it, and nobody else has it. */
+  readonly mark: Readonly<Record<string, string>>;
+  /** Ends all of them now. Safe to call twice. */
+  readonly stop: () => Promise<void>;
+}
 
+const MARK = "ONCEKEY_REAPED_WITH";
 const PAUSE_MS = 100;
 
 if (import.meta.main) {
   const [folder] = process.argv.slice(2);
   if (folder === undefined) throw new TypeError("the reaper needs a folder");
-  // A Ctrl-C is the owner's: what it still has to do it needs the processes for.
-  for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => undefined);
   if (process.connected) await once(process, "disconnect");
   await reap(folder);
+}
+
+/** Starts a process, in a session of its own, that watches over the others. It keeps nobody from ending. */
+export function startReaper(folder: string): Reaper {
+  const child = fork(fileURLToPath(import.meta.url), [folder], {
+    detached: true,
+    execArgv: [],
+    stdio: ["ignore", "ignore", "inherit", "ipc"],
+  });
+  child.unref();
+  child.channel?.unref();
+  return {
+    folder,
+    mark: { [MARK]: folder },
+    async stop() {
+      if (child.exitCode !== null) return;
+      child.ref();
+      const gone = once(child, "exit");
+      if (child.connected) child.disconnect();
+      await gone;
+    },
+  };
 }
 
 async function reap(folder: string): Promise<void> {

@@ -1,0 +1,105 @@
+import { spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { findProcess, listProcesses } from "../support/processes.ts";
+import type { RunningProcess } from "../support/processes.ts";
+
+const TEST_TIMEOUT_MS = 120_000;
+/** A whole fleet: servers, a Postgres and what keeps them; PgBouncer where there is one. */
+const FLEET = ["rig/server.ts", "postgres -D", "reaper.ts"];
+
+let pages: string;
+beforeEach(async () => {
+  pages = await mkdtemp(join(tmpdir(), "oncekey-pages-"));
+});
+afterEach(() => rm(pages, { recursive: true }));
+
+test.each<[string, string[], (rig: ChildProcess) => void]>([
+  ["a terminal that closes", ["run.ts", "--operations", "300"], closeTerminal],
+  ["Ctrl-C, in a soak", ["soak.ts"], (rig) => signalGroup(rig, "SIGINT")],
+])(
+  "%s: the rig judges what has happened, says that it was interrupted, and leaves nothing behind",
+  async (_name, command, interrupt) => {
+    const rig = await startRig(command);
+    const gone = once(rig, "exit");
+    const fleet = await descendantsOf(rig);
+    interrupt(rig);
+    expect(await gone).toEqual([2, null]);
+    const page = await readFile(
+      join(pages, command[0] === "soak.ts" ? "soak.md" : "faults.md"),
+      "utf8",
+    );
+    expect(page).toContain("It was interrupted");
+    expect(page).toMatch(/violations\s+\| 0 /);
+    await allGone(fleet);
+  },
+  TEST_TIMEOUT_MS,
+);
+
+test(
+  "SIGKILL: servers that stand still, the pooler and the database end with the rig",
+  async () => {
+    const rig = await startRig(["run.ts", "--operations", "300"]);
+    const fleet = await descendantsOf(rig);
+    for (const { pid, command } of fleet)
+      if (command.includes("rig/server.ts")) process.kill(pid, "SIGSTOP");
+    rig.kill("SIGKILL");
+    await allGone(fleet);
+  },
+  TEST_TIMEOUT_MS,
+);
+
+/** Runs a command of the rig until it has a load on it. */
+async function startRig([file, ...words]: readonly string[]): Promise<ChildProcess> {
+  const script = fileURLToPath(new URL(file ?? "", import.meta.url));
+  const args = [
+    "--conditions=@oncekey/source",
+    script,
+    ...words,
+    "--minutes",
+    "1",
+    "--pages",
+    pages,
+  ];
+  // A session of its own, as in a terminal of its own.
+  const rig = spawn(process.execPath, args, { detached: true, stdio: ["ignore", "pipe", "pipe"] });
+  rig.stderr.resume();
+  await once(rig.stdout, "data");
+  return rig;
+}
+
+function signalGroup({ pid }: ChildProcess, signal: NodeJS.Signals): void {
+  if (pid !== undefined) process.kill(-pid, signal);
+}
+
+function closeTerminal(rig: ChildProcess): void {
+  rig.stdout?.destroy();
+  rig.stderr?.destroy();
+  signalGroup(rig, "SIGHUP");
+}
+
+async function descendantsOf({ pid = 0 }: ChildProcess): Promise<RunningProcess[]> {
+  const all = await listProcesses();
+  const found: RunningProcess[] = [];
+  for (let parents = [pid]; parents.length > 0;) {
+    const children = all.filter(({ parent }) => parents.includes(parent));
+    found.push(...children);
+    parents = children.map((child) => child.pid);
+  }
+  for (const part of FLEET) expect(found.some(({ command }) => command.includes(part))).toBe(true);
+  return found;
+}
+
+async function allGone(processes: readonly RunningProcess[]): Promise<void> {
+  await expect
+    .poll(async () => {
+      const now = await Promise.all(processes.map(({ pid }) => findProcess(pid)));
+      return now.filter((one, at) => one?.command === processes[at]?.command && one !== undefined);
+    })
+    .toEqual([]);
+}
