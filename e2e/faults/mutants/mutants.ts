@@ -12,8 +12,8 @@ const NO_FENCE: Edit = {
 // The look-up after the lock would still find the record: what the one statement said has to be believed.
 const BELIEVE_LOCK: Edit = {
   file: `${STORE}/transactional.ts`,
-  find: "const record = recordIn(results.at(-1));",
-  replace: "const record = isOurs(results) ? undefined : recordIn(results.at(-1));",
+  find: "const record = recordIn(results.at(-1), askedAt);",
+  replace: "const record = isOurs(results) ? undefined : recordIn(results.at(-1), askedAt);",
 };
 
 const TRY_LOCK = "else pg_try_advisory_xact_lock($4::bigint)";
