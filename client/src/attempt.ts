@@ -3,11 +3,11 @@ import { IdempotencyError, OutcomeUnknownError } from "@oncekey/shared";
 import { fullJitterMs, pause } from "./backoff.ts";
 import { classify, isAcknowledged } from "./classify.ts";
 import type { Again, Verdict } from "./classify.ts";
-import { gaveUp, later, stopped } from "./ending.ts";
+import { gaveUp, stopped } from "./ending.ts";
 import type { Ending } from "./ending.ts";
 import { leftMs } from "./loop-state.ts";
 import type { LoopInput, LoopParts, LoopState } from "./loop-state.ts";
-import { isOffline, untilOnline } from "./offline.ts";
+import { isOffline } from "./offline.ts";
 import type { Answer } from "./send.ts";
 
 export interface Settlement {
@@ -34,9 +34,7 @@ export async function sendUntilSettled(parts: LoopParts, input: LoopInput): Prom
     const next = await attempt(parts, input, state);
     return "cause" in next ? waitOrGiveUp(parts, input, state, next) : next;
   });
-  const { attempts, answer } = state;
-  if (ending.kind !== "unknown") return { ending, attempts, answer };
-  return { ending: { ...ending, retryAt: later(ending.error.retryAfterMs) }, attempts, answer };
+  return { ending, attempts: state.attempts, answer: state.answer };
 }
 
 /** Sends, and where the answer is 401, once more as soon as the application has renewed its credentials. */
@@ -90,7 +88,7 @@ async function sendOnce(
 async function waitForConnection({ policy, signal, report }: LoopInput, state: LoopState) {
   const waitMs = Math.min(policy.backoff.capMs, leftMs(state) / 2);
   report({ kind: "wait", attempt: state.attempts + 1, reason: "offline", waitMs });
-  await untilOnline(waitMs, signal);
+  await pause(waitMs, signal, globalThis);
 }
 
 /** What an answer means here: an ending, or a reason to go on. */

@@ -22,28 +22,45 @@ export function fullJitterMs(attempt: number, { baseMs, capMs }: Required<Backof
  * whole seconds or a date. `undefined` where there is none that can be read.
  */
 export function retryAfterMs(headers: Headers, now: number = Date.now()): number | undefined {
-  const exact = headers.get("retry-after-ms")?.trim();
-  if (exact !== undefined && /^\d+(\.\d+)?$/.test(exact)) return Number(exact);
-  const value = headers.get("retry-after")?.trim();
-  if (value === undefined) return undefined;
+  const exact = headers.get("retry-after-ms") ?? "";
+  if (/^\d+(\.\d+)?$/.test(exact)) return Number(exact);
+  const value = headers.get("retry-after") ?? "";
   if (/^\d+$/.test(value)) return Number(value) * 1000;
   // Every form of an HTTP date begins with the name of a day (RFC 9110 §5.6.7); Date.parse would read more, "-1" among it.
   const date = /^[A-Z]/i.test(value) ? Date.parse(value) : Number.NaN;
   return Number.isNaN(date) ? undefined : Math.max(0, date - now);
 }
 
-/** Waits, unless the signal aborts: then it ends early and without an error, and the next attempt sees that for itself. */
-export function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
+/** The instant in so many milliseconds. */
+export function later(waitMs: number | undefined): Date | undefined {
+  const at = new Date(Date.now() + (waitMs ?? Number.NaN));
+  // A number that no date can hold is a floor all the same, but nothing to plan with.
+  return Number.isNaN(at.getTime()) ? undefined : at;
+}
+
+/**
+ * Waits, unless the signal aborts: then it ends early and without an error, and the next attempt sees that for itself.
+ *
+ * @param network what sends the event `online`, where that ends the wait as well.
+ */
+export function pause(
+  ms: number,
+  signal: AbortSignal | undefined,
+  network?: Partial<Pick<EventTarget, "addEventListener" | "removeEventListener">>,
+): Promise<void> {
   return new Promise((resolve) => {
     // An abort that is over already sends no event.
     if (signal?.aborted) return resolve();
     const end = (): void => {
       clearTimeout(timer);
       signal?.removeEventListener("abort", end);
+      network?.removeEventListener?.("online", end);
       resolve();
     };
     const timer = setTimeout(end, ms);
-    signal?.addEventListener("abort", end, { once: true });
+    signal?.addEventListener("abort", end);
+    // Not everything that has a navigator has events: React Native has none.
+    network?.addEventListener?.("online", end);
   });
 }
 

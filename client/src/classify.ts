@@ -11,6 +11,7 @@ import { retryAfterMs } from "./backoff.ts";
 import { readRefusal } from "./dialects.ts";
 import type { Refusal } from "./dialects.ts";
 import { unknownBecause } from "./ending.ts";
+import { isMembers } from "./members.ts";
 import type { Answer } from "./send.ts";
 
 /** A reason to send it again: `retry` costs an attempt, `poll` does not, because the first request still runs. */
@@ -141,8 +142,7 @@ function isStillRunning(
   status: number,
   { retryAfterMs: waitMs, problem }: IdempotencyError,
 ): boolean {
-  const hasCode = typeof problem === "object" && problem !== null && "code" in problem;
-  return status === 409 && waitMs !== undefined && !hasCode;
+  return status === 409 && waitMs !== undefined && !(isMembers(problem) && "code" in problem);
 }
 
 function rejected(error: IdempotencyError): Verdict {

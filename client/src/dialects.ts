@@ -1,6 +1,8 @@
 /** How services say what this contract says by its codes: one table. */
 import { parseProblem } from "@oncekey/shared";
 import type { ProblemCode } from "@oncekey/shared";
+import { isMembers } from "./members.ts";
+import type { Members } from "./members.ts";
 
 /** What a refusal says, whoever's words it is in. */
 export interface Refusal {
@@ -13,8 +15,6 @@ export interface Refusal {
   /** Whether it is a problem document of the contract, which names a time wherever it asks to wait. */
   readonly namesTime: boolean;
 }
-
-type Members = Readonly<Record<string, unknown>>;
 
 interface Dialect {
   readonly code: ProblemCode;
@@ -66,8 +66,4 @@ function titled(code: ProblemCode, status: number, title: string): Dialect {
 
 function inError(code: ProblemCode, member: string, value: string): Dialect {
   return { code, speaks: ({ error }) => isMembers(error) && error[member] === value };
-}
-
-function isMembers(value: unknown): value is Members {
-  return typeof value === "object" && value !== null;
 }

@@ -14,14 +14,7 @@ export type Ending =
       readonly status: number;
       readonly answer: Answer;
     }
-  | { readonly kind: "rejected"; readonly error: IdempotencyError }
-  | { readonly kind: "unsent"; readonly error: IdempotencyError }
-  | {
-      readonly kind: "unknown";
-      readonly error: IdempotencyError;
-      /** When asking again makes sense, where the server named a time. */
-      readonly retryAt?: Date | undefined;
-    };
+  | { readonly kind: "rejected" | "unsent" | "unknown"; readonly error: IdempotencyError };
 
 /** What the last attempt ended with is the cause. */
 export function gaveUp(
@@ -65,11 +58,4 @@ export function unknownBecause(
 ): OutcomeUnknownError {
   const known: ErrorDetails = cause instanceof IdempotencyError ? cause : {};
   return new OutcomeUnknownError(message, { ...known, key, cause });
-}
-
-/** The instant in so many milliseconds. */
-export function later(waitMs: number | undefined): Date | undefined {
-  const at = new Date(Date.now() + (waitMs ?? Number.NaN));
-  // A number that no date can hold is a floor all the same, but nothing to plan with.
-  return Number.isNaN(at.getTime()) ? undefined : at;
 }

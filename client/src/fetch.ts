@@ -3,9 +3,8 @@ import {
   formatKey,
   IDEMPOTENCY_KEY,
   IdempotencyError,
-  isIdempotencyError,
   KeyConflictError,
-  parseKey,
+  readKey,
 } from "@oncekey/shared";
 import type { ErrorMaker } from "@oncekey/shared";
 import { sendUntilSettled } from "./attempt.ts";
@@ -16,7 +15,8 @@ import { mintKey } from "./key.ts";
 import type { KeyOption } from "./key.ts";
 import type { LoopParts } from "./loop-state.ts";
 import { withinLimit } from "./limit.ts";
-import { checkOptions } from "./option-check.ts";
+import { isMembers } from "./members.ts";
+import { checkOptions, show } from "./option-check.ts";
 import type { Repeat } from "./repeat.ts";
 import { readWhole, responseOf } from "./send.ts";
 import type { Send } from "./send.ts";
@@ -102,17 +102,14 @@ function lookAt(
   input: RequestInfo | URL,
   init: RequestInit | undefined,
 ): { readonly method: string; readonly given: string | null } {
-  const from = typeof input === "object" && "url" in input ? input : undefined;
-  const headers = new Headers(init?.headers ?? from?.headers);
-  return {
-    method: init?.method ?? from?.method ?? "GET",
-    given: headers.get(IDEMPOTENCY_KEY),
-  };
+  // Neither a text nor a URL has any of them.
+  const { method = "GET", headers } = input as Partial<Request>;
+  const given = new Headers(init?.headers ?? headers).get(IDEMPOTENCY_KEY);
+  return { method: init?.method ?? method, given };
 }
 
 function refuseStream(body: unknown): void {
-  if (typeof body !== "object" || body === null) return;
-  if (!("getReader" in body) && !(Symbol.asyncIterator in body)) return;
+  if (!isMembers(body) || !("getReader" in body || Symbol.asyncIterator in body)) return;
   throw new TypeError(
     "a body that is a stream can be sent only once; read it into text, bytes or a Blob first",
   );
@@ -121,9 +118,10 @@ function refuseStream(body: unknown): void {
 /** @throws TypeError if the header's value is no key. */
 function keyOf(given: string | null, option: KeyOption = "v7"): string {
   if (given === null) return mintKey(option);
-  const parsed = parseKey(given);
-  if (parsed.kind === "key") return parsed.key;
-  throw new TypeError(`the ${IDEMPOTENCY_KEY} header ${parsed.reason}`);
+  const key = readKey(given);
+  if (key !== undefined) return key;
+  const allowed = "1 to 255 visible ASCII characters";
+  throw new TypeError(`the header ${IDEMPOTENCY_KEY} must be ${allowed}, got ${show(given)}`);
 }
 
 function conclude({ ending, answer }: Settlement, { redirect }: Request): Response {
@@ -132,7 +130,7 @@ function conclude({ ending, answer }: Settlement, { redirect }: Request): Respon
     case "done":
       return responseOf(ending.answer, ending.status);
     case "rejected":
-      if (response === undefined || isIdempotencyError(ending.error, "idempotency_conflict")) {
+      if (response === undefined || ending.error.code === "idempotency_conflict") {
         throw ending.error;
       }
       return response;

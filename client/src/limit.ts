@@ -7,11 +7,6 @@ export interface Limit {
   readonly signal: AbortSignal | undefined;
 }
 
-/** The time of one attempt was up. */
-class AttemptTimeoutError extends Error {
-  override name = "AttemptTimeoutError";
-}
-
 /**
  * Runs one attempt within its limit, and rejects when that is reached, whether or not the attempt heeds the signal that it is
  * given. Neither signal needs more than `aborted` and the event: React Native's have no `reason` and no `throwIfAborted`.
@@ -20,21 +15,21 @@ export async function withinLimit<Result>(
   { timeoutMs, signal }: Limit,
   attempt: (signal: AbortSignal) => Promise<Result>,
 ): Promise<Result> {
+  if (signal?.aborted) throw reasonOf(signal);
   const controller = new AbortController();
-  let stop: (reason: unknown) => void = () => undefined;
+  let onAbort = (): void => undefined;
+  let timer: ReturnType<typeof setTimeout> | undefined;
   const stopped = new Promise<never>((_resolve, reject) => {
-    stop = (reason) => {
+    const stop = (reason: unknown): void => {
       reject(reason);
       controller.abort(reason);
     };
+    onAbort = () => stop(reasonOf(signal));
+    const late = `no whole answer within ${Math.ceil(timeoutMs)} ms`;
+    timer = setTimeout(() => stop(named("AttemptTimeoutError", late)), timeoutMs);
   });
-  const onAbort = (): void => stop(reasonOf(signal));
-  const timer = setTimeout(() => {
-    stop(new AttemptTimeoutError(`no whole answer within ${Math.ceil(timeoutMs)} ms`));
-  }, timeoutMs);
-  signal?.addEventListener("abort", onAbort, { once: true });
+  signal?.addEventListener("abort", onAbort);
   try {
-    if (signal?.aborted) throw reasonOf(signal);
     return await Promise.race([attempt(controller.signal), stopped]);
   } finally {
     clearTimeout(timer);
@@ -44,6 +39,9 @@ export async function withinLimit<Result>(
 
 /** Why a signal aborted, as `fetch` would reject. */
 export function reasonOf(signal: AbortSignal | undefined): unknown {
-  if (signal?.reason !== undefined) return signal.reason;
-  return Object.assign(new Error("This operation was aborted"), { name: "AbortError" });
+  return signal?.reason ?? named("AbortError", "This operation was aborted");
+}
+
+function named(name: string, message: string): Error {
+  return Object.assign(new Error(message), { name });
 }

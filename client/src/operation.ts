@@ -2,6 +2,7 @@
 import type { IdempotencyError } from "@oncekey/shared";
 import { sendUntilSettled } from "./attempt.ts";
 import type { Settlement } from "./attempt.ts";
+import { later } from "./backoff.ts";
 import { whyIncomplete } from "./body-keeper.ts";
 import { givenWay, leftAfter } from "./candidate.ts";
 import { isAcknowledged } from "./classify.ts";
@@ -188,7 +189,7 @@ export async function conclude(
     case "unknown": {
       const kept = withLifetime(record, answer?.headers);
       if (kept !== record) await rewrite(parts, kept);
-      return unknown(parts, kept, policy, { ...ending, attempts });
+      return unknown(parts, kept, policy, { error: ending.error, attempts });
     }
     default:
       return ending satisfies never;
@@ -204,13 +205,9 @@ function unknown(
   parts: OperationParts,
   record: OperationRecord,
   policy: RetryPolicy,
-  of: {
-    readonly error: IdempotencyError;
-    readonly attempts: number;
-    readonly retryAt?: Date | undefined;
-  },
+  { error, attempts }: { readonly error: IdempotencyError; readonly attempts: number },
 ): Unknown<unknown> {
-  const { error, attempts, retryAt } = of;
+  const retryAt = later(error.retryAfterMs);
   const isMissing = error.code === "idempotency_not_found";
   return {
     kind: "unknown",

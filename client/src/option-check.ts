@@ -1,5 +1,7 @@
 /** How options are refused: by their name, with what they got and what is allowed. */
 
+import { isMembers } from "./members.ts";
+
 export type Check = (name: string, value: unknown) => void;
 
 /** @throws TypeError or RangeError, also for an option that is not in `checks`. */
@@ -8,11 +10,7 @@ export function checkOptions(
   checks: Readonly<Record<string, Check>>,
   where: string,
 ): void {
-  if (typeof options !== "object" || options === null) {
-    throw new TypeError(
-      `${where.slice(0, -1) || "options"} must be an object, got ${show(options)}`,
-    );
-  }
+  isObject(where.slice(0, -1) || "options", options);
   for (const [name, value] of Object.entries(options)) {
     const check = Object.hasOwn(checks, name) ? checks[name] : undefined;
     if (check === undefined) {
@@ -24,11 +22,18 @@ export function checkOptions(
   }
 }
 
-export function accept(accepts: (value: unknown) => boolean, allowed: string): Check {
+/** @param refuse the class of the error. */
+export function accept(
+  accepts: (value: unknown) => boolean,
+  allowed: string,
+  refuse: new (message: string) => Error = TypeError,
+): Check {
   return (name, value) => {
-    if (!accepts(value)) throw new TypeError(`${name} must be ${allowed}, got ${show(value)}`);
+    if (!accepts(value)) throw new refuse(`${name} must be ${allowed}, got ${show(value)}`);
   };
 }
+
+const isObject: Check = /* @__PURE__ */ accept(isMembers, "an object");
 
 export const isFunction: Check = /* @__PURE__ */ accept(
   (value) => typeof value === "function",
@@ -41,13 +46,9 @@ export function oneOf(...allowed: string[]): Check {
 }
 
 export function integer(min: number, max: number): Check {
-  return (name, value) => {
-    if (typeof value !== "number" || !Number.isInteger(value) || value < min || value > max) {
-      throw new RangeError(
-        `${name} must be a whole number from ${min} to ${max}, got ${show(value)}`,
-      );
-    }
-  };
+  const isInRange = (value: unknown): boolean =>
+    typeof value === "number" && Number.isInteger(value) && value >= min && value <= max;
+  return accept(isInRange, `a whole number from ${min} to ${max}`, RangeError);
 }
 
 /** A value, as it is written in code. */

@@ -1,5 +1,6 @@
 /** The options of the client and of its operations: their meaning, their defaults with the reason, and their check at creation. */
 import { IDEMPOTENCY_KEY } from "@oncekey/shared";
+import { isMembers } from "./members.ts";
 import { accept, checkOptions, integer, isFunction, oneOf } from "./option-check.ts";
 import type { Check } from "./option-check.ts";
 import { fillIn, resolveSending, SENDING_CHECKS } from "./sending-options.ts";
@@ -125,7 +126,7 @@ export function resolvePolicy(own: RetryOptions & LifeOptions, base?: RetryPolic
 }
 
 function isHeaders(value: unknown): boolean {
-  if (typeof value !== "object" || value === null || Symbol.iterator in value) return false;
+  if (!isMembers(value) || Symbol.iterator in value) return false;
   const taken = IDEMPOTENCY_KEY.toLowerCase();
   return Object.entries(value).every(
     ([name, text]) => typeof text === "string" && name.toLowerCase() !== taken,
@@ -139,8 +140,5 @@ function isBaseUrl(value: unknown): boolean {
 }
 
 function hasMethods(...names: string[]): (value: unknown) => boolean {
-  return (value) =>
-    typeof value === "object" &&
-    value !== null &&
-    names.every((name) => typeof (value as Record<string, unknown>)[name] === "function");
+  return (value) => isMembers(value) && names.every((name) => typeof value[name] === "function");
 }

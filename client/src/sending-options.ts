@@ -3,7 +3,8 @@ import type { KeyFormat } from "@oncekey/shared";
 import type { BackoffOptions } from "./backoff.ts";
 import type { EventCallbacks } from "./event.ts";
 import type { KeyOption } from "./key.ts";
-import { accept, checkOptions, integer, isFunction, oneOf, show } from "./option-check.ts";
+import { isMembers } from "./members.ts";
+import { accept, checkOptions, integer, isFunction, oneOf } from "./option-check.ts";
 import type { Check } from "./option-check.ts";
 import type { Warn } from "./warning.ts";
 
@@ -54,15 +55,19 @@ const DEFAULTS: SendingPolicy = {
   onUnacknowledged: "warn",
 };
 
+const isBackoff: Check = accept(isMembers, "an object with baseMs and capMs");
+
 export const RETRY_CHECKS: Readonly<Record<keyof RetryOptions, Check>> = {
   attempts: integer(1, 100),
   attemptTimeoutMs: integer(1, 600_000),
   deadlineMs: integer(1, 3_600_000),
   backoff(name, value) {
-    if (typeof value !== "object" || value === null) {
-      throw new TypeError(`${name} must be an object with baseMs and capMs, got ${show(value)}`);
-    }
-    checkOptions(value, { baseMs: integer(1, 60_000), capMs: integer(1, 600_000) }, `${name}.`);
+    isBackoff(name, value);
+    checkOptions(
+      value as object,
+      { baseMs: integer(1, 60_000), capMs: integer(1, 600_000) },
+      `${name}.`,
+    );
   },
   onUnacknowledged: oneOf("warn", "refuse"),
 };

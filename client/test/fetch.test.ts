@@ -112,26 +112,6 @@ describe("a drop-in fetch", () => {
     });
   });
 
-  it("takes a caller's key as it is written, for any method that changes something", async () => {
-    await withFetch([done], async ({ fetch, url, seen }) => {
-      for (const method of ["POST", "PUT", "DELETE"]) {
-        await fetch(orders(url), { method, headers: { "Idempotency-Key": '"mine"' } });
-      }
-      expect(seen.map(({ method, key }) => [method, key])).toEqual([
-        ["POST", '"mine"'],
-        ["PUT", '"mine"'],
-        ["DELETE", '"mine"'],
-      ]);
-    });
-  });
-
-  it("takes a 401 to a caller's key for no answer, since an earlier call may have had one", async () => {
-    await withFetch([json(401, {})], async ({ fetch, url }) => {
-      const init = { ...post("{}"), headers: { "idempotency-key": "mine" } };
-      expect(await failure(fetch(orders(url), init))).toMatchObject({ code: "outcome_unknown" });
-    });
-  });
-
   it("lets everything else straight through, once and without a key", async () => {
     await withFetch([reset], async ({ fetch, url, seen }) => {
       for (const method of ["GET", "HEAD", "OPTIONS", "PUT", "DELETE"]) {

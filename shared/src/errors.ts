@@ -41,18 +41,19 @@ export interface ErrorDetails {
  */
 export class IdempotencyError extends Error {
   override name = "IdempotencyError";
-  readonly code: ErrorCode | undefined;
-  readonly status: number | undefined;
+  declare readonly code: ErrorCode | undefined;
+  declare readonly status: number | undefined;
   /** Whether the same request with the same key may succeed later. */
-  readonly retryable: boolean;
-  readonly key: string | undefined;
-  readonly nextAction: NextAction;
-  readonly problem: unknown;
+  declare readonly retryable: boolean;
+  declare readonly key: string | undefined;
+  declare readonly nextAction: NextAction;
+  declare readonly problem: unknown;
   /** Milliseconds, at least 0; undefined where the server named no time. */
-  readonly retryAfterMs: number | undefined;
+  declare readonly retryAfterMs: number | undefined;
 
   constructor(message: string, code?: ErrorCode, details: ErrorDetails = {}) {
-    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    // Of the particulars, the platform's own class takes the cause.
+    super(message, details);
     const kind = code && { ...CLIENT_KINDS, ...PROBLEMS }[code];
     Object.defineProperty(this, BRAND, { value: true });
     this.code = code;

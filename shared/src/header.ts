@@ -53,8 +53,7 @@ const STRUCTURED_STRING = /^"((?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"$/;
  * one whole structured-field string (RFC 9651 §3.3.3), without parameters. Never throws.
  */
 export function parseKey(value: string): ParsedKey {
-  const trimmed = value.replace(/^[ \t]+|[ \t]+$/g, "");
-  const key = trimmed.startsWith('"') ? unquote(trimmed) : trimmed;
+  const key = unquote(value);
   if (key === undefined) {
     return invalid("begins with a double quote but is not a whole structured-field string");
   }
@@ -62,10 +61,14 @@ export function parseKey(value: string): ParsedKey {
   if (key.length > MAX_KEY_LENGTH) {
     return invalid(`is ${key.length} characters long, at most ${MAX_KEY_LENGTH} are allowed`);
   }
-  if (!VISIBLE_ASCII.test(key)) {
-    return invalid("has a character outside visible ASCII (0x21 to 0x7E)");
-  }
+  if (!isKey(key)) return invalid("has a character outside visible ASCII (0x21 to 0x7E)");
   return { kind: "key", key };
+}
+
+/** Reads a key as {@link parseKey} does, where nobody asks why there is none: `undefined`. */
+export function readKey(value: string): string | undefined {
+  const key = unquote(value);
+  return isKey(key) ? key : undefined;
 }
 
 /**
@@ -91,7 +94,9 @@ export function isKey(value: unknown): value is string {
 }
 
 function unquote(value: string): string | undefined {
-  return STRUCTURED_STRING.exec(value)?.[1]?.replace(/\\(["\\])/g, "$1");
+  const trimmed = value.replace(/^[ \t]+|[ \t]+$/g, "");
+  if (!trimmed.startsWith('"')) return trimmed;
+  return STRUCTURED_STRING.exec(trimmed)?.[1]?.replace(/\\(["\\])/g, "$1");
 }
 
 function invalid(reason: string): ParsedKey {

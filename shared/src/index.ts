@@ -9,6 +9,7 @@ export {
   formatKey,
   isKey,
   parseKey,
+  readKey,
 } from "./header.ts";
 export type { KeyFormat, ParsedKey } from "./header.ts";
 export {

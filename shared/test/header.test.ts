@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { EXPOSED_HEADERS, formatKey, isKey, parseKey } from "../src/index.ts";
+import { EXPOSED_HEADERS, formatKey, isKey, parseKey, readKey } from "../src/index.ts";
 
 const key = fc.string({
   unit: fc.integer({ min: 0x21, max: 0x7e }).map((code) => String.fromCharCode(code)),
@@ -62,6 +62,22 @@ describe("parseKey", () => {
         const parsed = parseKey(value);
         expect(parsed.kind === "invalid" || isKey(parsed.key)).toBe(true);
       }),
+    );
+  });
+
+  it("reads what readKey reads, and refuses what that does not", () => {
+    fc.assert(
+      fc.property(
+        fc.oneof(
+          anything,
+          key,
+          key.map((text) => `"${text}"`),
+        ),
+        (value) => {
+          const parsed = parseKey(value);
+          expect(readKey(value)).toBe(parsed.kind === "key" ? parsed.key : undefined);
+        },
+      ),
     );
   });
 });
