@@ -24,11 +24,7 @@ describe.skipIf(!isThere)(`in Firefox${suffix}`, () => {
       databaseUrl: database.url,
       files: await buildBarePage(),
     });
-    running.firefox = await puppeteer.launch({
-      browser: "firefox",
-      executablePath: PROGRAM,
-      extraPrefsFirefox: { "network.dns.localDomains": HOST },
-    });
+    running.firefox = await launch();
   });
   afterEach(async () => {
     keys.length = 0;
@@ -84,6 +80,67 @@ describe.skipIf(!isThere)(`in Firefox${suffix}`, () => {
     expect(await countCharges()).toBe(1);
   });
 
+  /** Two clicks and a lost reply where nothing can be written down. */
+  async function expectOneCharge(page: Page): Promise<void> {
+    const order = newOrder();
+    const [first, second] = await Promise.all([
+      call<Told>(page, "run", order, "drop-reply"),
+      call<Told>(page, "run", order),
+    ]);
+    expect(first).toMatchObject({ kind: "done", attempts: 2, isReplayed: true });
+    expect(second).toEqual(first);
+    expect(await call(page, "warnings")).toContain("storage_failed");
+    expect([keys.length, new Set(keys).size]).toEqual([2, 1]);
+    expect([await countCharges(), await call(page, "pending")]).toEqual([1, []]);
+  }
+
+  test("a storage that is full costs a payment nothing but its reload", async () => {
+    const page = await openTab();
+    await page.evaluate(`
+      for (let length = 2 ** 23; length >= 1; length = Math.floor(length / 2)) {
+        try {
+          for (let entry = 0; ; entry += 1) localStorage.setItem(length + " " + entry, "x".repeat(length));
+        } catch (error) {
+          if (!/quota/i.test(error.name)) throw error;
+        }
+      }
+    `);
+    await expectOneCharge(page);
+  });
+
+  test("so does one that is switched off", async () => {
+    const firefox = await launch({ "dom.storage.enabled": false });
+    try {
+      running.context = await firefox.createBrowserContext();
+      const page = await openTab();
+      expect(await page.evaluate("localStorage")).toBeNull();
+      await expectOneCharge(page);
+    } finally {
+      await firefox.close();
+      delete running.context;
+    }
+  });
+
+  test("on a plain-http origin the record in the storage keeps a second tab on the same key", async () => {
+    const tabs = [await openTab(HOST), await openTab(HOST)];
+    expect(await tabs[0]?.evaluate("[isSecureContext, typeof navigator.locks]")).toEqual([
+      false,
+      "undefined",
+    ]);
+    const order = newOrder();
+    const [one, other] = tabs;
+    const sent = one?.waitForRequest((request) => request.method() === "POST");
+    const first = one && call<Told>(one, "run", order, "delay");
+    await sent;
+    const results = await Promise.all([first, other && call<Told>(other, "run", order)]);
+    expect(results.map((told) => [told?.kind, told?.key])).toEqual([
+      ["done", keys[0]],
+      ["done", keys[0]],
+    ]);
+    expect(new Set(keys).size).toBe(1);
+    expect(await countCharges()).toBe(1);
+  });
+
   test("a page that comes back from the back/forward cache goes on with its key by itself", async () => {
     const page = await openTab(HOST, "?backoffMs=3000");
     // Nothing is under way when the page is left: it waits for its next attempt, as long as it may.
@@ -113,6 +170,14 @@ describe.skipIf(!isThere)(`in Firefox${suffix}`, () => {
     expect(await countCharges()).toBe(1);
   });
 });
+
+function launch(preferences: Readonly<Record<string, unknown>> = {}): Promise<Browser> {
+  return puppeteer.launch({
+    browser: "firefox",
+    executablePath: PROGRAM,
+    extraPrefsFirefox: { "network.dns.localDomains": HOST, ...preferences },
+  });
+}
 
 function call<Result>(page: Page, method: string, ...values: unknown[]): Promise<Result> {
   return page.evaluate(
