@@ -1,3 +1,4 @@
+import type { ClientOptions } from "@oncekey/client";
 import { describe, expect, it } from "vitest";
 import { cart, createShop } from "./support/shop.ts";
 import { done, json, withServer } from "./support/server.ts";
@@ -77,6 +78,24 @@ describe("one attempt", () => {
       kind: "unknown",
       attempts: 4,
       error: { code: "outcome_unknown", cause: { message: expect.stringContaining("No answer") } },
+    });
+  });
+});
+
+describe("cookies", () => {
+  it.each<[string, ClientOptions, RequestCredentials]>([
+    ["of the same origin, unless it is told otherwise", {}, "same-origin"],
+    ["of other origins too", { credentials: "include" }, "include"],
+    ["of none", { credentials: "omit" }, "omit"],
+  ])("are sent as fetch has it: %s", async (_name, options, expected) => {
+    await withServer([done], async ({ url }) => {
+      let sent: RequestCredentials | undefined;
+      const fetch: typeof globalThis.fetch = (input, init) => {
+        sent = new Request(input, init).credentials;
+        return globalThis.fetch(input, init);
+      };
+      await createShop(url, { ...options, fetch }).order.run(cart);
+      expect(sent).toBe(expected);
     });
   });
 });
