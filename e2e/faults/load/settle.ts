@@ -37,12 +37,21 @@ export async function settleOne(
   while (!(await sendOnce(recorded, sending)) && performance.now() < until) await sleep(PAUSE_MS);
 }
 
-/** A key that our client gave up as rejected has ended: nobody sends it again, and what the client said has to stay true. */
-export function stillAsked(keys: readonly Sending[], events: readonly HistoryEvent[]): Sending[] {
+/**
+ * A key that our client gave up as rejected has ended: nobody sends it again, and what the client said has to stay true. A stranger
+ * with the same key has not been told.
+ */
+export function stillAsked<Asked extends Pick<Sending, "key" | "scope">>(
+  keys: readonly Asked[],
+  events: readonly HistoryEvent[],
+): Asked[] {
+  const nameOf = (scope: string, key: string | undefined): string => JSON.stringify([scope, key]);
   const rejected = new Set(
     events.flatMap((event) =>
-      event.kind === "result" && event.outcome === "rejected" ? [event.key] : [],
+      event.kind === "result" && event.outcome === "rejected"
+        ? [nameOf(event.scope, event.key)]
+        : [],
     ),
   );
-  return keys.filter(({ key }) => key === undefined || !rejected.has(key));
+  return keys.filter(({ scope, key }) => key === undefined || !rejected.has(nameOf(scope, key)));
 }
