@@ -127,6 +127,22 @@ describe("headers", () => {
     });
   });
 
+  it("that come after the attempt has ended send nothing, whether or not fetch heeds its signal", async () => {
+    const late = Promise.withResolvers<Record<string, string>>();
+    let calls = 0;
+    const fetch = () => ((calls += 1), never());
+    const { order } = createShop("https://shop.example/", {
+      headers: () => late.promise,
+      fetch,
+      attempts: 1,
+      attemptTimeoutMs: 20,
+    });
+    expect(await order.run(cart)).toMatchObject({ kind: "rejected", attempts: 1 });
+    late.resolve({});
+    for (let turn = 0; turn < 5; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+    expect(calls).toBe(0);
+  });
+
   it("that never come end with the attempt's time, and nothing was sent: rejected", async () => {
     await withServer([done], async ({ url, seen }) => {
       const { order, client } = createShop(url, {
