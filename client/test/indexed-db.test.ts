@@ -38,6 +38,19 @@ describe("indexedDbStorage", () => {
     expect(await storage.getAllKeys()).toEqual([]);
   });
 
+  it("asks for what it writes to be on the disk before it goes on", async () => {
+    const transaction = vi.spyOn(implementation.IDBDatabase.prototype, "transaction");
+    const storage = indexedDbStorage();
+    await storage.setItem("order", "1");
+    await storage.addItem?.("other", "1");
+    await storage.removeItem("order");
+    const writing = transaction.mock.calls.filter(([, mode]) => mode === "readwrite");
+    expect(writing.map(([, , options]) => options)).toEqual(
+      Array.from({ length: 3 }, () => ({ durability: "strict" })),
+    );
+    transaction.mockRestore();
+  });
+
   it("lets another tab delete the database, and opens a new one afterwards", async () => {
     const storage = indexedDbStorage();
     await storage.setItem("order", "1");

@@ -1,5 +1,6 @@
 import { isIdempotencyError } from "@oncekey/client";
 import { describe, expect, it } from "vitest";
+import { createHeld } from "./support/held.ts";
 import { done, json, problem, reset, withServer } from "./support/server.ts";
 import type { Reply } from "./support/server.ts";
 import { cart } from "./support/shop.ts";
@@ -31,6 +32,19 @@ describe("the same click in two tabs", () => {
       const first = await one.order.run(cart);
       const results = [await two.order.run(cart), await one.order.run(cart), first];
       expect(new Set(results.map(({ key }) => key)).size).toBe(3);
+    });
+  });
+
+  it("is not left unfinished for a third tab that starts meanwhile", async () => {
+    const { openTab } = openBrowser();
+    const held = createHeld();
+    await withServer([held.reply], async ({ url, seen }) => {
+      const run = openTab(url).order.run(cart);
+      await held.arrived;
+      expect(await openTab(url).client.pending()).toEqual([]);
+      held.go();
+      expect((await run).kind).toBe("done");
+      expect(seen).toHaveLength(1);
     });
   });
 
