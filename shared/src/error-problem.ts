@@ -14,13 +14,13 @@ import {
   ResponseNotStoredError,
   StoreUnavailableError,
 } from "./errors.ts";
-import type { ErrorCode, ErrorDetails, OriginalResponse } from "./errors.ts";
+import type { ErrorByCode, ErrorCode, ErrorDetails, OriginalResponse } from "./errors.ts";
 import { createProblem, isProblemCode } from "./problem.ts";
 import type { Problem } from "./problem.ts";
 
 /** {@link ErrorDetails}, and what single classes carry besides. */
 export interface AllErrorDetails extends ErrorDetails {
-  readonly original?: OriginalResponse;
+  readonly original?: OriginalResponse | undefined;
   readonly originalStatus?: number | undefined;
 }
 
@@ -31,43 +31,31 @@ export type ErrorMaker = (
   details: AllErrorDetails,
 ) => IdempotencyError;
 
-/** The error of a code, in the class that belongs to it. */
-export function createError(
-  message: string,
-  code: ErrorCode | undefined,
-  details: AllErrorDetails,
-): IdempotencyError {
-  switch (code) {
-    case undefined:
-      return new IdempotencyError(message, code, details);
-    case "idempotency_key_required":
-      return new KeyRequiredError(message, details);
-    case "idempotency_key_invalid":
-      return new KeyInvalidError(message, details);
-    case "idempotency_not_found":
-      return new KeyNotFoundError(message, details);
-    case "idempotency_in_flight":
-      return new KeyInFlightError(message, details);
-    case "idempotency_conflict":
-      return new KeyConflictError(message, details);
-    case "idempotency_key_expired":
-      return new KeyExpiredError(message, details);
-    case "idempotency_outcome_unknown":
-      return new KeyOutcomeUnknownError(message, details);
-    case "idempotency_response_not_stored":
-      return new ResponseNotStoredError(message, details);
-    case "idempotency_unavailable":
-      return new StoreUnavailableError(message, details);
-    case "outcome_unknown":
-      return new OutcomeUnknownError(message, details);
-    case "input_required":
-      return new InputRequiredError(message, details);
-    case "earlier_operation_exists":
-      return new EarlierOperationExistsError(message, details);
-    default:
-      return code satisfies never;
-  }
-}
+const CLASSES: {
+  readonly [Code in ErrorCode]: new (
+    message: string,
+    details: AllErrorDetails,
+  ) => ErrorByCode[Code];
+} = {
+  idempotency_key_required: KeyRequiredError,
+  idempotency_key_invalid: KeyInvalidError,
+  idempotency_not_found: KeyNotFoundError,
+  idempotency_in_flight: KeyInFlightError,
+  idempotency_conflict: KeyConflictError,
+  idempotency_key_expired: KeyExpiredError,
+  idempotency_outcome_unknown: KeyOutcomeUnknownError,
+  idempotency_response_not_stored: ResponseNotStoredError,
+  idempotency_unavailable: StoreUnavailableError,
+  outcome_unknown: OutcomeUnknownError,
+  input_required: InputRequiredError,
+  earlier_operation_exists: EarlierOperationExistsError,
+};
+
+/** The error of a code, in the class that belongs to it: the base where there is none, such as for a code of a later version. */
+export const createError: ErrorMaker = (message, code, details) => {
+  const Own = code && (CLASSES as Partial<typeof CLASSES>)[code];
+  return Own ? new Own(message, details) : new IdempotencyError(message, code, details);
+};
 
 /** From problem to error: the class that belongs to the problem's code. */
 export function problemToError(

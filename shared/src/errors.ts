@@ -115,7 +115,10 @@ export class KeyConflictError extends IdempotencyError {
   declare readonly code: "idempotency_conflict";
   /** The first operation's response, where the server replayed it. */
   readonly original: OriginalResponse | undefined;
-  constructor(message: string, details?: ErrorDetails & { readonly original?: OriginalResponse }) {
+  constructor(
+    message: string,
+    details?: ErrorDetails & { readonly original?: OriginalResponse | undefined },
+  ) {
     super(message, "idempotency_conflict", details);
     this.original = details?.original;
   }
@@ -190,7 +193,10 @@ export class EarlierOperationExistsError extends IdempotencyError {
   declare readonly code: "earlier_operation_exists";
   /** The earlier operation's response, where the server replayed it. */
   readonly original: OriginalResponse | undefined;
-  constructor(message: string, details?: ErrorDetails & { readonly original?: OriginalResponse }) {
+  constructor(
+    message: string,
+    details?: ErrorDetails & { readonly original?: OriginalResponse | undefined },
+  ) {
     super(message, "earlier_operation_exists", details);
     this.original = details?.original;
   }

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { afterAll, describe, expect, it } from "vitest";
 import {
+  createError,
   createProblem,
   errorToProblem,
   IdempotencyError,
@@ -17,7 +18,7 @@ import {
   PROBLEMS,
   problemToError,
 } from "../src/index.ts";
-import type { NextAction, ProblemCode } from "../src/index.ts";
+import type { ErrorCode, NextAction, ProblemCode } from "../src/index.ts";
 
 const CODES = Object.keys(PROBLEMS).filter(isProblemCode);
 
@@ -83,6 +84,12 @@ describe("problem to error and back", () => {
       (code) => problemToError(createProblem(code, { detail: "" })).constructor,
     );
     expect(new Set(classes).size).toBe(CODES.length);
+  });
+
+  it("takes the base for a code of a later version", () => {
+    const error = createError("later", "idempotency_later" as ErrorCode, { key: "k" });
+    expect(error.constructor).toBe(IdempotencyError);
+    expect(error).toMatchObject({ message: "later", code: "idempotency_later", key: "k" });
   });
 
   it("uses the base URI that it is given", () => {
