@@ -1,6 +1,6 @@
 /** Several requests under one key, of which the server does one at the most: the content was changed while the outcome was unknown. */
 import { EarlierOperationExistsError, isIdempotencyError } from "@oncekey/shared";
-import type { IdempotencyError } from "@oncekey/shared";
+import type { AllErrorDetails, IdempotencyError } from "@oncekey/shared";
 import { candidatesOf, withCandidates } from "./record.ts";
 import type { Candidate, OperationRecord } from "./record.ts";
 
@@ -37,8 +37,7 @@ export function leftAfter(
 /** The error of a request that gave way to an earlier one. */
 export function givenWay(error: IdempotencyError): IdempotencyError {
   if (!isIdempotencyError(error, "idempotency_conflict")) return error;
-  const { key, status, problem, original } = error;
   const message = "An earlier operation with other content exists under this key";
-  const details = { key, status, problem, cause: error };
-  return new EarlierOperationExistsError(message, original ? { ...details, original } : details);
+  const details: AllErrorDetails = error;
+  return new EarlierOperationExistsError(message, { ...details, cause: error });
 }

@@ -37,8 +37,6 @@ export type Verdict =
 const RETRYABLE: ReadonlySet<number> = new Set([
   408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524,
 ]);
-// The server will not do this request at all, now or later.
-const NEVER_DONE: ReadonlySet<number> = new Set([501, 505]);
 
 /** @param isUnresolved whether an earlier attempt with this key may have had an effect. */
 export function classify(
@@ -62,10 +60,10 @@ export function classify(
   const details = { key, status, problem, originalStatus, retryAfterMs: waitMs };
   const error = createError(message, code, details);
   const advice = headers.get("x-should-retry") ?? headers.get("stripe-should-retry");
-  if (code !== undefined) return byCode(code, refusal, error, isUnresolved, advice);
+  const mayRetry = advice !== "false";
+  if (code !== undefined) return byCode(code, refusal, error, isUnresolved, mayRetry);
   if (advice === "true") return { kind: "retry", cause: error };
-  const context = { isUnresolved, replayed, mayRetry: advice !== "false" };
-  const verdict = byStatus(status, error, context);
+  const verdict = byStatus(status, error, { isUnresolved, replayed, mayRetry });
   // A redirect may have become a GET. Its refusal is then about the page it leads to, and not about what the request did.
   const isElsewhere = answer.isRedirected && !isEchoed(answer, key);
   return verdict.kind === "rejected" && isElsewhere ? unknown(error) : verdict;
@@ -87,12 +85,12 @@ function byCode(
   { namesTime, originalStatus = 0 }: Refusal,
   error: IdempotencyError,
   isUnresolved: boolean,
-  advice: string | null,
+  mayRetry: boolean,
 ): Verdict {
   switch (code) {
     case "idempotency_in_flight":
     case "idempotency_unavailable": {
-      if (advice === "false") return { kind: "unknown", error };
+      if (!mayRetry) return { kind: "unknown", error };
       const isTimeUnreadable = namesTime && error.retryAfterMs === undefined;
       const kind = code === "idempotency_in_flight" ? "poll" : "retry";
       return { kind, cause: error, isTimeUnreadable };
@@ -133,8 +131,9 @@ function byStatus(status: number, error: IdempotencyError, context: StatusContex
     return mayRetry ? { kind: isRunning ? "poll" : "retry", cause: error } : unknown(error);
   }
   // A redirect that could not be followed, and failures that are not known, leave open what was done.
-  if (status < 400 || (status >= 500 && !NEVER_DONE.has(status))) return unknown(error);
-  return rejected(error);
+  if (status < 400) return unknown(error);
+  // 501 and 505: the server will not do this request at all, now or later.
+  return status < 500 || status === 501 || status === 505 ? rejected(error) : unknown(error);
 }
 
 // Other services mean a conflict of their own by 409 and then say which; one that names a time and no code asks to wait.

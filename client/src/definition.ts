@@ -1,5 +1,5 @@
 /** What an operation is, and how an input of it becomes a wish to run. */
-import { accept, checkOptions } from "./option-check.ts";
+import { accept, checkOptions, isFilled } from "./option-check.ts";
 import { LIFE_CHECKS } from "./options.ts";
 import type { LifeOptions, RetryPolicy } from "./options.ts";
 import type { OperationParts } from "./operation.ts";
@@ -106,15 +106,11 @@ export function defineOperation<Input, Value>(
 
 /** @throws TypeError or RangeError that names a wrong option, or says that the name is taken. */
 export function checkOperation(
-  name: unknown,
+  name: string,
   options: { readonly request?: unknown },
   taken: ReadonlyMap<string, unknown>,
 ): void {
-  if (typeof name !== "string" || name === "") {
-    throw new TypeError(
-      `the name of an operation must be a string that is not empty, got ${String(name)}`,
-    );
-  }
+  isFilled("the name of an operation", name);
   if (taken.has(name)) throw new TypeError(`operation ${name} is defined already`);
   const isFunction = accept((value) => typeof value === "function", "a function of the input");
   const checks = {

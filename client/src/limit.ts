@@ -11,37 +11,33 @@ export interface Limit {
  * Runs one attempt within its limit, and rejects when that is reached, whether or not the attempt heeds the signal that it is
  * given. Neither signal needs more than `aborted` and the event: React Native's have no `reason` and no `throwIfAborted`.
  */
-export async function withinLimit<Result>(
+export function withinLimit<Result>(
   { timeoutMs, signal }: Limit,
   attempt: (signal: AbortSignal) => Promise<Result>,
 ): Promise<Result> {
-  if (signal?.aborted) throw reasonOf(signal);
-  const controller = new AbortController();
-  let onAbort = (): void => undefined;
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const stopped = new Promise<never>((_resolve, reject) => {
+  return new Promise((resolve, reject) => {
+    const controller = new AbortController();
+    const end = (): void => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", onAbort);
+    };
     const stop = (reason: unknown): void => {
+      end();
       reject(reason);
       controller.abort(reason);
     };
-    onAbort = () => stop(reasonOf(signal));
-    const late = `no whole answer within ${Math.ceil(timeoutMs)} ms`;
-    timer = setTimeout(() => stop(named("AttemptTimeoutError", late)), timeoutMs);
+    const onAbort = (): void => stop(reasonOf(signal));
+    const timer = setTimeout(() => {
+      stop(new Error(`no whole answer within ${Math.ceil(timeoutMs)} ms`));
+    }, timeoutMs);
+    signal?.addEventListener("abort", onAbort);
+    if (signal?.aborted) onAbort();
+    else void attempt(controller.signal).then(resolve, reject).then(end);
   });
-  signal?.addEventListener("abort", onAbort);
-  try {
-    return await Promise.race([attempt(controller.signal), stopped]);
-  } finally {
-    clearTimeout(timer);
-    signal?.removeEventListener("abort", onAbort);
-  }
 }
 
 /** Why a signal aborted, as `fetch` would reject. */
 export function reasonOf(signal: AbortSignal | undefined): unknown {
-  return signal?.reason ?? named("AbortError", "This operation was aborted");
-}
-
-function named(name: string, message: string): Error {
-  return Object.assign(new Error(message), { name });
+  const aborted = "This operation was aborted";
+  return signal?.reason ?? Object.assign(new Error(aborted), { name: "AbortError" });
 }

@@ -40,6 +40,11 @@ export const isFunction: Check = /* @__PURE__ */ accept(
   "a function",
 );
 
+export const isFilled: Check = /* @__PURE__ */ accept(
+  (value) => typeof value === "string" && value !== "",
+  "a string that is not empty",
+);
+
 export function oneOf(...allowed: string[]): Check {
   const list = allowed.map((value) => `'${value}'`).join(" or ");
   return accept((value) => typeof value === "string" && allowed.includes(value), list);
@@ -54,10 +59,10 @@ export function integer(min: number, max: number): Check {
 /** A value, as it is written in code. */
 export function show(value: unknown): string {
   if (typeof value === "function") return "a function";
-  // As they are written in code: JSON has no NaN, and no bigint at all.
-  if (typeof value === "number" || typeof value === "bigint") return String(value);
+  // JSON has no NaN, and no bigint at all.
+  if (typeof value !== "string" && typeof value !== "object") return String(value);
   try {
-    return JSON.stringify(value) ?? String(value);
+    return JSON.stringify(value);
   } catch {
     return "an object";
   }

@@ -1,7 +1,7 @@
 /** A request in the form in which it is sent, byte for byte the same each time, and kept. */
 import { BODY_CHECK, serialiseBody } from "./body.ts";
 import type { RequestBody, SerialBody, TypedBody } from "./body.ts";
-import { accept, checkOptions } from "./option-check.ts";
+import { accept, checkOptions, isFilled } from "./option-check.ts";
 import { HEADERS_CHECK } from "./options.ts";
 import { parseUrl } from "./url.ts";
 
@@ -35,7 +35,7 @@ const METHODS: readonly unknown[] = ["POST", "PUT", "PATCH", "DELETE"];
 
 const SPEC_CHECKS = {
   method: accept((value) => METHODS.includes(value), `one of ${METHODS.join(", ")}`),
-  path: accept((value) => typeof value === "string" && value !== "", "a string that is not empty"),
+  path: isFilled,
   json: accept((value) => typeof value !== "function", "a value that JSON has"),
   body: BODY_CHECK,
   headers: HEADERS_CHECK,
@@ -52,7 +52,7 @@ export function prepareRequest(
 ): PreparedRequest | (() => Promise<PreparedRequest>) {
   checkOptions(spec, SPEC_CHECKS, "request.");
   const { method = "POST", path, json, body, headers = {} } = spec;
-  SPEC_CHECKS.path("request.path", path);
+  isFilled("request.path", path);
   if (json !== undefined && body !== undefined) {
     throw new TypeError("a request has either json or body, not both");
   }

@@ -1,6 +1,6 @@
 import { openDB } from "idb";
 import type { IDBPDatabase, IDBPObjectStore } from "idb";
-import { accept, checkOptions } from "../option-check.ts";
+import { checkOptions, isFilled } from "../option-check.ts";
 import type { OperationStorage } from "./storage.ts";
 
 export interface IndexedDbStorageOptions {
@@ -11,10 +11,6 @@ export interface IndexedDbStorageOptions {
 const STORE = "operations";
 type WritableStore = IDBPObjectStore<unknown, [typeof STORE], typeof STORE, "readwrite">;
 
-const CHECKS = {
-  name: accept((value) => typeof value === "string" && value !== "", "a string that is not empty"),
-};
-
 /**
  * Keeps operations in IndexedDB: through reloads, crashes and closed tabs, for every tab of the origin, and for service workers
  * and other workers, which have no `localStorage`. It has room for large bodies. Where the browser refuses it (private mode,
@@ -23,7 +19,7 @@ const CHECKS = {
  * @throws TypeError that names a wrong option.
  */
 export function indexedDbStorage(options: IndexedDbStorageOptions = {}): OperationStorage {
-  checkOptions(options, CHECKS, "");
+  checkOptions(options, { name: isFilled }, "");
   const { name = "oncekey" } = options;
   let connection: Promise<IDBPDatabase> | undefined;
   const forget = (): void => {
