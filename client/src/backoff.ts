@@ -73,7 +73,7 @@ export interface RetryBudget {
 }
 
 /** @param size how many retries there are at most. An outage then costs that many, and not a multiple of all calls. */
-export function createRetryBudget(size: number): RetryBudget {
+export function createRetryBudget(size: number = 10): RetryBudget {
   let left = size;
   return {
     take() {

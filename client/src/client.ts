@@ -54,14 +54,13 @@ export interface Client {
  */
 export function createClient(options: ClientOptions = {}): Client {
   checkClientOptions(options);
-  const { baseUrl, fetch, credentials, headers, keyFormat = "bare", key = "v7" } = options;
-  const { keepalive = true, onUnauthorized } = options;
+  const { baseUrl, onUnauthorized } = options;
   const clientPolicy = resolvePolicy(options);
   const warn = createWarn(options.onWarning);
   const loop = {
-    send: createSend({ fetch, credentials, headers, keyFormat, keepalive }),
+    send: createSend(options),
     repeat,
-    budget: createRetryBudget(options.retryBudget ?? 10),
+    budget: createRetryBudget(options.retryBudget),
     warn,
     createError,
     renew: onUnauthorized && createRenewal(onUnauthorized, warn),
@@ -69,7 +68,7 @@ export function createClient(options: ClientOptions = {}): Client {
   const storage = options.storage ?? memoryStorage();
   const keeper = createBodyKeeper(options.storedBody, warn);
   const shelf = createShelf(storage, keeper, warn);
-  const minter = createMinter(key, warn);
+  const minter = createMinter(options.key ?? "v7", warn);
   const parts: OperationParts = {
     loop,
     shelf,

@@ -61,7 +61,7 @@ export function createIdempotentFetch(options: SendingOptions = {}): typeof glob
   const policy = resolveSending(options);
   const parts: Omit<LoopParts, "send"> = {
     repeat,
-    budget: createRetryBudget(options.retryBudget ?? 10),
+    budget: createRetryBudget(options.retryBudget),
     warn: createWarn(options.onWarning),
     createError,
     renew: undefined,
@@ -116,7 +116,7 @@ function refuseStream(body: unknown): void {
 }
 
 /** @throws TypeError if the header's value is no key. */
-function keyOf(given: string | null, option: KeyOption = "v7"): string {
+function keyOf(given: string | null, option: KeyOption | undefined): string {
   if (given === null) return mintKey(option);
   const key = readKey(given);
   if (key !== undefined) return key;

@@ -12,7 +12,7 @@ export type KeyOption = "v7" | "v4" | (() => string);
  * @param offsetMs what the clock of this machine has to be corrected by.
  * @throws TypeError if the function returns no key: 1–255 visible ASCII characters.
  */
-export function mintKey(option: KeyOption, offsetMs: number = 0): string {
+export function mintKey(option: KeyOption = "v7", offsetMs: number = 0): string {
   // Any option at all switches v7's ordering within a millisecond off, which only a wrong clock is worth.
   const timed = (): string => v7(offsetMs === 0 ? undefined : { msecs: Date.now() + offsetMs });
   const key = option === "v7" ? timed() : option === "v4" ? v4() : option();

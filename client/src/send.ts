@@ -1,10 +1,9 @@
 /** One attempt on the wire: a request goes out, and its whole answer comes back or does not. */
 import { formatKey, IDEMPOTENCY_KEY, IDEMPOTENCY_ONLY_IF_STORED } from "@oncekey/shared";
-import type { KeyFormat } from "@oncekey/shared";
 import { openBody } from "./body.ts";
 import { reasonOf, withinLimit } from "./limit.ts";
 import type { Limit } from "./limit.ts";
-import type { HeadersOption } from "./options.ts";
+import type { ClientOptions } from "./options.ts";
 import type { PreparedRequest } from "./request.ts";
 
 /** An answer that arrived whole. */
@@ -18,13 +17,10 @@ export interface Answer {
   readonly response: Response;
 }
 
-export interface SendOptions {
-  readonly fetch: typeof globalThis.fetch | undefined;
-  readonly credentials: RequestCredentials | undefined;
-  readonly headers: HeadersOption | undefined;
-  readonly keyFormat: KeyFormat;
-  readonly keepalive: boolean;
-}
+export type SendOptions = Pick<
+  ClientOptions,
+  "fetch" | "credentials" | "headers" | "keyFormat" | "keepalive"
+>;
 
 export type Send = (request: PreparedRequest, key: string, limit: SendLimit) => Promise<Answer>;
 
@@ -47,7 +43,8 @@ export function createSend(options: SendOptions): Send {
   return async (request, key, limit) => {
     const body = openBody(request);
     // Where no request can outlive its page, such as in React Native, there may be nothing to measure it with either.
-    const isAsked = options.keepalive && limit.mayOutlive && "keepalive" in Request.prototype;
+    const { keepalive: isWanted = true } = options;
+    const isAsked = isWanted && limit.mayOutlive && "keepalive" in Request.prototype;
     const sizeBytes = isAsked ? bytesOf(body) : 0;
     const keepalive = isAsked && keptBytes + sizeBytes <= KEEPALIVE_BYTES;
     const heldBytes = keepalive ? sizeBytes : 0;
