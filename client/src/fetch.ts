@@ -138,8 +138,7 @@ function conclude({ ending, answer }: Settlement, { redirect }: Request): Respon
       throw ending.error.cause;
     case "unknown":
       // To follow the redirect is then the caller's own matter, and the answer is what was asked for.
-      if (redirect === "manual" && ending.error.status === response?.status && isRedirect(response))
-        return response;
+      if (redirect === "manual" && isRedirect(response)) return response;
       throw ending.error;
     default:
       return ending satisfies never;
@@ -148,7 +147,7 @@ function conclude({ ending, answer }: Settlement, { redirect }: Request): Respon
 
 // In a page it shows nothing but that it is one: status 0.
 function isRedirect(response: Response | undefined): response is Response {
-  return response !== undefined && response.status < 400;
+  return response !== undefined && !response.ok && response.status < 400;
 }
 
 /** The plain way: p-retry is for the client, and here it would be a quarter of the bundle. */

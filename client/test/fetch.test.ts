@@ -161,9 +161,11 @@ describe("a drop-in fetch", () => {
     });
     const refuse = { onUnacknowledged: "refuse" } as const;
     const use = async ({ fetch, url }: Tried) => {
-      expect(await failure(fetch(orders(url), post("{}")))).toMatchObject({
-        code: "outcome_unknown",
-      });
+      for (const redirect of ["follow", "manual"] as const) {
+        expect(await failure(fetch(orders(url), { ...post("{}"), redirect }))).toMatchObject({
+          code: "outcome_unknown",
+        });
+      }
     };
     await withFetch([bare], use, refuse);
   });
