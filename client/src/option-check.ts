@@ -60,9 +60,9 @@ export function integer(min: number, max: number): Check {
 export function show(value: unknown): string {
   if (typeof value === "function") return "a function";
   // JSON has no NaN, and no bigint at all.
-  if (typeof value !== "string" && typeof value !== "object") return String(value);
+  if (typeof value === "number" || typeof value === "bigint") return String(value);
   try {
-    return JSON.stringify(value);
+    return JSON.stringify(value) ?? String(value);
   } catch {
     return "an object";
   }

@@ -29,13 +29,13 @@ const ENTRIES: readonly Entry[] = [
   {
     name: "createClient and webStorage",
     code: 'export { createClient, webStorage } from "@oncekey/client"',
-    limitBytes: 15_500,
+    limitBytes: 15_000,
     without: NOT_FOR_PAGES,
   },
   {
     name: "@oncekey/client/fetch",
     code: 'export { createIdempotentFetch } from "@oncekey/client/fetch"',
-    limitBytes: 6_500,
+    limitBytes: 6_400,
     without: /[/\\]p-retry[/\\]|[/\\]storage[/\\]/,
   },
   {
