@@ -4,6 +4,7 @@ import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { chown, mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { freePort } from "./free-port.ts";
 import { makeFolder, prepareBinaries } from "./postgres-binaries.ts";
 import type { Binaries } from "./postgres-binaries.ts";
@@ -13,6 +14,10 @@ export interface KeeperSettings {
   readonly fsync: boolean;
   readonly maxConnections: number;
   readonly password: string;
+  readonly settings: Readonly<Record<string, string>>;
+  readonly walFolder: string | undefined;
+  readonly environment: Readonly<Record<string, string>>;
+  readonly isRestarted: boolean;
 }
 
 /** What the keeper says once. */
@@ -23,6 +28,7 @@ export type KeeperReport =
 const READY = "ready to accept connections";
 const STOP_MS = 10_000;
 const PORT_ATTEMPTS = 5;
+const RESTART_MS = 200;
 
 const folder = await makeFolder();
 const prepared = prepareBinaries(folder);
@@ -66,16 +72,16 @@ async function stop(running: ChildProcess): Promise<void> {
   clearTimeout(late);
 }
 
-async function initialise(files: Binaries, { password }: KeeperSettings): Promise<string> {
+async function initialise(files: Binaries, asked: KeeperSettings): Promise<string> {
   const data = join(folder, "data");
   const secret = join(folder, "password");
   await mkdir(data, { mode: 0o700 });
-  await writeFile(secret, password, { mode: 0o600 });
+  await writeFile(secret, asked.password, { mode: 0o600 });
   const { uid, gid } = files.user;
   if (uid !== undefined && gid !== undefined) {
     await Promise.all([data, secret].map((path) => chown(path, uid, gid)));
   }
-  const initdb = run(files, files.initdb, initdbArguments(files, data, secret));
+  const initdb = run(files, files.initdb, initdbArguments(files, data, secret, asked));
   const said = words(initdb);
   const [code] = await once(initdb, "exit");
   await rm(secret);
@@ -83,7 +89,12 @@ async function initialise(files: Binaries, { password }: KeeperSettings): Promis
   return data;
 }
 
-function initdbArguments({ version }: Binaries, data: string, secret: string): string[] {
+function initdbArguments(
+  { version }: Binaries,
+  data: string,
+  secret: string,
+  { walFolder }: KeeperSettings,
+): string[] {
   const options = {
     pgdata: data,
     username: "postgres",
@@ -93,6 +104,7 @@ function initdbArguments({ version }: Binaries, data: string, secret: string): s
     locale: "C",
     // Provided by Postgres itself, so it sorts the same on every system. From version 17 on.
     ...(version === 14 ? {} : { "locale-provider": "builtin", "builtin-locale": "C.UTF-8" }),
+    ...(walFolder === undefined ? {} : { waldir: walFolder, "wal-segsize": "1" }),
   };
   return ["--no-sync", ...Object.entries(options).map(([name, value]) => `--${name}=${value}`)];
 }
@@ -102,10 +114,11 @@ async function serve(files: Binaries, data: string, asked: KeeperSettings): Prom
   let said = "";
   for (let attempt = 0; attempt < PORT_ATTEMPTS; attempt += 1) {
     const port = await freePort();
-    const server = run(files, files.postgres, ["-D", data, ...flags(port, asked)]);
+    const start = () => run(files, files.postgres, ["-D", data, ...flags(port, asked)], asked);
+    const server = start();
     const result = await listening(server);
     if (result.kind === "listening") {
-      server.once("exit", () => void end());
+      server.once("exit", () => void (asked.isRestarted ? again(start) : end()));
       return port;
     }
     said = result.said;
@@ -113,7 +126,18 @@ async function serve(files: Binaries, data: string, asked: KeeperSettings): Prom
   throw new Error(said);
 }
 
-function flags(port: number, { fsync, maxConnections }: KeeperSettings): string[] {
+/** Starts it for as long as this process is there, as whoever looks after a server does. */
+async function again(start: () => ChildProcess): Promise<void> {
+  while (ending === undefined) {
+    const server = start();
+    words(server);
+    await once(server, "exit");
+    await sleep(RESTART_MS);
+  }
+}
+
+function flags(port: number, asked: KeeperSettings): string[] {
+  const { fsync, maxConnections, settings } = asked;
   const values = {
     port: String(port),
     listen_addresses: "127.0.0.1",
@@ -121,6 +145,7 @@ function flags(port: number, { fsync, maxConnections }: KeeperSettings): string[
     max_connections: String(maxConnections),
     fsync: fsync ? "on" : "off",
     full_page_writes: fsync ? "on" : "off",
+    ...settings,
   };
   return Object.entries(values).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
 }
@@ -138,12 +163,17 @@ async function listening(server: ChildProcess): Promise<Listening> {
   return Promise.race([ready, ended]);
 }
 
-function run(files: Binaries, command: string, args: string[]): ChildProcess {
+function run(
+  files: Binaries,
+  command: string,
+  args: string[],
+  { environment }: Partial<KeeperSettings> = {},
+): ChildProcess {
   if (ending !== undefined) throw new Error("it was told to end");
   child = spawn(command, args, {
     ...files.user,
     cwd: folder,
-    env: { PATH: process.env["PATH"], LC_ALL: "C", TZ: "UTC" },
+    env: { PATH: process.env["PATH"], LC_ALL: "C", TZ: "UTC", ...environment },
     stdio: ["ignore", "ignore", "pipe"],
   });
   return child;

@@ -10,6 +10,14 @@ export interface PostgresOptions {
   readonly fsync?: boolean;
   /** Default 200: a few servers with a pool each, and the tests' own. */
   readonly maxConnections?: number;
+  /** Settings beside those, which they replace. */
+  readonly settings?: Readonly<Record<string, string>>;
+  /** An empty folder of the user who runs it, for its log; which then grows by 1 MB and not by 16. Default: among the data. */
+  readonly walFolder?: string;
+  /** Environment variables of the server. */
+  readonly environment?: Readonly<Record<string, string>>;
+  /** Whether it is started again, on the same port, when it ends by itself. Default `false`. */
+  readonly isRestarted?: boolean;
 }
 
 export interface Postgres {
@@ -33,6 +41,10 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
     fsync: options.fsync ?? true,
     maxConnections: options.maxConnections ?? 200,
     password: crypto.randomUUID(),
+    settings: options.settings ?? {},
+    walFolder: options.walFolder,
+    environment: options.environment ?? {},
+    isRestarted: options.isRestarted ?? false,
   };
   const keeper = fork(fileURLToPath(new URL("postgres-keeper.ts", import.meta.url)), [], {
     detached: true,
