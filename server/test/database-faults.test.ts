@@ -47,6 +47,7 @@ describe("a commit whose outcome is not known", () => {
   it.each([
     ["drop-answer", 1],
     ["drop-request", 0],
+    ["panic", 1],
   ] as const)("is never guessed, and the next look-up decides: %s", async (fault, expected) => {
     const ticket = createTicket();
     const claim = await claimWithEffect(ticket);

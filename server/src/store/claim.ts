@@ -70,7 +70,7 @@ function inTransaction(lease: Lease): Omit<Claim, "complete"> {
       return lease.signal();
     },
     steps: undefined,
-    release: () => abandon(lease),
+    release: async () => void (await abandon(lease)),
   };
 }
 
@@ -83,9 +83,14 @@ async function finish(
   lease: Lease,
   outcome: Exclude<CommitOutcome, { kind: "committed" }>,
 ): Promise<Completion> {
-  if (outcome.kind === "unknown") lease.release("destroy");
-  else await abandon(lease);
-  return outcome;
+  if (outcome.kind === "unknown") {
+    lease.release("destroy");
+    return outcome;
+  }
+  // An error that the session did not survive is no ERROR but a PANIC, under whatever code (disk full while the log is written):
+  // the COMMIT may be in the log before it. The severity cannot tell them apart, for it is sent in the server's language.
+  const isAlive = await abandon(lease);
+  return isAlive ? outcome : { kind: "unknown", cause: outcome.cause };
 }
 
 async function supersededBy({ lease, statements, ticket }: RecordedClaim): Promise<Completion> {

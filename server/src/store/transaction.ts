@@ -64,13 +64,19 @@ export async function commit(
   }
 }
 
-/** Rolls back and gives the connection back; one that does not answer is destroyed, which rolls back as well. Never throws. */
-export async function abandon(lease: Lease): Promise<void> {
+/**
+ * Rolls back and gives the connection back; one that does not answer is destroyed, which rolls back as well. Never throws.
+ *
+ * @returns whether the session was still there.
+ */
+export async function abandon(lease: Lease): Promise<boolean> {
   try {
     await ask(lease.client, [{ text: "rollback" }]);
     lease.release();
+    return true;
   } catch {
     lease.release("destroy");
+    return false;
   }
 }
 

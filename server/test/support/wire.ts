@@ -22,8 +22,11 @@ export interface Wire {
   close(): Promise<void>;
 }
 
-/** `drop-request`: it never arrives. `drop-answer`: it arrives, the answer does not, and the line breaks. `silence`: it arrives, and nothing ever comes back. */
-export type WireFault = "drop-request" | "drop-answer" | "silence";
+/**
+ * `drop-request`: it never arrives. `drop-answer`: it arrives, the answer does not, and the line breaks. `silence`: it arrives, and
+ * nothing ever comes back. `panic`: it arrives and is done, and the server says that its disk is full and ends.
+ */
+export type WireFault = "drop-request" | "drop-answer" | "silence" | "panic";
 
 // ReadyForQuery, idle; ErrorResponse (PostgreSQL manual, "Message Formats").
 const READY = Buffer.from("Z\0\0\0\u0005I", "latin1");
@@ -32,6 +35,13 @@ const SHUT_DOWN = errorResponse({
   V: "FATAL",
   C: "57P01",
   M: "terminating connection",
+});
+
+const DISK_FULL = errorResponse({
+  S: "PANIC",
+  V: "PANIC",
+  C: "53100",
+  M: "could not write to file",
 });
 
 function errorResponse(fields: Readonly<Record<string, string>>): Buffer {
@@ -87,8 +97,9 @@ export async function createWire(target: {
       }
       lastFrom = "server";
       if (muted === "silence") return;
-      if (muted === "drop-answer") {
-        client.destroy();
+      if (muted === "drop-answer" || muted === "panic") {
+        if (muted === "panic") client.end(DISK_FULL);
+        else client.destroy();
         upstream.destroy();
         return;
       }
