@@ -1,31 +1,23 @@
-import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
 import { chown } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { idempotency } from "@oncekey/server";
 import Fastify from "fastify";
 import type { Pool } from "pg";
 import { afterAll, expect, test } from "vitest";
 import { withDatabase } from "../support/database.ts";
 import { idsOf } from "../support/postgres-binaries.ts";
+import { mountSmallDisk } from "../support/small-disk.ts";
 
-const DISK_BYTES = 8 * 1_048_576;
-const DISK = mountSmallDisk();
+const DISK = mountSmallDisk(8 * 1_048_576);
 const database = withDatabase();
 
-afterAll(() => {
-  if (DISK === undefined) return;
-  // The database that is dropped after this file leaves the disk empty, and its mount point with it.
-  spawnSync("umount", ["--lazy", DISK]);
-  rmSync(DISK, { recursive: true, force: true });
-});
+// The database that is dropped after this file leaves the disk empty.
+afterAll(() => DISK?.remove());
 
 test.skipIf(DISK === undefined)(
   "where the disk is full nothing is kept and 503 is answered; when there is room the same key is charged once (needs the right to mount a tmpfs)",
   async () => {
     const pool = database.pool({ max: 4, connectionTimeoutMillis: 5_000 });
-    await prepare(pool, DISK ?? "");
+    await prepare(pool, DISK?.folder ?? "");
     const app = Fastify();
     await app.register(idempotency, { pool, scope: "single-tenant", sweep: false });
     app.post("/pay", { config: { idempotency: true } }, async (request, reply) => {
@@ -50,16 +42,6 @@ test.skipIf(DISK === undefined)(
     await app.close();
   },
 );
-
-/** A disk of a few megabytes, where this process may mount one. */
-function mountSmallDisk(): string | undefined {
-  const folder = mkdtempSync(join(tmpdir(), "oncekey-disk-"));
-  const size = `size=${DISK_BYTES}`;
-  const { status } = spawnSync("mount", ["-t", "tmpfs", "-o", size, "tmpfs", folder]);
-  if (status === 0) return folder;
-  rmSync(folder, { recursive: true });
-  return undefined;
-}
 
 /** Puts the records, and what fills the disk, onto it. */
 async function prepare(pool: Pool, disk: string): Promise<void> {

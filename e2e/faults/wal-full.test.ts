@@ -1,0 +1,188 @@
+import { chown, mkdir, readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { idempotency, migrate } from "@oncekey/server";
+import Fastify from "fastify";
+import type { FastifyInstance } from "fastify";
+import { Pool } from "pg";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { startPostgres } from "../support/postgres.ts";
+import type { Postgres } from "../support/postgres.ts";
+import { idsOf } from "../support/postgres-binaries.ts";
+import { mountSmallDisk } from "../support/small-disk.ts";
+
+const DISK = mountSmallDisk(32 * 1_048_576);
+const UNABLE = DISK === undefined ? " (not tried: this user may not mount a tmpfs)" : "";
+const walFolder = join(DISK?.folder ?? "", "wal");
+const SEGMENT_BYTES = 1_048_576;
+/** What is left of a segment of the log before a request, and what is written beyond it: less than the log's buffers hold. */
+const ROOM_BYTES = 200_000;
+const BEYOND_BYTES = 400_000;
+const LEASE_MS = 2_000;
+const MOST_TURNS = 10;
+/** The most that Postgres takes. */
+const COMMIT_MS = 100;
+
+// Nothing but the requests writes the log, and its pages stay in memory until a COMMIT wants them on the disk.
+const SETTINGS = {
+  wal_level: "minimal",
+  max_wal_senders: "0",
+  wal_buffers: "4MB",
+  wal_writer_delay: "10s",
+  checkpoint_timeout: "1d",
+  wal_recycle: "off",
+  autovacuum: "off",
+  // A COMMIT waits for so many microseconds before it goes to the disk, and all others wait for it.
+  commit_delay: String(COMMIT_MS * 1_000),
+  commit_siblings: "0",
+};
+
+let postgres: Postgres;
+let pool: Pool;
+let app: FastifyInstance;
+/** What the handler does before it answers. */
+let meanwhile: () => Promise<unknown>;
+
+beforeAll(async () => {
+  if (DISK === undefined) return;
+  await mkdir(walFolder);
+  // Only root mounts, and Postgres does not run as root.
+  const { uid, gid } = await idsOf("nobody");
+  await chown(walFolder, uid, gid);
+  postgres = await startPostgres({ settings: SETTINGS, walFolder, isRestarted: true });
+  pool = new Pool({
+    connectionString: postgres.url("postgres"),
+    max: 6,
+    connectionTimeoutMillis: 2_000,
+  });
+  pool.on("error", () => undefined);
+  await migrate(pool);
+  await pool.query("create table effects (key text)");
+  app = Fastify();
+  await app.register(idempotency, { pool, scope: "single-tenant", sweep: false, waitMs: 500 });
+  for (const strategy of ["advisory", "unique", "row", "lease"] as const) {
+    const lease = { durationMs: LEASE_MS, onCrash: "fail" as const };
+    const config = { idempotency: strategy === "lease" ? { strategy, lease } : { strategy } };
+    app.post(`/${strategy}`, { config }, async (request, reply) => {
+      const db = strategy === "lease" ? pool : request.idempotency.tx;
+      await db.query("insert into effects values ($1)", [request.idempotency.key]);
+      await meanwhile();
+      return reply.code(201).send({ paid: crypto.randomUUID() });
+    });
+  }
+});
+afterAll(async () => {
+  if (DISK === undefined) return;
+  await app.close();
+  await pool.end();
+  await postgres.stop();
+  DISK.remove();
+});
+
+test.skipIf(DISK === undefined).each(["advisory", "unique", "row", "lease"])(
+  `strategy %s: a COMMIT that finds no room for the log is 503, and settles to one effect when there is some${UNABLE}`,
+  async (strategy) => {
+    const pay = payer(strategy);
+    meanwhile = () => write(BEYOND_BYTES);
+    await leaveRoom();
+    const free = DISK?.fill();
+    const cut = await pay();
+    expect([cut.statusCode, cut.json().code]).toEqual([503, "idempotency_unavailable"]);
+    expect(await pay()).toMatchObject({ statusCode: 503 });
+    free?.();
+
+    meanwhile = async () => undefined;
+    const settled = await untilSettled(pay);
+    expect(settled.statusCode).toBe(strategy === "lease" ? 500 : 201);
+    const again = await pay();
+    expect(again.body).toBe(settled.body);
+    expect(await effects(strategy)).toBe(1);
+  },
+);
+
+test.skipIf(DISK === undefined)(
+  `a COMMIT that is in the log when there is no room for what others wrote behind it is told as not known, and replayed${UNABLE}`,
+  async () => {
+    for (let turn = 0; turn < MOST_TURNS; turn += 1) {
+      const pay = payer(`behind-${turn}`, "advisory");
+      const [before, behind] = await Promise.all([pool.connect(), pool.connect()]);
+      for (const other of [before, behind]) other.on("error", () => undefined);
+      let others: Promise<unknown> = Promise.resolve();
+      meanwhile = async () => {
+        others = Promise.allSettled([
+          before.query("select pg_logical_emit_message(true, 'filler', '')"),
+          behind.query(WRITE_BEHIND),
+        ]);
+        await sleep(COMMIT_MS / 5);
+      };
+      await leaveRoom();
+      const free = DISK?.fill();
+      const cut = await pay();
+      await others;
+      for (const other of [before, behind]) other.release(true);
+      free?.();
+      meanwhile = async () => undefined;
+      const settled = await untilSettled(pay);
+      expect(settled.statusCode).toBe(201);
+      expect(await effects(`behind-${turn}`)).toBe(1);
+      // On a busy machine the others may be too late, or too early: then it was done, or it is not in the log and was run again.
+      if (cut.statusCode === 201 || settled.headers["idempotent-replayed"] === undefined) continue;
+      expect(cut.statusCode).toBe(503);
+      expect(cut.json().detail).toContain("is not known yet");
+      return;
+    }
+    throw new Error("no COMMIT came before what others wrote");
+  },
+);
+
+// The first of three COMMITs has the log to itself for COMMIT_MS. Behind it waits the one that is protected, and with that the
+// last, which wants more than there is room for.
+const WRITE_BEHIND = `do $$ begin
+  perform pg_sleep(${COMMIT_MS / 2_000});
+  perform pg_logical_emit_message(true, 'filler', repeat('x', ${BEYOND_BYTES}));
+end $$`;
+
+function payer(key: string, strategy = key) {
+  return () =>
+    app.inject({ method: "POST", url: `/${strategy}`, headers: { "idempotency-key": key } });
+}
+
+type Answer = Awaited<ReturnType<ReturnType<typeof payer>>>;
+
+/** Until Postgres is back, and a lease that could not be finished is over. */
+async function untilSettled(pay: () => Promise<Answer>): Promise<Answer> {
+  for (;;) {
+    const answer = await pay();
+    if (answer.statusCode !== 503 && answer.statusCode !== 409) return answer;
+    await sleep(50);
+  }
+}
+
+/** Begins a segment of the log, the last that there is, and writes it but for the room that is to be left. */
+async function leaveRoom(): Promise<void> {
+  for (;;) {
+    await write(1);
+    await pool.query("select pg_switch_wal()");
+    const { rows } = await pool.query<{ segment: string; used: number }>(
+      `select pg_walfile_name(pg_current_wal_insert_lsn()) as segment,
+         (pg_current_wal_insert_lsn() - '0/0')::float8 as used`,
+    );
+    const [{ segment, used } = { segment: "", used: 0 }] = rows;
+    const segments = await readdir(walFolder);
+    if (segments.some((name) => /^[0-9A-F]{24}$/.test(name) && name > segment)) continue;
+    await write(SEGMENT_BYTES - (used % SEGMENT_BYTES) - ROOM_BYTES);
+    // A commit, so that the segment is on the disk.
+    await pool.query("select pg_logical_emit_message(true, 'filler', '')");
+    return;
+  }
+}
+
+/** Into the log, outside of every transaction, and not to the disk. */
+function write(bytes: number): Promise<unknown> {
+  return pool.query("select pg_logical_emit_message(false, 'filler', repeat('x', $1))", [bytes]);
+}
+
+async function effects(key: string): Promise<number> {
+  const { rowCount } = await pool.query("select from effects where key = $1", [key]);
+  return rowCount ?? -1;
+}
