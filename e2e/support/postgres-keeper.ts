@@ -128,12 +128,11 @@ async function serve(files: Binaries, data: string, asked: KeeperSettings): Prom
 
 /** Starts it for as long as this process is there, as whoever looks after a server does. */
 async function again(start: () => ChildProcess): Promise<void> {
-  while (ending === undefined) {
-    const server = start();
-    words(server);
-    await once(server, "exit");
-    await sleep(RESTART_MS);
-  }
+  await sleep(RESTART_MS);
+  if (ending !== undefined) return;
+  const server = start();
+  words(server);
+  server.once("exit", () => void again(start));
 }
 
 function flags(port: number, asked: KeeperSettings): string[] {
