@@ -1,6 +1,6 @@
 import { createClient, memoryStorage } from "@oncekey/client";
 import type { OperationStorage } from "@oncekey/client";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { cart, createShop } from "./support/shop.ts";
 import { done, json, problem, withServer } from "./support/server.ts";
 import type { Reply } from "./support/server.ts";
@@ -94,6 +94,25 @@ describe("after a reload", () => {
         kind: "done",
         key: before.key,
       });
+    });
+  });
+
+  it("what is unfinished is listed from the oldest on, wherever the storage keeps it", async () => {
+    const inner = memoryStorage();
+    const storage = {
+      ...inner,
+      getAllKeys: async () => [...(await inner.getAllKeys())].toReversed(),
+    };
+    await withServer([json(503, {})], async ({ url }) => {
+      const { order } = createShop(url, { storage, attempts: 1 });
+      const startedAt = Date.now();
+      for (const id of ["first", "second"]) {
+        vi.spyOn(Date, "now").mockReturnValue(id === "first" ? startedAt : startedAt + 1);
+        await order.run({ ...cart, id });
+      }
+      vi.restoreAllMocks();
+      const pending = await createShop(url, { storage }).client.pending();
+      expect(pending.map(({ instance }) => instance)).toEqual(["first", "second"]);
     });
   });
 

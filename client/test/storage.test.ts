@@ -91,6 +91,30 @@ describe("a storage that fails", () => {
   );
 });
 
+describe("a storage that recovers", () => {
+  it("is told of again when it fails the next time, and not with every operation", async () => {
+    const inner = memoryStorage();
+    let isFull = true;
+    const storage: OperationStorage = {
+      ...inner,
+      setItem(name, value) {
+        if (isFull) throw new Error("full");
+        return inner.setItem(name, value);
+      },
+    };
+    await withServer([done], async ({ url }) => {
+      const { order, warnings } = createShop(url, { storage });
+      const told: number[] = [];
+      for (const full of [true, false, true]) {
+        isFull = full;
+        await order.run(cart);
+        told.push(warnings.length);
+      }
+      expect(told).toEqual([1, 1, 2]);
+    });
+  });
+});
+
 describe("a storage that fails in everything, at once and not by a promise,", () => {
   it("costs no key while the page lives", async () => {
     const fail = (): never => {

@@ -86,6 +86,15 @@ describe("a 401", () => {
     });
   });
 
+  it("of a plain call says nothing of a key that the caller brought, and refuses a new one", async () => {
+    await withServer([refused], async ({ url }) => {
+      const { client } = createShop(url);
+      const repeated = client.post("orders", { key: "mine" });
+      await expect(repeated).rejects.toMatchObject({ code: "outcome_unknown", status: 401 });
+      await expect(client.post("orders")).rejects.toMatchObject({ code: undefined, status: 401 });
+    });
+  });
+
   it("of a plain call is handed on in the same way", async () => {
     await withServer([refused, done], async ({ url, seen }) => {
       const { client } = createMember(url);
