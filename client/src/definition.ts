@@ -69,7 +69,7 @@ export function defineOperation<Input, Value>(
     const request = prepareRequest(own.request(input), baseUrl);
     if (typeof request === "function" && own.identity === undefined) {
       throw new TypeError(
-        `option ${name}.identity is required where the body is a Blob or a FormData, which cannot be compared before it is read`,
+        `option ${name}.identity is required where the body is a Blob or a FormData`,
       );
     }
     const same = own.identity === undefined ? request : own.identity(input);

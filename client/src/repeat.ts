@@ -4,9 +4,7 @@ import pRetry from "p-retry";
 export type Repeat = <Result>(once: () => Promise<Result | undefined>) => Promise<Result>;
 
 /** Thrown to p-retry, which asks for an error. */
-class NoResultError extends Error {
-  override name = "NoResultError";
-}
+class NoResultError extends Error {}
 
 /** By p-retry. It decides nothing: no limit, no wait and no signal of its own, which could cost a success that it interrupts. */
 export const repeat: Repeat = (once) =>

@@ -114,7 +114,7 @@ export class KeyConflictError extends IdempotencyError {
   override name = "KeyConflictError";
   declare readonly code: "idempotency_conflict";
   /** The first operation's response, where the server replayed it. */
-  readonly original: OriginalResponse | undefined;
+  declare readonly original: OriginalResponse | undefined;
   constructor(
     message: string,
     details?: ErrorDetails & { readonly original?: OriginalResponse | undefined },
@@ -147,7 +147,7 @@ export class ResponseNotStoredError extends IdempotencyError {
   override name = "ResponseNotStoredError";
   declare readonly code: "idempotency_response_not_stored";
   /** The status that the handler answered with. */
-  readonly originalStatus: number | undefined;
+  declare readonly originalStatus: number | undefined;
   constructor(
     message: string,
     details?: ErrorDetails & { readonly originalStatus?: number | undefined },
@@ -192,7 +192,7 @@ export class EarlierOperationExistsError extends IdempotencyError {
   override name = "EarlierOperationExistsError";
   declare readonly code: "earlier_operation_exists";
   /** The earlier operation's response, where the server replayed it. */
-  readonly original: OriginalResponse | undefined;
+  declare readonly original: OriginalResponse | undefined;
   constructor(
     message: string,
     details?: ErrorDetails & { readonly original?: OriginalResponse | undefined },
