@@ -97,8 +97,8 @@ export function defineOperation<Input, Value>(
     name,
     run: Object.assign(start, { orThrow }),
     observe(input) {
-      const { instance } = toWish(input);
-      const store = parts.progress.observe(recordId(name, instance), instance);
+      const wish = toWish(input);
+      const store = parts.progress.observe(recordId(wish), wish.instance);
       return store as OperationStore<Value>;
     },
   };

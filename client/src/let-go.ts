@@ -10,14 +10,14 @@ interface Parts {
 
 /** Whether it is on the shelf still, and no other one of the instance. */
 export async function isCurrent({ shelf }: Parts, record: OperationRecord): Promise<boolean> {
-  return (await shelf.read(recordId(record.operation, record.instance)))?.key === record.key;
+  return (await shelf.read(recordId(record)))?.key === record.key;
 }
 
 /** Lets go of what is settled; those who wait for their turn find it once more, in case that they were not told. */
 export async function letGo(parts: Parts, record: OperationRecord): Promise<void> {
   if (!(await isCurrent(parts, record))) return;
   const { shelf, tabs } = parts;
-  const id = recordId(record.operation, record.instance);
+  const id = recordId(record);
   if (!(await tabs.isAwaited(id))) return shelf.remove(id);
   await shelf.write({ ...record, settledAt: record.settledAt ?? tabs.nowAt() });
 }

@@ -44,7 +44,7 @@ function resumeRecord(
   policy: RetryPolicy,
   options: RunOptions,
 ): Promise<RunResult<unknown>> {
-  const id = recordId(record.operation, record.instance);
+  const id = recordId(record);
   const { identity, key } = record;
   const wanted = { identity, key, askedAt: parts.tabs.nowAt() };
   return takeTurn(parts, id, wanted, policy, options, async (turn) => {
@@ -94,10 +94,7 @@ export async function settleForAll(
   options: RunOptions,
 ): Promise<RunResult<unknown>> {
   const error = whyTooOld(record, policy.assumedLifetimeMs) ?? whyIncomplete(record);
-  const result =
-    error === undefined
-      ? await conclude(parts, record, policy, await send(parts, record, policy, options, "again"))
-      : unknown(parts, record, policy, { error, attempts: 0 });
+  const result = await settle(parts, record, policy, options, "again", error);
   handOver(turn, record, result, options.signal);
   return result;
 }
@@ -109,23 +106,33 @@ function checkRecord(
   policy: RetryPolicy,
   options: RunOptions,
 ): Promise<RunResult<unknown>> {
-  const { operation, instance, identity, key } = record;
+  const { identity, key } = record;
   // An identity of its own: nobody who wants it done may be given the result of a mere look.
   const wanted = { identity: `check ${identity}`, key, askedAt: parts.tabs.nowAt() };
-  const id = recordId(operation, instance);
   const error = whyIncomplete(record);
-  return takeTurn(parts, id, wanted, policy, options, async () =>
-    error === undefined
-      ? conclude(parts, record, policy, await send(parts, record, policy, options, "check"))
-      : unknown(parts, record, policy, { error, attempts: 0 }),
+  return takeTurn(parts, recordId(record), wanted, policy, options, () =>
+    settle(parts, record, policy, options, "check", error),
   );
+}
+
+/** Sends it, unless there is an error that keeps it from being sent. */
+async function settle(
+  parts: OperationParts,
+  record: OperationRecord,
+  policy: RetryPolicy,
+  options: RunOptions,
+  manner: Manner,
+  error: IdempotencyError | undefined,
+): Promise<RunResult<unknown>> {
+  if (error !== undefined) return unknown(parts, record, policy, { error, attempts: 0 });
+  return conclude(parts, record, policy, await send(parts, record, policy, options, manner));
 }
 
 /** Forgets a record, where it is still the same one. */
 async function forgetRecord(parts: OperationParts, record: OperationRecord): Promise<void> {
   const { shelf, live, progress } = parts;
   if (!(await isCurrent(parts, record))) return;
-  const id = recordId(record.operation, record.instance);
+  const id = recordId(record);
   await shelf.remove(id);
   if (!live.isLive(id)) progress.set(id, IDLE);
 }
@@ -136,14 +143,15 @@ type Manner = "first" | "again" | "check";
 /** Sends what is written down, until it is settled or cannot be. */
 export function send(
   parts: OperationParts,
-  { operation, instance, key, request }: OperationRecord,
+  record: OperationRecord,
   policy: RetryPolicy,
   options: RunOptions,
   manner: Manner,
 ): Promise<Settlement> {
   const { loop, progress, listener } = parts;
+  const { operation, instance, key, request } = record;
   const isUnresolved = manner !== "first";
-  const track = createTracker(progress, recordId(operation, instance), key, isUnresolved);
+  const track = createTracker(progress, recordId(record), key, isUnresolved);
   const tell = createReport(loop.warn, { key, operation, instance }, [listener, options]);
   return sendUntilSettled(loop, {
     request,

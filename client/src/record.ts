@@ -44,7 +44,10 @@ const PREFIX = "oncekey:1:";
 const STORAGE_WAIT_MS = 3_000;
 
 /** The name of an operation's one live instance. */
-export function recordId(operation: string, instance: string): string {
+export function recordId({
+  operation,
+  instance,
+}: Pick<OperationRecord, "operation" | "instance">): string {
   return `${PREFIX}${encodeURIComponent(operation)}:${encodeURIComponent(instance)}`;
 }
 
@@ -94,10 +97,7 @@ export function createShelf(storage: OperationStorage, keeper: BodyKeeper, warn:
       return undefined;
     }
     const record = parseRecord(text);
-    const isOurs =
-      record !== "later" &&
-      record !== undefined &&
-      recordId(record.operation, record.instance) === id;
+    const isOurs = record !== "later" && record !== undefined && recordId(record) === id;
     if (record === "later") later.add(id);
     else later.delete(id);
     if (isOurs) return reveal(id, record);
@@ -144,7 +144,7 @@ export function createShelf(storage: OperationStorage, keeper: BodyKeeper, warn:
   }
 
   async function write(record: OperationRecord): Promise<void> {
-    const id = recordId(record.operation, record.instance);
+    const id = recordId(record);
     memory.set(id, record);
     await change(id, async () => storage.setItem(id, await textOf(record)));
   }
@@ -153,7 +153,7 @@ export function createShelf(storage: OperationStorage, keeper: BodyKeeper, warn:
     read,
     write,
     async claim(record) {
-      const id = recordId(record.operation, record.instance);
+      const id = recordId(record);
       let isTaken = true;
       if (storage.addItem) {
         await change(id, async () => {

@@ -33,8 +33,8 @@ export function runWish(
   policy: RetryPolicy,
   options: RunOptions,
 ): Promise<RunResult<unknown>> {
-  const { operation, instance, identity, request } = asked;
-  const id = recordId(operation, instance);
+  const { identity, request } = asked;
+  const id = recordId(asked);
   const wanted = { identity, askedAt: parts.tabs.nowAt() };
   // Read while the click is fresh: a form may be another one by the time of its turn.
   const reading = typeof request === "function" ? request() : request;

@@ -8,7 +8,7 @@ export async function listUnresolved(parts: OperationParts): Promise<OperationRe
   const { shelf, live, tabs } = parts;
   const elsewhere = await tabs.live();
   const records = (await shelf.list()).filter((record) => {
-    const id = recordId(record.operation, record.instance);
+    const id = recordId(record);
     return !live.isLive(id) && !elsewhere.has(id);
   });
   const settled = records.filter(({ settledAt }) => settledAt !== undefined);
@@ -17,7 +17,7 @@ export async function listUnresolved(parts: OperationParts): Promise<OperationRe
 }
 
 async function clear({ shelf, tabs }: OperationParts, record: OperationRecord): Promise<void> {
-  const id = recordId(record.operation, record.instance);
+  const id = recordId(record);
   await tabs.take(id, { signal: undefined, waitMs: 0 }, async ({ isAlone }) => {
     // Only in its turn: a run that has begun meanwhile has written its own record there.
     const found = isAlone ? await shelf.read(id) : undefined;
