@@ -28,7 +28,7 @@ interface Example {
 }
 
 const pages = [
-  join(ROOT, "README.md"),
+  ...["README.md", "client/README.md", "server/README.md"].map((name) => join(ROOT, name)),
   ...(await readdir(GUIDES)).map((name) => join(GUIDES, name)),
 ];
 const examples = (await Promise.all(pages.map(examplesOf))).flat();
