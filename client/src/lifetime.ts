@@ -1,5 +1,6 @@
 /** How long a key may be sent again: for as long as the server recognises it, and no moment longer. */
 import { IDEMPOTENCY_KEY_LIFETIME, KeyExpiredError } from "@oncekey/shared";
+import type { RetryPolicy } from "./options.ts";
 import type { OperationRecord } from "./record.ts";
 
 /** A record from a later time than this clock tells: the clock was set back, and its age is not known. Corrections by the network are smaller. */
@@ -10,16 +11,18 @@ const CLOCK_STEP_MS = 300_000;
  */
 export function whyTooOld(
   { key, createdAt, expiresAt }: OperationRecord,
-  assumedLifetimeMs: number,
+  { assumedLifetimeMs, deadlineMs }: RetryPolicy,
 ): KeyExpiredError | undefined {
   const now = Date.now();
-  const isOver = now >= (expiresAt ?? createdAt + assumedLifetimeMs);
+  const lifetimeMs = expiresAt === undefined ? assumedLifetimeMs : expiresAt - createdAt;
+  // The last attempt of a run leaves that much later than the first, and may be under way for as long again.
+  const isOver = now >= createdAt + lifetimeMs - Math.min(2 * deadlineMs, lifetimeMs / 2);
   if (!isOver && createdAt - now < CLOCK_STEP_MS) return undefined;
   const why = isOver
-    ? "The server no longer recognises this key"
-    : "The clock was set back since this key was made, and how old it is cannot be told";
+    ? "The server may no longer recognise this key"
+    : "The clock was set back, and how old this key is cannot be told";
   // Sent again, it could run a second time. Only a person can tell what came of it.
-  const message = `${why}; whether the operation was done has to be found out another way`;
+  const message = `${why}; what came of it has to be found out another way`;
   return new KeyExpiredError(message, { key });
 }
 

@@ -93,7 +93,7 @@ export async function settleForAll(
   policy: RetryPolicy,
   options: RunOptions,
 ): Promise<RunResult<unknown>> {
-  const error = whyTooOld(record, policy.assumedLifetimeMs) ?? whyIncomplete(record);
+  const error = whyTooOld(record, policy) ?? whyIncomplete(record);
   const result = await settle(parts, record, policy, options, "again", error);
   handOver(turn, record, result, options.signal);
   return result;
