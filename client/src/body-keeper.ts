@@ -53,7 +53,7 @@ export function createBodyKeeper(option: StoredBody | undefined, warn: Warn): Bo
 export function whyIncomplete({ key, request }: Kept): InputRequiredError | undefined {
   if (request.sealedBody === undefined) return undefined;
   const message =
-    "The body of this request is not in the storage; run the operation with the same input to go on with its key";
+    "The body is not in the storage; run the operation with the same input to go on with this key";
   return new InputRequiredError(message, { key });
 }
 

@@ -9,7 +9,7 @@ import { checkClientOptions, resolvePolicy } from "./options.ts";
 import type { ClientOptions, RetryPolicy } from "./options.ts";
 import { createMinter } from "./mint.ts";
 import { toPending } from "./operation.ts";
-import type { OperationParts } from "./operation.ts";
+import type { OperationParts } from "./turn.ts";
 import { createPlainCall } from "./plain-call.ts";
 import type { PlainCall } from "./plain-call.ts";
 import { createProgress } from "./progress.ts";

@@ -2,7 +2,7 @@
 import { accept, checkOptions, isFilled } from "./option-check.ts";
 import { LIFE_CHECKS } from "./options.ts";
 import type { LifeOptions, RetryPolicy } from "./options.ts";
-import type { OperationParts } from "./operation.ts";
+import type { OperationParts } from "./turn.ts";
 import type { OperationStore } from "./progress.ts";
 import { recordId } from "./record.ts";
 import { canonicalJson, prepareRequest } from "./request.ts";

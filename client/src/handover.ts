@@ -1,6 +1,7 @@
 /** How a run ended, in a form that another tab can be told. */
 import { createError, isKey } from "@oncekey/shared";
 import type { AllErrorDetails, ErrorCode, IdempotencyError } from "@oncekey/shared";
+import type { Members } from "./members.ts";
 import type { OperationRecord } from "./record.ts";
 import type { RunResult } from "./result.ts";
 import type { Turn } from "./tabs.ts";
@@ -10,7 +11,7 @@ interface Handover {
   readonly identity: string;
   readonly key: string;
   /** Without its functions, which are made anew where it arrives; `undefined`: go on yourselves. */
-  readonly result: Readonly<Record<string, unknown>> | undefined;
+  readonly result: Members | undefined;
 }
 
 /** What a run waits for, and since when. */
@@ -18,6 +19,8 @@ export interface Wanted {
   readonly identity: string;
   /** Only the result under this key. */
   readonly key?: string;
+  /** Whether nothing may start for it. */
+  readonly isLook?: boolean;
   readonly askedAt: number;
 }
 
@@ -31,8 +34,7 @@ export function handOver(
   if (settledAt !== undefined) return;
   // That one tab stops is no reason for the others to stop.
   const isStopped = result.kind !== "done" && signal?.aborted;
-  const error = result.kind === "done" ? {} : { error: fromError(result.error) };
-  const told = isStopped ? undefined : { ...data(result), ...error };
+  const told = isStopped ? undefined : data(result);
   turn.announce({ identity, key, result: told } satisfies Handover);
 }
 
@@ -56,9 +58,7 @@ export async function handedOver(
     (isHandover(other, wanted) && found !== undefined && found.settledAt === undefined);
   const message = (await turn.handed(isTold, false)) ?? (await turn.handed(isLast, mayBeLate));
   const { result } = (message ?? {}) as Partial<Handover>;
-  if (result === undefined) return undefined;
-  const error = result["error"] === undefined ? {} : { error: toError(result["error"]) };
-  return { ...result, ...error } as unknown as RunResult<unknown>;
+  return result && toResult(result);
 }
 
 /** Whether a record is still to be settled: those who waited while it was, and were not told, find it once more. */
@@ -78,9 +78,13 @@ function isHandover(message: unknown, wanted: Wanted): boolean {
   return identity === wanted.identity && isKey(key) && key === (wanted.key ?? key);
 }
 
-// Errors lose their class and most of their members on the way.
-function fromError(error: IdempotencyError): Record<string, unknown> {
-  return { ...data(error), message: error.message };
+function toResult({ error, earlierResult: earlier, ...told }: Members): RunResult<unknown> {
+  const result = {
+    ...told,
+    ...(error ? { error: toError(error) } : {}),
+    ...(earlier ? { earlierResult: toResult(earlier as Members) } : {}),
+  };
+  return result as unknown as RunResult<unknown>;
 }
 
 function toError(error: unknown): IdempotencyError {
@@ -91,8 +95,13 @@ function toError(error: unknown): IdempotencyError {
   return createError(message, code, details);
 }
 
+// Errors lose their class and most of their members on the way.
 function data(value: object): Record<string, unknown> {
-  return Object.fromEntries(
-    Object.entries(value).filter(([, member]) => typeof member !== "function"),
-  );
+  const members = Object.entries(value).filter(([, member]) => typeof member !== "function");
+  const told = members.map(([name, member]: [string, unknown]) => {
+    const isPart = name === "error" || name === "earlierResult";
+    return [name, isPart ? data(member as object) : member];
+  });
+  const message = value instanceof Error ? { message: value.message } : {};
+  return { ...(Object.fromEntries(told) as object), ...message };
 }

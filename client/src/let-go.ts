@@ -1,4 +1,4 @@
-/** The end of a record: whether it is still on the shelf, and what is left there once it is settled. */
+/** The end of a record: whether it is still on the shelf, and what is left there once it is settled and told. */
 import { recordId } from "./record.ts";
 import type { OperationRecord, Shelf } from "./record.ts";
 import type { Tabs } from "./tabs.ts";
@@ -15,9 +15,11 @@ export async function isCurrent({ shelf }: Parts, record: OperationRecord): Prom
 
 /** Lets go of what is settled; those who wait for their turn find it once more, in case that they were not told. */
 export async function letGo(parts: Parts, record: OperationRecord): Promise<void> {
-  if (!(await isCurrent(parts, record))) return;
   const { shelf, tabs } = parts;
+  // At once: who asks after this moment was told before, and asks for another one.
+  const settledAt = record.settledAt ?? tabs.nowAt();
+  if (!(await isCurrent(parts, record))) return;
   const id = recordId(record);
-  if (!(await tabs.isAwaited(id))) return shelf.remove(id);
-  await shelf.write({ ...record, settledAt: record.settledAt ?? tabs.nowAt() });
+  if (await tabs.isAwaited(id)) await shelf.write({ ...record, settledAt });
+  else await shelf.remove(id);
 }

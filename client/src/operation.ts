@@ -4,68 +4,42 @@ import { sendUntilSettled } from "./attempt.ts";
 import type { Settlement } from "./attempt.ts";
 import { later } from "./backoff.ts";
 import { whyIncomplete } from "./body-keeper.ts";
-import { givenWay, leftAfter } from "./candidate.ts";
+import { givenWay, leftAfter, withFirst } from "./candidate.ts";
 import { isAcknowledged } from "./classify.ts";
-import type { Coalescer } from "./coalesce.ts";
 import { createReport } from "./event.ts";
-import type { EventCallbacks } from "./event.ts";
 import { handedOver, handOver } from "./handover.ts";
 import type { Wanted } from "./handover.ts";
-import { isCurrent, letGo } from "./let-go.ts";
+import { isCurrent } from "./let-go.ts";
 import { whyTooOld, withLifetime } from "./lifetime.ts";
-import type { LoopParts } from "./loop-state.ts";
-import type { Minter } from "./mint.ts";
 import type { RetryPolicy } from "./options.ts";
 import { createTracker, IDLE } from "./progress.ts";
-import type { Progress } from "./progress.ts";
 import { recordId } from "./record.ts";
-import type { OperationRecord, Shelf } from "./record.ts";
+import type { OperationRecord } from "./record.ts";
 import type { PendingOperation, RunOptions, RunResult, Unknown } from "./result.ts";
-import type { Tabs, Turn } from "./tabs.ts";
+import type { Turn } from "./tabs.ts";
+import { takeTurn } from "./turn.ts";
+import type { Conclusion, OperationParts } from "./turn.ts";
 
-/** What an operation needs from the client. */
-export interface OperationParts {
-  readonly loop: LoopParts;
-  readonly shelf: Shelf;
-  /** What makes it the same operation, in the form in which it is kept. */
-  readonly identify: (identity: string) => string;
-  readonly live: Coalescer<RunResult<unknown>>;
-  readonly tabs: Tabs;
-  readonly minter: Minter;
-  readonly progress: Progress;
-  /** The client's own callbacks. */
-  readonly listener: EventCallbacks;
-}
-
-/** Sends what is written down again, unless it is being sent right now: then this is that run. */
-function resumeRecord(
+/** `check` asks what came of a record and starts nothing. `again` sends it, unless it is being sent right now: then this is that run. */
+function askAgain(
   parts: OperationParts,
   record: OperationRecord,
   policy: RetryPolicy,
   options: RunOptions,
+  manner: "again" | "check",
 ): Promise<RunResult<unknown>> {
-  const id = recordId(record);
   const { identity, key } = record;
-  const wanted = { identity, key, askedAt: parts.tabs.nowAt() };
+  const id = recordId(record);
+  const wanted = { identity, key, isLook: manner === "check", askedAt: parts.tabs.nowAt() };
   return takeTurn(parts, id, wanted, policy, options, async (turn) => {
-    // Another run may have settled it since it was listed; its record is gone then, and the server's is the answer.
     const found = await parts.shelf.read(id);
-    const current = found?.key === key ? found : undefined;
+    // With all that was sent under its key since: what is refused of one of them does not settle the others.
+    const current = found?.key === key ? (withFirst(found, identity) ?? found) : undefined;
     const handed = await takeOver(parts, turn, policy, current, wanted);
-    return handed ?? settleForAll(parts, turn, current ?? record, policy, options);
+    // Another run may have settled it since it was listed; its record is gone then, and the server's is the answer.
+    const settled = { ...record, settledAt: 0 };
+    return handed ?? settleForAll(parts, turn, current ?? settled, policy, options, manner);
   });
-}
-
-export function takeTurn(
-  { live, tabs, progress }: OperationParts,
-  id: string,
-  { identity, key }: Wanted,
-  { deadlineMs: waitMs }: RetryPolicy,
-  { signal }: RunOptions,
-  start: (turn: Turn) => Promise<RunResult<unknown>>,
-): Promise<RunResult<unknown>> {
-  const inTurn = (): Promise<RunResult<unknown>> => tabs.take(id, { signal, waitMs }, start);
-  return live.run(id, identity, () => progress.track(id, inTurn, key));
 }
 
 /** What another tab did for the same wish while this one waited for its turn. */
@@ -75,57 +49,35 @@ export async function takeOver(
   policy: RetryPolicy,
   found: OperationRecord | undefined,
   wanted: Wanted,
-): Promise<RunResult<unknown> | undefined> {
+): Promise<Conclusion | undefined> {
   const result = await handedOver(turn, found, wanted);
   if (result === undefined) return undefined;
-  const isFound = found?.key === result.key;
+  const current = found?.key === result.key ? found : undefined;
   if (result.kind === "unknown") {
-    return isFound ? { ...result, ...handles(parts, found, policy) } : undefined;
+    return current && { result: { ...result, ...handles(parts, current, policy) } };
   }
-  if (isFound) await letGo(parts, found);
-  return result;
+  return { result, record: current };
 }
 
+/** Asks for a record, unless that cannot be, and tells those who wait what came of it. */
 export async function settleForAll(
   parts: OperationParts,
   turn: Turn,
   record: OperationRecord,
   policy: RetryPolicy,
   options: RunOptions,
-): Promise<RunResult<unknown>> {
-  const error = whyTooOld(record, policy) ?? whyIncomplete(record);
-  const result = await settle(parts, record, policy, options, "again", error);
-  handOver(turn, record, result, options.signal);
-  return result;
-}
-
-/** Asks the server what came of a record, and starts nothing. */
-function checkRecord(
-  parts: OperationParts,
-  record: OperationRecord,
-  policy: RetryPolicy,
-  options: RunOptions,
-): Promise<RunResult<unknown>> {
-  const { identity, key } = record;
-  // An identity of its own: nobody who wants it done may be given the result of a mere look.
-  const wanted = { identity: `check ${identity}`, key, askedAt: parts.tabs.nowAt() };
-  const error = whyIncomplete(record);
-  return takeTurn(parts, recordId(record), wanted, policy, options, () =>
-    settle(parts, record, policy, options, "check", error),
-  );
-}
-
-/** Sends it, unless there is an error that keeps it from being sent. */
-async function settle(
-  parts: OperationParts,
-  record: OperationRecord,
-  policy: RetryPolicy,
-  options: RunOptions,
-  manner: Manner,
-  error: IdempotencyError | undefined,
-): Promise<RunResult<unknown>> {
-  if (error !== undefined) return unknown(parts, record, policy, { error, attempts: 0 });
-  return conclude(parts, record, policy, await send(parts, record, policy, options, manner));
+  manner: "again" | "check",
+): Promise<Conclusion> {
+  const isLook = manner === "check";
+  const tooOld = isLook ? undefined : whyTooOld(record, policy);
+  const error = tooOld ?? whyIncomplete(record);
+  const conclusion =
+    error === undefined
+      ? await conclude(parts, record, policy, await send(parts, record, policy, options, manner))
+      : { result: unknown(parts, record, policy, { error, attempts: 0 }), record: undefined };
+  if (!isLook || conclusion.record) handOver(turn, record, conclusion.result, options.signal);
+  // What was settled before is no end of what has begun since.
+  return { ...conclusion, identity: record.settledAt === undefined ? record.identity : undefined };
 }
 
 /** Forgets a record, where it is still the same one. */
@@ -172,32 +124,29 @@ export async function conclude(
   record: OperationRecord,
   policy: RetryPolicy,
   { ending, attempts, answer }: Settlement,
-): Promise<RunResult<unknown>> {
+): Promise<Conclusion> {
   const { key } = record;
   switch (ending.kind) {
     case "done": {
-      await letGo(parts, record);
-      const { value, replayed, status } = ending;
-      return { kind: "done", value, replayed, status, key, attempts };
+      const { answer: _answer, ...told } = ending;
+      return { result: { ...told, key, attempts }, record };
     }
     case "unsent":
       await forgetRecord(parts, record);
-      return { kind: "rejected", error: ending.error, key, attempts };
+      return { result: { kind: "rejected", error: ending.error, key, attempts } };
     case "rejected": {
-      const { error } = ending;
+      const { kind, error } = ending;
       const left = leftAfter(record, error, answer !== undefined && isAcknowledged(answer, key));
-      if (left === undefined) {
-        await letGo(parts, record);
-        return { kind: "rejected", error, key, attempts };
-      }
+      if (left === undefined) return { result: { kind, error, key, attempts }, record };
       await rewrite(parts, left);
       const earlier = toPending(parts, left, policy);
-      return { kind: "rejected", error: givenWay(error), earlier, key, attempts };
+      return { result: { kind, error: givenWay(error), earlier, key, attempts } };
     }
     case "unknown": {
       const kept = withLifetime(record, answer?.headers);
       if (kept !== record) await rewrite(parts, kept);
-      return unknown(parts, kept, policy, { error: ending.error, attempts });
+      const { error } = ending;
+      return { result: unknown(parts, kept, policy, { error, attempts }) };
     }
     default:
       return ending satisfies never;
@@ -239,11 +188,13 @@ export function toPending(
 }
 
 function handles(parts: OperationParts, record: OperationRecord, policy: RetryPolicy) {
-  const check = (options: RunOptions = {}): Promise<RunResult<unknown>> =>
-    checkRecord(parts, record, policy, options);
+  const ask =
+    (manner: "again" | "check") =>
+    (options: RunOptions = {}): Promise<RunResult<unknown>> =>
+      askAgain(parts, record, policy, options, manner);
   return {
-    resume: (options: RunOptions = {}) => resumeRecord(parts, record, policy, options),
+    resume: ask("again"),
     forget: () => forgetRecord(parts, record),
-    ...(policy.statusCheck ? { check } : {}),
+    ...(policy.statusCheck ? { check: ask("check") } : {}),
   };
 }

@@ -1,7 +1,7 @@
 /** Where each operation stands, for everybody who looks: one state an instance, whoever started the run. */
 import { guard } from "./event.ts";
 import type { Report } from "./event.ts";
-import type { Done, Rejected, RunResult, Unknown } from "./result.ts";
+import type { Done, Rejected, Unknown } from "./result.ts";
 import type { Warn } from "./warning.ts";
 
 /** Where an instance of an operation stands. A state is one and the same object until the next one takes its place. */
@@ -33,12 +33,6 @@ export interface OperationStore<Value> {
 
 export interface Progress {
   set(id: string, state: OperationState<unknown>): void;
-  /** Keeps the state of a run from its beginning to its end. */
-  track(
-    id: string,
-    start: () => Promise<RunResult<unknown>>,
-    key?: string,
-  ): Promise<RunResult<unknown>>;
   observe(id: string, instance: string): OperationStore<unknown>;
 }
 
@@ -84,20 +78,6 @@ export function createProgress(warn: Warn): Progress {
 
   return {
     set,
-    async track(id, start, key) {
-      set(id, key === undefined ? { kind: "sending", key } : { kind: "checking", key });
-      try {
-        const result = await start();
-        set(
-          id,
-          result.kind === "unknown" ? { kind: "unknown", result } : { kind: "settled", result },
-        );
-        return result;
-      } catch (error) {
-        set(id, IDLE);
-        throw error;
-      }
-    },
     observe: (id, instance) => ({
       instance,
       getState: () => entries.get(id)?.state ?? IDLE,

@@ -6,7 +6,15 @@ interface Ended {
   readonly key: string;
   /** Attempts that this run made, at least 0; polls of an earlier request that still runs are not counted. */
   readonly attempts: number;
+  /**
+   * How an operation of the same instance ended that was unresolved, with another content: under `onChange: 'resolve-first'` it was
+   * settled before this one got a key. Only the run that settled it has it, and those who wait for the same in other tabs.
+   */
+  readonly earlierResult?: Settled;
 }
+
+/** Its outcome is known. */
+export type Settled = Done<unknown> | Rejected;
 
 /** It happened, once. */
 export interface Done<Value> extends Ended {

@@ -2,14 +2,15 @@
 import { IdempotencyError } from "@oncekey/shared";
 import { withFirst, withHeld } from "./candidate.ts";
 import { handOver, isOpen } from "./handover.ts";
-import { conclude, send, settleForAll, takeOver, takeTurn } from "./operation.ts";
-import type { OperationParts } from "./operation.ts";
+import { conclude, send, settleForAll, takeOver } from "./operation.ts";
 import type { RetryPolicy } from "./options.ts";
 import { recordId } from "./record.ts";
 import type { OperationRecord } from "./record.ts";
 import type { PreparedRequest } from "./request.ts";
-import type { RunOptions, RunResult } from "./result.ts";
+import type { Rejected, RunOptions, RunResult, Settled } from "./result.ts";
 import type { Turn } from "./tabs.ts";
+import { takeTurn } from "./turn.ts";
+import type { Conclusion, OperationParts } from "./turn.ts";
 
 /** One wish of the caller: this request, as this instance of this operation. */
 export interface Wish {
@@ -39,25 +40,31 @@ export function runWish(
   // Read while the click is fresh: a form may be another one by the time of its turn.
   const reading = typeof request === "function" ? request() : request;
   if (reading instanceof Promise) reading.catch(() => undefined);
-  const inTurn = async (turn: Turn): Promise<RunResult<unknown>> => {
+  const inTurn = async (turn: Turn): Promise<Conclusion> => {
     const wish = { ...asked, request: await reading };
     const found = await parts.shelf.read(id);
     const handed = await takeOver(parts, turn, policy, found, wanted);
     if (handed !== undefined) return handed;
     let open = isOpen(found, wanted, turn) ? found : undefined;
     const isFirst = open === undefined;
+    let earlierResult: Settled | undefined;
     while (open !== undefined) {
       const chosen = await choose(parts, open, wish, policy);
-      const result = await settleForAll(parts, turn, chosen, policy, options);
-      if (chosen.identity === wish.identity || result.kind === "unknown") return result;
-      open = "earlier" in result ? await parts.shelf.read(id) : undefined;
+      const conclusion = await settleForAll(parts, turn, chosen, policy, options, "again");
+      const { result, record: settled } = conclusion;
+      if (chosen.identity === wish.identity || result.kind === "unknown") return conclusion;
+      open = settled ? undefined : await parts.shelf.read(id);
+      if (settled === undefined) continue;
+      // Its record stays until that of this wish takes its place.
+      parts.live.tell(id, result, chosen.identity);
+      earlierResult = result;
     }
     const record = mint(parts, wish);
-    if (isFirst && !turn.isAlone) return notStarted(parts, record, policy, options);
+    if (isFirst && !turn.isAlone) return { result: notStarted(record.key, options) };
     // Before the first byte: what is not written down is lost with the page.
-    if (found === undefined && !(await parts.shelf.claim(record))) return inTurn(turn);
     if (found !== undefined) await parts.shelf.write(record);
-    return startForAll(parts, turn, record, wish, policy, options);
+    else if (!(await parts.shelf.claim(record))) return inTurn(turn);
+    return startForAll(parts, turn, record, wish, policy, options, earlierResult);
   };
   return takeTurn(parts, id, wanted, policy, options, inTurn);
 }
@@ -86,35 +93,27 @@ async function startForAll(
   wish: ReadyWish,
   policy: RetryPolicy,
   options: RunOptions,
-): Promise<RunResult<unknown>> {
+  earlierResult: Settled | undefined,
+): Promise<Conclusion> {
   let record = written;
-  let isFirst = true;
+  let sent: OperationRecord | undefined;
   const settlement = await parts.minter.sendFresh(async () => {
-    if (!isFirst) {
-      record = mint(parts, wish);
-      await parts.shelf.write(record);
-    }
-    isFirst = false;
+    if (sent !== undefined) await parts.shelf.write((record = mint(parts, wish)));
+    sent = record;
     return send(parts, record, policy, options, "first");
   });
-  const result = await conclude(parts, record, policy, settlement);
+  const conclusion = await conclude(parts, record, policy, settlement);
+  const result = { ...conclusion.result, ...(earlierResult && { earlierResult }) };
   handOver(turn, record, result, options.signal);
-  return result;
+  return { ...conclusion, result };
 }
 
 function mint({ minter }: OperationParts, wish: ReadyWish): OperationRecord {
   return { version: 1, ...wish, key: minter.mint(), createdAt: Date.now() };
 }
 
-function notStarted(
-  parts: OperationParts,
-  record: OperationRecord,
-  policy: RetryPolicy,
-  { signal }: RunOptions,
-): Promise<RunResult<unknown>> {
-  const why =
-    "Stopped while another tab was about to start this operation; nothing was sent from here";
-  const error = new IdempotencyError(why, undefined, { key: record.key, cause: signal?.reason });
-  const ending = { kind: "unsent" as const, error };
-  return conclude(parts, record, policy, { ending, attempts: 0, answer: undefined });
+function notStarted(key: string, { signal }: RunOptions): Rejected {
+  const why = "Stopped while another tab was about to start it; nothing was sent";
+  const error = new IdempotencyError(why, undefined, { key, cause: signal?.reason });
+  return { kind: "rejected", error, key, attempts: 0 };
 }

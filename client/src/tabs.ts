@@ -33,12 +33,15 @@ export interface Tabs {
   isAwaited(id: string): Promise<boolean>;
   /** The instances that run, or wait for their turn, in any context. */
   live(): Promise<ReadonlySet<string>>;
-  /** The time, later each time: what one tab does at once still has an order. */
+  /** Milliseconds since 1970, later each time. */
   nowAt(): number;
 }
 
 /** A result is on its way for as long as two tasks of the event loop take; this is what a frozen machine may need. */
 const HANDOVER_MS = 1_000;
+
+/** In all clients of this context: what one does after the other has an order. */
+let lastAt = 0;
 
 /**
  * Web Locks hold the turn: a context that dies lets go of it. Without them (no secure context, React Native, most of Node), or
@@ -48,7 +51,6 @@ const HANDOVER_MS = 1_000;
  */
 export function createTabs(sharedAs: string | undefined): Tabs {
   const suffix = `@${sharedAs}`;
-  let lastAt = 0;
   // Looked up late: creating a client must not need what a run needs.
   const manager = (): LockManager | undefined =>
     sharedAs === undefined ? undefined : (globalThis.navigator as Navigator | undefined)?.locks;

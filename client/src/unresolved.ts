@@ -1,5 +1,5 @@
 /** What is left unfinished and runs in no tab: for a page that starts. */
-import type { OperationParts } from "./operation.ts";
+import type { OperationParts } from "./turn.ts";
 import { recordId } from "./record.ts";
 import type { OperationRecord } from "./record.ts";
 

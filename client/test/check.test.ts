@@ -116,6 +116,23 @@ describe("check", () => {
     });
   });
 
+  it("about one request says nothing of another one that was sent under its key since", async () => {
+    const conflict = problem(422, "idempotency_conflict");
+    const changed = { ...cart, lines: ["pear"] };
+    await withServer([reset, reset, conflict, replay], async ({ url, seen }) => {
+      const { order, client } = createShop(url, { ...asking, onChange: "hold" });
+      const first = await order.run(cart);
+      await order.run(changed);
+      expect(await checkOf(first)()).toMatchObject({
+        kind: "rejected",
+        earlier: { key: first.key },
+      });
+      expect((await client.pending()).map(({ key }) => key)).toEqual([first.key]);
+      expect(await order.run(changed)).toMatchObject({ kind: "done", key: first.key });
+      expect(seen.map(({ body }) => body.includes("pear"))).toEqual([false, true, false, true]);
+    });
+  });
+
   it("is there only where the API is known to answer it", async () => {
     const storage = memoryStorage();
     await withServer([reset], async ({ url }) => {

@@ -40,7 +40,7 @@ describe("write-ahead", () => {
       expect(storage.log, "nothing is sent while it is not written").toEqual([]);
       gate.resolve();
       expect((await run).kind).toBe("done");
-      expect(storage.log).toEqual(["written", "sent", "removed"]);
+      await expect.poll(() => storage.log).toEqual(["written", "sent", "removed"]);
       expect(await storage.getAllKeys()).toEqual([]);
     });
   });

@@ -75,7 +75,7 @@ describe.each([
       const again = await openPage(url, { storage, storedBody }).pay.run({ ...card });
       expect(again).toMatchObject({ kind: "done", key });
       expect(seen[1]?.body).toBe(seen[0]?.body);
-      expect(await storage.getAllKeys()).toEqual([]);
+      await expect.poll(() => storage.getAllKeys()).toEqual([]);
     });
   });
 
