@@ -18,7 +18,15 @@ const event: fc.Arbitrary<Event> = fc.oneof(
   {
     weight: 8,
     arbitrary: fc.record({
-      kind: fc.constantFrom("reload", "resume pending", "resume last", "forget", "abort"),
+      kind: fc.constantFrom(
+        "reload",
+        "resume pending",
+        "resume last",
+        "check pending",
+        "check last",
+        "forget",
+        "abort",
+      ),
       tab,
     }),
   },
@@ -26,8 +34,8 @@ const event: fc.Arbitrary<Event> = fc.oneof(
     weight: 6,
     arbitrary: fc.record({
       kind: fc.constant("pass" as const),
-      // An instant, half a handler, a handler, a wait, an attempt, a run; less than a record is kept, and more.
-      ms: fc.constantFrom(1, 50, 150, 700, 6_000, 30_000, RETENTION_MS - 60_000, RETENTION_MS),
+      // An instant, a way to a slow storage, half a handler, a handler, a wait, an attempt, a run; less than a record is kept, and more.
+      ms: fc.constantFrom(1, 25, 50, 150, 700, 6_000, 30_000, RETENTION_MS - 60_000, RETENTION_MS),
     }),
   },
   {
@@ -41,6 +49,7 @@ const event: fc.Arbitrary<Event> = fc.oneof(
 
 export const history: fc.Arbitrary<History> = fc.record({
   setting: fc.constantFrom(...SETTINGS),
+  outlives: fc.boolean(),
   onChange: fc.constantFrom("resolve-first", "hold"),
   mismatch: fc.constantFrom("replay", "reject"),
   refusesOldKeys: fc.boolean(),

@@ -8,20 +8,31 @@ export interface Content {
 
 /** What can be seen of the clients and the server, from outside. */
 export type Seen =
-  | ({ readonly kind: "run" | "resume"; readonly call: number } & Content)
+  | ({ readonly kind: "run" | "resume" | "check"; readonly call: number } & Content)
   | ({ readonly kind: "sent" | "forgotten"; readonly key: string } & Content)
   /** The key has an end at the server. */
   | { readonly kind: "stored"; readonly key: string }
   /** With what the server stores as its answer. */
   | ({ readonly kind: "charged"; readonly key: string; readonly value: string } & Content)
   | { readonly kind: "done"; readonly call: number; readonly key: string; readonly value: string }
+  /** Told together with the end of the call: an earlier order of the same cart was done, too. */
+  | {
+      readonly kind: "done before";
+      readonly call: number;
+      readonly key: string;
+      readonly value: string;
+    }
   | { readonly kind: "rejected"; readonly call: number; readonly key: string }
   /** Refused because the key belongs to another request: what became of that one is not said. */
   | { readonly kind: "mismatch"; readonly call: number; readonly key: string }
   /** Refused for now, because the key may belong to an earlier request, which is kept. */
   | { readonly kind: "earlier"; readonly call: number; readonly key: string }
-  /** The call ended without an end of the wish, or its page did. */
-  | { readonly kind: "left open"; readonly call: number };
+  /** The call ended without an end of the wish. */
+  | { readonly kind: "left open"; readonly call: number }
+  /** Its page did. */
+  | { readonly kind: "cut off"; readonly call: number }
+  /** The page that was told of its end died before it could forget the key: whoever comes next finds it. */
+  | { readonly kind: "left behind"; readonly key: string };
 
 /** `overtaken`: settled, told or not, and the cart has had other lines since. */
 export type WishState = "open" | "told" | "overtaken" | "given up";
@@ -29,10 +40,12 @@ export type WishState = "open" | "told" | "overtaken" | "given up";
 export interface Wish {
   readonly number: number;
   readonly state: WishState;
+  /** Whether a page died over it: what it has written down goes on without it. */
+  readonly isCutOff: boolean;
 }
 
 export interface Call {
-  readonly kind: "run" | "resume";
+  readonly kind: "run" | "resume" | "check";
   readonly content: Content;
   readonly startedAt: number;
 }

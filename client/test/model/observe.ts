@@ -8,9 +8,14 @@ export function observe(before: Ledger, seen: Seen): Ledger {
     case "run":
       return begin(wish(ledger, seen), seen.kind, seen.call, seen);
     case "resume":
+    case "check":
       return begin(ledger, seen.kind, seen.call, seen);
     case "left open":
       return { ...ledger, calls: without(ledger.calls, seen.call) };
+    case "cut off":
+      return cutOff(ledger, seen.call);
+    case "left behind":
+      return change(ledger, seen.key, { toldAt: undefined });
     case "sent":
       return send(ledger, seen.key, seen);
     case "stored":
@@ -21,6 +26,8 @@ export function observe(before: Ledger, seen: Seen): Ledger {
       return giveUp(ledger, seen.key, seen);
     case "done":
       return tell(checkValue(ledger, seen), seen.call, seen.key);
+    case "done before":
+      return tellOfEarlier(ledger, seen.key, seen.value);
     case "rejected":
       return tell(deny(ledger, seen.call, seen.key), seen.call, seen.key);
     case "mismatch":
@@ -35,7 +42,7 @@ export function observe(before: Ledger, seen: Seen): Ledger {
 function wish(ledger: Ledger, content: Content): Ledger {
   const last = ledger.wishes.get(nameOf(content));
   if (last?.state === "open") return ledger;
-  const next: Wish = { number: (last?.number ?? 0) + 1, state: "open" };
+  const next: Wish = { number: (last?.number ?? 0) + 1, state: "open", isCutOff: false };
   return { ...ledger, wishes: new Map([...ledger.wishes, [nameOf(content), next]]) };
 }
 
@@ -50,7 +57,8 @@ function send(ledger: Ledger, key: string, content: Content): Ledger {
   if (own?.wishes.has(name) === true) return ledger;
   let next = own === undefined ? leaveOthers(ledger, key, content) : ledger;
   const last = next.wishes.get(name);
-  if (!isWaitedFor(next, content) && !isResumed(next, content)) {
+  const isLeft = last?.state === "open" && last.isCutOff;
+  if (!isWaitedFor(next, content) && !isResumed(next, content) && !isLeft) {
     next = violate(next, `${key} was sent for nobody`);
   }
   // Who asked before other lines came, or before it was given up, and still waits, wants it again.
@@ -114,8 +122,29 @@ function checkValue(ledger: Ledger, seen: Extract<Seen, { kind: "done" }>): Ledg
   const isWanted =
     charged !== undefined &&
     call !== undefined &&
-    (call.kind === "resume" || charged.name === nameOf(call.content));
+    (call.kind !== "run" || charged.name === nameOf(call.content));
   return isWanted ? ledger : violate(ledger, `${value} is not what ${key} was answered with`);
+}
+
+/** An earlier order is told of by who ordered anew: with what it was answered, and once for all. */
+function tellOfEarlier(ledger: Ledger, key: string, value: string): Ledger {
+  const charged = ledger.keys.get(key)?.charged.find((one) => one.value === value);
+  if (charged === undefined)
+    return violate(ledger, `${value} is not what ${key} was answered with`);
+  const last = ledger.wishes.get(charged.name);
+  const next = change(ledger, key, { toldAt: ledger.keys.get(key)?.toldAt ?? ledger.moment });
+  const isOpen =
+    last?.state === "open" && last.number === ledger.keys.get(key)?.wishes.get(charged.name);
+  return isOpen ? mark(next, contentOf(charged.name), "told") : next;
+}
+
+function cutOff(ledger: Ledger, number: number): Ledger {
+  const call = ledger.calls.get(number);
+  const next = { ...ledger, calls: without(ledger.calls, number) };
+  const name = call?.kind === "run" ? nameOf(call.content) : "";
+  const last = next.wishes.get(name);
+  if (last === undefined) return next;
+  return { ...next, wishes: new Map([...next.wishes, [name, { ...last, isCutOff: true }]]) };
 }
 
 function deny(ledger: Ledger, number: number, key: string): Ledger {
@@ -133,7 +162,7 @@ function giveWay(ledger: Ledger, number: number, key: string): Ledger {
   if (call === undefined) return violate(ledger, `the call ${number} ended and was not under way`);
   const next = { ...ledger, calls: without(ledger.calls, number) };
   // Which of the requests under the key a resume began with is not known.
-  if (call.kind === "resume") return next;
+  if (call.kind !== "run") return next;
   return mark({ ...deny(ledger, number, key), calls: next.calls }, call.content, "told");
 }
 

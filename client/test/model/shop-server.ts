@@ -34,6 +34,8 @@ export interface ShopLog {
   charged(key: string, content: Content, value: unknown): void;
   /** From now on the key has an end. */
   stored(key: string): void;
+  /** The one request that was sent under the key is refused unseen: that is its end as well, unless it is sent again. */
+  refused(key: string): void;
 }
 
 export interface ShopServer {
@@ -76,6 +78,8 @@ export function createShopServer(
 ): ShopServer {
   const records = new Map<string, StoredResponse>();
   const running = new Set<string>();
+  /** How many were sent under each key. */
+  const requests = new Map<string, number>();
   const ahead = [...faults];
   let downUntil = 0;
   let restarts = 0;
@@ -93,7 +97,10 @@ export function createShopServer(
   function handle(arrival: Arrival, reply: Reply): void {
     const { key, text, onlyIfStored, fault } = arrival;
     if (time.now() < downUntil) return reply("the connection died");
-    if (fault === "not signed in") return reply(answer(401, { error: "sign in" }, {}));
+    if (fault === "not signed in") {
+      if (requests.get(key) === 1) log.refused(key);
+      return reply(answer(401, { error: "sign in" }, {}));
+    }
     if (fault === "gateway is busy") return reply(answer(503, "busy", {}));
     if (fault === "key of somebody else" && find(key) === undefined && !running.has(key)) {
       store(key, "another request", 201, { order: "not yours" });
@@ -143,6 +150,7 @@ export function createShopServer(
       const fault = ahead.shift() ?? "none";
       const key = headers.get("idempotency-key") ?? "none";
       const onlyIfStored = headers.get("idempotency-only-if-stored") === "true";
+      requests.set(key, (requests.get(key) ?? 0) + 1);
       const { promise, resolve, reject } = Promise.withResolvers<Response>();
       const arrive = (): void => {
         handle({ key, text, onlyIfStored, fault }, deliver(fault, resolve, reject));

@@ -1,6 +1,7 @@
 /** What a shopper with one or two tabs can do, and what is told in return. */
 import { isIdempotencyError } from "@oncekey/client";
-import type { Content, Seen } from "./ledger.ts";
+import type { PendingOperation } from "@oncekey/client";
+import type { Call, Content, Seen } from "./ledger.ts";
 import type { Origin } from "./origin.ts";
 import { openTab } from "./tab.ts";
 import type { Result, Tab, TabParts } from "./tab.ts";
@@ -8,7 +9,14 @@ import type { Result, Tab, TabParts } from "./tab.ts";
 export type Act =
   | { readonly kind: "click"; readonly tab: number; readonly content: Content }
   | {
-      readonly kind: "reload" | "resume pending" | "resume last" | "forget" | "abort";
+      readonly kind:
+        | "reload"
+        | "resume pending"
+        | "resume last"
+        | "check pending"
+        | "check last"
+        | "forget"
+        | "abort";
       readonly tab: number;
     };
 
@@ -24,7 +32,11 @@ export interface ShopperParts extends TabParts {
   readonly origin: Origin;
   readonly tabs: number;
   readonly note: (seen: Seen) => void;
+  /** What the storage has under this key. */
+  readonly kept: (key: string) => Content | undefined;
 }
+
+type Left = Extract<Result, { kind: "unknown" }> | PendingOperation;
 
 interface Place {
   readonly id: symbol;
@@ -34,12 +46,16 @@ interface Place {
   controller: AbortController;
   /** Under way, each with its number. */
   readonly calls: Map<Promise<Result>, number>;
+  /** Keys whose end it was told. */
+  readonly told: Set<string>;
 }
 
 export function createShopper(parts: ShopperParts): Shopper {
-  const { origin, note } = parts;
+  const { origin, note, kept } = parts;
   // What every key was first sent with.
   const contents = new Map<string, Content>();
+  const contentOf = (key: string | undefined): Content | undefined =>
+    key === undefined ? undefined : (contents.get(key) ?? kept(key));
   let calls = 0;
   const open = (): Place => ({
     id: Symbol("tab"),
@@ -51,12 +67,13 @@ export function createShopper(parts: ShopperParts): Shopper {
     unknown: undefined,
     controller: new AbortController(),
     calls: new Map(),
+    told: new Set(),
   });
   const places = Array.from({ length: parts.tabs }, open);
 
   function call(
     place: Place,
-    kind: "run" | "resume",
+    kind: Call["kind"],
     content: Content,
     promise: Promise<Result>,
   ): void {
@@ -88,6 +105,8 @@ export function createShopper(parts: ShopperParts): Shopper {
       return;
     }
     place.ended = "settled";
+    place.told.add(key);
+    hearOfEarlier(number, result.earlierResult);
     if (kind === "done") {
       note({ kind, call: number, key, value: JSON.stringify(result.value) });
     } else {
@@ -97,30 +116,31 @@ export function createShopper(parts: ShopperParts): Shopper {
     }
   }
 
+  function hearOfEarlier(number: number, earlier: Result["earlierResult"]): void {
+    if (earlier?.kind !== "done") return;
+    const value = JSON.stringify(earlier.value);
+    note({ kind: "done before", call: number, key: earlier.key, value });
+  }
+
   function click(place: Place, content: Content): void {
     place.controller = new AbortController();
     const { signal } = place.controller;
     call(place, "run", content, place.tab.order.run(content, { signal }));
   }
 
-  function resumeLast(place: Place): void {
-    const { unknown } = place;
-    const content = contents.get(unknown?.key ?? "");
-    if (unknown !== undefined && content !== undefined) {
-      call(place, "resume", content, unknown.resume());
-    }
+  function goOn(place: Place, kind: "resume" | "check", left: Left | undefined): void {
+    const content = contentOf(left?.key);
+    const ask = left?.[kind];
+    if (content !== undefined && ask !== undefined) call(place, kind, content, ask());
   }
 
-  async function resumePending(place: Place): Promise<void> {
-    for (const { key, resume } of await place.tab.client.pending()) {
-      const content = contents.get(key);
-      if (content !== undefined) call(place, "resume", content, resume());
-    }
+  async function goOnWithPending(place: Place, kind: "resume" | "check"): Promise<void> {
+    for (const left of await place.tab.client.pending()) goOn(place, kind, left);
   }
 
   async function forget(place: Place): Promise<void> {
     const unfinished = place.unknown ?? (await place.tab.client.pending())[0];
-    const content = contents.get(unfinished?.key ?? "");
+    const content = contentOf(unfinished?.key);
     if (unfinished === undefined || content === undefined) return;
     note({ kind: "forgotten", key: unfinished.key, ...content });
     await unfinished.forget();
@@ -129,7 +149,10 @@ export function createShopper(parts: ShopperParts): Shopper {
   function leave(place: Place): void {
     place.tab.crash();
     origin.close(place.id);
-    for (const number of place.calls.values()) note({ kind: "left open", call: number });
+    for (const number of place.calls.values()) note({ kind: "cut off", call: number });
+    for (const key of place.told) {
+      if (kept(key) !== undefined) note({ kind: "left behind", key });
+    }
     places[places.indexOf(place)] = open();
   }
 
@@ -140,9 +163,13 @@ export function createShopper(parts: ShopperParts): Shopper {
       case "reload":
         return leave(place);
       case "resume pending":
-        return resumePending(place);
+        return goOnWithPending(place, "resume");
       case "resume last":
-        return resumeLast(place);
+        return goOn(place, "resume", place.unknown);
+      case "check pending":
+        return goOnWithPending(place, "check");
+      case "check last":
+        return goOn(place, "check", place.unknown);
       case "forget":
         return forget(place);
       case "abort":

@@ -25,17 +25,16 @@ const POLICY = {
 export interface TabParts {
   readonly server: ShopServer;
   readonly storage: OperationStorage;
-  /**
-   * How long each answer of the storage takes. What a page has asked of a disk when it dies does not happen here; where it is to
-   * forget what is settled, and happens, nobody is told of that end any more.
-   */
+  /** How long each request takes on its way to the storage, and how long its answer takes back. */
   readonly slownessMs: number;
+  /** Whether what a page has asked of the storage still happens after the page has died. */
+  readonly outlives: boolean;
   readonly onChange: "resolve-first" | "hold";
 }
 
-/** @param onSend hears of every key that is sent, and with what. */
+/** @param onSend hears of every key that is sent, and with what; not of mere looks. */
 export function openTab(
-  { server, storage, slownessMs, onChange }: TabParts,
+  { server, storage, slownessMs, outlives, onChange }: TabParts,
   onSend: (key: string, content: Content) => void,
 ): Tab {
   let isCrashed = false;
@@ -44,20 +43,27 @@ export function openTab(
     const value = await use();
     return isCrashed ? new Promise(() => undefined) : value;
   };
-  const later = async <Value>(use: () => Value | Promise<Value>): Promise<Value> => {
-    if (slownessMs > 0) await new Promise((resolve) => void setTimeout(resolve, slownessMs));
-    return alive(use);
-  };
+  const travel = (): Promise<void> | undefined =>
+    slownessMs > 0 ? new Promise((resolve) => void setTimeout(resolve, slownessMs)) : undefined;
+  const later = <Value>(use: () => Value | Promise<Value>): Promise<Value> =>
+    alive(async () => {
+      await travel();
+      const value = await (outlives ? use() : alive(use));
+      await travel();
+      return value;
+    });
   const client = createClient({
     ...POLICY,
     onChange,
+    statusCheck: true,
     baseUrl: "https://shop.example/",
     onWarning: () => undefined,
     fetch: (input, init) =>
       alive(async () => {
         const request = new Request(input, init);
         const text = await request.text();
-        onSend(request.headers.get("idempotency-key") ?? "none", JSON.parse(text) as Content);
+        if (!request.headers.has("idempotency-only-if-stored"))
+          onSend(request.headers.get("idempotency-key") ?? "none", JSON.parse(text) as Content);
         return server.fetch(request.headers, text);
       }),
     storage: {

@@ -1,5 +1,4 @@
 /** Plays one history: clients, a server, a network and a shopper, and the ledger that watches them. */
-import { memoryStorage } from "@oncekey/client";
 import { EMPTY, openWishes } from "./ledger.ts";
 import type { Content, Ledger, Seen } from "./ledger.ts";
 import { observe } from "./observe.ts";
@@ -28,16 +27,18 @@ export type Event =
 export interface History extends ShopRules {
   readonly onChange: "resolve-first" | "hold";
   /**
-   * `slow`: as slow as a disk is, so that a page can end between looking and writing. Two tabs share a storage, and locks unless
+   * `slow`: as slow as a disk can be, so that a page can end between any two steps, also between being told and forgetting. Two tabs share a storage, and locks unless
    * they are on a plain-http origin: there the record alone holds the key, and it holds it for a cart that nobody changes.
    */
   readonly setting: (typeof SETTINGS)[number];
+  /** Whether what a page has asked of a slow storage still happens after the page has died. */
+  readonly outlives: boolean;
   readonly skewMs: number;
   readonly faults: readonly Fault[];
   readonly events: readonly Event[];
 }
 
-const STORAGE_MS = 5;
+const STORAGE_MS = 25;
 /** Longer than a request is under way, and than a run takes. */
 const CALM_MS = 60_000;
 
@@ -64,14 +65,23 @@ async function playAt(
   };
   const server = createShopServer(time, history, history.faults, {
     stored: (key) => note({ kind: "stored", key }),
+    refused: (key) => note({ kind: "stored", key }),
     charged: (key, content, value) =>
       note({ kind: "charged", key, value: JSON.stringify(value), ...content }),
   });
+  const items = new Map<string, string>();
   const shopper = createShopper({
     origin,
     server,
-    storage: memoryStorage(),
+    storage: {
+      getItem: (name) => items.get(name) ?? null,
+      setItem: (name, value) => void items.set(name, value),
+      removeItem: (name) => void items.delete(name),
+      getAllKeys: () => [...items.keys()],
+    },
+    kept: (key) => contentIn([...items.values()].find((text) => text.includes(key))),
     onChange: history.onChange,
+    outlives: history.outlives,
     slownessMs: setting.endsWith("slow storage") ? STORAGE_MS : 0,
     tabs: setting.startsWith("two tabs") ? 2 : 1,
     note,
@@ -90,6 +100,13 @@ async function playAt(
   }
   await time.pass(CALM_MS);
   return ledger.violation;
+}
+
+/** What a record of the storage is about. */
+function contentIn(text: string | undefined): Content | undefined {
+  if (text === undefined) return undefined;
+  const { request } = JSON.parse(text) as { readonly request: { readonly body: string } };
+  return JSON.parse(request.body) as Content;
 }
 
 function unchanged(event: Event): Event {
