@@ -18,7 +18,7 @@ interface Entry {
 // What is for tests, for Node or for other entries has no place on a page.
 const NOT_FOR_PAGES = /[/\\](msw|react|@tanstack)[/\\]|[/\\]testing\b|^node:/;
 
-// Of the first two, 2.2 kB are p-retry's and uuid's; of the third, 0.7 kB are uuid's.
+// Of the first two, 1.5 kB are p-retry's.
 const ENTRIES: readonly Entry[] = [
   {
     name: "@oncekey/client, all of it",
@@ -29,13 +29,13 @@ const ENTRIES: readonly Entry[] = [
   {
     name: "createClient and webStorage",
     code: 'export { createClient, webStorage } from "@oncekey/client"',
-    limitBytes: 15_200,
+    limitBytes: 15_000,
     without: NOT_FOR_PAGES,
   },
   {
     name: "@oncekey/client/fetch",
     code: 'export { createIdempotentFetch } from "@oncekey/client/fetch"',
-    limitBytes: 6_400,
+    limitBytes: 6_000,
     without: /[/\\]p-retry[/\\]|[/\\]storage[/\\]/,
   },
   {
@@ -43,19 +43,19 @@ const ENTRIES: readonly Entry[] = [
     code: 'export * from "@oncekey/client/react"',
     limitBytes: 1_500,
     external: ["react"],
-    without: /[/\\](p-retry|uuid|shared)[/\\]/,
+    without: /[/\\](p-retry|shared)[/\\]/,
   },
   {
     name: "@oncekey/client/tanstack-query",
     code: 'export * from "@oncekey/client/tanstack-query"',
     limitBytes: 1_500,
-    without: /[/\\](p-retry|uuid|shared|@tanstack)[/\\]/,
+    without: /[/\\](p-retry|shared|@tanstack)[/\\]/,
   },
   {
     name: "isIdempotencyError alone",
     code: 'export { isIdempotencyError } from "@oncekey/client"',
     limitBytes: 1_000,
-    without: /[/\\](p-retry|uuid)[/\\]/,
+    without: /[/\\](p-retry)[/\\]/,
   },
   {
     name: "imports that are not used",
