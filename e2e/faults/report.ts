@@ -73,6 +73,7 @@ const NAMES: Readonly<Record<string, string>> = {
   "drop-answer": "COMMIT's answer lost on its way back",
   delay: "COMMIT late",
   "half-open": "line half open at COMMIT",
+  "rig stood still": "the rig itself stood still for a second or more",
   "pooler killed": "PgBouncer killed and started again",
   "pool taken": "all connections of a server's pool taken by its own application",
 };

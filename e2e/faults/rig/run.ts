@@ -19,6 +19,7 @@ import { startFleet } from "./fleet.ts";
 import type { Fleet } from "./fleet.ts";
 import { createRandom } from "./random.ts";
 import { LEASE_MS, policyOf } from "./routes.ts";
+import { watchStalls } from "./stalls.ts";
 import { dump } from "./tables.ts";
 import { chooseWay } from "./way.ts";
 
@@ -78,6 +79,7 @@ export async function runOn(fleet: Fleet, options: RunOptions): Promise<RunRepor
   const startedAt = performance.now();
   const history = createHistory();
   const enough = AbortSignal.any([signal, AbortSignal.timeout(Math.round(limitMs))]);
+  const stalls = watchStalls(history);
   const work = startWork(fleet, options, history, enough);
   const progress = setInterval(() => {
     const seconds = Math.round((performance.now() - startedAt) / 1_000);
@@ -91,17 +93,20 @@ export async function runOn(fleet: Fleet, options: RunOptions): Promise<RunRepor
     const calm: RecorderParts = { history, policyOf, wayOf: () => chooseWay(fleet, 0) };
     await settle(calm, stillAsked(work.load.firsts, history.events), SETTLE_MS, signal);
     const evidence = await gather(fleet, history, options);
+    const { caused, ...counts } = work.counts();
     return {
       verdict: judge(evidence),
       evidence,
       seed,
-      ...work.counts(),
+      ...counts,
+      caused: { ...caused, "rig stood still": stalls.count() },
       loadMs,
       settleMs: performance.now() - startedAt - loadMs,
       end: signal.aborted ? "interrupted" : isOutOfTime ? "out of time" : "whole",
     };
   } finally {
     clearInterval(progress);
+    stalls.stop();
   }
 }
 
