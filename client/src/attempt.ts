@@ -103,6 +103,12 @@ function judge(
     parts.budget.refill();
     return finished(parts, input, answer, verdict);
   }
+  if (verdict.kind === "rejected" && isHearsay(input, state, answer, verdict.error)) {
+    const { key } = input;
+    const { message, status, problem } = verdict.error;
+    const error = new OutcomeUnknownError(message, { key, status, problem, cause: verdict.error });
+    return { kind: "unknown", error };
+  }
   if (!("cause" in verdict)) return verdict;
   if (verdict.isTimeUnreadable) {
     const message = `Retry-After of ${input.request.url} cannot be read: on another origin it has to be exposed`;
@@ -114,6 +120,18 @@ function judge(
   }
   state.isUnresolved = true;
   return verdict;
+}
+
+// Where the server is known to echo the key, a refusal without it came from somewhere in front: a gateway's 404 says nothing of
+// what an earlier attempt did.
+function isHearsay(
+  { policy, key }: LoopInput,
+  { isUnresolved }: LoopState,
+  answer: Answer,
+  error: IdempotencyError,
+): boolean {
+  const isOurs = error.code !== undefined || isAcknowledged(answer, key);
+  return policy.onUnacknowledged === "refuse" && isUnresolved && !isOurs;
 }
 
 function finished(

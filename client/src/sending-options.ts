@@ -23,7 +23,8 @@ export interface RetryOptions {
   readonly backoff?: BackoffOptions;
   /**
    * A success without the echoed `Idempotency-Key`: the route may not be protected. `'warn'` (default): said through `onWarning`.
-   * `'refuse'`: the result is `unknown`.
+   * `'refuse'`: the result is `unknown`, and so it is for a refusal without it after an attempt whose outcome is not known, such as a
+   * gateway's 404. For servers that echo it on every answer, as `@oncekey/server` does.
    */
   readonly onUnacknowledged?: "warn" | "refuse";
 }

@@ -21,12 +21,12 @@ afterEach(() => {
 });
 afterAll(() => server.close());
 
-function answer(...responses: (() => Response | Promise<Response>)[]): void {
+function answer(...responses: ((request: Request) => Response | Promise<Response>)[]): void {
   server.use(
     http.post(`${BASE}orders`, async ({ request }) => {
       requests += 1;
       await request.text();
-      return responses[Math.min(requests, responses.length) - 1]?.() ?? HttpResponse.error();
+      return responses[Math.min(requests, responses.length) - 1]?.(request) ?? HttpResponse.error();
     }),
   );
 }
@@ -214,5 +214,26 @@ describe("an answer without the echoed key", () => {
       true,
     );
     expect(warnings).toHaveLength(1);
+  });
+
+  const lost = () => HttpResponse.error();
+  const gone = () => HttpResponse.json({ message: "no such route" }, { status: 404 });
+  const refused = ({ headers }: Request) =>
+    HttpResponse.json(
+      {},
+      { status: 404, headers: { "idempotency-key": headers.get("idempotency-key") ?? "" } },
+    );
+
+  it.each([
+    ["is a refusal", "warn", lost, gone, "rejected"],
+    ["is no refusal under 'refuse' after a lost reply", "refuse", lost, gone, "unknown"],
+    ["is one where nothing was sent before", "refuse", gone, gone, "rejected"],
+    ["is one where it has the key", "refuse", lost, refused, "rejected"],
+  ] as const)("%s", async (_name, onUnacknowledged, first, second, kind) => {
+    answer(first, second);
+    const { client, order } = createShop(BASE, { onUnacknowledged });
+    const { value } = await settled(order.run(cart));
+    expect(value).toMatchObject({ kind, error: { status: 404 } });
+    expect(await client.pending()).toHaveLength(kind === "unknown" ? 1 : 0);
   });
 });
