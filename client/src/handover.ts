@@ -21,6 +21,8 @@ export interface Wanted {
   readonly key?: string;
   /** Whether nothing may start for it. */
   readonly isLook?: boolean;
+  /** Whether it waited for another run of this context. */
+  readonly hasQueued?: boolean;
   readonly askedAt: number;
 }
 
@@ -64,11 +66,11 @@ export async function handedOver(
 /** Whether a record is still to be settled: those who waited while it was, and were not told, find it once more. */
 export function isOpen(
   found: OperationRecord | undefined,
-  { identity, askedAt }: Wanted,
+  { identity, askedAt, hasQueued = false }: Wanted,
   { hasWaited }: Turn,
 ): boolean {
   if (found?.settledAt === undefined) return true;
-  return found.identity === identity && hasWaited && askedAt <= found.settledAt;
+  return found.identity === identity && (hasWaited || hasQueued) && askedAt <= found.settledAt;
 }
 
 // Another version of the page may say something else.

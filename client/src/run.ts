@@ -36,7 +36,7 @@ export function runWish(
 ): Promise<RunResult<unknown>> {
   const { identity, request } = asked;
   const id = recordId(asked);
-  const wanted = { identity, askedAt: parts.tabs.nowAt() };
+  const wanted = { identity, askedAt: parts.tabs.nowAt(), hasQueued: parts.live.isLive(id) };
   // Read while the click is fresh: a form may be another one by the time of its turn.
   const reading = typeof request === "function" ? request() : request;
   if (reading instanceof Promise) reading.catch(() => undefined);
