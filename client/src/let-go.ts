@@ -13,13 +13,15 @@ export async function isCurrent({ shelf }: Parts, record: OperationRecord): Prom
   return (await shelf.read(recordId(record)))?.key === record.key;
 }
 
-/** Lets go of what is settled; those who wait for their turn find it once more, in case that they were not told. */
-export async function letGo(parts: Parts, record: OperationRecord): Promise<void> {
-  const { shelf, tabs } = parts;
-  // At once: who asks after this moment was told before, and asks for another one.
-  const settledAt = record.settledAt ?? tabs.nowAt();
+/**
+ * Lets go of what is settled; those who wait for their turn find it once more, in case that they were not told.
+ *
+ * @param toldAt who asks later asks for another one. Default: the end, for what is told after it.
+ */
+export async function letGo(parts: Parts, record: OperationRecord, toldAt?: number): Promise<void> {
   if (!(await isCurrent(parts, record))) return;
+  const { shelf, tabs } = parts;
   const id = recordId(record);
-  if (await tabs.isAwaited(id)) await shelf.write({ ...record, settledAt });
-  else await shelf.remove(id);
+  if (!(await tabs.isAwaited(id))) return shelf.remove(id);
+  await shelf.write({ ...record, settledAt: record.settledAt ?? toldAt ?? tabs.nowAt() });
 }

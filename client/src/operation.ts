@@ -9,7 +9,7 @@ import { isAcknowledged } from "./classify.ts";
 import { createReport } from "./event.ts";
 import { handedOver, handOver } from "./handover.ts";
 import type { Wanted } from "./handover.ts";
-import { isCurrent } from "./let-go.ts";
+import { isCurrent, letGo } from "./let-go.ts";
 import { whyTooOld, withLifetime } from "./lifetime.ts";
 import type { RetryPolicy } from "./options.ts";
 import { createTracker, IDLE } from "./progress.ts";
@@ -56,6 +56,7 @@ export async function takeOver(
   if (result.kind === "unknown") {
     return current && { result: { ...result, ...handles(parts, current, policy) } };
   }
+  if (result.kind !== "done" && current) await letGo(parts, current);
   return { result, record: current };
 }
 
@@ -137,7 +138,10 @@ export async function conclude(
     case "rejected": {
       const { kind, error } = ending;
       const left = leftAfter(record, error, answer !== undefined && isAcknowledged(answer, key));
-      if (left === undefined) return { result: { kind, error, key, attempts }, record };
+      if (left === undefined) {
+        await letGo(parts, record);
+        return { result: { kind, error, key, attempts }, record };
+      }
       await rewrite(parts, left);
       const earlier = toPending(parts, left, policy);
       return { result: { kind, error: givenWay(error), earlier, key, attempts } };

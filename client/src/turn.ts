@@ -57,10 +57,9 @@ export function takeTurn(
         const { result, record, identity: sent } = await start(turn);
         const isDone = result.kind === "done";
         const clear = async (): Promise<RunResult<unknown>> => {
-          if (record) await letGo(parts, record);
+          if (record) await letGo(parts, record, tabs.nowAt());
           return result;
         };
-        if (!isDone) await clear();
         if (!isLook || !live.isLive(id)) progress.set(id, stateOf(result));
         if (record && sent !== undefined) live.tell(id, result, sent);
         if (!isDone) return result;
