@@ -1,6 +1,7 @@
 import { expect, it } from "vitest";
 import { json, reset, withServer } from "./support/server.ts";
 import type { Reply } from "./support/server.ts";
+import { holdRemovals } from "./support/hold-removals.ts";
 import { cart } from "./support/shop.ts";
 import { createGate, openBrowser } from "./support/tabs.ts";
 
@@ -22,5 +23,21 @@ it("a click that waits behind a run of its own tab is the one that another tab d
     expect(await resumed).toMatchObject({ kind: "done", key: first.key });
     expect((await ours).key).toBe((await theirs).key);
     expect(new Set(seen.map(({ key }) => key)).size).toBe(2);
+  });
+});
+
+it("a tab that comes while a refused record is let go of is told of that refusal", async () => {
+  const { openTab, waiting, storage } = openBrowser();
+  const held = holdRemovals(storage);
+  await withServer([json(402, { message: "declined" }), json(201, { id: 2 })], async (shop) => {
+    const one = openTab(shop.url, { storage: held.storage }).order.run(cart);
+    await held.asked;
+    const two = openTab(shop.url).order.run(cart);
+    await waiting(1);
+    held.open();
+    const [first, second] = await Promise.all([one, two]);
+    expect([first.kind, second.kind]).toEqual(["rejected", "rejected"]);
+    expect(second.key).toBe(first.key);
+    expect(shop.seen).toHaveLength(1);
   });
 });
