@@ -14,6 +14,8 @@ export interface ForgetterOptions extends RecorderParts {
   /** Whose records they are. */
   readonly scope: string;
   readonly signal: AbortSignal;
+  /** Told of each key: on a slow machine one may have to be asked for once more in the end, as all the others. */
+  readonly onKey: (sending: Sending) => void;
 }
 
 const EVERY_MS = 250;
@@ -39,6 +41,7 @@ async function forgetOne(options: ForgetterOptions, route: Route): Promise<void>
   const ticket = { scope: options.scope, key: randomUUID(), target: `POST ${route.path}` };
   const order = { deed: "charge" as const, amount: 1, workMs: 0 };
   const sending: Sending = { operation, ...ticket, path: route.path, search: "", order };
+  options.onKey(sending);
   await settleOne(recorded, sending, PATIENCE_MS);
   history.add({ kind: "forget", phase: "asked", server, ...ticket });
   const isForgotten = await forget((await wayOf()).origin, ticket);

@@ -4,7 +4,7 @@ import type { Evidence, Verdict } from "../checker/judge.ts";
 import { createHistory } from "../history/history.ts";
 import type { History } from "../history/history.ts";
 import { startLoad } from "../load/load.ts";
-import type { Load } from "../load/load.ts";
+import type { Sending } from "../load/clients.ts";
 import { drawOperation } from "../load/operation.ts";
 import type { Mix, Operation } from "../load/operation.ts";
 import type { RecorderParts } from "../load/recorder.ts";
@@ -91,7 +91,7 @@ export async function runOn(fleet: Fleet, options: RunOptions): Promise<RunRepor
     const isOutOfTime = enough.aborted;
     await Promise.all(fleet.servers.map((server) => server.up()));
     const calm: RecorderParts = { history, policyOf, wayOf: () => chooseWay(fleet, 0) };
-    await settle(calm, stillAsked(work.load.firsts, history.events), SETTLE_MS, signal);
+    await settle(calm, stillAsked(work.asked(), history.events), SETTLE_MS, signal);
     const evidence = await gather(fleet, history, options);
     const { caused, ...counts } = work.counts();
     return {
@@ -124,7 +124,8 @@ async function gather(fleet: Fleet, history: History, options: RunOptions): Prom
 }
 
 interface Work {
-  readonly load: Load;
+  /** What has to be asked for once more in the end. */
+  readonly asked: () => readonly Sending[];
   readonly done: Promise<void>;
   readonly progress: () => string;
   readonly counts: () => Pick<RunReport, "operations" | "dealt" | "undealt" | "caused">;
@@ -153,12 +154,14 @@ function startWork(fleet: Fleet, options: RunOptions, history: History, signal: 
   };
   const load = startLoad({ ...parts, clients, next, signal });
   const ending = new AbortController();
+  const forgotten: Sending[] = [];
   const forgetting = forgetAgainAndAgain({
     ...parts,
     fleet,
     routes: mix.routes,
     scope: `${mix.scopes}-0`,
     signal: ending.signal,
+    onKey: (sending) => void forgotten.push(sending),
   });
   const finish = async (): Promise<void> => {
     await Promise.all([load.done, interference]);
@@ -167,7 +170,7 @@ function startWork(fleet: Fleet, options: RunOptions, history: History, signal: 
   };
   const dealtCount = (): number => Object.values(striker.dealt).reduce((sum, one) => sum + one, 0);
   return {
-    load,
+    asked: () => [...load.firsts, ...forgotten],
     done: finish(),
     progress: () => `${drawn} operations, ${planned.length - dealtCount()} strikes to come`,
     counts: () => ({
