@@ -85,9 +85,10 @@ it("an entry without its peer says which one is missing", async () => {
   }
 });
 
-it("the package has its sources and what is built of them, and nothing else", () => {
+it("the package has its sources, what is built of them, and a page about it, and nothing else", () => {
   const stranger = packed.files.filter(
-    (file) => !/^(dist|src)\/.*\.(js|ts|map)$/.test(file) && file !== "package.json",
+    (file) =>
+      !/^(dist|src)\/.*\.(js|ts|map)$/.test(file) && !["package.json", "README.md"].includes(file),
   );
   expect(stranger).toEqual([]);
   expect(packed.files).toContain("dist/index.d.ts");

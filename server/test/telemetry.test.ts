@@ -160,6 +160,8 @@ describe("oncekey:complete", () => {
         async ({ post }) => {
           for (const path of ["/stored", "/busy", "/broken", "/hijacked"])
             await post(path, { key: crypto.randomUUID() });
+          // What is sent by hand is on its way before its claim has ended.
+          await expect.poll(() => events.length).toBe(4);
           await post("/stored");
           await expect.poll(() => events.length).toBe(5);
           expect(events.map(({ route, outcome }) => `${route} ${outcome}`)).toEqual([
