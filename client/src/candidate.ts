@@ -20,6 +20,16 @@ export function withHeld(
   return withCandidates(record, [{ identity, request }, ...candidatesOf(record)]);
 }
 
+/** What is left of a record after those requests are given up that another state of it had; `undefined` where that is nothing. */
+export function leftWithout(
+  record: OperationRecord,
+  givenUp: OperationRecord,
+): OperationRecord | undefined {
+  const known = new Set(candidatesOf(givenUp).map(({ identity }) => identity));
+  const left = candidatesOf(record).filter(({ identity }) => !known.has(identity));
+  return left.length === 0 ? undefined : withCandidates(record, left);
+}
+
 /** What is left of a record after the request at its head was refused; `undefined` where that settles it. */
 export function leftAfter(
   record: OperationRecord,

@@ -4,7 +4,7 @@ import { sendUntilSettled } from "./attempt.ts";
 import type { Settlement } from "./attempt.ts";
 import { later } from "./backoff.ts";
 import { whyIncomplete } from "./body-keeper.ts";
-import { givenWay, leftAfter, withFirst } from "./candidate.ts";
+import { givenWay, leftAfter, leftWithout, withFirst } from "./candidate.ts";
 import { isAcknowledged } from "./classify.ts";
 import { createReport } from "./event.ts";
 import { handedOver, handOver } from "./handover.ts";
@@ -81,13 +81,27 @@ export async function settleForAll(
   return { ...conclusion, identity: record.settledAt === undefined ? record.identity : undefined };
 }
 
-/** Forgets a record, where it is still the same one. */
-async function forgetRecord(parts: OperationParts, record: OperationRecord): Promise<void> {
-  const { shelf, live, progress } = parts;
-  if (!(await isCurrent(parts, record))) return;
+/** Gives up what a record stood for, once nothing of its instance runs; what has been sent under its key since stays. */
+async function giveUp(
+  parts: OperationParts,
+  record: OperationRecord,
+  { deadlineMs: waitMs }: RetryPolicy,
+): Promise<void> {
+  const { shelf, live, tabs, progress } = parts;
   const id = recordId(record);
-  await shelf.remove(id);
-  if (!live.isLive(id)) progress.set(id, IDLE);
+  const inTurn = async (): Promise<void> => {
+    const found = await shelf.read(id);
+    if (found?.key !== record.key) return;
+    const left = leftWithout(found, record);
+    if (left !== undefined) return shelf.write(left);
+    await shelf.remove(id);
+    progress.set(id, IDLE);
+  };
+  await live.run(id, `forget ${record.identity}`, async () => {
+    await tabs.take(id, { signal: undefined, waitMs }, inTurn);
+    // No run joins it, and so nobody is told.
+    return undefined as never;
+  });
 }
 
 /** `first`: under a key that was never sent. `again`: it was. `check`: it was, and nothing may start. */
@@ -133,7 +147,7 @@ export async function conclude(
       return { result: { ...told, key, attempts }, record };
     }
     case "unsent":
-      await forgetRecord(parts, record);
+      if (await isCurrent(parts, record)) await parts.shelf.remove(recordId(record));
       return { result: { kind: "rejected", error: ending.error, key, attempts } };
     case "rejected": {
       const { kind, error } = ending;
@@ -198,7 +212,7 @@ function handles(parts: OperationParts, record: OperationRecord, policy: RetryPo
       askAgain(parts, record, policy, options, manner);
   return {
     resume: ask("again"),
-    forget: () => forgetRecord(parts, record),
+    forget: () => giveUp(parts, record, policy),
     ...(policy.statusCheck ? { check: ask("check") } : {}),
   };
 }

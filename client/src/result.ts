@@ -51,7 +51,10 @@ export interface Unknown<Value> extends Ended {
    * it under the same key, at most once.
    */
   readonly found?: false;
-  /** Gives the operation up: the next run mints a new key, and may do it a second time. */
+  /**
+   * Gives the operation up, once no run of its instance is under way: the next run mints a new key, and may do it a second time. What
+   * was sent under its key since (`onChange: 'hold'`) is kept.
+   */
   readonly forget: () => Promise<void>;
 }
 

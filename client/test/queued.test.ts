@@ -1,9 +1,11 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { expect, it } from "vitest";
 import { json, reset, withServer } from "./support/server.ts";
 import type { Reply } from "./support/server.ts";
+import { createHeld } from "./support/held.ts";
 import { holdRemovals } from "./support/hold-removals.ts";
 import { cart } from "./support/shop.ts";
-import { createGate, openBrowser } from "./support/tabs.ts";
+import { createGate, openBrowser, RECORD } from "./support/tabs.ts";
 
 const changed = { ...cart, lines: ["pear"] };
 
@@ -39,5 +41,40 @@ it("a tab that comes while a refused record is let go of is told of that refusal
     expect([first.kind, second.kind]).toEqual(["rejected", "rejected"]);
     expect(second.key).toBe(first.key);
     expect(shop.seen).toHaveLength(1);
+  });
+});
+
+it("what is given up is not the changed order that is being sent under its key", async () => {
+  const { openTab, storage } = openBrowser();
+  const held = createHeld();
+  await withServer([reset, held.reply], async ({ url, seen }) => {
+    const { order } = openTab(url, { attempts: 1, onChange: "hold" });
+    const first = await order.run(cart);
+    if (first.kind !== "unknown") throw new Error(first.kind);
+    const second = order.run(changed);
+    await held.arrived;
+    const forgetting = first.forget();
+    await sleep(20);
+    // As a page that dies now leaves it behind.
+    const left = await storage.getItem(RECORD);
+    held.go();
+    expect(JSON.parse(left ?? "null")).toMatchObject({ key: first.key });
+    expect(await second).toMatchObject({ kind: "done", key: first.key });
+    await forgetting;
+    expect(await storage.getItem(RECORD)).toBeNull();
+    expect(new Set(seen.map(({ key }) => key))).toEqual(new Set([first.key]));
+  });
+});
+
+it("what is given up leaves what has been sent under its key since, as long as that is unresolved", async () => {
+  const { openTab } = openBrowser();
+  await withServer([reset, reset, json(201, { id: 2 })], async ({ url }) => {
+    const { order, client } = openTab(url, { attempts: 1, onChange: "hold" });
+    const first = await order.run(cart);
+    if (first.kind !== "unknown") throw new Error(first.kind);
+    await order.run(changed);
+    await first.forget();
+    expect(await client.pending()).toMatchObject([{ key: first.key }]);
+    expect(await order.run(changed)).toMatchObject({ kind: "done", key: first.key });
   });
 });
