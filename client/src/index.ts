@@ -31,7 +31,15 @@ export type {
 export type { PlainCall, PlainCallOptions, ResponsePromise } from "./plain-call.ts";
 export type { OperationState, OperationStore } from "./progress.ts";
 export type { RequestSpec } from "./request.ts";
-export type { Done, PendingOperation, Rejected, RunOptions, RunResult, Unknown } from "./result.ts";
+export type {
+  Done,
+  PendingOperation,
+  Rejected,
+  RunOptions,
+  RunResult,
+  Settled,
+  Unknown,
+} from "./result.ts";
 export type { IndexedDbStorageOptions } from "./storage/indexed-db.ts";
 export type { RetryOptions } from "./sending-options.ts";
 export type { OperationStorage, StoredBody } from "./storage/storage.ts";

@@ -80,6 +80,6 @@ export interface PendingOperation {
   readonly resume: (options?: RunOptions) => Promise<RunResult<unknown>>;
   /** Asks what came of it and starts nothing. Only with `statusCheck: true`. */
   readonly check?: (options?: RunOptions) => Promise<RunResult<unknown>>;
-  /** Gives it up: the next run mints a new key, and may do it a second time. */
+  /** Gives it up, as that of an {@link Unknown} result does: the next run may do it a second time, under a new key. */
   readonly forget: () => Promise<void>;
 }

@@ -1,11 +1,11 @@
 /** The `lease` strategy: a committed claim with an owner and an end, renewed while the handler runs, which holds no connection. */
 import { randomUUID } from "node:crypto";
+import type { Row } from "./batch.ts";
 import { createKeylessClaim } from "./keyless-claim.ts";
 import { createLeaseClaim } from "./lease-claim.ts";
 import { readInFlight, ticketValues } from "./record.ts";
 import type { StoreParts } from "./store-parts.ts";
 import { sweepExpired } from "./sweep.ts";
-import type { Row } from "./batch.ts";
 import type { BeginOutcome, Store, Ticket } from "./store.ts";
 import { isConnectionFailure, sqlState } from "./transaction.ts";
 import { inOneFlight, recordIn } from "./transactional.ts";
@@ -89,7 +89,8 @@ export function createLeaseStore(parts: StoreParts, durationMs: number): Store {
 function readHeld(row: Row | undefined, { fingerprint }: Ticket): BeginOutcome {
   const held = readInFlight(row);
   const isOver = row?.[1] === "f";
-  // Only the request that was begun can go on with it: whoever sends another would wait for nobody.
+  // Only the request that was begun can go on with it: whoever sends another would wait for nobody. An owner that is only late may
+  // renew its lease after this, and that the key is another request's stays true.
   if (!isOver || held.fingerprint === undefined || held.fingerprint.equals(fingerprint))
     return held;
   return { kind: "conflict", fingerprint: held.fingerprint };
