@@ -31,6 +31,8 @@ export interface Mix {
   readonly routes: readonly Route[];
   /** Of the operations, how many go to routes whose records expire soon, or that take no key. Default none. */
   readonly others?: number;
+  /** Of those whose records expire soon, how many are repeated around that moment, which takes them seconds. Default all. */
+  readonly aroundExpiry?: number;
   readonly duplicates: number;
   readonly mismatches: number;
   readonly strangers: number;
@@ -51,7 +53,7 @@ export function drawOperation(random: Random, mix: Mix): Operation {
   const copies = random.chance(mix.duplicates) ? 1 + random.below(3) : 0;
   const differs = random.chance(mix.mismatches);
   const route = drawRoute(random, mix);
-  const isShort = SHORT_ROUTES.includes(route);
+  const isRepeatedLate = SHORT_ROUTES.includes(route) && random.chance(mix.aroundExpiry ?? 1);
   return {
     id: randomUUID(),
     route,
@@ -61,7 +63,7 @@ export function drawOperation(random: Random, mix: Mix): Operation {
     deed: drawDeed(random, mix),
     amount: 1 + random.below(100_000),
     workMs: mix.workMs ?? (random.chance(0.15) ? random.below(80) : random.below(3)),
-    duplicatesAfterMs: isShort
+    duplicatesAfterMs: isRepeatedLate
       ? AROUND_EXPIRY_MS
       : Array.from({ length: copies }, () => drawDelayMs(random)),
     mismatch: differs

@@ -1,24 +1,62 @@
 import { expect, test } from "vitest";
 import type { HistoryEvent } from "../history/event.ts";
+import type { Policy } from "../checker/case.ts";
 import { stillAsked } from "./settle.ts";
 
-test("what our client was told is final is asked for no more, but for a stranger with the same key", () => {
-  const told: HistoryEvent = {
-    kind: "result",
-    operation: "op1",
-    scope: "ada",
-    key: "k1",
-    target: "POST /orders",
-    fingerprint: "f1",
-    outcome: "rejected",
-    atMs: 1,
-    wallAt: 1,
-  };
-  const asked = [
-    { scope: "ada", key: "k1" },
-    { scope: "bob", key: "k1" },
-    { scope: "ada", key: "k2" },
-    { scope: "ada", key: undefined },
-  ];
-  expect(stillAsked(asked, [told])).toEqual(asked.slice(1));
+const RETENTION_MS = 2_000;
+const NOW_MS = 5_000;
+const policyOf = (): Policy => ({
+  strategy: "advisory",
+  mismatch: "replay",
+  retentionMs: RETENTION_MS,
 });
+
+const ticket = { operation: "op1", scope: "ada", key: "k1", target: "POST /orders" };
+const now = told({ ...ticket, key: "k9", atMs: NOW_MS });
+
+test("what our client was told is final is asked for no more, but for a stranger with the same key", () => {
+  const asked = [
+    { scope: "ada", key: "k1", path: "/orders" },
+    { scope: "bob", key: "k1", path: "/orders" },
+    { scope: "ada", key: "k2", path: "/orders" },
+    { scope: "ada", key: undefined, path: "/orders" },
+  ];
+  expect(stillAsked(asked, [told({ ...ticket, atMs: 1 })], policyOf)).toEqual(asked.slice(1));
+});
+
+test("what was answered longer ago than its record lives is asked for no more", () => {
+  const over = { scope: "ada", key: "k1", path: "/orders" };
+  const stands = { ...over, key: "k2" };
+  const events = [
+    ...attempt(1, "k1", NOW_MS - RETENTION_MS - 1),
+    ...attempt(2, "k2", NOW_MS - RETENTION_MS),
+    now,
+  ];
+  expect(stillAsked([over, stands], events, policyOf)).toEqual([stands]);
+});
+
+test("what was answered once and left open by its last attempt is asked for again", () => {
+  const open = { scope: "ada", key: "k1", path: "/orders" };
+  const events = [...attempt(1, "k1", 1), ...attempt(2, "k1", 2).slice(0, 1), now];
+  expect(stillAsked([open], events, policyOf)).toEqual([open]);
+});
+
+function told(of: typeof ticket & { readonly atMs: number }): HistoryEvent {
+  return { kind: "result", fingerprint: "f1", outcome: "rejected", wallAt: 1, ...of };
+}
+
+function attempt(number: number, key: string, atMs: number): HistoryEvent[] {
+  const at = { attempt: number, atMs, wallAt: 1 };
+  return [
+    { kind: "invoke", process: "p", server: "A", fingerprint: "f1", ...ticket, key, ...at },
+    {
+      kind: "ok",
+      status: 201,
+      isReplayed: false,
+      isMismatch: false,
+      headers: "",
+      body: "",
+      ...at,
+    },
+  ];
+}

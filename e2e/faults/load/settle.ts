@@ -38,20 +38,36 @@ export async function settleOne(
 }
 
 /**
- * A key that our client gave up as rejected has ended: nobody sends it again, and what the client said has to stay true. A stranger
- * with the same key has not been told.
+ * Not asked for again: a key that our client gave up as rejected, because nobody sends it again and what the client said has to stay
+ * true (a stranger with the same key has not been told); and one that was answered so long ago that its record is over, because it
+ * would only run anew.
  */
-export function stillAsked<Asked extends Pick<Sending, "key" | "scope">>(
+export function stillAsked<Asked extends Pick<Sending, "key" | "scope" | "path">>(
   keys: readonly Asked[],
   events: readonly HistoryEvent[],
+  policyOf: RecorderParts["policyOf"],
 ): Asked[] {
-  const nameOf = (scope: string, key: string | undefined): string => JSON.stringify([scope, key]);
-  const rejected = new Set(
-    events.flatMap((event) =>
-      event.kind === "result" && event.outcome === "rejected"
-        ? [nameOf(event.scope, event.key)]
-        : [],
-    ),
-  );
-  return keys.filter(({ scope, key }) => key === undefined || !rejected.has(nameOf(scope, key)));
+  const rejected = new Set<string>();
+  const lastAttempts = new Map<string, number>();
+  const answeredAt = new Map<number, number>();
+  for (const event of events) {
+    const { kind } = event;
+    if (kind === "invoke")
+      lastAttempts.set(nameOf(event.scope, event.key, event.target), event.attempt);
+    else if (kind === "ok") answeredAt.set(event.attempt, event.atMs);
+    else if (kind === "result" && event.outcome === "rejected")
+      rejected.add(nameOf(event.scope, event.key));
+  }
+  const nowMs = events.at(-1)?.atMs ?? 0;
+  return keys.filter(({ scope, key, path }) => {
+    if (key === undefined) return true;
+    if (rejected.has(nameOf(scope, key))) return false;
+    const target = `POST ${path}`;
+    const lastAt = answeredAt.get(lastAttempts.get(nameOf(scope, key, target)) ?? -1);
+    return lastAt === undefined || nowMs - lastAt <= policyOf(target).retentionMs;
+  });
+}
+
+function nameOf(...parts: readonly string[]): string {
+  return JSON.stringify(parts);
 }

@@ -91,7 +91,8 @@ export async function runOn(fleet: Fleet, options: RunOptions): Promise<RunRepor
     const isOutOfTime = enough.aborted;
     await Promise.all(fleet.servers.map((server) => server.up()));
     const calm: RecorderParts = { history, policyOf, wayOf: () => chooseWay(fleet, 0) };
-    await settle(calm, stillAsked(work.asked(), history.events), SETTLE_MS, signal);
+    const asked = stillAsked(work.asked(), history.events, policyOf);
+    await settle(calm, asked, SETTLE_MS, signal);
     const evidence = await gather(fleet, history, options);
     const { caused, ...counts } = work.counts();
     return {
