@@ -2,6 +2,8 @@
 import { BOUNDARIES } from "./rig/boundaries.ts";
 import type { RunReport } from "./rig/run.ts";
 import { formatVerdict } from "./checker/verdict.ts";
+import { summarize } from "./mutants/hunted.ts";
+import type { Hunted } from "./mutants/hunted.ts";
 import { provenance, table } from "./page.ts";
 
 const ENDS = {
@@ -12,7 +14,8 @@ const ENDS = {
     "It was interrupted: keys were not asked for once more, nobody looked at what was still held, and what had happened until then is judged.",
 } as const;
 
-export function formatReport(report: RunReport): string {
+/** @param hunted the planted bugs that were hunted after the run. */
+export function formatReport(report: RunReport, hunted: Hunted): string {
   const { verdict, dealt, undealt, caused, seed, operations } = report;
   const races = Object.entries(verdict.races).map(([name, count]) => [name, String(count)]);
   const seconds = (ms: number): string => `${Math.round(ms / 1_000)} s`;
@@ -65,6 +68,10 @@ Keys of which a duplicate was under way while the request that ran was.
 | strategy | races |
 | --- | --- |
 ${table(races)}
+
+## Would it have been noticed?
+
+After the run the same rig looked for quick [planted bugs](planted-bugs.md): ${summarize(hunted)}
 `;
 }
 

@@ -41,9 +41,9 @@ export interface Settings {
   readonly mutant: string | undefined;
 }
 
-const MINUTE_MS = 60_000;
+export const MINUTE_MS = 60_000;
 
-export const USAGE = `test:faults [--operations N] [--seed N] [--minutes N]   the whole run and its page
+export const USAGE = `test:faults [--operations N] [--seed N] [--minutes N]   the whole run, quick planted bugs, and the page
 test:faults --mutants [--mutant NAME]                    planted bugs, and what catches them
 test:faults --failover                                   kills and hand-overs of a replicated PostgreSQL
 test:faults --judge FILE                                 judges a history that was written before

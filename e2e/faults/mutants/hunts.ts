@@ -61,3 +61,9 @@ const HUNTS: Readonly<Record<HuntName, Partial<Plan>>> = {
 export function planHunt(name: HuntName): Plan {
   return { ...CALM, ...HUNTS[name] };
 }
+
+/** Whether it strikes nothing: it takes seconds. */
+export function isQuick(name: HuntName): boolean {
+  const { strikes, disturbances } = HUNTS[name];
+  return strikes === undefined && disturbances === undefined;
+}

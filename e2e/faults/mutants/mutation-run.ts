@@ -1,78 +1,64 @@
-/** `test:faults --mutants`: plants each bug into a copy, hunts it there, and writes the table of what was caught by what. */
+/** Plants each bug into a copy, hunts it there, and hunts once more by each kind of hunt where no bug is planted. */
 import { fork } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
-import { provenance, table, writePage } from "../page.ts";
 import { copyProject } from "./copy.ts";
 import type { ProjectCopy } from "./copy.ts";
 import type { Catch } from "./hunt.ts";
+import type { Hunted } from "./hunted.ts";
 import type { HuntName, Mutant } from "./mutant.ts";
-import { MUTANTS } from "./mutants.ts";
 
-/** What was found where there was nothing to be found. */
-interface Control {
-  readonly hunts: number;
-  readonly alarms: number;
-}
-
-interface Row {
-  readonly mutant: Mutant;
-  readonly caught: Catch;
-}
-
-/**
- * @param only the name of one of them; `undefined`: all.
- * @param pages the folder of the page about it.
- * @returns how many of those that were hunted were not caught, hunts that found something where no bug is planted included.
- */
+/** @param signal ends it; what was hunted until then is told. */
 export async function huntMutants(
-  only: string | undefined,
-  pages: string,
+  mutants: readonly Mutant[],
   signal: AbortSignal,
-): Promise<number> {
-  const mutants = MUTANTS.filter(({ name }) => only === undefined || name === only);
-  if (mutants.length === 0)
-    throw new RangeError(`--mutant must be one of ${MUTANTS.map(({ name }) => name).join(", ")}`);
+): Promise<Hunted> {
+  const names = [...new Set(mutants.map(({ hunt: name }) => name))];
   const copy = await copyProject();
   try {
-    const rows: Row[] = [];
-    for (const mutant of mutants) {
-      if (signal.aborted) break;
-      await copy.plant(mutant.edits);
-      const caught = await hunt(copy, mutant.hunt, signal);
-      if (caught === undefined) break;
-      rows.push({ mutant, caught });
-      console.log(describe(mutant.name, caught));
-    }
-    const control = await huntNothing(copy, mutants, signal);
-    const survived = rows.filter(({ caught }) => caught.invariants.length === 0).length;
-    if (only === undefined)
-      await writePage(join(pages, "planted-bugs.md"), formatPage(rows, mutants.length, control));
-    return control.alarms + survived;
+    const catches = await huntPlanted(copy, mutants, signal);
+    const hunts = await huntNothing(copy, names, signal);
+    const alarms = hunts.filter(({ invariants }) => invariants.length > 0).length;
+    const control = { planned: names.length, hunts: hunts.length, alarms };
+    return { planned: mutants.length, catches, control };
   } finally {
     await copy.remove();
   }
 }
 
-/** The same hunts where no bug is planted: what they find then is a false alarm. */
-async function huntNothing(
+async function huntPlanted(
   copy: ProjectCopy,
   mutants: readonly Mutant[],
   signal: AbortSignal,
-): Promise<Control> {
+): Promise<Hunted["catches"]> {
+  const catches: { mutant: Mutant; caught: Catch }[] = [];
+  for (const mutant of mutants) {
+    if (signal.aborted) break;
+    await copy.plant(mutant.edits);
+    const caught = await hunt(copy, mutant.hunt, signal);
+    if (caught === undefined) break;
+    catches.push({ mutant, caught });
+    console.log(describe(mutant.name, caught));
+  }
+  return catches;
+}
+
+async function huntNothing(
+  copy: ProjectCopy,
+  names: readonly HuntName[],
+  signal: AbortSignal,
+): Promise<Catch[]> {
   await copy.plant([]);
-  let hunts = 0;
-  let alarms = 0;
-  for (const name of new Set(mutants.map(({ hunt: used }) => used))) {
+  const hunts: Catch[] = [];
+  for (const name of names) {
     if (signal.aborted) break;
     const caught = await hunt(copy, name, signal);
     if (caught === undefined) break;
-    hunts += 1;
-    if (caught.invariants.length > 0) alarms += 1;
+    hunts.push(caught);
     console.log(describe(`(no bug, ${name})`, caught));
     if (caught.invariants.length > 0) console.log(caught.verdict);
   }
-  return { hunts, alarms };
+  return hunts;
 }
 
 /** Undefined: it was interrupted. */
@@ -107,25 +93,4 @@ function describe(name: string, { invariants, operations }: Catch): string {
   return invariants.length === 0
     ? `${name}: nothing was found in ${operations} operations`
     : `${name}: ${invariants.join(", ")} after ${operations} operations`;
-}
-
-function formatPage(rows: readonly Row[], planned: number, control: Control): string {
-  const lines = rows.map(({ mutant, caught }) => [
-    mutant.what,
-    `\`${mutant.edits.at(-1)?.file ?? ""}\``,
-    caught.invariants.length === 0 ? "**survived**" : caught.invariants.join(", "),
-    String(caught.operations),
-  ]);
-  return `# Bugs that were planted
-
-${provenance("test:faults --mutants")} Each is a line of the product changed in a copy; \`e2e/faults/mutants/mutants.ts\` has them. ${rows.length} of ${planned} were
-hunted. ${control.hunts} hunts of the same kinds where no bug was planted raised ${control.alarms} false alarms.
-
-| bug | where | caught by | after operations |
-| --- | --- | --- | --- |
-${table(lines)}
-
-The invariants are in \`e2e/faults/checker\`. Operations are counted up to the first that shows the bug; a hunt
-looks at its history when it has ended.
-`;
 }

@@ -52,6 +52,15 @@ export async function dump(pool: Pool, scopes: string): Promise<(Effect | Record
   return [...effects.rows, ...records.rows];
 }
 
+/** The day of what a run has left is over: the servers sweep it. */
+export async function endRetention(pool: Pool, scopes: string): Promise<void> {
+  // Nobody asks for these scopes any more; a row that is swept meanwhile is not there to be updated.
+  await pool.query(
+    "update oncekey.records set expires_at = statement_timestamp() where scope like $1 and expires_at > statement_timestamp()",
+    [`${scopes}-%`],
+  );
+}
+
 const LEFT = `
 select
   (select count(*)::int from pg_locks where locktype = 'advisory'
