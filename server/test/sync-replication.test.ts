@@ -4,7 +4,9 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startPostgres } from "../../e2e/support/postgres.ts";
 import type { Postgres } from "../../e2e/support/postgres.ts";
 import { createAdvisoryStore } from "../src/store/advisory.ts";
+import { createLeaseStore } from "../src/store/lease.ts";
 import { createStoreParts } from "../src/store/store-parts.ts";
+import type { StoreParts } from "../src/store/store-parts.ts";
 import { claimed, createTicket, effect, response } from "./support/store-contract.ts";
 
 // A server of its own: from here on every commit of the whole cluster waits for a standby that does not exist.
@@ -24,22 +26,50 @@ afterAll(async () => {
 });
 
 describe("a commit that no synchronous standby has confirmed", () => {
-  it("counts as unknown, not as done, though Postgres answers COMMIT", async () => {
-    const ticket = createTicket();
-    const store = createAdvisoryStore(createStoreParts(pool, "oncekey"));
-    const claim = await claimed(store, ticket);
-    await effect(claim, ticket);
-    await pool.query("alter system set synchronous_standby_names = 'nobody'");
-    await pool.query("select pg_reload_conf()");
+  it.each([
+    ["advisory", createAdvisoryStore],
+    ["lease", (parts: StoreParts) => createLeaseStore(parts, 60_000)],
+  ])(
+    "counts as unknown, not as done, though Postgres answers COMMIT: %s",
+    async (strategy, createStore) => {
+      const ticket = createTicket();
+      const store = createStore(createStoreParts(pool, "oncekey"));
+      await missStandby("");
+      const claim = await claimed(store, ticket);
+      if (strategy === "advisory") await effect(claim, ticket);
+      await missStandby("nobody");
+      await standbyIsMissed();
+      const completion = claim.complete(response("made"), "keep");
+      await expect.poll(cancelWaiting, { timeout: 5_000 }).toBe(true);
+      expect(await completion).toMatchObject({
+        kind: "unknown",
+        cause: { message: "committed on one node only" },
+      });
+      expect(await store.begin(ticket, 60_000)).toMatchObject({ kind: "replay" });
+    },
+  );
+
+  it("leaves a lease's claim unanswered, and is asked for again with the same owner", async () => {
+    await missStandby("nobody");
     await standbyIsMissed();
-    const completion = claim.complete(response("made"), "keep");
-    await expect.poll(cancelWaiting, { timeout: 5_000 }).toBe(true);
-    expect(await completion).toMatchObject({
-      kind: "unknown",
+    const store = createLeaseStore(createStoreParts(pool, "oncekey"), 60_000);
+    let isDone = false;
+    const begun = store.begin(createTicket(), 60_000).finally(() => {
+      isDone = true;
+    });
+    let cancelled = 0;
+    while (!isDone) if (await cancelWaiting()) cancelled += 1;
+    expect(await begun).toMatchObject({
+      kind: "unavailable",
       cause: { message: "committed on one node only" },
     });
-    expect(await store.begin(ticket, 60_000)).toMatchObject({ kind: "replay" });
+    expect(cancelled).toBeGreaterThanOrEqual(2);
   });
+
+  async function missStandby(name: string): Promise<void> {
+    await pool.query(`alter system set synchronous_standby_names = '${name}'`);
+    await pool.query("select pg_reload_conf()");
+  }
 
   /** The checkpointer takes the setting over in its own time: until then commits do not wait. */
   async function standbyIsMissed(): Promise<void> {

@@ -13,6 +13,7 @@ import type {
   Ticket,
   Unavailable,
 } from "./store.ts";
+import { LocalCommitError } from "./transaction.ts";
 import { inOneFlight, recordIn } from "./transactional.ts";
 
 export interface LeaseClaimParts {
@@ -83,7 +84,9 @@ async function store(claim: LeaseClaimParts, response: StoredResponse): Promise<
   for (let tries = 1; ; tries += 1) {
     const outcome = await storeOnce(claim, response);
     if (outcome.kind !== "unavailable") return outcome;
-    if (tries === STORE_TRIES) return { kind: "unknown", cause: outcome.cause };
+    // Repeated it would find its own record and write nothing, so that no commit waited for the standby again.
+    const isLocal = outcome.cause instanceof LocalCommitError;
+    if (isLocal || tries === STORE_TRIES) return { kind: "unknown", cause: outcome.cause };
     await sleep(STORE_PAUSE_MS);
   }
 }

@@ -15,6 +15,14 @@ class DatabaseTimeoutError extends Error {
   override name = "DatabaseTimeoutError";
 }
 
+/** Committed on this node, and not where it was promised to be as well: a failover may lose it. */
+export class LocalCommitError extends Error {
+  override name = "LocalCommitError";
+  constructor() {
+    super("committed on one node only");
+  }
+}
+
 // A COMMIT that waits for a synchronous standby is ended by no timeout of the server, and a cut line by nothing at all.
 // 10 s is above any healthy commit and below the 15 s after which our client gives an attempt up.
 const ANSWER_MS = 10_000;
@@ -25,6 +33,32 @@ export function ask(
   statements: readonly Statement[],
 ): Promise<readonly StatementResult[]> {
   return inTime(sendBatch(client, statements));
+}
+
+/**
+ * Sends one batch that ends its transaction.
+ *
+ * @throws LocalCommitError where Postgres says that it committed without the standby.
+ */
+export async function askToEnd(
+  client: PoolClient,
+  statements: readonly Statement[],
+): Promise<readonly StatementResult[]> {
+  let isLocal = false;
+  const onNotice = (notice: { readonly code?: string | undefined }): void => {
+    // "canceling wait for synchronous replication"
+    isLocal ||= notice.code === "01000" || notice.code === "57P01";
+  };
+  client.on("notice", onNotice);
+  try {
+    const results = await ask(client, statements);
+    if (!isLocal) return results;
+  } catch (error) {
+    if (!isLocal) throw error;
+  } finally {
+    client.removeListener("notice", onNotice);
+  }
+  throw new LocalCommitError();
 }
 
 /** Gives an answer of the database up after as long as one may take. */
@@ -45,22 +79,13 @@ export async function commit(
   client: PoolClient,
   before: readonly Statement[],
 ): Promise<CommitOutcome> {
-  let localOnly = false;
-  const onNotice = (notice: { readonly code?: string | undefined }): void => {
-    // "canceling wait for synchronous replication": committed here, but not where it was promised to be.
-    localOnly ||= notice.code === "01000" || notice.code === "57P01";
-  };
-  client.on("notice", onNotice);
   try {
-    const results = await ask(client, [...before, { text: "commit" }]);
+    const results = await askToEnd(client, [...before, { text: "commit" }]);
     const tag = results.at(-1)?.tag;
-    if (localOnly) return { kind: "unknown", cause: new Error("committed on one node only") };
     if (tag === "COMMIT") return { kind: "committed" };
     return { kind: "rolled-back", cause: new Error(`COMMIT was answered with ${tag}`) };
   } catch (cause) {
-    return { kind: !localOnly && isCleanFailure(cause) ? "rolled-back" : "unknown", cause };
-  } finally {
-    client.removeListener("notice", onNotice);
+    return { kind: isCleanFailure(cause) ? "rolled-back" : "unknown", cause };
   }
 }
 

@@ -6,7 +6,7 @@ import { readInFlight, readRecord } from "./record.ts";
 import type { StoreParts } from "./store-parts.ts";
 import type { Statements } from "./statements.ts";
 import type { BeginOutcome, OpenOutcome, StoredRecord, Ticket, Unavailable } from "./store.ts";
-import { abandon, ask, sqlState } from "./transaction.ts";
+import { abandon, ask, askToEnd, sqlState } from "./transaction.ts";
 
 /** Takes a connection for `use`, which gives it back; whatever fails on the way is a value. */
 export async function withLease<Outcome>(
@@ -85,7 +85,7 @@ export function inOneFlight<Outcome>(
 ): Promise<Outcome | Unavailable> {
   return withLease(checkout, async (lease) => {
     const askedAt = performance.now();
-    const results = await ask(lease.client, [...statements.begin, ...batch, { text: end }]);
+    const results = await askToEnd(lease.client, [...statements.begin, ...batch, { text: end }]);
     const outcome = read(results.slice(statements.begin.length), askedAt);
     lease.release();
     return outcome;
