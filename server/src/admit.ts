@@ -76,7 +76,8 @@ async function follow(admission: Admission, outcome: Begun): Promise<Admitted> {
     case "unknown":
       return refuse(admission, {
         code: "idempotency_outcome_unknown",
-        detail: "The server that ran this request did not finish it, and what it did is not known",
+        detail:
+          "The handler of this request failed or did not finish, and what it did is not known",
       });
     case "conflict":
       return refuse(admission, conflict());

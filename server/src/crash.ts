@@ -82,7 +82,8 @@ function isDecision(decision: CrashDecision): boolean {
 }
 
 function outcomeUnknown(options: RouteOptions): StoredResponse {
-  const detail = "The server that ran this request did not finish it, and what it did is not known";
+  const detail =
+    "The handler of this request failed or did not finish, and what it did is not known";
   const code = "idempotency_outcome_unknown";
   const problem = createProblem(code, { detail, baseUri: options.problemBaseUri });
   return {

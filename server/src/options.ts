@@ -73,7 +73,7 @@ export interface RouteIdempotencyOptions {
   readonly fingerprint?: FingerprintOption;
   /**
    * Which of the statuses 300–499 are kept. Default: all but 401, 403, 408, 409, 425 and 429, which say nothing final. What is
-   * not kept is rolled back, the handler's writes included. 2xx is always kept; 5xx only under a lease with `onCrash: 'fail'`.
+   * not kept is rolled back, the handler's writes included. 2xx is always kept, 5xx never.
    */
   readonly storeStatus?: (status: number) => boolean;
   /**
@@ -189,9 +189,8 @@ export function resolveRouteOptions(
     waitMs: set.waitMs ?? 10_000,
     retentionMs: set.retentionMs ?? 24 * 3_600_000,
     fingerprint: set.fingerprint,
-    // Under a lease that stays closed after a crash, a 5xx is the same case: what it did is not known, and it is final.
     storeStatus: (status: number) =>
-      status >= 500 ? onCrash === "fail" : status >= 200 && (status < 300 || storeStatus(status)),
+      status >= 200 && status < 500 && (status < 300 || storeStatus(status)),
     storeHeaders: storableHeaders("storeHeaders", set.storeHeaders ?? STORED_HEADERS),
     maxResponseBytes: set.maxResponseBytes ?? 1_048_576,
     onUnavailable: set.onUnavailable ?? "reject",

@@ -30,7 +30,7 @@ const DETAILS = {
   idempotency_in_flight: "The first request with this key still runs",
   idempotency_not_found: "Nothing is stored for this key, and nothing was started",
   idempotency_outcome_unknown:
-    "The server that ran this request did not finish it, and what it did is not known",
+    "The handler of this request failed or did not finish, and what it did is not known",
   idempotency_conflict: "This key was first used for a different request",
   idempotency_key_expired: "This key is older than this server takes, and nothing is stored for it",
   idempotency_unavailable: "The store cannot be reached; send the request again with the same key",

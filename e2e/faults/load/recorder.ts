@@ -97,8 +97,7 @@ function endingOf(response: Response, body: string, policy: Policy): Ending {
   // Not from a server of ours: nothing follows from it.
   if (!headers.has("idempotency-key") && policy.isKeyless !== true)
     return { kind: "info", status, reason: "not acknowledged" };
-  if (!isClosed && (NOT_KEPT.includes(status) || (status >= 500 && policy.onCrash !== "fail")))
-    return { kind: "fail", status };
+  if (!isClosed && (NOT_KEPT.includes(status) || status >= 500)) return { kind: "fail", status };
   return {
     kind: "ok",
     status,

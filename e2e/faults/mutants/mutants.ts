@@ -191,6 +191,18 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
+    name: "failure-final",
+    what: "a 5xx of a lease's handler stored as if it were final",
+    hunt: "refusals",
+    edits: [
+      {
+        file: "server/src/options.ts",
+        find: "status >= 200 && status < 500 && (status < 300 || storeStatus(status))",
+        replace: "status >= 200 && (status < 300 || storeStatus(status))",
+      },
+    ],
+  },
+  {
     name: "forget-forgets-not",
     what: "replay cache not cleared by forget",
     hunt: "race",

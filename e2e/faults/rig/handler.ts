@@ -44,15 +44,15 @@ export function createHandler({ route, outside }: Parts): Handler {
     if (deed === "decline") return reply.code(402).send({ ...answer, effect: null });
     if (comesToNothing && deed === "busy")
       return reply.code(429).send({ error: "Try again later" });
-    // What an outside world has done cannot be rolled back: there a handler that fails does so before.
-    if (comesToNothing && isLease) throw new HandlerError("the handler broke before its call", 500);
+    // What an outside world has done cannot be rolled back: there a refusal comes before.
     if (deed === "refuse" && isLease) throw new HandlerError("there is no such thing", 404);
     const db = isLease ? outside : request.idempotency.tx;
     await charge(db, request, answer, isLease ? request.idempotency.deriveKey("charge") : null);
     reach("S3");
     if (workMs > 0) await sleep(workMs);
     if (deed === "refuse") throw new HandlerError("there is no such thing", 404);
-    if (comesToNothing && !isLease) await fail(deed, request.idempotency.tx);
+    if (comesToNothing && isLease) throw new HandlerError("the handler broke after its call", 502);
+    if (comesToNothing) await fail(deed, request.idempotency.tx);
     return reply.code(201).header("location", `/effects/${answer.effect}`).send(answer);
   };
 }

@@ -3,7 +3,8 @@
 /**
  * What the handler does. `charge`: an effect, 201. `decline`: 402, no effect. `refuse`: an effect that is rolled back by a thrown
  * 404. All others come to nothing most of the time, and to `charge` in the end: `busy` answers 429, `break` throws after its
- * effect, `deadlock` and `serialize` have Postgres refuse a statement, and `swallow` ignores such a refusal and answers 201.
+ * effect, `deadlock` and `serialize` have Postgres refuse a statement, and `swallow` ignores such a refusal and answers 201. A lease
+ * has no statement that could be refused: there these four break after their call to the outside.
  */
 export type Deed =
   | "charge"
