@@ -28,7 +28,7 @@ ${formatVerdict(verdict)}
 \`\`\`
 
 Four server processes on one PostgreSQL: two of them on direct connections (one with \`pipeline: true\`, their clocks an hour fast and an
-hour slow), one behind a TCP proxy that breaks COMMITs, one behind PgBouncer in transaction mode. 64 clients: ours, our \`fetch\`, and
+hour slow), one behind a TCP proxy that breaks COMMITs, one ${report.isPooled ? "behind PgBouncer in transaction mode" : "on direct connections too: **this machine has no PgBouncer**"}. 64 clients: ours, our \`fetch\`, and
 one that repeats whatever fails. What is judged, and how, is in \`e2e/faults/checker\`.
 
 | | |
@@ -57,7 +57,7 @@ ${table([
     String(dealt.terminate),
   ],
   ["PostgreSQL crash and recovery while a server stands at a boundary", String(dealt.crash)],
-  ["planned strikes that no request came by for in time", String(undealt)],
+  ["planned faults that could not be dealt in time", String(undealt)],
   ...Object.entries(caused).map(([name, count]) => [NAMES[name] ?? name, String(count)] as const),
 ])}
 

@@ -56,7 +56,7 @@ export function readSettings(words: readonly string[]): Settings {
     options: {
       operations: { type: "string", default: "30000" },
       seed: { type: "string", default: String(Date.now() % 1_000_000) },
-      minutes: { type: "string", default: "10" },
+      minutes: { type: "string", default: "9" },
       mutants: { type: "boolean", default: false },
       mutant: { type: "string" },
       pages: { type: "string", default: PAGES },

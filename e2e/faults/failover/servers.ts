@@ -15,7 +15,7 @@ export interface Servers {
 /** @throws Error if one of them does not come up. */
 export async function startServers(count: number, databaseUrl: string): Promise<Servers> {
   const children = Array.from({ length: count }, () => launch(databaseUrl));
-  const ended = (): number => children.filter(({ exitCode }) => exitCode !== null).length;
+  const ended = (): number => children.filter(hasEnded).length;
   const stop = async (): Promise<void> => {
     await Promise.all(children.map(end));
   };
@@ -47,8 +47,12 @@ async function portOf(child: ChildProcess): Promise<number> {
 }
 
 async function end(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
+  if (hasEnded(child)) return;
   const gone = once(child, "exit");
   child.kill("SIGKILL");
   await gone;
+}
+
+function hasEnded({ exitCode, signalCode }: ChildProcess): boolean {
+  return exitCode !== null || signalCode !== null;
 }

@@ -46,7 +46,14 @@ export interface Mix {
 const FAILING: readonly Deed[] = ["busy", "break", "deadlock", "serialize", "swallow"];
 const SCOPES = 8;
 // Before, at and after the moment at which a short-lived record expires.
-const AROUND_EXPIRY_MS = [0, SHORT_MS / 2, SHORT_MS - 20, SHORT_MS + 20, SHORT_MS * 2];
+const AROUND_EXPIRY_MS = [
+  0,
+  SHORT_MS / 2,
+  SHORT_MS - 20,
+  SHORT_MS + 20,
+  SHORT_MS + 100,
+  SHORT_MS * 2,
+];
 
 export function drawOperation(random: Random, mix: Mix): Operation {
   const scope = random.below(SCOPES);

@@ -83,9 +83,8 @@ async function hunt(
   ]);
   await gone;
   signal.removeEventListener("abort", stop);
-  // A copy that does not even start, or that ends its run, is no copy to take anything from.
-  if (message === undefined && !signal.aborted)
-    return { invariants: ["the run broke off"], operations: 0, verdict: "the run broke off" };
+  // Nothing was judged: neither a catch nor an alarm.
+  if (message === undefined && !signal.aborted) throw new Error(`the hunt ${name} broke off`);
   return message;
 }
 

@@ -30,6 +30,8 @@ interface Disturbance {
 
 export interface Disturbances {
   readonly caused: Readonly<Record<string, number>>;
+  /** How many did not come about. */
+  readonly missed: () => number;
   readonly done: Promise<void>;
 }
 
@@ -38,6 +40,7 @@ const BETWEEN_MS = 1_500;
 const COMMIT_EVERY_MS = 250;
 const POLL_MS = 20;
 const FULL_MS = 1_000;
+const AT_ONCE = 16;
 const HELD_MS = 1_500;
 
 export function startDisturbances(options: DisturbanceOptions): Disturbances {
@@ -49,14 +52,21 @@ export function startDisturbances(options: DisturbanceOptions): Disturbances {
       if (signal.aborted) return;
       const fault = `${name} ${index}`;
       history.add({ kind: "fault", phase: "begin", fault });
-      await cause().catch(() => undefined);
+      const isCaused = await cause().then(
+        () => true,
+        () => false,
+      );
       history.add({ kind: "fault", phase: "end", fault });
-      caused[name] = (caused[name] ?? 0) + 1;
+      if (isCaused) caused[name] = (caused[name] ?? 0) + 1;
       await sleep(BETWEEN_MS);
     }
   };
   const both = Promise.all([work(), breakCommits(fleet, options)]);
-  return { caused, done: both.then(() => undefined) };
+  return {
+    caused,
+    missed: () => queue.length - sum(caused),
+    done: both.then(() => undefined),
+  };
 }
 
 function planDisturbances({ counts, fleet }: DisturbanceOptions): Disturbance[] {
@@ -77,25 +87,43 @@ function planDisturbances({ counts, fleet }: DisturbanceOptions): Disturbance[] 
 
 async function takePool(fleet: Fleet): Promise<void> {
   const { port } = await fleet.anyServer();
-  await fetch(`http://127.0.0.1:${port}/hold`, { method: "POST" });
+  const response = await fetch(`http://127.0.0.1:${port}/hold`, { method: "POST" });
+  const { held } = (await response.json()) as { readonly held?: number };
+  if (!held) throw new Error("no connection of the pool could be taken");
   await sleep(HELD_MS);
 }
 
-/** Takes connections until Postgres has none left (53300), and ends a few idle ones of the servers so that they need new ones. */
+/** Takes connections until Postgres has none left, ends the idle ones of the servers so that they need new ones, and takes those too. */
 async function fillDatabase({ pool }: Fleet): Promise<void> {
-  const { rows } = await pool.query<{ free: number }>(
-    `select current_setting('max_connections')::int - count(*)::int as free from pg_stat_activity`,
-  );
-  const { connectionString } = pool.options;
-  const taken = Array.from({ length: rows[0]?.free ?? 0 }, () => new Client({ connectionString }));
-  for (const client of taken) client.on("error", () => undefined);
-  await Promise.allSettled(taken.map((client) => client.connect()));
-  await pool.query(
-    `select pg_terminate_backend(pid) from pg_stat_activity
-     where application_name like 'rig _' and state = 'idle'`,
-  );
-  await sleep(FULL_MS);
-  await Promise.allSettled(taken.map((client) => client.end()));
+  const taken: Client[] = [];
+  try {
+    await takeAll(pool, taken);
+    await pool.query(
+      `select pg_terminate_backend(pid) from pg_stat_activity
+       where application_name like 'rig _' and state = 'idle'`,
+    );
+    await takeAll(pool, taken);
+    await sleep(FULL_MS);
+  } finally {
+    await Promise.allSettled(taken.map((client) => client.end()));
+  }
+}
+
+/** Until one is refused. @throws what it was refused with, unless that is `too_many_connections`. */
+async function takeAll({ options }: Fleet["pool"], taken: Client[]): Promise<void> {
+  const { connectionString } = options;
+  for (;;) {
+    const asked = Array.from({ length: AT_ONCE }, async () => {
+      const client = new Client({ connectionString });
+      client.on("error", () => undefined);
+      await client.connect();
+      taken.push(client);
+    });
+    const refused = (await Promise.allSettled(asked)).find(({ status }) => status === "rejected");
+    if (refused?.status !== "rejected") continue;
+    if ((refused.reason as { readonly code?: string }).code === "53300") return;
+    throw refused.reason;
+  }
 }
 
 function sum(counts: Readonly<Record<string, number>>): number {

@@ -1,6 +1,5 @@
 /** The rig's shop: every strategy under every policy, over one handler, with the moments of a request marked. */
 import { subscribe } from "node:diagnostics_channel";
-import { setTimeout as sleep } from "node:timers/promises";
 import { idempotency } from "@oncekey/server";
 import type { RouteIdempotencyOptions } from "@oncekey/server";
 import Fastify from "fastify";
@@ -77,26 +76,25 @@ function optionsOf({ policy }: Route): RouteIdempotencyOptions {
   };
 }
 
-/** Takes all connections of the pool for a second, as an application does that forgot whose they are. */
+/** Takes all connections of the pool for a second, as an application does that forgot whose they are; says how many it got. */
 function addHold(app: FastifyInstance, pool: Pool): void {
   app.post("/hold", async () => {
-    const held = Array.from({ length: pool.options.max }, () => hold(pool));
-    return { held: held.length };
+    const asked = Array.from({ length: pool.options.max }, () => hold(pool));
+    // One that the pool could not give in time is not there to be given back.
+    const taken = await Promise.allSettled(asked);
+    return { held: taken.filter(({ status }) => status === "fulfilled").length };
   });
 }
 
 async function hold(pool: Pool): Promise<void> {
   const survive = (): void => undefined;
-  try {
-    const client = await pool.connect();
-    // While it is out nobody else listens, and it may be struck here as anywhere.
-    client.on("error", survive);
-    await sleep(HOLD_MS);
+  const client = await pool.connect();
+  // While it is out nobody else listens, and it may be struck here as anywhere.
+  client.on("error", survive);
+  setTimeout(() => {
     client.release();
     client.removeListener("error", survive);
-  } catch {
-    // One that the pool could not give in time is not there to be given back.
-  }
+  }, HOLD_MS);
 }
 
 function addForget(app: FastifyInstance): void {

@@ -52,9 +52,11 @@ export interface RunReport {
   readonly seed: number;
   readonly operations: number;
   readonly dealt: Readonly<Record<Blow, number>>;
-  /** Strikes that were planned and not dealt. */
+  /** Faults that were planned and not dealt. */
   readonly undealt: number;
   readonly caused: Readonly<Record<string, number>>;
+  /** Whether server `D` was behind a pooler: not where the machine has none. */
+  readonly isPooled: boolean;
   readonly loadMs: number;
   readonly settleMs: number;
   readonly end: "whole" | "out of time" | "interrupted";
@@ -101,6 +103,7 @@ export async function runOn(fleet: Fleet, options: RunOptions): Promise<RunRepor
       seed,
       ...counts,
       caused: { ...caused, "rig stood still": stalls.count() },
+      isPooled: fleet.restartPooler !== undefined,
       loadMs,
       settleMs: performance.now() - startedAt - loadMs,
       end: signal.aborted ? "interrupted" : isOutOfTime ? "out of time" : "whole",
@@ -177,7 +180,7 @@ function startWork(fleet: Fleet, options: RunOptions, history: History, signal: 
     counts: () => ({
       operations: drawn,
       dealt: striker.dealt,
-      undealt: planned.length - dealtCount(),
+      undealt: planned.length - dealtCount() + around.missed(),
       caused: { ...around.caused, ...fleet.databaseProxy.struck() },
     }),
   };
