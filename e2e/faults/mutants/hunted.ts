@@ -39,7 +39,7 @@ export function formatPlanted(hunted: Hunted): string {
   ]);
   return `# Bugs that were planted
 
-${provenance("test:faults --mutants")} Each is a line of the product, or a few, changed in a copy; \`e2e/faults/mutants/mutants.ts\` has them.
+${provenance("test:faults --mutants")} Each is a line of the product, or a few, changed in a copy; \`e2e/faults/mutants/\` has them.
 ${summarize(hunted)}
 
 | bug | where | caught by | after operations |
