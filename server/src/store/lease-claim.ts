@@ -123,19 +123,33 @@ function createStepMemory(
   lose: (why: string) => void,
 ): StepMemory {
   const finished = new Map(Object.entries(JSON.parse(steps ?? "{}") as Record<string, string>));
-  return {
-    read: (name) => finished.get(name),
-    async write(name, json) {
-      finished.set(name, json);
-      const text = JSON.stringify(Object.fromEntries(finished));
-      const outcome = await write(parts, {
-        text: parts.statements.rememberStep,
-        values: [...own, text],
-      });
-      if (outcome.kind === "unavailable") throw outcome.cause;
-      if (outcome.rows === 1) return;
+  let stored = steps;
+  let last: Promise<void> = Promise.resolve();
+
+  async function writeAll(): Promise<void> {
+    const text = JSON.stringify(Object.fromEntries(finished));
+    // The write before this one had its result with it.
+    if (text === stored) return;
+    const outcome = await write(parts, {
+      text: parts.statements.rememberStep,
+      values: [...own, text],
+    });
+    if (outcome.kind === "unavailable") throw outcome.cause;
+    if (outcome.rows === 0) {
       lose(TAKEN_OVER);
       throw new LeaseLostError(TAKEN_OVER);
+    }
+    stored = text;
+  }
+
+  return {
+    read: (name) => finished.get(name),
+    write(name, json) {
+      finished.set(name, json);
+      // One after the other: on two connections the one with fewer steps could arrive last.
+      const turn = last.then(writeAll);
+      last = turn.catch(() => {});
+      return turn;
     },
   };
 }

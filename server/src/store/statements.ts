@@ -142,7 +142,11 @@ export function createStatements(schema: string, dialect: Dialect): Statements {
     renewLease: `
       update ${records} set lease_until = statement_timestamp() + $5::bigint * interval '1 millisecond'
       where ${ownLease}`,
-    rememberStep: `update ${records} set steps = $5::text where ${ownLease}`,
+    // An owner's steps only ever become more: of two writes the longer one has all that the other has, and a late one, which
+    // was given up without an answer, takes nothing back.
+    rememberStep: `
+      update ${records} set steps = case when octet_length(steps) > octet_length($5::text) then steps else $5::text end
+      where ${ownLease}`,
     finishLease: `
       update ${records} set status = $5::smallint, headers = $6::text, body = $7::bytea, lease_until = null, steps = null,
         created_at = statement_timestamp(),

@@ -103,7 +103,14 @@ const MEANINGS: ReadonlyMap<string, Meaning> = new Map<string, Meaning>([
     STATEMENTS.renewLease,
     (call) => updateOwn(call, { leaseUntil: call.now + number(call.values[4]) }),
   ],
-  [STATEMENTS.rememberStep, (call) => updateOwn(call, { steps: text(call.values[4]) })],
+  [
+    STATEMENTS.rememberStep,
+    (call) => {
+      const steps = text(call.values[4]);
+      const before = call.row?.steps ?? "";
+      return updateOwn(call, { steps: before.length > steps.length ? before : steps });
+    },
+  ],
   [STATEMENTS.failLease, (call) => updateOwn(call, { leaseUntil: call.now })],
   [STATEMENTS.freeLease, (call) => updateOwn(call, undefined)],
   [
