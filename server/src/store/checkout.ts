@@ -4,8 +4,10 @@ import type { Pool, PoolClient } from "pg";
 /** A connection that is out of the pool, until `release` gives it back. */
 export interface Lease {
   readonly client: PoolClient;
-  /** The same client for the handler. */
+  /** The same client for the handler, until it is sealed. */
   readonly view: PoolClient;
+  /** Closes the view before the transaction is ended: what the handler asks from now on would run behind the end, on its own. */
+  seal(): void;
   /** Aborts when the connection breaks. Made only where somebody asks for it. */
   signal(): AbortSignal;
   /** Gives the connection back; `destroy` closes it instead, for a connection whose state is not known. Once only. */
@@ -71,12 +73,15 @@ export function borrow(pool: Pool): Promise<PoolClient> {
 }
 
 function lend(client: PoolClient, freed: () => void): Lease {
-  let isOut = true;
+  let isOpen = true;
   let controller: AbortController | undefined;
   const onEnd = (): void => controller?.abort(new Error("the database connection was lost"));
   return {
     client,
-    view: createView(client, () => isOut),
+    view: createView(client, () => isOpen),
+    seal() {
+      isOpen = false;
+    },
     signal() {
       if (controller === undefined) {
         controller = new AbortController();
@@ -85,7 +90,7 @@ function lend(client: PoolClient, freed: () => void): Lease {
       return controller.signal;
     },
     release(destroy) {
-      isOut = false;
+      isOpen = false;
       client.removeListener("end", onEnd);
       giveBack(client, destroy !== undefined || client.getTransactionStatus() !== "I");
       freed();
@@ -93,17 +98,24 @@ function lend(client: PoolClient, freed: () => void): Lease {
   };
 }
 
-/** The client as the handler has it: it cannot be released, and is dead once it is back in the pool, where others use it. */
-function createView(client: PoolClient, isOut: () => boolean): PoolClient {
+/** The client as the handler has it: it cannot be released, and is dead from the end of its transaction on. */
+function createView(client: PoolClient, isOpen: () => boolean): PoolClient {
+  const refuseLate = (): void => {
+    if (isOpen()) return;
+    throw new Error(
+      "request.idempotency.tx was used after its transaction had ended with the reply",
+    );
+  };
   return new Proxy(client, {
     get(target, property) {
       if (property === "release") return refuseRelease;
-      if (!isOut()) {
-        throw new Error(
-          "request.idempotency.tx was used after its transaction had ended with the reply",
-        );
+      refuseLate();
+      if (property === "query") {
+        return (...asked: unknown[]) => {
+          refuseLate();
+          return queryInside(target, asked);
+        };
       }
-      if (property === "query") return (...asked: unknown[]) => queryInside(target, asked);
       const value: unknown = Reflect.get(target, property);
       return typeof value === "function" ? value.bind(target) : value;
     },

@@ -20,6 +20,7 @@ export function createRecordedClaim(parts: RecordedClaim): Claim {
   const { client } = lease;
 
   async function complete(response: StoredResponse, writes: Writes): Promise<Completion> {
+    lease.seal();
     const store = {
       text: statements.store,
       values: recordValues(ticket, response, retentionMs),
@@ -49,6 +50,7 @@ export function createUnrecordedClaim(lease: Lease): Claim {
   return {
     ...inTransaction(lease),
     async complete(_response, writes) {
+      lease.seal();
       if (writes === "discard") {
         await abandon(lease);
         return { kind: "stored", lifetimeMs: 0, askedAt: 0, split: false };
@@ -70,7 +72,10 @@ function inTransaction(lease: Lease): Omit<Claim, "complete"> {
       return lease.signal();
     },
     steps: undefined,
-    release: async () => void (await abandon(lease)),
+    async release() {
+      lease.seal();
+      await abandon(lease);
+    },
   };
 }
 

@@ -1,7 +1,7 @@
 /** What the strategies have to do besides whose handler writes in the transaction that holds the claim. */
 import { beforeAll, describe, expect, it } from "vitest";
 import { openStoreParts } from "../../src/store/store-parts.ts";
-import type { Store } from "../../src/store/store.ts";
+import type { Claim, Store } from "../../src/store/store.ts";
 import {
   claimed,
   createTicket,
@@ -65,6 +65,33 @@ export function describeTransactionalStore({ name, pool, create }: StoreUnderTes
       await expect(txOf(claim).query("select 1 / 0")).rejects.toThrow("division by zero");
       expect(await claim.complete(response("made"), "keep")).toMatchObject({ kind: "rolled-back" });
       expect(await store.lookup(ticket)).toEqual({ kind: "absent" });
+    });
+
+    it.each<[string, (claim: Claim) => Promise<unknown>]>([
+      ["released", (claim) => claim.release("failed")],
+      ["completed", (claim) => claim.complete(response("made"), "keep")],
+      ["completed without its writes", (claim) => claim.complete(response("no", 402), "discard")],
+    ])("runs nothing of the handler's behind its end: a claim that is %s", async (_name, end) => {
+      const ticket = createTicket();
+      const opened = await store.open();
+      if (opened.kind !== "claimed") throw new Error(opened.detail);
+      for (const claim of [await claimed(store, ticket), opened.claim]) {
+        const tx = txOf(claim);
+        const query = tx.query.bind(tx) as (text: string) => Promise<unknown>;
+        // Asked before the end and answered before it, so the handler goes on while the end is on its way.
+        const late = tx.query("select 1").then(async () => {
+          const asked = [() => effect(claim, ticket), async () => query("select 1")];
+          return Promise.allSettled(asked.map(async (ask) => ask()));
+        });
+        await end(claim);
+        const reason = expect.objectContaining({
+          message: "request.idempotency.tx was used after its transaction had ended with the reply",
+        });
+        const refused = { status: "rejected", reason };
+        expect(await late).toEqual([refused, refused]);
+      }
+      expect(await effects(pool(), ticket)).toBe(0);
+      expect(pool().idleCount).toBe(pool().totalCount);
     });
 
     it("opens a transaction that stores nothing for a request without a key", async () => {
