@@ -20,8 +20,11 @@ export interface Settlement {
 
 /** Sends until the outcome is known or cannot be. Never throws for anything that a network or a server does. */
 export async function sendUntilSettled(parts: LoopParts, input: LoopInput): Promise<Settlement> {
+  const { deadlineMs } = input.policy;
   const state: LoopState = {
-    deadlineAt: performance.now() + input.policy.deadlineMs,
+    deadlineAt: performance.now() + deadlineMs,
+    // Twice as long: a clock that is corrected by a little ends nothing.
+    endsAt: Math.min(Date.now() + 2 * deadlineMs, input.sendableUntil ?? Infinity),
     isUnresolved: input.isUnresolved,
     isSent: false,
     hasFailed: false,
@@ -70,6 +73,7 @@ async function sendOnce(
       timeoutMs: Math.min(policy.attemptTimeoutMs, leftMs(state)),
       signal,
       onSent() {
+        if (leftMs(state) === 0) throw new Error("too late");
         state.isSent = true;
       },
       mayOutlive: !state.hasFailed,
@@ -156,17 +160,18 @@ async function waitOrGiveUp(
   { kind, cause }: Again,
 ): Promise<Ending | undefined> {
   const { policy, signal, report } = input;
-  const { attempts, polls, deadlineAt } = state;
+  const { attempts, polls } = state;
   const isPoll = kind === "poll";
   const jitterMs = fullJitterMs(isPoll ? polls : attempts, policy.backoff);
   const waitMs = Math.max(cause.retryAfterMs ?? 0, jitterMs);
   const giveUp = (why: string): Ending => gaveUp(why, input, state, cause);
   if (!isPoll && attempts >= policy.attempts)
     return giveUp(`No final answer after ${attempts} attempts`);
-  if (performance.now() + waitMs >= deadlineAt)
-    return giveUp(`No final answer within ${policy.deadlineMs} ms`);
+  const late = `No final answer within ${policy.deadlineMs} ms`;
+  if (waitMs >= leftMs(state)) return giveUp(late);
   if (!isPoll && !budget.take()) return giveUp("The client's retry budget is used up");
   report({ kind: "wait", attempt: attempts + 1, reason: isPoll ? "in-flight" : "retry", waitMs });
   await pause(waitMs, signal);
-  return undefined;
+  // A machine that slept wakes up here, hours later.
+  return leftMs(state) > 0 ? undefined : giveUp(late);
 }

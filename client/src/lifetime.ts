@@ -10,13 +10,13 @@ const CLOCK_STEP_MS = 300_000;
  * Why a record may not be sent again, if so. Ages are differences on the clock of this machine alone, where being wrong cancels out.
  */
 export function whyTooOld(
-  { key, createdAt, expiresAt }: OperationRecord,
-  { assumedLifetimeMs, deadlineMs }: RetryPolicy,
+  record: OperationRecord,
+  policy: RetryPolicy,
 ): KeyExpiredError | undefined {
   const now = Date.now();
-  const lifetimeMs = expiresAt === undefined ? assumedLifetimeMs : expiresAt - createdAt;
-  // The last attempt of a run leaves that much later than the first, and may be under way for as long again.
-  const isOver = now >= createdAt + lifetimeMs - Math.min(2 * deadlineMs, lifetimeMs / 2);
+  const { key, createdAt } = record;
+  // The last attempt of a run leaves that much later than the first.
+  const isOver = now >= sendableUntil(record, policy, 2);
   if (!isOver && createdAt - now < CLOCK_STEP_MS) return undefined;
   const why = isOver
     ? "The server may no longer recognise this key"
@@ -24,6 +24,20 @@ export function whyTooOld(
   // Sent again, it could run a second time. Only a person can tell what came of it.
   const message = `${why}; what came of it has to be found out another way`;
   return new KeyExpiredError(message, { key });
+}
+
+/**
+ * When the last request under the key may leave, in milliseconds since 1970.
+ *
+ * @param reserves times the deadline, or a quarter of a short lifetime: as long as a request may be under way.
+ */
+export function sendableUntil(
+  { createdAt, expiresAt }: OperationRecord,
+  { assumedLifetimeMs, deadlineMs }: RetryPolicy,
+  reserves: number = 1,
+): number {
+  const lifetimeMs = expiresAt === undefined ? assumedLifetimeMs : expiresAt - createdAt;
+  return createdAt + lifetimeMs - reserves * Math.min(deadlineMs, lifetimeMs / 4);
 }
 
 /**

@@ -29,6 +29,8 @@ export interface LoopInput {
   readonly signal: AbortSignal | undefined;
   /** Whether an earlier run sent this key and does not know what came of it. */
   readonly isUnresolved: boolean;
+  /** When the key may be forgotten where it was sent, in milliseconds since 1970. */
+  readonly sendableUntil?: number | undefined;
   /** Whether only a stored response is asked for. */
   readonly isCheck?: boolean;
   readonly report: Report;
@@ -36,7 +38,10 @@ export interface LoopInput {
 
 /** Where the loop stands. */
 export interface LoopState {
+  /** By a clock that nobody sets, and that may stand still while the machine sleeps. */
   readonly deadlineAt: number;
+  /** By one that goes on: nothing leaves after it. */
+  readonly endsAt: number;
   isUnresolved: boolean;
   isSent: boolean;
   /** Whether an attempt had no answer. */
@@ -48,7 +53,7 @@ export interface LoopState {
   answer: Answer | undefined;
 }
 
-/** Milliseconds until the deadline, at least 1. */
-export function leftMs({ deadlineAt }: LoopState): number {
-  return Math.max(1, deadlineAt - performance.now());
+/** Milliseconds in which something may be sent; none are left after a sleep in which the key may have been forgotten. */
+export function leftMs({ deadlineAt, endsAt }: LoopState): number {
+  return Math.max(0, Math.min(deadlineAt - performance.now(), endsAt - Date.now()));
 }

@@ -10,7 +10,7 @@ import { createReport } from "./event.ts";
 import { handedOver, handOver } from "./handover.ts";
 import type { Wanted } from "./handover.ts";
 import { isCurrent, letGo } from "./let-go.ts";
-import { whyTooOld, withLifetime } from "./lifetime.ts";
+import { sendableUntil, whyTooOld, withLifetime } from "./lifetime.ts";
 import type { RetryPolicy } from "./options.ts";
 import { createTracker, IDLE } from "./progress.ts";
 import { recordId } from "./record.ts";
@@ -126,7 +126,7 @@ export function send(
     policy,
     signal: options.signal,
     isUnresolved,
-    isCheck: manner === "check",
+    ...(manner === "check" ? { isCheck: true } : { sendableUntil: sendableUntil(record, policy) }),
     report(event) {
       track(event);
       tell(event);

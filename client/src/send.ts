@@ -25,7 +25,7 @@ export type SendOptions = Pick<
 export type Send = (request: PreparedRequest, key: string, limit: SendLimit) => Promise<Answer>;
 
 export interface SendLimit extends Limit {
-  /** Called as the request is handed to `fetch`: from here on it may have arrived. */
+  /** Called as the request is handed to `fetch`: from here on it may have arrived. Throws where it is too late. */
   readonly onSent: () => void;
   /** Whether the request may be finished after its page is gone. */
   readonly mayOutlive: boolean;
