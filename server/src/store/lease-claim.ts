@@ -23,6 +23,8 @@ export interface LeaseClaimParts {
   readonly durationMs: number;
   readonly retentionMs: number;
   readonly attempt: number;
+  /** Before the database was asked for the claim, on the clock of `performance.now()`. */
+  readonly askedAt: number;
   /** What earlier attempts remembered, a JSON object as text. */
   readonly steps: string | null;
 }
@@ -51,6 +53,7 @@ export function createLeaseClaim(claim: LeaseClaimParts): Claim {
   };
   const heartbeat = startHeartbeat({
     durationMs,
+    askedAt: claim.askedAt,
     beat: async () =>
       countRows(
         await write(parts, { text: statements.renewLease, values: [...own, String(durationMs)] }),

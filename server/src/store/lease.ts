@@ -43,6 +43,7 @@ export function createLeaseStore(parts: StoreParts, durationMs: number): Store {
           durationMs,
           retentionMs,
           attempt,
+          askedAt,
           steps: row[1] ?? null,
         });
         return { kind: attempt === 1 ? "claimed" : "crashed", claim: made };

@@ -29,7 +29,8 @@ export async function withVirtualTime<Result>(
   const add = (fire: (value?: unknown) => void, ms = 0, value?: unknown): object => {
     order += 1;
     timers.set(order, { at: now + Math.max(0, ms), order, fire: () => fire(value) });
-    return { order, unref: () => undefined };
+    const timer = { order, unref: () => timer };
+    return timer;
   };
   const fireFirst = (until: number): boolean => {
     const next = first(timers);
