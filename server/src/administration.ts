@@ -58,7 +58,7 @@ export function createAdministration(
       const outcomes = await Promise.all(records.map((record) => forgetRecord(parts, record)));
       // Also what only the memory of this process still has.
       for (const { key, scope, target } of [...records, address]) {
-        if (target !== undefined) engines.forget({ key, scope, target });
+        if (target !== undefined) engines.forget(used, { key, scope, target });
       }
       return outcomes.filter((outcome) => outcome === "forgotten").length;
     },

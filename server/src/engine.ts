@@ -30,7 +30,7 @@ export interface Engines {
   forRoute(options: RouteOptions): Engine;
   /** The strategies of the routes so far. */
   strategies(): ReadonlySet<Strategy>;
-  forget(ticket: Omit<Ticket, "fingerprint">): void;
+  forget(pool: Pool, ticket: Omit<Ticket, "fingerprint">): void;
 }
 
 interface PerPool {
@@ -64,8 +64,8 @@ export function createEngines({ pool, pools, replayCache }: EngineOptions): Engi
 
   return {
     strategies: () => strategies,
-    forget: (ticket) => {
-      for (const cache of caches) cache.forget(ticket);
+    forget: (used, ticket) => {
+      for (const cache of caches) cache.forget(used, ticket);
     },
     forRoute(options) {
       strategies.add(options.strategy);
@@ -74,42 +74,46 @@ export function createEngines({ pool, pools, replayCache }: EngineOptions): Engi
       // One for all requests, those included that waited for the test of their pool together.
       const make = (used: Pool, parts: StoreParts): PerPool => {
         const store = createRouteStore(parts, options);
-        const flights = createSingleFlight(store, (ticket, record) => cache?.set(ticket, record));
+        const flights = createSingleFlight(store, (ticket, record) =>
+          cache?.set(used, ticket, record),
+        );
         const made = { store, flights };
         perPool.set(used, made);
         return made;
       };
-      const of = async (request: FastifyRequest): Promise<PerPool | Unavailable> => {
-        const used = poolOf(request);
+      const of = async (used: Pool): Promise<PerPool | Unavailable> => {
         const opened = await pools.open(used);
         if (opened.kind !== "open") return unavailable(opened);
         return perPool.get(used) ?? make(used, opened.parts);
       };
-      return createEngine(of, cache, options);
+      return createEngine(poolOf, of, cache, options);
     },
   };
 }
 
 function createEngine(
-  of: (request: FastifyRequest) => Promise<PerPool | Unavailable>,
+  poolOf: (request: FastifyRequest) => Pool,
+  of: (used: Pool) => Promise<PerPool | Unavailable>,
   cache: ReplayCache | undefined,
   options: RouteOptions,
 ): Engine {
   return {
     async begin(ticket, request, onHeld) {
-      const record = cache?.get(ticket);
+      const used = poolOf(request);
+      const record = cache?.get(used, ticket);
       if (record !== undefined) return { kind: "replay", record };
-      const found = await of(request);
+      const found = await of(used);
       return "kind" in found ? found : found.flights.begin(ticket, options, onHeld);
     },
     async lookup(ticket, request) {
-      const record = cache?.get(ticket);
+      const used = poolOf(request);
+      const record = cache?.get(used, ticket);
       if (record !== undefined) return { kind: "replay", record };
-      const found = await of(request);
+      const found = await of(used);
       return "kind" in found ? found : found.flights.lookup(ticket, options);
     },
     async open(request) {
-      const found = await of(request);
+      const found = await of(poolOf(request));
       return "kind" in found ? found : found.store.open();
     },
   };

@@ -1,5 +1,6 @@
 /** Finished records of this process, so that a repeat that comes back here asks no database. Bounded by entries and by bytes. */
 import { LRUCache } from "lru-cache";
+import type { Pool } from "pg";
 import { ticketId } from "./single-flight.ts";
 import { remainingMs } from "./store/record.ts";
 import type { StoredRecord, Ticket } from "./store/store.ts";
@@ -11,11 +12,11 @@ export interface ReplayCacheOptions {
   readonly maxBytes?: number;
 }
 
+/** A record is its pool's: where tenants have pools of their own, a scope may mean somebody else in another one. */
 export interface ReplayCache {
-  get(ticket: Ticket): StoredRecord | undefined;
-  set(ticket: Ticket, record: StoredRecord): void;
-  /** Drops one record, or with no ticket all of them. */
-  forget(ticket?: Omit<Ticket, "fingerprint">): void;
+  get(pool: Pool, ticket: Ticket): StoredRecord | undefined;
+  set(pool: Pool, ticket: Ticket, record: StoredRecord): void;
+  forget(pool: Pool, ticket: Omit<Ticket, "fingerprint">): void;
 }
 
 // Another process may forget a record meanwhile; a minute is how long it can still be answered here.
@@ -32,18 +33,25 @@ export function createReplayCache({
     maxSize: maxBytes,
     sizeCalculation: (record, id) => sizeOf(record) + id.length * 2,
   });
+  const pools = new WeakMap<Pool, number>();
+  let poolCount = 0;
+  const idOf = (pool: Pool, ticket: Omit<Ticket, "fingerprint">): string => {
+    const number = pools.get(pool) ?? poolCount++;
+    pools.set(pool, number);
+    return `${number} ${ticketId(ticket)}`;
+  };
   return {
-    get(ticket) {
-      const record = entries.get(ticketId(ticket));
+    get(pool, ticket) {
+      const id = idOf(pool, ticket);
+      const record = entries.get(id);
       if (record === undefined) return undefined;
       const ageMs = performance.now() - record.askedAt;
       if (remainingMs(record) > 0 && ageMs < MAX_AGE_MS) return record;
-      entries.delete(ticketId(ticket));
+      entries.delete(id);
       return undefined;
     },
-    set: (ticket, record) => void entries.set(ticketId(ticket), record),
-    forget: (ticket) =>
-      ticket === undefined ? entries.clear() : void entries.delete(ticketId(ticket)),
+    set: (pool, ticket, record) => void entries.set(idOf(pool, ticket), record),
+    forget: (pool, ticket) => void entries.delete(idOf(pool, ticket)),
   };
 }
 

@@ -11,9 +11,11 @@ import { addPayments, countPayments, createPayments, post } from "./support/shop
 import { createWire } from "./support/wire.ts";
 
 const migrated = withDatabase();
+const another = withDatabase();
 const empty = withDatabase({ from: "empty" });
 beforeAll(async () => {
   await createPayments(migrated.pool());
+  await createPayments(another.pool());
   await createPayments(empty.pool());
 });
 
@@ -52,6 +54,30 @@ describe("a pool that comes with the request", () => {
       await migrate(pools.bad);
       expect((await pay("one", "bad")).status).toBe(201);
       expect((await pay("one", "bad")).headers.get("idempotent-replayed")).toBe("true");
+    });
+  });
+
+  it("has answers of its own in the process: the same scope and key of another tenant runs", async () => {
+    const pools = { one: migrated.pool(), other: another.pool() };
+    const choose: PoolOption = ({ headers }) =>
+      headers["x-tenant"] === "other" ? pools.other : pools.one;
+    await withApp(choose, async (url, _logged, app) => {
+      const pay = (tenant: string, amount: number) =>
+        post(url, "/payments", {
+          key: "same",
+          json: { amount },
+          headers: { "x-tenant": tenant },
+        });
+      expect((await pay("one", 1)).json()).toMatchObject({ amount: 1 });
+      const other = await pay("other", 1);
+      expect([other.status, other.headers.get("idempotent-replayed")]).toEqual([201, null]);
+      expect(await countPayments(pools.other)).toBe(1);
+
+      const address = { key: "same", scope: "single-tenant" };
+      expect(await app.idempotency.forget(address, pools.other)).toBe(1);
+      expect((await pay("other", 1)).headers.get("idempotent-replayed")).toBeNull();
+      await pools.one.query("delete from oncekey.records where key = 'same'");
+      expect((await pay("one", 1)).headers.get("idempotent-replayed"), "still kept").toBe("true");
     });
   });
 

@@ -1,4 +1,4 @@
-import type pg from "pg";
+import pg from "pg";
 import { beforeAll, describe, expect, it, vi } from "vitest";
 import { withDatabase } from "../../e2e/support/database.ts";
 import { createReplayCache } from "../src/replay-cache.ts";
@@ -19,24 +19,28 @@ function record(bytes: number, lifetimeMs = 60_000): StoredRecord {
   };
 }
 
+// Never asked: what they are is enough.
+const onePool = new pg.Pool();
+const otherPool = new pg.Pool();
+
 describe("the replay cache", () => {
   it("answers the same scope, target and key, and no other", () => {
     const cache = createReplayCache({});
-    cache.set(ticket("a"), record(10));
-    expect(cache.get(ticket("a"))).toMatchObject({ response: { status: 200 } });
+    cache.set(onePool, ticket("a"), record(10));
+    expect(cache.get(onePool, ticket("a"))).toMatchObject({ response: { status: 200 } });
     expect([
-      cache.get(ticket("a", "other")),
-      cache.get(ticket("b")),
-      cache.get({ ...ticket("a"), target: "POST /else" }),
+      cache.get(onePool, ticket("a", "other")),
+      cache.get(onePool, ticket("b")),
+      cache.get(onePool, { ...ticket("a"), target: "POST /else" }),
     ]).toEqual([undefined, undefined, undefined]);
   });
 
   it("is bounded by entries: the least used go first", () => {
     const cache = createReplayCache({ maxEntries: 2 });
-    for (const key of ["a", "b"]) cache.set(ticket(key), record(10));
-    cache.get(ticket("a"));
-    cache.set(ticket("c"), record(10));
-    expect(["a", "b", "c"].filter((key) => cache.get(ticket(key)) !== undefined)).toEqual([
+    for (const key of ["a", "b"]) cache.set(onePool, ticket(key), record(10));
+    cache.get(onePool, ticket("a"));
+    cache.set(onePool, ticket("c"), record(10));
+    expect(["a", "b", "c"].filter((key) => cache.get(onePool, ticket(key)) !== undefined)).toEqual([
       "a",
       "c",
     ]);
@@ -44,46 +48,55 @@ describe("the replay cache", () => {
 
   it("is bounded by bytes, and keeps nothing that is larger than it", () => {
     const cache = createReplayCache({ maxBytes: 10_000 });
-    cache.set(ticket("a"), record(5_000));
-    cache.set(ticket("b"), record(5_000));
-    expect([cache.get(ticket("a")) !== undefined, cache.get(ticket("b")) !== undefined]).toEqual([
-      false,
-      true,
-    ]);
-    cache.set(ticket("c"), record(20_000));
-    expect(cache.get(ticket("c"))).toBeUndefined();
+    cache.set(onePool, ticket("a"), record(5_000));
+    cache.set(onePool, ticket("b"), record(5_000));
+    expect([
+      cache.get(onePool, ticket("a")) !== undefined,
+      cache.get(onePool, ticket("b")) !== undefined,
+    ]).toEqual([false, true]);
+    cache.set(onePool, ticket("c"), record(20_000));
+    expect(cache.get(onePool, ticket("c"))).toBeUndefined();
   });
 
   it("never outlives the retention, and no record more than a minute", () => {
     vi.useFakeTimers({ toFake: ["performance"] });
     try {
       const cache = createReplayCache({});
-      cache.set(ticket("short"), record(1, 1_000));
-      cache.set(ticket("long"), record(1, 86_400_000));
+      cache.set(onePool, ticket("short"), record(1, 1_000));
+      cache.set(onePool, ticket("long"), record(1, 86_400_000));
       vi.advanceTimersByTime(999);
-      expect(cache.get(ticket("short"))).toBeDefined();
+      expect(cache.get(onePool, ticket("short"))).toBeDefined();
       vi.advanceTimersByTime(1);
-      expect([cache.get(ticket("short")), cache.get(ticket("long")) !== undefined]).toEqual([
-        undefined,
-        true,
-      ]);
+      expect([
+        cache.get(onePool, ticket("short")),
+        cache.get(onePool, ticket("long")) !== undefined,
+      ]).toEqual([undefined, true]);
       vi.advanceTimersByTime(59_000);
-      expect(cache.get(ticket("long"))).toBeUndefined();
+      expect(cache.get(onePool, ticket("long"))).toBeUndefined();
     } finally {
       vi.useRealTimers();
     }
   });
 
-  it("forgets one, or all", () => {
+  it("forgets one", () => {
     const cache = createReplayCache({});
-    for (const key of ["a", "b", "c"]) cache.set(ticket(key), record(1));
-    cache.forget(ticket("a"));
-    expect([cache.get(ticket("a")), cache.get(ticket("b")) !== undefined]).toEqual([
-      undefined,
-      true,
-    ]);
-    cache.forget();
-    expect(cache.get(ticket("b"))).toBeUndefined();
+    for (const key of ["a", "b"]) cache.set(onePool, ticket(key), record(1));
+    cache.forget(onePool, ticket("a"));
+    expect([
+      cache.get(onePool, ticket("a")),
+      cache.get(onePool, ticket("b")) !== undefined,
+    ]).toEqual([undefined, true]);
+  });
+
+  it("keeps, forgets and counts by onePool: the same ticket in another one is another's", () => {
+    const cache = createReplayCache({ maxEntries: 2 });
+    cache.set(onePool, ticket("a"), record(10));
+    expect(cache.get(otherPool, ticket("a"))).toBeUndefined();
+    cache.set(otherPool, ticket("a"), record(20));
+    cache.forget(otherPool, ticket("a"));
+    expect(cache.get(onePool, ticket("a"))?.response.body).toHaveLength(10);
+    for (const key of ["b", "c"]) cache.set(otherPool, ticket(key), record(20));
+    expect(cache.get(onePool, ticket("a")), "the least used of the process").toBeUndefined();
   });
 });
 
