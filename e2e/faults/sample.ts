@@ -57,6 +57,24 @@ function perServer(
   );
 }
 
+/** One row for each line of the picture: its name, and its medians in the first and in the last quarter of the time. */
+export function compareQuarters(
+  { title, linesOf }: Quantity,
+  samples: readonly Sample[],
+): readonly string[][] {
+  const quarter = Math.ceil(samples.length / 4);
+  return Object.entries(linesOf(samples)).map(([name, values]) => [
+    `${title}: ${name}`,
+    medianOf(values.slice(0, quarter)),
+    medianOf(values.slice(-quarter)),
+  ]);
+}
+
+function medianOf(values: readonly number[]): string {
+  const middle = values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
+  return middle === undefined ? "–" : middle.toFixed(1);
+}
+
 const LOOK = `
 select pg_total_relation_size('oncekey.records')::float8 as "tableBytes",
   (select count(*)::int from oncekey.records where expires_at <= statement_timestamp()) as "expiredRows",

@@ -13,7 +13,7 @@ import type { RunReport } from "./rig/run.ts";
 import { endRetention } from "./rig/tables.ts";
 import { MINUTE_MS, MIX } from "./settings.ts";
 import type { Plan } from "./settings.ts";
-import { QUANTITIES, takeSample } from "./sample.ts";
+import { compareQuarters, QUANTITIES, takeSample } from "./sample.ts";
 import type { Sample } from "./sample.ts";
 
 /** What one round keeps in memory until it is judged. */
@@ -108,7 +108,7 @@ async function writePages(
   const sum = (of: (round: RunReport) => number): number =>
     rounds.reduce((total, round) => total + of(round), 0);
   const operations = sum((round) => round.operations);
-  const page = `# What stays as it is
+  const page = `# Whether it stays as it is
 
 ${provenance(`test:soak --minutes ${minutes}`)} ${interrupted.aborted ? "It was interrupted." : ""}
 
@@ -125,6 +125,12 @@ ${table([
 
 Four of five operations go to routes whose records expire after two seconds, or that take no key. Records of the others are kept for a day, which
 is over when a round of ${ROUND_MS / MINUTE_MS} minutes has been judged: until the servers have swept them they are the peaks of the last picture.
+
+Each was looked at every ${SAMPLE_MS / 1_000} seconds. Medians of ${samples.length} samples, of the first quarter of the time and of the last:
+
+| | first quarter | last quarter |
+| --- | --- | --- |
+${table(QUANTITIES.flatMap((quantity) => compareQuarters(quantity, samples)))}
 
 ${QUANTITIES.map(({ title, file }) => `![${title}](soak/${file})`).join("\n\n")}
 `;

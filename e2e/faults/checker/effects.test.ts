@@ -75,5 +75,7 @@ test("I2: what a client concludes from its attempts is what the database holds",
   });
   expect(broken({ events: [...tell(), result("done")] })).toEqual([]);
   expect(broken({ events: [...tell(), result("unknown")] })).toEqual([]);
-  expect(broken({ events: [...tell(), result("rejected")] })).toEqual(["I2"]);
+  const rejected = [...tell(), result("rejected")];
+  expect(broken({ events: rejected })).toEqual(["I2"]);
+  expect(broken({ events: rejected, policy: { retentionMs: 2_000 } })).toEqual([]);
 });
