@@ -45,6 +45,7 @@ describe("a commit that no synchronous standby has confirmed", () => {
         kind: "unknown",
         cause: { message: "committed on one node only" },
       });
+      await missStandby("");
       expect(await store.begin(ticket, 60_000)).toMatchObject({ kind: "replay" });
     },
   );
