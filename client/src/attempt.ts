@@ -115,7 +115,7 @@ function judge(
   }
   if (!("cause" in verdict)) return verdict;
   if (verdict.isTimeUnreadable) {
-    const message = `Retry-After of ${input.request.url} cannot be read: on another origin it has to be exposed`;
+    const message = `Retry-After of ${input.request.url} cannot be read: expose it (CORS)`;
     parts.warn({ code: "retry_after_unreadable", message });
   }
   if (verdict.kind === "poll") {

@@ -18,7 +18,7 @@ const DIGEST = "digest:";
 
 export function createBodyKeeper(option: StoredBody | undefined, warn: Warn): BodyKeeper {
   const fail = (what: string, cause: unknown): undefined => {
-    const message = `The body of a request could not be ${what}; after a reload its input is needed again`;
+    const message = `A body could not be ${what}; after a reload its input is needed again`;
     warn({ code: "storage_failed", message, cause });
   };
   return {
@@ -52,8 +52,7 @@ export function createBodyKeeper(option: StoredBody | undefined, warn: Warn): Bo
 /** Why a kept request cannot be sent as it is, if so. */
 export function whyIncomplete({ key, request }: Kept): InputRequiredError | undefined {
   if (request.sealedBody === undefined) return undefined;
-  const message =
-    "The body is not in the storage; run the operation with the same input to go on with this key";
+  const message = "The body is not in the storage: run the operation with the same input";
   return new InputRequiredError(message, { key });
 }
 

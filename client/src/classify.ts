@@ -49,7 +49,7 @@ export function classify(
   const body = parseBody(answer);
   const replayed = headers.get(IDEMPOTENT_REPLAYED) === "true";
   if (headers.get(IDEMPOTENCY_MISMATCH) === "true") {
-    const message = "The key belongs to an earlier operation with other content";
+    const message = "An earlier operation with other content exists under this key";
     const original = { status, body };
     return rejected(new KeyConflictError(message, { key, status, problem: body, original }));
   }

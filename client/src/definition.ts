@@ -68,9 +68,7 @@ export function defineOperation<Input, Value>(
   function toWish(input: Input): Wish {
     const request = prepareRequest(own.request(input), baseUrl);
     if (typeof request === "function" && own.identity === undefined) {
-      throw new TypeError(
-        `option ${name}.identity is required where the body is a Blob or a FormData`,
-      );
+      throw new TypeError(`option ${name}.identity is required for a Blob or a FormData`);
     }
     const same = own.identity === undefined ? request : own.identity(input);
     const identity = parts.identify(canonicalJson(same));

@@ -34,7 +34,7 @@ export function stopped(signal: AbortSignal, input: LoopInput, state: LoopState)
     state,
     reasonOf(signal),
     "Stopped before anything was sent",
-    "Stopped while the request may have arrived; how it ended is not known",
+    "Stopped; how it ended is not known",
   );
 }
 

@@ -18,12 +18,9 @@ export function whyTooOld(
   // The last attempt of a run leaves that much later than the first.
   const isOver = now >= sendableUntil(record, policy, 2);
   if (!isOver && createdAt - now < CLOCK_STEP_MS) return undefined;
-  const why = isOver
-    ? "The server may no longer recognise this key"
-    : "The clock was set back, and how old this key is cannot be told";
+  const why = isOver ? "The server may have forgotten this key" : "The clock was set back";
   // Sent again, it could run a second time. Only a person can tell what came of it.
-  const message = `${why}; what came of it has to be found out another way`;
-  return new KeyExpiredError(message, { key });
+  return new KeyExpiredError(`${why}; find out another way what came of it`, { key });
 }
 
 /**

@@ -28,13 +28,13 @@ export function createMinter(option: KeyOption, warn: Warn): Minter {
     const trueMs = Date.parse(answer.headers.get("date") ?? "") - Date.now();
     if (Number.isNaN(trueMs)) {
       const message =
-        "The server refuses new keys as too old, and its Date cannot be read: on another origin it has to be exposed";
+        "New keys are refused as too old, and the reply's Date cannot be read: expose it (CORS)";
       warn({ code: "date_unreadable", message });
       return false;
     }
     if (Math.abs(trueMs - offsetMs) < TOLERANCE_MS) return false;
     offsetMs = trueMs;
-    const message = `The clock of this device is off by ${Math.round(-trueMs / 1000)} s; keys go by the server's`;
+    const message = `The clock is off by ${Math.round(-trueMs / 1000)} s; keys go by the server's`;
     warn({ code: "clock_wrong", message });
     return true;
   }

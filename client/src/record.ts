@@ -81,7 +81,7 @@ export function createShelf(storage: OperationStorage, keeper: BodyKeeper, warn:
     try {
       return await inTime(use());
     } catch (cause) {
-      const message = "The storage failed; unfinished operations do not survive a reload";
+      const message = "The storage failed; operations do not survive a reload";
       if (!isFailing) warn({ code: "storage_failed", message, cause });
       isFailing = true;
       return otherwise;

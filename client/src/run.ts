@@ -40,30 +40,37 @@ export function runWish(
   // Read while the click is fresh: a form may be another one by the time of its turn.
   const reading = typeof request === "function" ? request() : request;
   if (reading instanceof Promise) reading.catch(() => undefined);
-  const inTurn = async (turn: Turn): Promise<Conclusion> => {
+  const inTurn = async (turn: Turn, earlierResult?: Settled): Promise<Conclusion> => {
+    const after = (conclusion: Conclusion): Conclusion => ({
+      ...conclusion,
+      result: { ...(earlierResult && { earlierResult }), ...conclusion.result },
+    });
     const wish = { ...asked, request: await reading };
     const found = await parts.shelf.read(id);
     const handed = await takeOver(parts, turn, policy, found, wanted);
-    if (handed !== undefined) return handed;
+    if (handed !== undefined) return after(handed);
+    let last = found;
     let open = isOpen(found, wanted, turn) ? found : undefined;
-    const isFirst = open === undefined;
-    let earlierResult: Settled | undefined;
     while (open !== undefined) {
       const chosen = await choose(parts, open, wish, policy);
       const conclusion = await settleForAll(parts, turn, chosen, policy, options, "again");
       const { result, record: settled } = conclusion;
-      if (chosen.identity === wish.identity || result.kind === "unknown") return conclusion;
+      if (chosen.identity === wish.identity || result.kind === "unknown") return after(conclusion);
       open = settled ? undefined : await parts.shelf.read(id);
       if (settled === undefined) continue;
       // Its record stays until that of this wish takes its place.
       parts.live.tell(id, result, chosen.identity);
       earlierResult = result;
+      last = settled;
     }
     const record = mint(parts, wish);
-    if (isFirst && !turn.isAlone) return { result: notStarted(record.key, options) };
+    if (!turn.isAlone) return after({ result: notStarted(record.key, options) });
+    // Settling took its time, in which another context may have written down its own.
+    const there = last && (await parts.shelf.read(id));
+    if (there && there.key !== last?.key) return inTurn(turn, earlierResult);
     // Before the first byte: what is not written down is lost with the page.
-    if (found !== undefined) await parts.shelf.write(record);
-    else if (!(await parts.shelf.claim(record))) return inTurn(turn);
+    if (there) await parts.shelf.write(record);
+    else if (!(await parts.shelf.claim(record))) return inTurn(turn, earlierResult);
     return startForAll(parts, turn, record, wish, policy, options, earlierResult);
   };
   return takeTurn(parts, id, wanted, policy, options, inTurn);
@@ -113,7 +120,7 @@ function mint({ minter }: OperationParts, wish: ReadyWish): OperationRecord {
 }
 
 function notStarted(key: string, { signal }: RunOptions): Rejected {
-  const why = "Stopped while another tab was about to start it; nothing was sent";
+  const why = "Another tab may have started it; nothing was sent";
   const error = new IdempotencyError(why, undefined, { key, cause: signal?.reason });
   return { kind: "rejected", error, key, attempts: 0 };
 }

@@ -108,7 +108,7 @@ describe("options of an operation", () => {
         [{ path: undefined }, "request.path must be a string that is not empty, got undefined"],
         [{ path: "https://" }, "Invalid URL"],
         [{ body: new ReadableStream() }, "a stream has to be read into one of them first"],
-        [{ body: new FormData() }, ".identity is required where the body is a Blob or a FormData"],
+        [{ body: new FormData() }, ".identity is required for a Blob or a FormData"],
         [{ body: "", json: 1 }, "either json or body, not both"],
         [{ json: () => 1 }, "request.json must be a value that JSON has"],
         [{ headers: { "Idempotency-Key": "mine" } }, "request.headers must be an object of str"],

@@ -39,7 +39,7 @@ describe("warnings", () => {
       expect(warnings).toEqual([
         {
           code: "retry_after_unreadable",
-          message: `Retry-After of ${url}orders cannot be read: on another origin it has to be exposed`,
+          message: `Retry-After of ${url}orders cannot be read: expose it (CORS)`,
         },
       ]);
     });
