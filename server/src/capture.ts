@@ -29,6 +29,36 @@ function isResponse(payload: unknown): payload is Response {
   return Object.prototype.toString.call(payload) === "[object Response]";
 }
 
+/** Status and headers of a reply as they stand when it is sent. Whatever fails while it is being stored may change both. */
+export interface Head {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, HeaderValue>>;
+}
+
+type HeaderValue = number | string | string[] | undefined;
+
+/** Takes the head of a reply down. */
+export function readHead(reply: FastifyReply): Head {
+  const headers = Object.entries(reply.getHeaders()).map(([name, value]) => [name, copied(value)]);
+  return { status: reply.statusCode, headers: Object.fromEntries(headers) };
+}
+
+/** Puts a reply back to what it was, its error's headers taken off. */
+export function restoreHead(reply: FastifyReply, { status, headers }: Head): void {
+  if (reply.statusCode !== status) reply.code(status);
+  const now = reply.getHeaders();
+  for (const name of new Set([...Object.keys(now), ...Object.keys(headers)])) {
+    if (String(now[name]) === String(headers[name])) continue;
+    reply.removeHeader(name);
+    if (headers[name] !== undefined) reply.header(name, copied(headers[name]));
+  }
+}
+
+// Fastify adds a further cookie to the list that is there.
+function copied(value: HeaderValue): HeaderValue {
+  return Array.isArray(value) ? [...value] : value;
+}
+
 /**
  * Reads the payload of a reply. A body above `maxResponseBytes` is sent on whole but not kept.
  *
@@ -36,18 +66,19 @@ function isResponse(payload: unknown): payload is Response {
  */
 export async function capture(
   reply: FastifyReply,
+  { status, headers: all }: Head,
   payload: unknown,
   { storeHeaders, maxResponseBytes }: RouteOptions,
 ): Promise<Captured> {
-  const headers = keptHeaders(reply, storeHeaders);
+  const headers = keptHeaders(all, storeHeaders);
   const { body, payload: sent } = await readBody(payload, maxResponseBytes);
-  const encoding = reply.getHeader("content-encoding");
+  const encoding = all["content-encoding"];
   if (encoding === undefined || body === undefined || body.length === 0) {
     const asSent = body === undefined || body.length === 0 ? sent : present(reply, body);
-    return { response: { status: reply.statusCode, headers, body }, payload: asSent };
+    return { response: { status, headers, body }, payload: asSent };
   }
   const identity = await decode(body, String(encoding), maxResponseBytes);
-  return { response: { status: reply.statusCode, headers, body: identity }, payload: sent };
+  return { response: { status, headers, body: identity }, payload: sent };
 }
 
 /**
@@ -61,8 +92,8 @@ export function present(reply: FastifyReply, body: Buffer): string | Buffer {
 
 const TEXT = /^text\/|[/+](json|xml)\b|charset=/i;
 
-function keptHeaders(reply: FastifyReply, kept: ReadonlySet<string>): [string, string][] {
-  return Object.entries(reply.getHeaders()).flatMap(([name, value]) => {
+function keptHeaders(all: Head["headers"], kept: ReadonlySet<string>): [string, string][] {
+  return Object.entries(all).flatMap(([name, value]) => {
     if (value === undefined || !kept.has(name.toLowerCase())) return [];
     const values = Array.isArray(value) ? value : [value];
     return values.map((one): [string, string] => {

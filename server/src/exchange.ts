@@ -46,6 +46,16 @@ export interface Exchange {
   threw: boolean;
   /** `now` while the response is being stored: nothing else may be sent in that time. */
   sending: "not-yet" | "now" | "done";
+  /** While the payload is read and nothing of it is stored yet: a handler that fails now is answered by its error instead. */
+  reading: Reading | undefined;
+}
+
+/** A reply whose payload is being read. */
+export interface Reading {
+  readonly claim: Claim;
+  readonly payload: unknown;
+  /** Whether the handler had failed when it was sent. */
+  readonly threw: boolean;
 }
 
 export const EXCHANGE: unique symbol = Symbol("oncekey.exchange");
@@ -64,7 +74,8 @@ export function createExchange(
   more: Partial<Pick<Exchange, "claim" | "replay" | "view">>,
 ): Exchange {
   const { claim, view, replay } = more;
-  return { options, key: ticket?.key, claim, view, replay, threw: false, sending: "not-yet" };
+  const state = { threw: false, sending: "not-yet", reading: undefined } as const;
+  return { options, key: ticket?.key, claim, view, replay, ...state };
 }
 
 /** @param claim `undefined` where the handler runs unprotected. */

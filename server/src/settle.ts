@@ -1,9 +1,10 @@
 /** The last step of a protected request: the response is stored, and only then sent. */
+import { Readable } from "node:stream";
 import type { FastifyReply, FastifyRequest } from "fastify";
-import { capture, present, unwrap } from "./capture.ts";
-import type { Captured } from "./capture.ts";
+import { capture, present, readHead, restoreHead, unwrap } from "./capture.ts";
+import type { Captured, Head } from "./capture.ts";
 import { EXCHANGE } from "./exchange.ts";
-import type { Exchange } from "./exchange.ts";
+import type { Exchange, Reading } from "./exchange.ts";
 import { acknowledge, clearContent, refusalOf, writeProblem, writeReplay } from "./replay.ts";
 import { remainingMs } from "./store/record.ts";
 import type { Claim, Completion } from "./store/store.ts";
@@ -20,9 +21,14 @@ export function onSend(
   done: (error: null, payload: unknown) => void,
 ): Promise<unknown> | undefined {
   const exchange = request[EXCHANGE];
-  // A second send while the first is being stored, such as the empty one that Fastify adds where a handler sent without
-  // returning the reply: the first one answers, and this one must not get past it.
-  if (exchange?.sending === "now") return undefined;
+  if (exchange?.sending === "now") {
+    const { reading } = exchange;
+    // A second send while the first is being stored, such as the empty one that Fastify adds where a handler sent without
+    // returning the reply: the first one answers, and this one must not get past it.
+    if (reading === undefined || reading.threw || !exchange.threw) return undefined;
+    dropPayload(reading);
+    return finish(reading.claim, exchange, request, reply, payload);
+  }
   if (exchange?.sending === "not-yet") {
     const { claim, replay } = exchange;
     if (claim !== undefined) return finish(claim, exchange, request, reply, payload);
@@ -47,30 +53,59 @@ async function finish(
   reply: FastifyReply,
   payload: unknown,
 ): Promise<unknown> {
+  const reading: Reading = { claim, payload, threw: exchange.threw };
   exchange.claim = undefined;
   exchange.sending = "now";
+  exchange.reading = reading;
+  const taken = await take(exchange, reply, payload);
+  if (isOverruled(exchange, reading)) return new Promise<never>(() => {});
+  exchange.reading = undefined;
   try {
-    return await settle(claim, exchange, request, reply, payload);
+    return await settle(reading, taken, exchange, request, reply);
   } finally {
     exchange.sending = "done";
   }
 }
 
-/** Ends the claim with the reply's payload and returns what is to be sent. Throws what reading the payload throws. */
+/** Whether the handler failed while this payload was read: then its error is the answer, whether it has come yet or not. */
+function isOverruled(exchange: Exchange, reading: Reading): boolean {
+  if (exchange.reading !== reading) return true;
+  if (exchange.threw === reading.threw) return false;
+  dropPayload(reading);
+  exchange.reading = undefined;
+  exchange.claim = reading.claim;
+  exchange.sending = "not-yet";
+  return true;
+}
+
+function dropPayload({ payload }: Reading): void {
+  if (payload instanceof Readable) payload.destroy();
+}
+
+/** Ends the claim with what was taken of the reply and returns what is to be sent. Throws what reading the payload threw. */
 async function settle(
-  claim: Claim,
+  { claim, threw }: Reading,
+  taken: Taken,
   exchange: Exchange,
   request: FastifyRequest,
   reply: FastifyReply,
-  payload: unknown,
 ): Promise<unknown> {
-  const { options, threw } = exchange;
-  const captured = await captureOrRelease(claim, exchange, reply, payload);
+  const { options } = exchange;
+  if (taken.kind === "failed") {
+    await claim.release("failed");
+    // Fastify would keep a 4xx of the handler for this error, and the caller would take it for its final answer.
+    reply.code(500);
+    throw taken.error;
+  }
+  const { captured, head } = taken;
   if (captured.response === undefined) {
-    await claim.release(threw || reply.statusCode >= 500 ? "failed" : "free");
+    await claim.release(threw || head.status >= 500 ? "failed" : "free");
+    restoreHead(reply, head);
     return captured.payload;
   }
   const completion = await claim.complete(captured.response, threw ? "discard" : "keep");
+  // What failed in the meantime comes too late: the caller sees what is stored.
+  restoreHead(reply, head);
   report(request, exchange.key, completion);
   switch (completion.kind) {
     case "stored":
@@ -112,22 +147,25 @@ async function settle(
   }
 }
 
-/** The response to store, or none where its status is not kept. Whatever throws on the way, the claim is ended first. */
-async function captureOrRelease(
-  claim: Claim,
-  { options }: Exchange,
-  reply: FastifyReply,
-  payload: unknown,
-): Promise<Captured | { readonly response: undefined; readonly payload: unknown }> {
+/** What is sent, and of it the response to store, if its status is kept; or what went wrong on the way. */
+type Taken =
+  | {
+      readonly kind: "taken";
+      readonly head: Head;
+      readonly captured: Captured | { readonly response: undefined; readonly payload: unknown };
+    }
+  | { readonly kind: "failed"; readonly error: unknown };
+
+async function take({ options }: Exchange, reply: FastifyReply, payload: unknown): Promise<Taken> {
   try {
     const unwrapped = unwrap(reply, payload);
-    if (!options.storeStatus(reply.statusCode)) return { response: undefined, payload: unwrapped };
-    return await capture(reply, unwrapped, options);
+    const head = readHead(reply);
+    const captured = options.storeStatus(head.status)
+      ? await capture(reply, head, unwrapped, options)
+      : { response: undefined, payload: unwrapped };
+    return { kind: "taken", head, captured };
   } catch (error) {
-    await claim.release("failed");
-    // Fastify would keep a 4xx of the handler for this error, and the caller would take it for its final answer.
-    reply.code(500);
-    throw error;
+    return { kind: "failed", error };
   }
 }
 
