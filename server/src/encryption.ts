@@ -1,15 +1,6 @@
 /** Encryption at rest: AES-256-GCM over what a record says, bound to whose record it is. */
 import { createCipheriv, createDecipheriv, createHmac, hkdfSync, randomBytes } from "node:crypto";
-import type {
-  BeginOutcome,
-  Claim,
-  LookupOutcome,
-  Store,
-  StoredRecord,
-  StoredResponse,
-  Ticket,
-  Unavailable,
-} from "./store/store.ts";
+import type { StoredRecord, StoredResponse, Ticket } from "./store/store.ts";
 
 /** One key. Its id is stored with each record that it writes. */
 export interface EncryptionKey {
@@ -44,99 +35,7 @@ export function isEncryptionKey(value: unknown): value is EncryptionKey {
   );
 }
 
-/**
- * The same store, whose table says nothing without a key: headers, body and step results are encrypted, and the fingerprint is
- * keyed, because a plain digest of a short body can be guessed. A row's content opens only for its own scope, key, target and
- * status: rows cannot be swapped.
- */
-export function encryptedStore(store: Store, options: EncryptionOptions): Store {
-  const first = writingKey(options);
-  const masked = (ticket: Ticket): Ticket => ({ ...ticket, fingerprint: mask(first, ticket) });
-  // Whoever began it may have had another key in front.
-  const maskIn = (fingerprint: Buffer, ticket: Ticket): Buffer | undefined =>
-    options.keys.map((key) => mask(key, ticket)).find((other) => other.equals(fingerprint));
-
-  function open<Outcome extends BeginOutcome | LookupOutcome>(
-    outcome: Outcome,
-    ticket: Ticket,
-  ): Outcome {
-    switch (outcome.kind) {
-      case "claimed":
-      case "crashed":
-        return { ...outcome, claim: sealing(outcome.claim, options, ticket) };
-      case "replay":
-        return { ...outcome, record: openRecord(outcome.record, options, ticket) };
-      case "in-flight": {
-        // Only equality can be told of a keyed fingerprint, and only equality is asked.
-        const { fingerprint } = outcome;
-        const isSame = fingerprint === undefined || maskIn(fingerprint, ticket) !== undefined;
-        return { ...outcome, fingerprint: isSame ? ticket.fingerprint : fingerprint };
-      }
-      case "conflict":
-      case "absent":
-      case "unknown":
-      case "unavailable":
-        return outcome;
-      default:
-        return outcome satisfies never;
-    }
-  }
-
-  function opened<Outcome extends BeginOutcome | LookupOutcome>(
-    outcome: Outcome,
-    ticket: Ticket,
-  ): Outcome | Unavailable {
-    try {
-      return open(outcome, ticket);
-    } catch (cause) {
-      return {
-        kind: "unavailable",
-        detail: "The stored response could not be decrypted",
-        cause,
-        isDone: true,
-      };
-    }
-  }
-
-  return {
-    async begin(ticket, retentionMs) {
-      const outcome = await store.begin(masked(ticket), retentionMs);
-      const own = outcome.kind === "conflict" ? maskIn(outcome.fingerprint, ticket) : undefined;
-      if (own === undefined) return opened(outcome, ticket);
-      return opened(await store.begin({ ...ticket, fingerprint: own }, retentionMs), ticket);
-    },
-    lookup: async (ticket) => opened(await store.lookup(masked(ticket)), ticket),
-    open: () => store.open(),
-    sweep: (batchSize) => store.sweep(batchSize),
-  };
-}
-
-function sealing(claim: Claim, options: EncryptionOptions, ticket: Ticket): Claim {
-  const { steps } = claim;
-  const key = writingKey(options);
-  return {
-    tx: claim.tx,
-    attempt: claim.attempt,
-    get signal() {
-      return claim.signal;
-    },
-    steps: steps && {
-      read(name) {
-        const sealed = steps.read(name);
-        return sealed === undefined ? undefined : openText(sealed, options, ticket, `step:${name}`);
-      },
-      write: (name, json) => steps.write(name, sealText(json, key, ticket, `step:${name}`)),
-    },
-    async complete(response, writes) {
-      const completion = await claim.complete(sealResponse(response, key, ticket), writes);
-      if (completion.kind !== "superseded") return completion;
-      return { ...completion, record: openRecord(completion.record, options, ticket) };
-    },
-    release: (how) => claim.release(how),
-  };
-}
-
-function sealResponse(
+export function sealResponse(
   response: StoredResponse,
   key: EncryptionKey,
   ticket: Ticket,
@@ -153,7 +52,7 @@ function sealResponse(
   };
 }
 
-function openRecord(
+export function openRecord(
   record: StoredRecord,
   options: EncryptionOptions,
   ticket: Ticket,
@@ -175,15 +74,26 @@ function openRecord(
   return { ...record, fingerprint, response: { status, headers: head.headers, body: opened } };
 }
 
+/** A record of a store without keys. @throws DecryptionError if it was written with one. */
+export function requirePlain(record: StoredRecord): StoredRecord {
+  if (!record.response.headers.some(([name]) => name === SEALED)) return record;
+  throw new DecryptionError("the record is encrypted, and option encryption is not set");
+}
+
 function bodyPurpose(status: number, fingerprint: Buffer): string {
   return `body:${status}:${fingerprint.toString("hex")}`;
 }
 
-function sealText(text: string, key: EncryptionKey, ticket: Ticket, purpose: string): string {
+export function sealText(
+  text: string,
+  key: EncryptionKey,
+  ticket: Ticket,
+  purpose: string,
+): string {
   return `${key.id}.${seal(Buffer.from(text), key, ticket, purpose).toString("base64")}`;
 }
 
-function openText(
+export function openText(
   sealed: string,
   options: EncryptionOptions,
   ticket: Ticket,
@@ -225,7 +135,7 @@ function derive({ secret }: EncryptionKey, salt: Uint8Array): Uint8Array {
   return new Uint8Array(hkdfSync("sha256", secret, salt, "oncekey:record:v1", 32));
 }
 
-function mask({ secret }: EncryptionKey, { fingerprint }: Ticket): Buffer {
+export function mask({ secret }: EncryptionKey, { fingerprint }: Ticket): Buffer {
   const key = Buffer.from(hkdfSync("sha256", secret, "", "oncekey:fingerprint:v1", 32));
   return Buffer.concat([
     fingerprint.subarray(0, 1),
@@ -237,7 +147,7 @@ function context({ scope, key, target }: Ticket, purpose: string): Buffer {
   return Buffer.from(JSON.stringify(["oncekey:v1", scope, key, target, purpose]));
 }
 
-function writingKey({ keys: [first] }: EncryptionOptions): EncryptionKey {
+export function writingKey({ keys: [first] }: EncryptionOptions): EncryptionKey {
   if (first === undefined) throw new RangeError("encryption.keys must not be empty");
   return first;
 }

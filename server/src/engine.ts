@@ -1,7 +1,7 @@
 /** What runs behind the routes: for each pool its connections, for each way of keeping records a store with its flights. */
 import type { FastifyRequest } from "fastify";
 import type { Pool } from "pg";
-import { encryptedStore } from "./encryption.ts";
+import { encryptedStore, unencryptedStore } from "./encrypted-store.ts";
 import { whyNot } from "./pools.ts";
 import type { Opened, Pools } from "./pools.ts";
 import type { PoolOption, RouteOptions, Strategy } from "./options.ts";
@@ -126,7 +126,8 @@ function unavailable(opened: Exclude<Opened, { kind: "open" }>): Unavailable {
 
 function createRouteStore(parts: StoreParts, options: RouteOptions): Store {
   const store = createStore(parts, options);
-  return options.encryption === undefined ? store : encryptedStore(store, options.encryption);
+  const { encryption } = options;
+  return encryption === undefined ? unencryptedStore(store) : encryptedStore(store, encryption);
 }
 
 function createStore(parts: StoreParts, { strategy, leaseDurationMs }: RouteOptions): Store {

@@ -4,7 +4,7 @@ import { withDatabase } from "../../../e2e/support/database.ts";
 import { createAdvisoryStore } from "../../src/store/advisory.ts";
 import { createStoreParts } from "../../src/store/store-parts.ts";
 import type { StoredResponse } from "../../src/store/store.ts";
-import { encryptedStore } from "../../src/encryption.ts";
+import { encryptedStore } from "../../src/encrypted-store.ts";
 import { claimed, createTicket } from "../support/store-contract.ts";
 import { oncekey, oncekeyJson } from "./command.ts";
 

@@ -1,0 +1,158 @@
+/** The store of a route as it was asked for: with keys, or without. Neither takes for an answer what it cannot read. */
+import {
+  mask,
+  openRecord,
+  openText,
+  requirePlain,
+  sealResponse,
+  sealText,
+  writingKey,
+} from "./encryption.ts";
+import type { EncryptionOptions } from "./encryption.ts";
+import type {
+  BeginOutcome,
+  Claim,
+  Completion,
+  LookupOutcome,
+  Store,
+  StoredRecord,
+  Ticket,
+  Unavailable,
+} from "./store/store.ts";
+
+/**
+ * The same store, whose table says nothing without a key: headers, body and step results are encrypted, and the fingerprint is
+ * keyed, because a plain digest of a short body can be guessed. A row's content opens only for its own scope, key, target and
+ * status: rows cannot be swapped.
+ */
+export function encryptedStore(store: Store, options: EncryptionOptions): Store {
+  const first = writingKey(options);
+  const masked = (ticket: Ticket): Ticket => ({ ...ticket, fingerprint: mask(first, ticket) });
+  // Whoever began it may have had another key in front.
+  const maskIn = (fingerprint: Buffer, ticket: Ticket): Buffer | undefined =>
+    options.keys.map((key) => mask(key, ticket)).find((other) => other.equals(fingerprint));
+
+  function open<Outcome extends BeginOutcome | LookupOutcome>(
+    outcome: Outcome,
+    ticket: Ticket,
+  ): Outcome {
+    switch (outcome.kind) {
+      case "claimed":
+      case "crashed":
+        return { ...outcome, claim: sealing(outcome.claim, options, ticket) };
+      case "replay":
+        return { ...outcome, record: openRecord(outcome.record, options, ticket) };
+      case "in-flight": {
+        // Only equality can be told of a keyed fingerprint, and only equality is asked.
+        const { fingerprint } = outcome;
+        const isSame = fingerprint === undefined || maskIn(fingerprint, ticket) !== undefined;
+        return { ...outcome, fingerprint: isSame ? ticket.fingerprint : fingerprint };
+      }
+      case "conflict":
+      case "absent":
+      case "unknown":
+      case "unavailable":
+        return outcome;
+      default:
+        return outcome satisfies never;
+    }
+  }
+
+  const opened = <Outcome extends BeginOutcome | LookupOutcome>(outcome: Outcome, ticket: Ticket) =>
+    orUnreadable(() => open(outcome, ticket));
+
+  return {
+    async begin(ticket, retentionMs) {
+      const outcome = await store.begin(masked(ticket), retentionMs);
+      const own = outcome.kind === "conflict" ? maskIn(outcome.fingerprint, ticket) : undefined;
+      if (own === undefined) return opened(outcome, ticket);
+      return opened(await store.begin({ ...ticket, fingerprint: own }, retentionMs), ticket);
+    },
+    lookup: async (ticket) => opened(await store.lookup(masked(ticket)), ticket),
+    open: () => store.open(),
+    sweep: (batchSize) => store.sweep(batchSize),
+  };
+}
+
+function sealing(claim: Claim, options: EncryptionOptions, ticket: Ticket): Claim {
+  const { steps } = claim;
+  const key = writingKey(options);
+  return {
+    tx: claim.tx,
+    attempt: claim.attempt,
+    get signal() {
+      return claim.signal;
+    },
+    steps: steps && {
+      read(name) {
+        const sealed = steps.read(name);
+        return sealed === undefined ? undefined : openText(sealed, options, ticket, `step:${name}`);
+      },
+      write: (name, json) => steps.write(name, sealText(json, key, ticket, `step:${name}`)),
+    },
+    async complete(response, writes) {
+      const completion = await claim.complete(sealResponse(response, key, ticket), writes);
+      return readSuperseded(completion, (record) => openRecord(record, options, ticket));
+    },
+    release: (how) => claim.release(how),
+  };
+}
+
+/** The same store, for a process without keys: a record that another has written with one is not readable for it. */
+export function unencryptedStore(store: Store): Store {
+  const read = <Outcome extends BeginOutcome | LookupOutcome>(outcome: Outcome) =>
+    orUnreadable(() => {
+      if (outcome.kind === "replay") requirePlain(outcome.record);
+      return outcome;
+    });
+  return {
+    async begin(ticket, retentionMs) {
+      const outcome = read(await store.begin(ticket, retentionMs));
+      if (outcome.kind !== "claimed" && outcome.kind !== "crashed") return outcome;
+      return { kind: outcome.kind, claim: readingPlain(outcome.claim) };
+    },
+    lookup: async (ticket) => read(await store.lookup(ticket)),
+    open: () => store.open(),
+    sweep: (batchSize) => store.sweep(batchSize),
+  };
+}
+
+function readingPlain(claim: Claim): Claim {
+  return {
+    tx: claim.tx,
+    attempt: claim.attempt,
+    get signal() {
+      return claim.signal;
+    },
+    steps: claim.steps,
+    complete: async (response, writes) =>
+      readSuperseded(await claim.complete(response, writes), requirePlain),
+    release: (how) => claim.release(how),
+  };
+}
+
+function orUnreadable<Outcome>(read: () => Outcome): Outcome | Unavailable {
+  try {
+    return read();
+  } catch (cause) {
+    return {
+      kind: "unavailable",
+      detail: "The stored response could not be decrypted",
+      cause,
+      isDone: true,
+    };
+  }
+}
+
+// The claim's own writes are rolled back, and what stands instead is known to those who have its key.
+function readSuperseded(
+  completion: Completion,
+  read: (record: StoredRecord) => StoredRecord,
+): Completion {
+  if (completion.kind !== "superseded") return completion;
+  try {
+    return { ...completion, record: read(completion.record) };
+  } catch (cause) {
+    return { kind: "unknown", cause };
+  }
+}
