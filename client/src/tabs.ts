@@ -8,7 +8,7 @@ export interface Turn {
   /** Whether another context was running it when this one asked. */
   readonly hasWaited: boolean;
   /**
-   * What another context announced meanwhile, the first that is accepted. After a wait it may still be under way, and is waited
+   * What another context announced meanwhile, the last that is accepted. After a wait it may still be under way, and is waited
    * for: `mayBeLate`.
    */
   handed(accepts: (message: unknown) => boolean, mayBeLate: boolean): Promise<unknown>;
@@ -133,6 +133,7 @@ type Channel = Pick<Turn, "handed" | "announce"> & { close(): void };
 
 /** Listens from now on: whoever has the turn announces the end before letting go, so that nobody who waits can miss it. */
 function openChannel(name: string | undefined): Channel {
+  // The newest first: what was not known before may be known since.
   const messages: unknown[] = [];
   const arrival = new AbortController();
   let onMessage = (): void => {};
@@ -140,7 +141,7 @@ function openChannel(name: string | undefined): Channel {
   const channel = name === undefined || Broadcast === undefined ? undefined : new Broadcast(name);
   if (channel !== undefined) {
     channel.addEventListener("message", ({ data }: MessageEvent<unknown>) => {
-      messages.push(data);
+      messages.unshift(data);
       onMessage();
     });
   }

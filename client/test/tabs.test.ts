@@ -141,6 +141,26 @@ describe("two tabs with different carts of one instance", () => {
   });
 });
 
+describe("three tabs of which the second settles what the first could not, and leaves its own,", () => {
+  it("leave the third with the result of the second", async () => {
+    const { openTab, waiting } = openBrowser();
+    const { opened, open } = createGate();
+    await withServer([gated(opened, reset), done, reset, done], async ({ url, seen }) => {
+      const runs = [cart, { ...cart, lines: ["pear"] }, cart].map(async (one, position) => {
+        await waiting(Math.max(0, position - 1));
+        if (position > 0) await expect.poll(() => seen.length).toBe(1);
+        return openTab(url, { attempts: 1 }).order.run(one);
+      });
+      await waiting(2);
+      open();
+      const [first, second, third] = await Promise.all(runs);
+      expect([first?.kind, second?.kind]).toEqual(["unknown", "unknown"]);
+      expect(third).toMatchObject({ kind: "done", key: first?.key });
+      expect(seen.map(({ key }) => key)).toEqual([first?.key, first?.key, second?.key]);
+    });
+  });
+});
+
 describe("a tab that stops", () => {
   it("stops its own waiting and nobody else's", async () => {
     const { openTab, waiting } = openBrowser();
