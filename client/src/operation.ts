@@ -151,7 +151,8 @@ export async function conclude(
       return { result: { kind: "rejected", error: ending.error, key, attempts } };
     case "rejected": {
       const { kind, error } = ending;
-      const left = leftAfter(record, error, answer !== undefined && isAcknowledged(answer, key));
+      const named = withLifetime(record, answer?.headers);
+      const left = leftAfter(named, error, answer !== undefined && isAcknowledged(answer, key));
       if (left === undefined) {
         await letGo(parts, record);
         return { result: { kind, error, key, attempts }, record };

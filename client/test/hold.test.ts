@@ -1,6 +1,6 @@
 import { isIdempotencyError, memoryStorage } from "@oncekey/client";
 import type { RunResult } from "@oncekey/client";
-import { describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { cart, createShop } from "./support/shop.ts";
 import { done, json, problem, reset, withServer } from "./support/server.ts";
 import type { Reply } from "./support/server.ts";
@@ -8,6 +8,8 @@ import type { Reply } from "./support/server.ts";
 const changed = { ...cart, lines: ["apple", "pear"] };
 const hold = { onChange: "hold", attempts: 1 } as const;
 const mismatch: Reply = json(201, { id: 1 }, { "idempotency-mismatch": "true" });
+
+afterEach(() => vi.useRealTimers());
 
 function earlierOf(result: RunResult<unknown>) {
   if (result.kind !== "rejected" || result.earlier === undefined) throw new Error(result.kind);
@@ -58,6 +60,19 @@ describe("a cart that changed while the outcome is not known, under onChange: 'h
       expect((await order.run(changed)).key, "and then it is an order of its own").not.toBe(
         first.key,
       );
+    });
+  });
+
+  it("is as old as the server says that its key may be", async () => {
+    vi.useFakeTimers({ toFake: ["Date"], now: new Date("2026-01-02T00:00:00Z") });
+    const headers = { "idempotency-mismatch": "true", "idempotency-key-lifetime": "3000" };
+    await withServer([reset, json(201, { id: 1 }, headers), done], async ({ url, seen }) => {
+      const { order } = createShop(url, hold);
+      await order.run(cart);
+      const earlier = earlierOf(await order.run(changed));
+      vi.setSystemTime(Date.now() + 7_200_000);
+      expect(await earlier.resume()).toMatchObject({ kind: "unknown", attempts: 0 });
+      expect(seen).toHaveLength(2);
     });
   });
 
