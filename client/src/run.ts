@@ -49,6 +49,7 @@ export function runWish(
     const found = await parts.shelf.read(id);
     const handed = await takeOver(parts, turn, policy, found, wanted);
     if (handed !== undefined) return after(handed);
+    const tried = new Set<string>();
     let last = found;
     let open = isOpen(found, wanted, turn) ? found : undefined;
     while (open !== undefined) {
@@ -57,6 +58,9 @@ export function runWish(
       const { result, record: settled } = conclusion;
       if (chosen.identity === wish.identity || result.kind === "unknown") return after(conclusion);
       open = settled ? undefined : await parts.shelf.read(id);
+      // Of the requests under a key each has its turn, once.
+      tried.add(chosen.key + chosen.identity);
+      if (open && tried.has(open.key + open.identity)) return after(conclusion);
       if (settled === undefined) continue;
       // Its record stays until that of this wish takes its place.
       parts.live.tell(id, result, chosen.identity);

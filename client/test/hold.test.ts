@@ -148,6 +148,21 @@ describe("a cart that changed while the outcome is not known, under onChange: 'h
     );
   });
 
+  it("is settled by nobody where a page that resolves first is refused for each: once each", async () => {
+    const storage = memoryStorage();
+    const refused: Reply = (response) => response.writeHead(400).end();
+    await withServer([reset, reset, refused], async ({ url, seen }) => {
+      const { order } = createShop(url, { ...hold, storage });
+      const { key } = await order.run(cart);
+      await order.run(changed);
+      const page = createShop(url, { storage });
+      const result = await page.order.run({ ...cart, lines: ["plum"] });
+      expect(result).toMatchObject({ kind: "rejected", key, error: { status: 400 } });
+      expect(earlierOf(result).key).toBe(key);
+      expect(seen.map(({ body }) => body.includes("pear"))).toEqual([false, true, true, false]);
+    });
+  });
+
   it("belongs to nobody where the server knows none of its requests under the key", async () => {
     await withServer([reset, mismatch], async ({ url }) => {
       const { order, client } = createShop(url, hold);
