@@ -2,12 +2,19 @@
 
 /** Why {@link Warning} was given. */
 export type WarningCode =
+  /** The storage did not do what it was asked: from here on the operation is in memory alone. */
   | "storage_failed"
+  /** Something stored under our prefix cannot be read, and is passed over. */
   | "storage_entry_ignored"
+  /** A success without the echoed `Idempotency-Key`: the route may not be protected. */
   | "unacknowledged"
+  /** A callback that was to be told of something threw. */
   | "callback_failed"
+  /** The server does not expose `Retry-After` to this origin. Said once. */
   | "retry_after_unreadable"
+  /** The server does not expose `Date` to this origin, and the device's clock may be wrong. Said once. */
   | "date_unreadable"
+  /** The device's clock is wrong; new keys are made with the server's. */
   | "clock_wrong";
 
 /** Something that works, but not as well as it was meant to. */
