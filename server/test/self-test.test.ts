@@ -39,6 +39,17 @@ describe("the self-test", () => {
     });
   });
 
+  it("refuses a driver that does not tell whether its transaction still stands", async () => {
+    const Client = class extends pg.Client {
+      override getTransactionStatus = undefined as never;
+    };
+    const pool = database.pool({ Client });
+    expect(await selfTest(pool, "oncekey", true)).toMatchObject({
+      kind: "unsound",
+      remedy: "install pg 8.21 or later",
+    });
+  });
+
   it("refuses advisory locks that do not hold others off, where they are needed", async () => {
     const pool = await withLocksOf(
       "create or replace function shadow.pg_try_advisory_xact_lock(bigint) returns boolean language sql as 'select true'",

@@ -26,7 +26,7 @@ interface Facts {
 }
 
 /**
- * Tests a pool: the table is there and logged, the server takes writes, and, where `needsAdvisoryLocks`, a lock that one connection
+ * Tests a pool: its driver is new enough, the table is there and logged, the server takes writes, and, where `needsAdvisoryLocks`, a lock that one connection
  * holds is refused to another. Takes two connections for a moment (a pool of one is not asked about locks), and no longer for
  * them than a request would. Never throws.
  */
@@ -38,6 +38,7 @@ export async function selfTest(
   try {
     return await withClient(pool, async (one) => {
       const fault =
+        testDriver(one) ??
         (await testTable(one, schema)) ??
         (needsAdvisoryLocks && pool.options.max > 1
           ? await withClient(pool, (two) => testLocks(one, two))
@@ -47,6 +48,12 @@ export async function selfTest(
   } catch (cause) {
     return { kind: "unreachable", cause };
   }
+}
+
+// The first version whose client says whether its transaction still stands. Where the tree holds another copy, nobody else tells.
+function testDriver(client: PoolClient): Unsound | undefined {
+  if (typeof client.getTransactionStatus === "function") return undefined;
+  return unsound("the pool is of a pg before 8.21", "install pg 8.21 or later");
 }
 
 async function testTable(client: PoolClient, schema: string): Promise<Unsound | undefined> {
