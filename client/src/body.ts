@@ -27,7 +27,7 @@ export interface TypedBody {
 // A stream is gone after the first attempt.
 export const BODY_CHECK: Check = accept(
   isBody,
-  "text, URLSearchParams, bytes, a Blob or a FormData; a stream has to be read into one of them first",
+  "text, URLSearchParams, bytes, a Blob or a FormData; no stream",
 );
 
 /** Serialises a body, once. A blob or a form has to be read, which takes time: then it is a function. */

@@ -1,5 +1,5 @@
 /** What an operation is, and how an input of it becomes a wish to run. */
-import { accept, checkOptions, isFilled } from "./option-check.ts";
+import { checkOptions, isFilled, isFunction } from "./option-check.ts";
 import { LIFE_CHECKS } from "./options.ts";
 import type { LifeOptions, RetryPolicy } from "./options.ts";
 import type { OperationParts } from "./turn.ts";
@@ -73,9 +73,7 @@ export function defineOperation<Input, Value>(
     const same = own.identity === undefined ? request : own.identity(input);
     const identity = parts.identify(canonicalJson(same));
     const instance = own.instance === undefined ? identity : own.instance(input);
-    if (typeof instance !== "string" || instance === "") {
-      throw new TypeError(`${name}.instance must return a string that is not empty`);
-    }
+    isFilled(`what ${name}.instance returns`, instance);
     return { operation: name, instance, identity, request };
   }
   // Not async: a second run in the same tick is to be the very same promise.
@@ -110,7 +108,6 @@ export function checkOperation(
 ): void {
   isFilled("the name of an operation", name);
   if (taken.has(name)) throw new TypeError(`operation ${name} is defined already`);
-  const isFunction = accept((value) => typeof value === "function", "a function of the input");
   const checks = {
     ...RETRY_CHECKS,
     ...LIFE_CHECKS,

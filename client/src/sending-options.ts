@@ -3,7 +3,6 @@ import type { KeyFormat } from "@oncekey/shared";
 import type { BackoffOptions } from "./backoff.ts";
 import type { EventCallbacks } from "./event.ts";
 import type { KeyOption } from "./key.ts";
-import { isMembers } from "./members.ts";
 import { accept, checkOptions, integer, isFunction, oneOf } from "./option-check.ts";
 import type { Check } from "./option-check.ts";
 import type { Warn } from "./warning.ts";
@@ -56,14 +55,11 @@ const DEFAULTS: SendingPolicy = {
   onUnacknowledged: "warn",
 };
 
-const isBackoff: Check = accept(isMembers, "an object with baseMs and capMs");
-
 export const RETRY_CHECKS: Readonly<Record<keyof RetryOptions, Check>> = {
   attempts: integer(1, 100),
   attemptTimeoutMs: integer(1, 600_000),
   deadlineMs: integer(1, 3_600_000),
   backoff(name, value) {
-    isBackoff(name, value);
     checkOptions(
       value as object,
       { baseMs: integer(1, 60_000), capMs: integer(1, 600_000) },
@@ -81,7 +77,7 @@ export const SENDING_CHECKS: Readonly<Record<keyof SendingOptions, Check>> = {
   ),
   keyFormat: oneOf("bare", "structured"),
   retryBudget: integer(0, 1_000_000),
-  fetch: accept((value) => typeof value === "function", "a function like fetch"),
+  fetch: isFunction,
   onWarning: isFunction,
   onAttempt: isFunction,
   onWait: isFunction,

@@ -31,7 +31,7 @@ describe("options of the client", () => {
       'attemptTimeoutMs must be a whole number from 1 to 600000, got "15s"',
     ],
     [{ deadlineMs: 0 }, "deadlineMs must be a whole number"],
-    [{ backoff: 500 }, "backoff must be an object with baseMs and capMs"],
+    [{ backoff: 500 }, "backoff must be an object, got 500"],
     [{ backoff: { baseMs: 0 } }, "backoff.baseMs must be a whole number from 1 to 60000"],
     [{ backoff: { factor: 2 } }, "unknown option backoff.factor; allowed are baseMs, capMs"],
     [{ retryBudget: -1 }, "retryBudget must be a whole number"],
@@ -50,7 +50,7 @@ describe("options of the client", () => {
     [{ assumedLifetimeMs: 0 }, "assumedLifetimeMs must be a whole number from 1 to 31536000000"],
     [{ statusCheck: "yes" }, 'statusCheck must be true or false, got "yes"'],
     [{ storedBody: {} }, "storedBody must be what omitBody or sealBody return, got {}"],
-    [{ fetch: 1 }, "fetch must be a function like fetch"],
+    [{ fetch: 1 }, "fetch must be a function"],
     [{ onWarning: "warn" }, "onWarning must be a function"],
     [{ retries: 3 }, "unknown option retries; allowed are attempts"],
   ])("are refused by name: %o", (options, message) => {
@@ -64,9 +64,9 @@ describe("options of an operation", () => {
   it.each<[string, Record<string, unknown>, string]>([
     ["order", {}, "option order.request is required"],
     ["order", { request: undefined }, "option order.request is required"],
-    ["order", { request: {} }, "order.request must be a function of the input"],
-    ["order", { request, instance: "id" }, "order.instance must be a function of the input"],
-    ["order", { request, identity: {} }, "order.identity must be a function of the input"],
+    ["order", { request: {} }, "order.request must be a function"],
+    ["order", { request, instance: "id" }, "order.instance must be a function"],
+    ["order", { request, identity: {} }, "order.identity must be a function"],
     ["order", { request, attempts: 0 }, "order.attempts must be a whole number"],
     ["order", { request, onChange: "ask" }, "order.onChange must be 'resolve-first' or 'hold'"],
     ["order", { request, storage: {} }, "unknown option order.storage"],
@@ -107,7 +107,7 @@ describe("options of an operation", () => {
         [{ method: "GET" }, "request.method must be one of POST, PUT, PATCH, DELETE"],
         [{ path: undefined }, "request.path must be a string that is not empty, got undefined"],
         [{ path: "https://" }, "Invalid URL"],
-        [{ body: new ReadableStream() }, "a stream has to be read into one of them first"],
+        [{ body: new ReadableStream() }, "a FormData; no stream"],
         [{ body: new FormData() }, ".identity is required for a Blob or a FormData"],
         [{ body: "", json: 1 }, "either json or body, not both"],
         [{ json: () => 1 }, "request.json must be a value that JSON has"],
@@ -115,7 +115,9 @@ describe("options of an operation", () => {
         [{ data: { n: 1 } }, "unknown option request.data; allowed are method, path, json, body"],
       ];
       for (const [spec, message] of refused) await expect(run(spec)).rejects.toThrow(message);
-      await expect(run({}, { instance: () => "" })).rejects.toThrow("instance must return a str");
+      await expect(run({}, { instance: () => "" })).rejects.toThrow(
+        "instance returns must be a string that is not empty",
+      );
       expect(seen).toEqual([]);
     });
   });

@@ -202,7 +202,7 @@ describe("its options", () => {
     [{ baseUrl: "/" }, "unknown option baseUrl; allowed are attempts"],
     [{ key: "v1" }, "key must be 'v7', 'v4' or a function"],
     [{ keyFormat: "quoted" }, "keyFormat must be 'bare' or 'structured'"],
-    [{ fetch: "node-fetch" }, "fetch must be a function like fetch"],
+    [{ fetch: "node-fetch" }, "fetch must be a function"],
     [{ attempts: 0 }, "attempts must be a whole number from 1 to 100, got 0"],
   ])("are checked: %j", (options, message) => {
     expect(() => createIdempotentFetch(options)).toThrow(message);
