@@ -26,7 +26,7 @@ export function createBodyKeeper(option: StoredBody | undefined, warn: Warn): Bo
       const { body, ...rest } = request;
       if (option === undefined || body === undefined) return request;
       try {
-        return { ...rest, body: undefined, sealedBody: (await option.seal(body)) ?? null };
+        return { ...rest, body: undefined, sealedBody: (await option.seal(body)) || null };
       } catch (cause) {
         fail("sealed and was left out", cause);
         return { ...rest, body: undefined, sealedBody: null };
@@ -34,7 +34,7 @@ export function createBodyKeeper(option: StoredBody | undefined, warn: Warn): Bo
     },
     async reveal(request) {
       const { sealedBody, ...rest } = request;
-      if (typeof sealedBody !== "string") return request;
+      if (!sealedBody) return request;
       try {
         if (option !== undefined) return { ...rest, body: await option.open(sealedBody) };
       } catch (cause) {

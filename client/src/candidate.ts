@@ -20,6 +20,19 @@ export function withHeld(
   return withCandidates(record, [{ identity, request }, ...candidatesOf(record)]);
 }
 
+/**
+ * The record with a body from the input in the place of one that is no longer at hand. That one stays behind it: where the server
+ * has it, the key is its own.
+ */
+export function withInput(
+  record: OperationRecord,
+  { identity, request }: Candidate,
+): OperationRecord {
+  const lost = { identity, request: { ...record.request, sealedBody: "" } };
+  const others = candidatesOf(record).filter((other) => other.identity !== identity);
+  return withCandidates(record, [{ identity, request }, lost, ...others]);
+}
+
 /** What is left of a record after those requests are given up that another state of it had; `undefined` where that is nothing. */
 export function leftWithout(
   record: OperationRecord,
@@ -41,7 +54,8 @@ export function leftAfter(
   // The key belongs to one of the others.
   if (error.code === "idempotency_conflict") return withCandidates(record, rest);
   // Refused before the key was looked at, such as by a validation: that says nothing of the others.
-  return isAcknowledged ? undefined : withCandidates(record, [...rest, first]);
+  const isOneOfSeveral = rest.some(({ identity }) => identity !== first.identity);
+  return isAcknowledged || !isOneOfSeveral ? undefined : withCandidates(record, [...rest, first]);
 }
 
 /** The error of a request that gave way to an earlier one. */

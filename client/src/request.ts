@@ -27,7 +27,7 @@ export interface PreparedRequest extends SerialBody {
   readonly method: string;
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
-  /** Of a kept request whose body is not at hand: the body in the form of `storedBody`, or `null` where it was left out. */
+  /** Of a kept request whose body is not at hand: the body in the form of `storedBody`, `null` where it was left out, or empty where another was sent in its place. */
   readonly sealedBody?: string | null;
 }
 

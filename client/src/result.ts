@@ -30,7 +30,10 @@ export interface Done<Value> extends Ended {
 export interface Rejected extends Ended {
   readonly kind: "rejected";
   readonly error: IdempotencyError;
-  /** Under `onChange: 'hold'`, the unresolved operation whose key was used: it is kept, and comes first. */
+  /**
+   * The unresolved operation whose key was used: it is kept, and comes first. Under `onChange: 'hold'`, and for a body that the input
+   * gave in the place of one which was not written down.
+   */
   readonly earlier?: PendingOperation;
 }
 

@@ -1,6 +1,6 @@
 /** From a wish to an operation: one that is unresolved comes first, and only then a key. */
 import { IdempotencyError } from "@oncekey/shared";
-import { withFirst, withHeld } from "./candidate.ts";
+import { withFirst, withHeld, withInput } from "./candidate.ts";
 import { handOver, isOpen } from "./handover.ts";
 import { conclude, send, settleForAll, takeOver } from "./operation.ts";
 import type { RetryPolicy } from "./options.ts";
@@ -89,8 +89,7 @@ async function choose(
 ): Promise<OperationRecord> {
   const known = withFirst(record, wish.identity);
   // A body that was left out of the storage comes from the input once more, for as long as this page lives.
-  const whole =
-    known?.request.sealedBody === undefined ? known : { ...known, request: wish.request };
+  const whole = known?.request.sealedBody === undefined ? known : withInput(known, wish);
   const chosen = whole ?? (onChange === "hold" ? withHeld(record, wish) : record);
   // Before it is sent: whoever comes later has to know that it may be what the server has.
   if (chosen !== record) await shelf.write(chosen);
