@@ -67,6 +67,18 @@ describe("the model server, under msw", () => {
     model.assertOneEffectPerKey();
   });
 
+  it("never shows another request as done, where the response of the first was not stored either", async () => {
+    const model = createModelServer();
+    const { client } = openShop(model);
+    model.script("response-not-stored");
+    const post = (lines: string[]) =>
+      settled(
+        client.post("orders", { json: { lines }, key: "own" }).catch((error: unknown) => error),
+      );
+    expect(await post(["apple"])).toMatchObject({ status: 201 });
+    expect(await post(["pear"])).toMatchObject({ code: "idempotency_conflict", status: 410 });
+  });
+
   it("shows the client that its key has expired, after a reply was lost", async () => {
     const model = createModelServer();
     const { order } = openShop(model);

@@ -152,6 +152,23 @@ describe("what a fault of the model says is what the server says", () => {
     expect(await underFault(fault, asked, { mismatch })).toEqual(real);
   });
 
+  it.each(["replay", "reject"] as const)(
+    "response-not-stored, to a request with other content, under mismatch '%s'",
+    async (mismatch) => {
+      const other = { ...call, body: json({ a: 2 }) };
+      const real = await withServer(pool, { mismatch, maxResponseBytes: 1 }, async (api) => {
+        await api.call(call);
+        return api.call(other);
+      });
+      const model = await withModel({ mismatch }, async (api, { script }) => {
+        script("response-not-stored");
+        await api.call(call);
+        return api.call(other);
+      });
+      expect(model).toEqual(real);
+    },
+  );
+
   it("in-flight", async () => {
     const real = await withServer(pool, { inFlight: "reject" }, async (api) => {
       const first = api.call(held);

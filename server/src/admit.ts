@@ -1,5 +1,5 @@
 /** The last step before the handler: the one switch over what may happen to a request. */
-import { PROBLEM_CONTENT_TYPE } from "@oncekey/shared";
+import { IDEMPOTENCY_MISMATCH, PROBLEM_CONTENT_TYPE } from "@oncekey/shared";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { begin, runsUnprotected, tellRefused } from "./begin.ts";
 import type { Asking, Begun } from "./begin.ts";
@@ -127,7 +127,11 @@ function replay(admission: Admission, record: StoredRecord): Admitted {
   const { options, request, reply, ticket } = admission;
   const isMismatch = ticket !== undefined && !record.fingerprint.equals(ticket.fingerprint);
   const refusal = refusalOf(record, isMismatch, options);
-  if (refusal !== undefined) return refuse(admission, refusal);
+  if (refusal !== undefined) {
+    // Without the mark the caller would take what is said of another request for the end of its own. A 422 says it by itself.
+    if (isMismatch && options.mismatch === "replay") reply.header(IDEMPOTENCY_MISMATCH, "true");
+    return refuse(admission, refusal);
+  }
   acknowledge(reply, ticket?.key, remainingMs(record));
   const body = writeReplay(reply, record.response, isMismatch);
   request[EXCHANGE] = createExchange(options, ticket, { replay: { body } });

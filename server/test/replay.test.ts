@@ -29,6 +29,28 @@ describe("same key, other request", () => {
     );
   });
 
+  it.each([
+    ["replay", 410, "idempotency_response_not_stored", "true"],
+    ["reject", 422, "idempotency_conflict", null],
+  ] as const)(
+    "is told so where the original's body could not be kept, under '%s'",
+    async (mismatch, status, code, mark) => {
+      await withShop(
+        { pool, mismatch, maxResponseBytes: 1 },
+        (app) => addPayments(app),
+        async ({ post }) => {
+          const key = `unkept-${mismatch}`;
+          await post("/payments", { key, json: { amount: 1 } });
+          const same = await post("/payments", { key, json: { amount: 1 } });
+          expect([same.status, same.headers.get("idempotency-mismatch")]).toEqual([410, null]);
+          const other = await post("/payments", { key, json: { amount: 2 } });
+          expect([other.status, other.headers.get("idempotency-mismatch")]).toEqual([status, mark]);
+          expect(other.json()).toMatchObject({ code });
+        },
+      );
+    },
+  );
+
   it("is refused with 422 under 'reject', and the first response stays", async () => {
     await withShop(
       { pool, mismatch: "reject" },

@@ -53,7 +53,9 @@ export function replay(
 ): Response {
   if (bytes === undefined) {
     const detail = `The request was done and answered with status ${status}; its body could not be kept`;
-    return refuse("idempotency_response_not_stored", detail, acknowledgement, status);
+    const refusal = refuse("idempotency_response_not_stored", detail, acknowledgement, status);
+    if (isMismatch) refusal.headers.set(IDEMPOTENCY_MISMATCH, "true");
+    return refusal;
   }
   const headers = new Headers(stored);
   headers.set(IDEMPOTENT_REPLAYED, "true");
