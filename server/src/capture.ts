@@ -92,7 +92,12 @@ export function present(reply: FastifyReply, body: Buffer): string | Buffer {
 
 const TEXT = /^text\/|[/+](json|xml)\b|charset=/i;
 
-function keptHeaders(all: Head["headers"], kept: ReadonlySet<string>): [string, string][] {
+/**
+ * What a record keeps of headers: those of the allow-list, in lower case.
+ *
+ * @throws Node's error for a value that could not be sent.
+ */
+export function keptHeaders(all: Head["headers"], kept: ReadonlySet<string>): [string, string][] {
   return Object.entries(all).flatMap(([name, value]) => {
     if (value === undefined || !kept.has(name.toLowerCase())) return [];
     const values = Array.isArray(value) ? value : [value];

@@ -1,6 +1,7 @@
 /** What becomes of a ticket whose owner did not finish: by the route's declared `onCrash`, never by a silent guess. */
 import { createProblem, PROBLEM_CONTENT_TYPE } from "@oncekey/shared";
 import type { FastifyRequest } from "fastify";
+import { keptHeaders } from "./capture.ts";
 import { deriveKey } from "./derive-key.ts";
 import type { CrashDecision, CrashResponse } from "./on-crash.ts";
 import type { RouteOptions } from "./options.ts";
@@ -14,9 +15,10 @@ export async function resolveCrash(
   options: RouteOptions,
   request: FastifyRequest,
 ): Promise<Outcome> {
-  const response = await decide(claim, ticket, options, request);
-  if (response === "rerun") return { kind: "claimed", claim };
-  const completion = await claim.complete(response, "keep");
+  const decided = await decide(claim, ticket, options, request);
+  if (decided === "rerun") return { kind: "claimed", claim };
+  const { response, kept = response } = decided;
+  const completion = await claim.complete(kept, "keep");
   switch (completion.kind) {
     case "stored": {
       const record = {
@@ -45,15 +47,21 @@ export async function resolveCrash(
   }
 }
 
+interface Decided {
+  readonly response: StoredResponse;
+  /** What is stored, where that is not the response itself. */
+  readonly kept?: StoredResponse;
+}
+
 async function decide(
   claim: Claim,
   ticket: Ticket,
   options: RouteOptions,
   request: FastifyRequest,
-): Promise<"rerun" | StoredResponse> {
+): Promise<"rerun" | Decided> {
   const { onCrash } = options;
   if (onCrash === "rerun") return "rerun";
-  if (typeof onCrash !== "function") return outcomeUnknown(options);
+  if (typeof onCrash !== "function") return { response: outcomeUnknown(options) };
   const { key, scope, target } = ticket;
   try {
     const decision = await onCrash({
@@ -65,9 +73,12 @@ async function decide(
       deriveKey: (name) => deriveKey(ticket, name),
     });
     if (decision === "rerun") return "rerun";
-    // Here, where what throws still ends the claim: a body that is no JSON, too.
-    if (isDecision(decision))
-      return decision === "fail" ? outcomeUnknown(options) : toStored(decision);
+    // Here, where what throws still ends the claim: a body that is no JSON, a header that could not be sent.
+    if (isDecision(decision)) {
+      return decision === "fail"
+        ? { response: outcomeUnknown(options) }
+        : limited(toStored(decision, options), options);
+    }
     throw new TypeError("onCrash must return 'rerun', 'fail' or { status } from 200 to 599");
   } catch (error) {
     await claim.release("failed");
@@ -93,7 +104,10 @@ function outcomeUnknown(options: RouteOptions): StoredResponse {
   };
 }
 
-function toStored({ status, headers = {}, body }: CrashResponse): StoredResponse {
+function toStored(
+  { status, headers = {}, body }: CrashResponse,
+  { storeHeaders }: RouteOptions,
+): StoredResponse {
   const isRaw = typeof body === "string" || body instanceof Uint8Array;
   const names = Object.fromEntries(
     Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]),
@@ -104,7 +118,13 @@ function toStored({ status, headers = {}, body }: CrashResponse): StoredResponse
       : { "content-type": "application/json; charset=utf-8", ...names };
   return {
     status,
-    headers: Object.entries(typed),
+    headers: keptHeaders(typed, storeHeaders),
     body: body === undefined ? Buffer.alloc(0) : Buffer.from(isRaw ? body : JSON.stringify(body)),
   };
+}
+
+/** As for a handler's reply: whoever asked gets it whole, and a body above the limit is not kept. */
+function limited(response: StoredResponse, { maxResponseBytes }: RouteOptions): Decided {
+  const isKept = response.body === undefined || response.body.length <= maxResponseBytes;
+  return isKept ? { response } : { response, kept: { ...response, body: undefined } };
 }

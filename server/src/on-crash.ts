@@ -17,8 +17,9 @@ export interface CrashContext {
 /** A response found out some other way; it is stored and answered as if the handler had given it. */
 export interface CrashResponse {
   readonly status: number;
+  /** Those that `storeHeaders` does not name are left out. */
   readonly headers?: Readonly<Record<string, string>>;
-  /** Text and bytes as they are, anything else as JSON. */
+  /** Text and bytes as they are, anything else as JSON. Above `maxResponseBytes` it is answered and not kept. */
   readonly body?: unknown;
 }
 

@@ -83,14 +83,18 @@ describe("a lease whose owner crashed", () => {
         return "late";
       });
     };
-    await afterCrash(routes, async (retry) => {
-      const answers = [await retry(), await retry()];
-      expect(answers.map((answer) => [answer.status, answer.json()["code"]])).toEqual([
-        [500, "idempotency_outcome_unknown"],
-        [500, "idempotency_outcome_unknown"],
-      ]);
-      expect(answers[0]?.headers.get("content-type")).toBe("application/problem+json");
-    });
+    await afterCrash(
+      routes,
+      async (retry) => {
+        const answers = [await retry(), await retry()];
+        expect(answers.map((answer) => [answer.status, answer.json()["code"]])).toEqual([
+          [500, "idempotency_outcome_unknown"],
+          [500, "idempotency_outcome_unknown"],
+        ]);
+        expect(answers[0]?.headers.get("content-type")).toBe("application/problem+json");
+      },
+      { maxResponseBytes: 1 },
+    );
     expect(runs).toBe(1);
   });
 
@@ -121,6 +125,47 @@ describe("a lease whose owner crashed", () => {
     expect(asked).toEqual([{ scope: "single-tenant", target: "POST /charge", attempts: 1 }]);
   });
 
+  it("keeps of what a function returns what it would keep of a handler's reply", async () => {
+    const body = "x".repeat(11);
+    const headers = {
+      Location: "/charges/1",
+      "Set-Cookie": "session=secret",
+      "transfer-encoding": "chunked",
+      "access-control-allow-origin": "https://other.example",
+      "x-request-id": "one",
+    };
+    const onCrash: OnCrash = () => ({ status: 201, headers, body });
+    const routes = (app: FastifyInstance, gate: Gate): void => {
+      app.post("/charge", leased(onCrash), async () => {
+        await gate.pass();
+        return "late";
+      });
+    };
+    for (const [maxResponseBytes, expected] of [
+      [11, [201, body, "/charges/1"]],
+      [10, [410, expect.stringContaining('"originalStatus":201'), null]],
+    ] as const) {
+      await afterCrash(
+        routes,
+        async (retry) => {
+          const answers = [await retry(), await retry()];
+          const seen = answers.map((answer) => [
+            answer.status,
+            answer.text,
+            answer.headers.get("location"),
+          ]);
+          expect(seen).toEqual([[201, body, "/charges/1"], expected]);
+          for (const answer of answers) {
+            for (const name of ["set-cookie", "access-control-allow-origin", "x-request-id"]) {
+              expect(answer.headers.get(name), name).toBeNull();
+            }
+          }
+        },
+        { maxResponseBytes },
+      );
+    }
+  });
+
   it.each<[string, () => never | object]>([
     [
       "throws",
@@ -129,6 +174,7 @@ describe("a lease whose owner crashed", () => {
       },
     ],
     ["returns nonsense", () => ({ status: 7 })],
+    ["returns a header with a line break", () => ({ status: 200, headers: { link: "a\r\nb: c" } })],
     ["returns a body that is no JSON", () => ({ status: 200, body: { n: 1n } })],
   ])("is asked for again on the next retry where the function %s", async (_name, find) => {
     let calls = 0;
