@@ -144,6 +144,27 @@ describe("a handler that fails", () => {
     );
   });
 
+  it.each(["caught", undefined])(
+    "with an SQL error that it answers with a final 4xx is answered so, without its writes: key %s",
+    async (key) => {
+      await withShop(
+        { pool, required: false },
+        (app) =>
+          app.post("/pay", protect, async (request, reply) => {
+            await pay(request);
+            await request.idempotency.tx.query("select 1 / 0").catch(() => {});
+            return reply.code(422).send("refused");
+          }),
+        async ({ post }) => {
+          const before = await countPayments(pool);
+          const answer = await post("/pay", { key });
+          expect([answer.status, answer.text]).toEqual([422, "refused"]);
+          expect(await countPayments(pool)).toBe(before);
+        },
+      );
+    },
+  );
+
   it("with an SQL error that it hides behind a success is refused, because nothing was committed", async () => {
     await withShop(
       { pool },

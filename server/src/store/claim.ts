@@ -4,7 +4,7 @@ import type { Lease } from "./checkout.ts";
 import { readRecord, recordValues, ticketValues } from "./record.ts";
 import type { Statements } from "./statements.ts";
 import type { Claim, Completion, StoredResponse, Ticket, Writes } from "./store.ts";
-import { abandon, ask, commit, sqlState } from "./transaction.ts";
+import { abandon, ask, commit, FailedTransactionError, sqlState } from "./transaction.ts";
 import type { CommitOutcome } from "./transaction.ts";
 
 interface RecordedClaim {
@@ -49,14 +49,16 @@ export function createRecordedClaim(parts: RecordedClaim): Claim {
 export function createUnrecordedClaim(lease: Lease): Claim {
   return {
     ...inTransaction(lease),
-    async complete(_response, writes) {
+    async complete(response, writes) {
       lease.seal();
       if (writes === "discard") {
         await abandon(lease);
         return { kind: "stored", lifetimeMs: 0, askedAt: 0, split: false };
       }
       const outcome = await commit(lease.client, []);
-      if (outcome.kind !== "committed") return finish(lease, outcome);
+      // As with a record: a final answer stands where an SQL error that the handler caught has undone its writes.
+      const isRefused = response.status >= 400 && isFailedTransaction(outcome);
+      if (outcome.kind !== "committed" && !isRefused) return finish(lease, outcome);
       lease.release();
       return { kind: "stored", lifetimeMs: 0, askedAt: 0, split: false };
     },
@@ -115,9 +117,10 @@ async function supersededBy({ lease, statements, ticket }: RecordedClaim): Promi
   }
 }
 
-// 25P02: an earlier statement of the handler had failed, and Postgres took no further one.
+// 25P02: an earlier statement of the handler had failed, and Postgres took no further one. A COMMIT without one before it says so by its tag.
 function isFailedTransaction(outcome: CommitOutcome): boolean {
-  return outcome.kind === "rolled-back" && sqlState(outcome.cause) === "25P02";
+  if (outcome.kind !== "rolled-back") return false;
+  return outcome.cause instanceof FailedTransactionError || sqlState(outcome.cause) === "25P02";
 }
 
 // 23502, not-null violation, on the column that the `store` statement sets to null where a live record stands.

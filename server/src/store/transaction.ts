@@ -23,6 +23,11 @@ export class LocalCommitError extends Error {
   }
 }
 
+/** A statement of the transaction had failed, so that COMMIT was answered with ROLLBACK. */
+export class FailedTransactionError extends Error {
+  override name = "FailedTransactionError";
+}
+
 // A COMMIT that waits for a synchronous standby is ended by no timeout of the server, and a cut line by nothing at all.
 // 10 s is above any healthy commit and below the 15 s after which our client gives an attempt up.
 const ANSWER_MS = 10_000;
@@ -83,7 +88,8 @@ export async function commit(
     const results = await askToEnd(client, [...before, { text: "commit" }]);
     const tag = results.at(-1)?.tag;
     if (tag === "COMMIT") return { kind: "committed" };
-    return { kind: "rolled-back", cause: new Error(`COMMIT was answered with ${tag}`) };
+    const cause = new FailedTransactionError(`COMMIT was answered with ${tag}`);
+    return { kind: "rolled-back", cause };
   } catch (cause) {
     return { kind: isCleanFailure(cause) ? "rolled-back" : "unknown", cause };
   }

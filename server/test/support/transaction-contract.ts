@@ -109,6 +109,20 @@ export function describeTransactionalStore({ name, pool, create }: StoreUnderTes
       }
     });
 
+    it("takes a final answer out of a failed transaction without a key, also of a query that still runs", async () => {
+      const ticket = createTicket();
+      const outcome = await store.open();
+      if (outcome.kind !== "claimed") throw new Error(outcome.detail);
+      await effect(outcome.claim, ticket);
+      const failed = expect(txOf(outcome.claim).query("select 1 / 0")).rejects.toThrow("division");
+      expect(await outcome.claim.complete(response("refused", 422), "keep")).toMatchObject({
+        kind: "stored",
+      });
+      await failed;
+      expect(await effects(pool(), ticket)).toBe(0);
+      expect(pool().idleCount).toBe(pool().totalCount);
+    });
+
     it("takes no success out of a failed transaction without a key either", async () => {
       const ticket = createTicket();
       const outcome = await store.open();
