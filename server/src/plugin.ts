@@ -45,7 +45,7 @@ const plugin: FastifyPluginAsync<IdempotencyOptions> = async (app, registered) =
   });
   // On the instance, so that it runs before every `onSend` of a route: a compressor there sees a stored response, never the other way.
   app.addHook("onSend", onSend);
-  app.addHook("onRequest", refuseUnarmed);
+  app.addHook("onRequest", refuseUnarmed(global));
   app.addHook("onReady", async () => {
     if (typeof pool !== "function" && engines.strategies().size > 0)
       await refuseUnsound(app, pools, pool);

@@ -1,5 +1,10 @@
 /** Protects a route: which options it has, and where our hooks go on it. */
-import type { FastifyReply, FastifyRequest, RouteOptions as FastifyRoute } from "fastify";
+import type {
+  FastifyReply,
+  FastifyRequest,
+  onRequestHookHandler,
+  RouteOptions as FastifyRoute,
+} from "fastify";
 import { EXCHANGE } from "./exchange.ts";
 import { guardHandler } from "./guard.ts";
 import type { RouteIdempotencyOptions, RouteOptions } from "./options.ts";
@@ -87,17 +92,17 @@ export function arm(
   ];
 }
 
-// A route added before the plugin was loaded has passed `onRoute` by: it must not run unprotected without a word.
-export function refuseUnarmed(
-  request: FastifyRequest,
-  _reply: FastifyReply,
-  done: (error?: Error) => void,
-): void {
-  const { config } = request.routeOptions;
-  if (!config?.idempotency || config[ARMED]) return done();
-  done(
-    new Error(
-      "this route was added before the idempotency plugin was loaded: await app.register(idempotency, …) first",
-    ),
-  );
+// A route added before the plugin was loaded has passed `onRoute` by: it must not run unprotected without a word. This hook
+// reaches it, also in a scope that is older than the plugin: Fastify adds hooks to the children that are there.
+export function refuseUnarmed(isGlobal: boolean): onRequestHookHandler {
+  return ({ routeOptions, method, is404 }, _reply, done) => {
+    const { config } = routeOptions;
+    const asks = config?.idempotency ?? (isGlobal && !is404 && GLOBAL_METHODS.has(method));
+    if (asks === false || config?.[ARMED]) return done();
+    done(
+      new Error(
+        "this route was added before the idempotency plugin was loaded: await app.register(idempotency, …) first",
+      ),
+    );
+  };
 }
