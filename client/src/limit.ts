@@ -1,4 +1,4 @@
-/** What ends an attempt before its answer is whole. */
+/** What ends an attempt before its answer is whole, or another wait. */
 
 export interface Limit {
   /** Milliseconds until the attempt is broken off, the reading of its body included. */

@@ -1,6 +1,8 @@
 /** An unfinished operation as it is written down before its first byte leaves, and the shelf it is written to. */
 import { isKey } from "@oncekey/shared";
 import type { PreparedRequest } from "./request.ts";
+import { withinLimit } from "./limit.ts";
+import { isMembers } from "./members.ts";
 import type { BodyKeeper } from "./body-keeper.ts";
 import type { OperationStorage } from "./storage/storage.ts";
 import type { Warn } from "./warning.ts";
@@ -179,19 +181,9 @@ export function createShelf(storage: OperationStorage, keeper: BodyKeeper, warn:
 }
 
 // A database that another tab keeps shut gives no answer at all, and no error.
-async function inTime<Value>(answer: Value | Promise<Value>): Promise<Value> {
+function inTime<Value>(answer: Value | Promise<Value>): Value | Promise<Value> {
   if (!(answer instanceof Promise)) return answer;
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => {
-      reject(new Error(`the storage gave no answer within ${STORAGE_WAIT_MS} ms`));
-    }, STORAGE_WAIT_MS);
-  });
-  try {
-    return await Promise.race([answer, late]);
-  } finally {
-    clearTimeout(timer);
-  }
+  return withinLimit({ timeoutMs: STORAGE_WAIT_MS, signal: undefined }, () => answer);
 }
 
 function parseRecord(text: string): OperationRecord | "later" | undefined {
@@ -221,12 +213,7 @@ function isRecord(value: Partial<OperationRecord>): value is OperationRecord {
 }
 
 function isCandidate({ identity, request }: Partial<Candidate>): boolean {
-  return (
-    typeof identity === "string" &&
-    typeof request === "object" &&
-    request !== null &&
-    isRequest(request)
-  );
+  return typeof identity === "string" && isMembers(request) && isRequest(request);
 }
 
 function isRequest(request: Partial<PreparedRequest>): boolean {
@@ -235,8 +222,7 @@ function isRequest(request: Partial<PreparedRequest>): boolean {
     (isBase64 === undefined || isBase64) &&
     typeof method === "string" &&
     typeof url === "string" &&
-    typeof headers === "object" &&
-    headers !== null &&
+    isMembers(headers) &&
     (body === undefined || typeof body === "string") &&
     (sealedBody === undefined || sealedBody === null || typeof sealedBody === "string")
   );

@@ -108,7 +108,7 @@ describe("indexedDbStorage", () => {
       const timer = setInterval(() => vi.advanceTimersByTime(1_000), 5);
       const [key, result] = await settled.finally(() => clearInterval(timer));
       expect(result).toMatchObject({ kind: "done", key });
-      expect(warnings[0]?.cause).toEqual(new Error("the storage gave no answer within 3000 ms"));
+      expect(warnings[0]?.cause).toEqual(new Error("no whole answer within 3000 ms"));
     });
     vi.useRealTimers();
     other.close();
