@@ -72,14 +72,26 @@ export function prepareRequest(
     : finish(serialised);
 }
 
-/** JSON with the members of every object in order, so that equal values read alike. */
+/**
+ * JSON with the members of every object in order, so that equal values read alike.
+ *
+ * @throws TypeError where different ones would: nothing at all, and what JSON shows no member of, such as a Map or a promise.
+ */
 export function canonicalJson(value: unknown): string {
-  return (
-    JSON.stringify(value, (_name, member: unknown) => {
-      if (typeof member !== "object" || member === null || Array.isArray(member)) return member;
-      return Object.fromEntries(Object.entries(member).sort(([a], [b]) => (a < b ? -1 : 1)));
-    }) ?? "undefined"
-  );
+  const json = JSON.stringify(value, (_name, member: unknown) => {
+    if (typeof member !== "object" || member === null || Array.isArray(member)) return member;
+    const members = Object.entries(member);
+    if (members.length === 0) refuse(member);
+    return Object.fromEntries(members.sort(([a], [b]) => (a < b ? -1 : 1)));
+  }) as string | undefined;
+  return json ?? refuse(value);
+}
+
+function refuse(value: unknown): string {
+  const kind = Object.prototype.toString.call(value);
+  // A plain one may have none.
+  if (kind === "[object Object]") return kind;
+  throw new TypeError(`identity must be what JSON can tell apart, got ${kind}`);
 }
 
 // A page's own address where there is one: `/api/` is enough there.
