@@ -1,5 +1,5 @@
 /** The last step before the handler: the one switch over what may happen to a request. */
-import { IDEMPOTENCY_MISMATCH, PROBLEM_CONTENT_TYPE } from "@oncekey/shared";
+import { PROBLEM_CONTENT_TYPE } from "@oncekey/shared";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { begin, runsUnprotected, tellRefused } from "./begin.ts";
 import type { Asking, Begun } from "./begin.ts";
@@ -10,7 +10,14 @@ import type { Exchange } from "./exchange.ts";
 import { releaseClaim } from "./guard.ts";
 import { takeIn } from "./intake.ts";
 import type { RouteOptions } from "./options.ts";
-import { acknowledge, conflict, refusalOf, writeProblem, writeReplay } from "./replay.ts";
+import {
+  acknowledge,
+  conflict,
+  markRefusal,
+  refusalOf,
+  writeProblem,
+  writeReplay,
+} from "./replay.ts";
 import type { Refusal } from "./replay.ts";
 import { logFailure } from "./settle.ts";
 import { remainingMs } from "./store/record.ts";
@@ -128,8 +135,7 @@ function replay(admission: Admission, record: StoredRecord): Admitted {
   const isMismatch = ticket !== undefined && !record.fingerprint.equals(ticket.fingerprint);
   const refusal = refusalOf(record, isMismatch, options);
   if (refusal !== undefined) {
-    // Without the mark the caller would take what is said of another request for the end of its own. A 422 says it by itself.
-    if (isMismatch && options.mismatch === "replay") reply.header(IDEMPOTENCY_MISMATCH, "true");
+    markRefusal(reply, isMismatch, options);
     return refuse(admission, refusal);
   }
   acknowledge(reply, ticket?.key, remainingMs(record));

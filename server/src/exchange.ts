@@ -36,6 +36,8 @@ export interface RequestIdempotency {
 export interface Exchange {
   readonly options: RouteOptions;
   readonly key: string | undefined;
+  /** What was asked; `undefined` for a request without a key. */
+  readonly fingerprint: Buffer | undefined;
   /** Taken out by whoever ends it: the reply's capture, or a release. */
   claim: Claim | undefined;
   /** The handler's view; still there while late code of the handler runs. */
@@ -75,7 +77,8 @@ export function createExchange(
 ): Exchange {
   const { claim, view, replay } = more;
   const state = { threw: false, sending: "not-yet", reading: undefined } as const;
-  return { options, key: ticket?.key, claim, view, replay, ...state };
+  const { key, fingerprint } = ticket ?? { key: undefined, fingerprint: undefined };
+  return { options, key, fingerprint, claim, view, replay, ...state };
 }
 
 /** @param claim `undefined` where the handler runs unprotected. */

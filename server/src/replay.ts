@@ -75,6 +75,18 @@ export function refusalOf(
   };
 }
 
+/**
+ * Marks a refusal that stands for another request's response: without the mark the caller would take what it says for the end of
+ * its own. A 422 says it by itself.
+ */
+export function markRefusal(
+  reply: FastifyReply,
+  isMismatch: boolean,
+  { mismatch }: RouteOptions,
+): void {
+  if (isMismatch && mismatch === "replay") reply.header(IDEMPOTENCY_MISMATCH, "true");
+}
+
 export function conflict(): Refusal {
   return {
     code: "idempotency_conflict",

@@ -5,7 +5,14 @@ import { capture, present, readHead, restoreHead, unwrap } from "./capture.ts";
 import type { Captured, Head } from "./capture.ts";
 import { EXCHANGE } from "./exchange.ts";
 import type { Exchange, Reading } from "./exchange.ts";
-import { acknowledge, clearContent, refusalOf, writeProblem, writeReplay } from "./replay.ts";
+import {
+  acknowledge,
+  clearContent,
+  markRefusal,
+  refusalOf,
+  writeProblem,
+  writeReplay,
+} from "./replay.ts";
 import { remainingMs } from "./store/record.ts";
 import type { Claim, Completion } from "./store/store.ts";
 import { digestKey } from "./telemetry.ts";
@@ -114,11 +121,13 @@ async function settle(
       const { record } = completion;
       clearContent(reply, options.storeHeaders);
       acknowledge(reply, exchange.key, remainingMs(record));
-      // The same ticket: what stands there was made by this key on this target, and is the answer to it.
-      const refusal = refusalOf(record, false, options);
-      return refusal
-        ? writeProblem(reply, refusal, options)
-        : presentReplay(reply, writeReplay(reply, record.response, false));
+      // Where the key was forgotten meanwhile, another request may have taken it.
+      const isMismatch = exchange.fingerprint?.equals(record.fingerprint) === false;
+      const refusal = refusalOf(record, isMismatch, options);
+      if (refusal === undefined)
+        return presentReplay(reply, writeReplay(reply, record.response, isMismatch));
+      markRefusal(reply, isMismatch, options);
+      return writeProblem(reply, refusal, options);
     }
     case "lost":
       clearContent(reply, options.storeHeaders);

@@ -1,7 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import type { FastifyInstance } from "fastify";
 import type pg from "pg";
 import { beforeAll, describe, expect, it } from "vitest";
 import { withDatabase } from "../../e2e/support/database.ts";
+import { createGate } from "./support/gate.ts";
 import { addPayments, countPayments, createPayments, withShop } from "./support/shop.ts";
 
 const database = withDatabase();
@@ -48,6 +50,39 @@ describe("same key, other request", () => {
           expect(other.json()).toMatchObject({ code });
         },
       );
+    },
+  );
+
+  it.each([
+    ["replay", 201, { of: 2 }, "true"],
+    ["reject", 422, { code: "idempotency_conflict" }, null],
+  ] as const)(
+    "is what the first one is told of that was forgotten while it ran, under '%s'",
+    async (mismatch, status, body, mark) => {
+      const gate = createGate();
+      const lease = { strategy: "lease", lease: { onCrash: "fail" } } as const;
+      const routes = (app: FastifyInstance) =>
+        app.post<{ Body: { of: number } }>(
+          "/held",
+          { config: { idempotency: lease } },
+          async ({ body: { of } }, reply) => {
+            if (of === 1) await gate.pass();
+            return reply.code(201).send({ of });
+          },
+        );
+      await withShop({ pool, mismatch }, routes, async (one) => {
+        const key = `forgotten-${mismatch}`;
+        const first = one.post("/held", { key, json: { of: 1 } });
+        await gate.reached;
+        await pool.query("delete from oncekey.records where key = $1", [key]);
+        await withShop({ pool: database.pool({ max: 4 }), mismatch }, routes, async (two) => {
+          expect((await two.post("/held", { key, json: { of: 2 } })).json()).toEqual({ of: 2 });
+        });
+        gate.open();
+        const late = await first;
+        expect([late.status, late.headers.get("idempotency-mismatch")]).toEqual([status, mark]);
+        expect(late.json()).toMatchObject(body);
+      });
     },
   );
 
