@@ -19,7 +19,8 @@ export function fullJitterMs(attempt: number, { baseMs, capMs }: Required<Backof
 
 /**
  * The shortest wait that a response asks for, in milliseconds: `retry-after-ms` before `Retry-After` (RFC 9110 §10.2.3), which is
- * whole seconds or a date. `undefined` where there is none that can be read.
+ * whole seconds or a date, from the reply's own `Date` on where that can be read: the clock of the device may be wrong. `undefined`
+ * where there is none that can be read.
  */
 export function retryAfterMs(headers: Headers, now: number = Date.now()): number | undefined {
   const exact = headers.get("retry-after-ms") ?? "";
@@ -28,7 +29,9 @@ export function retryAfterMs(headers: Headers, now: number = Date.now()): number
   if (/^\d+$/.test(value)) return Number(value) * 1000;
   // Every form of an HTTP date begins with the name of a day (RFC 9110 §5.6.7); Date.parse would read more, "-1" among it.
   const date = /^[A-Z]/i.test(value) ? Date.parse(value) : Number.NaN;
-  return Number.isNaN(date) ? undefined : Math.max(0, date - now);
+  return Number.isNaN(date)
+    ? undefined
+    : Math.max(0, date - (Date.parse(headers.get("date") ?? "") || now));
 }
 
 /** The instant in so many milliseconds. */

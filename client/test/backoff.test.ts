@@ -36,6 +36,11 @@ describe("Retry-After", () => {
     [{ "retry-after": "0" }, 0],
     [{ "retry-after": "Thu, 01 Jan 2026 00:00:05 GMT" }, 5_000],
     [{ "retry-after": "Wed, 31 Dec 2025 00:00:00 GMT" }, 0],
+    [
+      { "retry-after": "Sat, 03 Jan 2026 00:00:05 GMT", date: "Sat, 03 Jan 2026 00:00:00 GMT" },
+      5_000,
+    ],
+    [{ "retry-after": "Thu, 01 Jan 2026 00:00:05 GMT", date: "today" }, 5_000],
     [{ "retry-after": "soon" }, undefined],
     [{ "retry-after": "-1" }, undefined],
     [{ "retry-after": "3", "retry-after-ms": "250" }, 250],
