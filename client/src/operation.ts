@@ -38,7 +38,9 @@ function askAgain(
     const handed = await takeOver(parts, turn, policy, current, wanted);
     // Another run may have settled it since it was listed; its record is gone then, and the server's is the answer.
     const settled = { ...record, settledAt: 0 };
-    return handed ?? settleForAll(parts, turn, current ?? settled, policy, options, manner);
+    // Or it was rejected or given up, and sent again would start: where it can be looked up instead, it is.
+    const how = current === undefined && policy.statusCheck ? "check" : manner;
+    return handed ?? settleForAll(parts, turn, current ?? settled, policy, options, how);
   });
 }
 

@@ -43,7 +43,11 @@ export interface Unknown<Value> extends Ended {
   readonly error: IdempotencyError;
   /** When asking again makes sense; only where the server named a time. */
   readonly retryAt?: Date;
-  /** Sends the same request under the same key again. */
+  /**
+   * Sends the same request under the same key again. Where it was settled or given up since, so that nothing of it is kept any more,
+   * it is only asked for with `statusCheck: true`, and otherwise sent: what was rejected without being stored, or was given up
+   * before it arrived, may then happen after all. So take a new list of `pending()` rather than an old handle.
+   */
   readonly resume: (options?: RunOptions) => Promise<RunResult<Value>>;
   /**
    * Asks what came of it and starts nothing, also of a key that is too old to be sent again. Only with `statusCheck: true`.
@@ -79,7 +83,10 @@ export interface PendingOperation {
   readonly instance: string;
   readonly key: string;
   readonly createdAt: Date;
-  /** Sends the kept request under its key again; where it runs already, this is that run. */
+  /**
+   * Sends the kept request under its key again; where it runs already, this is that run. Where it is kept no longer, as that of an
+   * {@link Unknown} result does.
+   */
   readonly resume: (options?: RunOptions) => Promise<RunResult<unknown>>;
   /** Asks what came of it and starts nothing. Only with `statusCheck: true`. */
   readonly check?: (options?: RunOptions) => Promise<RunResult<unknown>>;

@@ -62,6 +62,23 @@ describe("a resume", () => {
   });
 });
 
+describe("a resume of what was rejected since it was listed", () => {
+  it.each([
+    ["looks, and starts nothing, where that can be", true, "true"],
+    ["sends it, where it cannot", false, undefined],
+  ])("%s", async (_name, statusCheck, onlyIfStored) => {
+    const missing = problem(404, "idempotency_not_found");
+    await withServer([reset, json(409, { code: "sold_out" }), missing], async ({ url, seen }) => {
+      const { order, client } = createShop(url, { attempts: 1, statusCheck });
+      const { key } = await order.run(cart);
+      const [stale] = await client.pending();
+      expect(await order.run(cart)).toMatchObject({ kind: "rejected", key });
+      expect(await stale?.resume()).toMatchObject({ kind: "unknown", key, found: false });
+      expect(seen[2]?.headers["idempotency-only-if-stored"]).toBe(onlyIfStored);
+    });
+  });
+});
+
 describe("forget", () => {
   it("while the operation runs is not undone when its outcome stays unknown", async () => {
     const storage = memoryStorage();
