@@ -15,7 +15,8 @@ export interface RequestIdempotency {
   readonly attempt: number;
   /**
    * A `pg` client inside the transaction that the stored response is committed with. Write through it, and end neither the
-   * transaction nor the client: that happens when the reply is stored. Reading it under strategy `'lease'` throws.
+   * transaction nor the client: that happens when the reply is stored, and whatever is asked of it from then on throws. Reading it
+   * under strategy `'lease'` throws.
    */
   readonly tx: PoolClient;
   /** Aborts when the claim is lost while the handler runs: the connection broke, or the lease was taken over. */
