@@ -41,6 +41,7 @@ const COMMIT_EVERY_MS = 250;
 const POLL_MS = 20;
 const FULL_MS = 1_000;
 const AT_ONCE = 16;
+const TRIES = 3;
 const HELD_MS = 1_500;
 
 export function startDisturbances(options: DisturbanceOptions): Disturbances {
@@ -52,10 +53,7 @@ export function startDisturbances(options: DisturbanceOptions): Disturbances {
       if (signal.aborted) return;
       const fault = `${name} ${index}`;
       history.add({ kind: "fault", phase: "begin", fault });
-      const isCaused = await cause().then(
-        () => true,
-        () => false,
-      );
+      const isCaused = await comesAbout(cause);
       history.add({ kind: "fault", phase: "end", fault });
       if (isCaused) caused[name] = (caused[name] ?? 0) + 1;
       await sleep(BETWEEN_MS);
@@ -67,6 +65,19 @@ export function startDisturbances(options: DisturbanceOptions): Disturbances {
     missed: () => queue.length - sum(caused),
     done: both.then(() => undefined),
   };
+}
+
+/** Whether it did: the server that it is about may be killed at this moment, and then it is another one's turn. */
+async function comesAbout(cause: Disturbance["cause"]): Promise<boolean> {
+  for (let tries = 1; tries <= TRIES; tries += 1) {
+    try {
+      await cause();
+      return true;
+    } catch {
+      await sleep(BETWEEN_MS);
+    }
+  }
+  return false;
 }
 
 function planDisturbances({ counts, fleet }: DisturbanceOptions): Disturbance[] {
@@ -96,15 +107,18 @@ async function takePool(fleet: Fleet): Promise<void> {
 /** Takes connections until Postgres has none left, ends the idle ones of the servers so that they need new ones, and takes those too. */
 async function fillDatabase({ pool }: Fleet): Promise<void> {
   const taken: Client[] = [];
+  // Had before: there is none to be had in between.
+  const own = await pool.connect();
   try {
     await takeAll(pool, taken);
-    await pool.query(
+    await own.query(
       `select pg_terminate_backend(pid) from pg_stat_activity
        where application_name like 'rig _' and state = 'idle'`,
     );
     await takeAll(pool, taken);
     await sleep(FULL_MS);
   } finally {
+    own.release();
     await Promise.allSettled(taken.map((client) => client.end()));
   }
 }
