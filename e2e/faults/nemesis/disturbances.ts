@@ -109,6 +109,7 @@ async function fillDatabase({ pool }: Fleet): Promise<void> {
   const taken: Client[] = [];
   // Had before: there is none to be had in between.
   const own = await pool.connect();
+  own.on("error", survive);
   try {
     await takeAll(pool, taken);
     await own.query(
@@ -118,6 +119,7 @@ async function fillDatabase({ pool }: Fleet): Promise<void> {
     await takeAll(pool, taken);
     await sleep(FULL_MS);
   } finally {
+    own.removeListener("error", survive);
     own.release();
     await Promise.allSettled(taken.map((client) => client.end()));
   }
@@ -129,7 +131,7 @@ async function takeAll({ options }: Fleet["pool"], taken: Client[]): Promise<voi
   for (;;) {
     const asked = Array.from({ length: AT_ONCE }, async () => {
       const client = new Client({ connectionString });
-      client.on("error", () => undefined);
+      client.on("error", survive);
       await client.connect();
       taken.push(client);
     });
@@ -139,6 +141,9 @@ async function takeAll({ options }: Fleet["pool"], taken: Client[]): Promise<voi
     throw refused.reason;
   }
 }
+
+// Postgres may be struck meanwhile.
+function survive(): void {}
 
 function sum(counts: Readonly<Record<string, number>>): number {
   return Object.values(counts).reduce((total, count) => total + count, 0);
