@@ -27,7 +27,10 @@ export interface PreparedRequest extends SerialBody {
   readonly method: string;
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
-  /** Of a kept request whose body is not at hand: the body in the form of `storedBody`, `null` where it was left out, or empty where another was sent in its place. */
+  /**
+   * Of a kept request whose body is not at hand: the body in the form of `storedBody`, `null` where it was left out, or empty where
+   * another was sent in its place.
+   */
   readonly sealedBody?: string | null;
 }
 

@@ -19,6 +19,7 @@ import type {
   Ticket,
   Unavailable,
 } from "./store/store.ts";
+import { wrapClaim } from "./wrapped-claim.ts";
 
 /**
  * The same store, whose table says nothing without a key: headers, body and step results are encrypted, and the fingerprint is
@@ -77,12 +78,7 @@ export function encryptedStore(store: Store, options: EncryptionOptions): Store 
 function sealing(claim: Claim, options: EncryptionOptions, ticket: Ticket): Claim {
   const { steps } = claim;
   const key = writingKey(options);
-  return {
-    tx: claim.tx,
-    attempt: claim.attempt,
-    get signal() {
-      return claim.signal;
-    },
+  return wrapClaim(claim, {
     steps: steps && {
       read(name) {
         const sealed = steps.read(name);
@@ -94,8 +90,7 @@ function sealing(claim: Claim, options: EncryptionOptions, ticket: Ticket): Clai
       const completion = await claim.complete(sealResponse(response, key, ticket), writes);
       return readSuperseded(completion, (record) => openRecord(record, options, ticket));
     },
-    release: (how) => claim.release(how),
-  };
+  });
 }
 
 /** The same store, for a process without keys: a record that another has written with one is not readable for it. */
@@ -118,17 +113,10 @@ export function unencryptedStore(store: Store): Store {
 }
 
 function readingPlain(claim: Claim): Claim {
-  return {
-    tx: claim.tx,
-    attempt: claim.attempt,
-    get signal() {
-      return claim.signal;
-    },
-    steps: claim.steps,
+  return wrapClaim(claim, {
     complete: async (response, writes) =>
       readSuperseded(await claim.complete(response, writes), requirePlain),
-    release: (how) => claim.release(how),
-  };
+  });
 }
 
 function orUnreadable<Outcome>(read: () => Outcome): Outcome | Unavailable {

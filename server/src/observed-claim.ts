@@ -2,6 +2,7 @@
 import type { Claim } from "./store/store.ts";
 import { digestKey, publish } from "./telemetry.ts";
 import type { CompleteEvent, RouteLabels } from "./telemetry.ts";
+import { wrapClaim } from "./wrapped-claim.ts";
 
 /** The same claim; each way to end it is published on `oncekey:complete`. */
 export function observedClaim(claim: Claim, labels: RouteLabels, key: string | undefined): Claim {
@@ -27,13 +28,7 @@ export function observedClaim(claim: Claim, labels: RouteLabels, key: string | u
     }
   }
 
-  return {
-    tx: claim.tx,
-    attempt: claim.attempt,
-    get signal() {
-      return claim.signal;
-    },
-    steps: claim.steps,
+  return wrapClaim(claim, {
     complete: (response, writes) =>
       observed(
         () => claim.complete(response, writes),
@@ -44,5 +39,5 @@ export function observedClaim(claim: Claim, labels: RouteLabels, key: string | u
         () => claim.release(how),
         () => (how === "free" ? "released" : "failed"),
       ),
-  };
+  });
 }

@@ -10,6 +10,7 @@ import type {
   Ticket,
   Unavailable,
 } from "./store/store.ts";
+import { wrapClaim } from "./wrapped-claim.ts";
 
 /** How a duplicate is treated on one route. */
 export interface Waiting {
@@ -184,13 +185,7 @@ async function tryUntil(
 
 /** The same claim, which tells its followers how it ended. */
 function landWith(claim: Claim, flight: Flight, ticket: Ticket): Claim {
-  return {
-    tx: claim.tx,
-    attempt: claim.attempt,
-    get signal() {
-      return claim.signal;
-    },
-    steps: claim.steps,
+  return wrapClaim(claim, {
     async complete(response, writes) {
       let landing: Landing = { kind: "released" };
       try {
@@ -218,7 +213,7 @@ function landWith(claim: Claim, flight: Flight, ticket: Ticket): Claim {
         flight.land({ kind: "released" });
       }
     },
-  };
+  });
 }
 
 async function before<Value>(promise: Promise<Value>, until: number): Promise<Value | "timeout"> {

@@ -63,7 +63,8 @@ async function runOn(cluster: Cluster, machine: Machine, rounds: number): Promis
     if (!isAsPromised(result)) await keep(result);
   }
   console.log(`\n${formatTable(results)}\n`);
-  const isWhole = results.length === phases(rounds).length && results.every(isAsPromised);
+  const isDone = !interrupted.aborted && results.length === phases(rounds).length;
+  const isWhole = isDone && results.every(isAsPromised);
   if (!isWhole) {
     const wasBroken = results.some(isBroken);
     console.log(wasBroken ? "NOT AS PROMISED." : "Stopped before its end.");
