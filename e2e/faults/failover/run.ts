@@ -1,15 +1,15 @@
 /** The failover run: kills and hand-overs of a replicated PostgreSQL's leader under load, and the control that must lose. */
 import { execFile } from "node:child_process";
-import { mkdtemp, writeFile } from "node:fs/promises";
+import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { parseArgs, promisify } from "node:util";
 import { migrate } from "@oncekey/server";
 import { Pool } from "pg";
 import { formatVerdict } from "../checker/verdict.ts";
 import { writeLines } from "../history/history.ts";
 import { INCOMPLETE, listenForEnd } from "../interruption.ts";
+import { PAGES, writePage } from "../page.ts";
 import { startCluster } from "./cluster.ts";
 import type { Cluster } from "./cluster.ts";
 import { EFFECTS } from "./evidence.ts";
@@ -20,7 +20,6 @@ import { runPhase } from "./phase.ts";
 import type { Phase, PhaseParts, PhaseResult } from "./phase.ts";
 import { formatPage, formatTable, isAsPromised, isBroken } from "./report.ts";
 
-const PAGE = fileURLToPath(new URL("../../../docs/failover.md", import.meta.url));
 const startedAt = performance.now();
 const interrupted = listenForEnd();
 
@@ -70,8 +69,8 @@ async function runOn(cluster: Cluster, machine: Machine, rounds: number): Promis
     console.log(wasBroken ? "NOT AS PROMISED." : "Stopped before its end.");
     return wasBroken ? 1 : INCOMPLETE;
   }
-  await writeFile(PAGE, formatPage(results, where));
-  say(`as promised; written to ${PAGE}`);
+  say("as promised");
+  await writePage(join(PAGES, "failover.md"), formatPage(results, where));
   return 0;
 }
 
