@@ -17,6 +17,8 @@ export interface Statements {
   readonly claimRow: string;
   readonly reclaimRow: string;
   readonly lockRow: string;
+  readonly lockPending: string;
+  readonly renamePending: string;
   readonly pendingRow: string;
   readonly claimLease: string;
   readonly renewLease: string;
@@ -99,13 +101,26 @@ export function createStatements(schema: string, dialect: Dialect): Statements {
         expires_at = statement_timestamp() + $5::bigint * interval '1 millisecond'
       where ${thisTicket} and expires_at <= statement_timestamp()`,
 
-    // Never waits: of two, one gets the row and the other none. A row that was finished in between is no longer pending.
+    // Never waits: of two, one gets the row and the other none. A row that was finished in between is no longer pending, and one
+    // that names another request is not ours: so whoever holds it is the one that it names.
     lockRow: `
+      select 1 from ${records}
+      where ${thisTicket} and ${pending} and fingerprint = $4::bytea
+      for update skip locked`,
+
+    // Whatever request it names. Two at once: one gets the row. Whoever gets it knows that nobody works on it.
+    lockPending: `
       select 1 from ${records}
       where ${thisTicket} and ${pending}
       for update skip locked`,
 
-    // Reads only. Beside lockRow it tells a row that is being worked on from one that a crash left behind.
+    // Under that lock, so there are no two at once. What an earlier request left behind is named after the one that begins now.
+    renamePending: `
+      update ${records} set fingerprint = $4::bytea, created_at = statement_timestamp(),
+        expires_at = statement_timestamp() + $5::bigint * interval '1 millisecond'
+      where ${thisTicket} and ${pending}`,
+
+    // Reads only. Beside a lock it tells a row that is being worked on from one that a crash left behind.
     pendingRow: `select encode(fingerprint, 'hex') from ${records} where ${thisTicket} and ${pending}`,
 
     // Strategy lease. Two at once: one writes the row, the other waits for that and then finds a lease that is not over. A row

@@ -87,8 +87,17 @@ const MEANINGS: ReadonlyMap<string, Meaning> = new Map<string, Meaning>([
   [STATEMENTS.reclaimRow, (call) => renewExpired(call, call.now + number(call.values[4]))],
   [
     STATEMENTS.lockRow,
-    ({ database, transaction, id, row, now }) =>
-      read(isPending(row, now) && tryLockRow(database, transaction, id) ? [["1"]] : []),
+    (call) => (call.row?.fingerprint === hex(call.values[3]) ? lockPending(call) : read([])),
+  ],
+  [STATEMENTS.lockPending, lockPending],
+  [
+    STATEMENTS.renamePending,
+    ({ database, transaction, values, id, row, now }) => {
+      if (!isPending(row, now)) return wrote("UPDATE", 0);
+      const expiresAt = now + number(values[4]);
+      write(database, transaction, id, { ...row, fingerprint: hex(values[3]), expiresAt });
+      return wrote("UPDATE", 1);
+    },
   ],
   [STATEMENTS.pendingRow, ({ row, now }) => read(isPending(row, now) ? [[row.fingerprint]] : [])],
   [
@@ -155,6 +164,10 @@ function renewExpired(
     expiresAt,
   });
   return wrote("UPDATE", 1);
+}
+
+function lockPending({ database, transaction, id, row, now }: Call): Result {
+  return read(isPending(row, now) && tryLockRow(database, transaction, id) ? [["1"]] : []);
 }
 
 function claimLease({ database, transaction, values, id, row, now }: Call): Result {
