@@ -14,10 +14,12 @@ import { inOneFlight, recordIn } from "./transactional.ts";
 export function createLeaseStore(parts: StoreParts, durationMs: number): Store {
   const { statements } = parts;
 
+  /** @param lost the owner, where an answer to it was lost: what it may have claimed already is its own. */
   async function tryOnce(
     ticket: Ticket,
     owner: string,
     retentionMs: number,
+    lost: string | null,
   ): Promise<BeginOutcome> {
     const identity = ticketValues(ticket);
     const claim = [...identity, ticket.fingerprint, owner, String(durationMs), String(retentionMs)];
@@ -26,14 +28,15 @@ export function createLeaseStore(parts: StoreParts, durationMs: number): Store {
       [
         { text: statements.impatient },
         { text: statements.claimLease, values: claim },
+        { text: statements.takeLease, values: [...claim, lost] },
         { text: statements.lookup, values: identity },
         { text: statements.leaseState, values: identity },
       ],
       "commit",
-      ([, claimed, found, state], askedAt) => {
+      ([, claimed, taken, found, state], askedAt) => {
         const record = recordIn(found, askedAt);
         if (record !== undefined) return { kind: "replay", record };
-        const row = claimed?.rows[0];
+        const row = claimed?.rows[0] ?? taken?.rows[0];
         if (row === undefined) return readHeld(state?.rows[0], ticket);
         const attempt = Number(row[0]);
         const made = createLeaseClaim({
@@ -54,12 +57,14 @@ export function createLeaseStore(parts: StoreParts, durationMs: number): Store {
   return {
     async begin(ticket, retentionMs) {
       const owner = randomUUID();
-      const outcome = await tryOnce(ticket, owner, retentionMs);
+      const outcome = await tryOnce(ticket, owner, retentionMs, null);
       if (outcome.kind !== "unavailable") return outcome;
       // Another is writing the row right now.
       if (sqlState(outcome.cause) === "55P03") return { kind: "in-flight" };
       // The claim may stand although its answer was lost. Asked again with the same owner, it is recognised as our own.
-      return isConnectionFailure(outcome.cause) ? tryOnce(ticket, owner, retentionMs) : outcome;
+      return isConnectionFailure(outcome.cause)
+        ? tryOnce(ticket, owner, retentionMs, owner)
+        : outcome;
     },
 
     lookup: (ticket) => {

@@ -1,9 +1,11 @@
 /** Every statement of the store, made once for a schema and an engine. Each says why two of them at once are fine. */
 import type { Statement } from "./batch.ts";
 import type { Dialect } from "./database-engine.ts";
+import { leaseStatements } from "./lease-statements.ts";
+import type { LeaseStatements } from "./lease-statements.ts";
 import { SET_LIMITS, setCommands } from "./limits.ts";
 
-export interface Statements {
+export interface Statements extends LeaseStatements {
   /** Begins a transaction that ends in the same batch. */
   readonly begin: readonly Statement[];
   /** Begins a transaction that stays open. */
@@ -20,13 +22,6 @@ export interface Statements {
   readonly lockPending: string;
   readonly renamePending: string;
   readonly pendingRow: string;
-  readonly claimLease: string;
-  readonly renewLease: string;
-  readonly rememberStep: string;
-  readonly finishLease: string;
-  readonly failLease: string;
-  readonly freeLease: string;
-  readonly leaseState: string;
   readonly lookup: string;
   readonly store: string;
   readonly sweep: string;
@@ -43,7 +38,6 @@ export function createStatements(schema: string, dialect: Dialect): Statements {
   const records = `"${schema}".records`;
   const thisTicket = "key = $1::text and scope = $2::text and target = $3::text";
   const finished = "status is not null and expires_at > statement_timestamp()";
-  const ownLease = `${thisTicket} and owner = $4::uuid and status is null`;
   const pending = "status is null and owner is null and expires_at > statement_timestamp()";
   const unfinished =
     "fingerprint = $4::bytea, status = null, headers = null, body = null, owner = null, lease_until = null, steps = null";
@@ -123,57 +117,7 @@ export function createStatements(schema: string, dialect: Dialect): Statements {
     // Reads only. Beside a lock it tells a row that is being worked on from one that a crash left behind.
     pendingRow: `select encode(fingerprint, 'hex') from ${records} where ${thisTicket} and ${pending}`,
 
-    // Strategy lease. Two at once: one writes the row, the other waits for that and then finds a lease that is not over. A row
-    // is taken over where it expired or its lease is over, by the clock of the database, and only for the same request; the
-    // owner's own row again, where the answer to its first claim was lost.
-    claimLease: `
-      insert into ${records} as record
-        (key, scope, target, fingerprint, owner, lease_until, created_at, expires_at)
-      values ($1::text, $2::text, $3::text, $4::bytea, $5::uuid,
-        statement_timestamp() + $6::bigint * interval '1 millisecond', statement_timestamp(),
-        statement_timestamp() + $7::bigint * interval '1 millisecond')
-      on conflict (key, scope, target) do update set
-        fingerprint = excluded.fingerprint,
-        status = null,
-        headers = null,
-        body = null,
-        owner = excluded.owner,
-        lease_until = excluded.lease_until,
-        attempt = case
-          when record.status is not null or record.owner is null then 1
-          when record.owner = excluded.owner then record.attempt
-          else record.attempt + 1
-        end,
-        steps = case when record.status is null then record.steps end,
-        created_at = excluded.created_at,
-        expires_at = excluded.expires_at
-      where (record.status is not null and record.expires_at <= excluded.created_at)
-        or (record.status is null and record.owner is null and record.expires_at <= excluded.created_at)
-        or (record.status is null and record.fingerprint = excluded.fingerprint
-          and (record.lease_until <= excluded.created_at or record.owner = excluded.owner))
-      returning attempt, steps`,
-
-    // Each of these repeats the owner: of two owners, only the one that the row names changes anything.
-    renewLease: `
-      update ${records} set lease_until = statement_timestamp() + $5::bigint * interval '1 millisecond'
-      where ${ownLease}`,
-    // An owner's steps only ever become more: of two writes the longer one has all that the other has, and a late one, which
-    // was given up without an answer, takes nothing back.
-    rememberStep: `
-      update ${records} set steps = case when octet_length(steps) > octet_length($5::text) then steps else $5::text end
-      where ${ownLease}`,
-    finishLease: `
-      update ${records} set status = $5::smallint, headers = $6::text, body = $7::bytea, lease_until = null, steps = null,
-        created_at = statement_timestamp(),
-        expires_at = statement_timestamp() + $8::bigint * interval '1 millisecond'
-      where ${ownLease}`,
-    failLease: `update ${records} set lease_until = statement_timestamp() where ${ownLease}`,
-    freeLease: `delete from ${records} where ${ownLease}`,
-
-    // Reads only: who holds an unfinished row, of what request, and whether its lease still runs.
-    leaseState: `
-      select encode(fingerprint, 'hex'), lease_until > statement_timestamp() from ${records}
-      where ${thisTicket} and status is null and owner is not null`,
+    ...leaseStatements(records, thisTicket),
 
     // Reads only, in a snapshot taken after the lock: under the lock it sees every record that was committed before.
     lookup: `

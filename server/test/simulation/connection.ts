@@ -5,7 +5,7 @@ import type { VirtualTime } from "./virtual-time.ts";
 import { begin, Blocked, commit, rollBack } from "./database.ts";
 import type { Database, Transaction } from "./database.ts";
 import { databaseError, beginStatement, STATEMENTS } from "./statements.ts";
-import type { Result, Value } from "./statements.ts";
+import type { Result, Value } from "./meaning.ts";
 
 /** What happens to one flight to the database. */
 export type FlightFault = "none" | "request lost" | "answer lost";

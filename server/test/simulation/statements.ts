@@ -2,32 +2,16 @@
 import { POSTGRES } from "../../src/store/database-engine.ts";
 import { createStatements } from "../../src/store/statements.ts";
 import type { Statements } from "../../src/store/statements.ts";
-import type { Row as Fields } from "../../src/store/batch.ts";
 import { see, tryAdvisoryLock, tryLockRow, write, Blocked } from "./database.ts";
 import type { Database, Row, Transaction } from "./database.ts";
-
-export type Value = string | Buffer | null;
-
-export interface Result {
-  readonly rows: readonly Fields[];
-  readonly tag: string;
-}
+import { leaseMeanings } from "./lease-statements.ts";
+import { answer, EMPTY, hex, number, read, text, wrote } from "./meaning.ts";
+import type { Call, Meaning, Result, Value } from "./meaning.ts";
 
 /** An error as Postgres sends it. */
 export function databaseError(code: string, column?: string): Error {
   return Object.assign(new Error(`SQLSTATE ${code}`), { code, severity: "ERROR", column });
 }
-
-interface Call {
-  readonly database: Database;
-  readonly transaction: Transaction;
-  readonly values: readonly Value[];
-  readonly id: string;
-  readonly row: Row | undefined;
-  readonly now: number;
-}
-
-type Meaning = (call: Call) => Result;
 
 export const STATEMENTS: Statements = createStatements("oncekey", POSTGRES);
 
@@ -60,16 +44,6 @@ const isFinished = (row: Row | undefined, now: number): row is Row =>
 const isPending = (row: Row | undefined, now: number): row is Row =>
   row !== undefined && row.status === null && row.owner === null && row.expiresAt > now;
 
-const EMPTY: Omit<Row, "fingerprint" | "expiresAt"> = {
-  status: null,
-  headers: null,
-  body: null,
-  owner: null,
-  leaseUntil: null,
-  attempt: 1,
-  steps: null,
-};
-
 const MEANINGS: ReadonlyMap<string, Meaning> = new Map<string, Meaning>([
   [STATEMENTS.checkAndLock, (call) => lockUnlessFinished(call, false)],
   [STATEMENTS.checkAndProbe, (call) => lockUnlessFinished(call, true)],
@@ -100,40 +74,7 @@ const MEANINGS: ReadonlyMap<string, Meaning> = new Map<string, Meaning>([
     },
   ],
   [STATEMENTS.pendingRow, ({ row, now }) => read(isPending(row, now) ? [[row.fingerprint]] : [])],
-  [
-    STATEMENTS.leaseState,
-    ({ row, now }) => {
-      if (row === undefined || row.status !== null || row.owner === null) return read([]);
-      return read([[row.fingerprint, (row.leaseUntil ?? 0) > now ? "t" : "f"]]);
-    },
-  ],
-  [STATEMENTS.claimLease, claimLease],
-  [
-    STATEMENTS.renewLease,
-    (call) => updateOwn(call, { leaseUntil: call.now + number(call.values[4]) }),
-  ],
-  [
-    STATEMENTS.rememberStep,
-    (call) => {
-      const steps = text(call.values[4]);
-      const before = call.row?.steps ?? "";
-      return updateOwn(call, { steps: before.length > steps.length ? before : steps });
-    },
-  ],
-  [STATEMENTS.failLease, (call) => updateOwn(call, { leaseUntil: call.now })],
-  [STATEMENTS.freeLease, (call) => updateOwn(call, undefined)],
-  [
-    STATEMENTS.finishLease,
-    (call) => {
-      const [, , , , status, headers, body, retentionMs] = call.values;
-      return updateOwn(call, {
-        ...answer(status, headers, body),
-        leaseUntil: null,
-        steps: null,
-        expiresAt: call.now + number(retentionMs),
-      });
-    },
-  ],
+  ...leaseMeanings(STATEMENTS),
   [STATEMENTS.store, store],
   [STATEMENTS.sweep, sweep],
 ]);
@@ -170,43 +111,6 @@ function lockPending({ database, transaction, id, row, now }: Call): Result {
   return read(isPending(row, now) && tryLockRow(database, transaction, id) ? [["1"]] : []);
 }
 
-function claimLease({ database, transaction, values, id, row, now }: Call): Result {
-  const [fingerprint, owner] = [hex(values[3]), text(values[4])];
-  const leaseUntil = now + number(values[5]);
-  const expiresAt = now + number(values[6]);
-  const claimed = { ...EMPTY, fingerprint, owner, leaseUntil, expiresAt };
-  const holder = database.rowLocks.get(id);
-  if (holder !== undefined && holder !== transaction) throw new Blocked(holder);
-  if (row === undefined) {
-    write(database, transaction, id, claimed);
-    return { rows: [["1", null]], tag: "INSERT 0 1" };
-  }
-  const mayTake =
-    (row.status !== null && row.expiresAt <= now) ||
-    (row.status === null && row.owner === null && row.expiresAt <= now) ||
-    (row.status === null &&
-      row.fingerprint === fingerprint &&
-      ((row.leaseUntil !== null && row.leaseUntil <= now) || row.owner === owner));
-  if (!mayTake) return wrote("INSERT 0", 0);
-  const isFirst = row.status !== null || row.owner === null;
-  const attempt = isFirst ? 1 : row.owner === owner ? row.attempt : row.attempt + 1;
-  const steps = row.status === null ? row.steps : null;
-  write(database, transaction, id, { ...claimed, attempt, steps });
-  return { rows: [[String(attempt), steps]], tag: "INSERT 0 1" };
-}
-
-/** @param change undefined: the row is deleted. */
-function updateOwn(
-  { database, transaction, values, id, row }: Call,
-  change: Partial<Row> | undefined,
-): Result {
-  if (row === undefined || row.owner !== text(values[3]) || row.status !== null) {
-    return wrote("UPDATE", 0);
-  }
-  write(database, transaction, id, change && { ...row, ...change });
-  return wrote("UPDATE", 1);
-}
-
 function store({ database, transaction, values, id, row, now }: Call): Result {
   const holder = database.rowLocks.get(id);
   if (holder !== undefined && holder !== transaction) throw new Blocked(holder);
@@ -233,28 +137,4 @@ function sweep({ database, transaction, values, now }: Call): Result {
     deleted += 1;
   }
   return wrote("DELETE", deleted);
-}
-
-function answer(status?: Value, headers?: Value, body?: Value) {
-  return { status: number(status), headers: text(headers), body: body ? hex(body) : null };
-}
-
-function read(rows: readonly Fields[]): Result {
-  return { rows, tag: `SELECT ${rows.length}` };
-}
-
-function wrote(tag: string, count: number): Result {
-  return { rows: [], tag: `${tag} ${count}` };
-}
-
-function text(value: Value | undefined): string {
-  return String(value ?? "");
-}
-
-function number(value: Value | undefined): number {
-  return Number(text(value));
-}
-
-function hex(value: Value | undefined): string {
-  return Buffer.isBuffer(value) ? value.toString("hex") : text(value);
 }

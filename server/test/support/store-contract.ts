@@ -46,6 +46,20 @@ export function describeStore({ name, pool, create }: StoreUnderTest): void {
       expect(await other.lookup(ticket)).toMatchObject({ kind: "replay", ...replay });
     });
 
+    it("touches no row whose response is stored: a replay takes no lock, and writes nothing", async () => {
+      const ticket = createTicket();
+      await (await claimed(store, ticket)).complete(response("made"), "keep");
+      // The transaction that last locked or changed this version of the row.
+      const lastTouched = async (): Promise<unknown> => {
+        const text = "select ctid, xmax from oncekey.records where key = $1";
+        return (await pool().query(text, [ticket.key])).rows;
+      };
+      const before = await lastTouched();
+      expect(await other.begin(ticket, RETENTION_MS)).toMatchObject({ kind: "replay" });
+      expect(await other.lookup(ticket)).toMatchObject({ kind: "replay" });
+      expect(await lastTouched()).toEqual(before);
+    });
+
     it("keeps a body of all 256 bytes and header values as they are", async () => {
       const ticket = createTicket();
       const body = Buffer.from(Array.from({ length: 256 }, (_, byte) => byte));

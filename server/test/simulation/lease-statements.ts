@@ -1,0 +1,93 @@
+/** What the statements of strategy `lease` do to the model. */
+import type { LeaseStatements } from "../../src/store/lease-statements.ts";
+import { write } from "./database.ts";
+import type { Row } from "./database.ts";
+import { answer, EMPTY, hex, number, read, text, wrote } from "./meaning.ts";
+import type { Call, Meaning, Result } from "./meaning.ts";
+
+export function leaseMeanings(statements: LeaseStatements): [string, Meaning][] {
+  return [
+    [
+      statements.leaseState,
+      ({ row, now }) => {
+        if (row === undefined || row.status !== null || row.owner === null) return read([]);
+        return read([[row.fingerprint, (row.leaseUntil ?? 0) > now ? "t" : "f"]]);
+      },
+    ],
+    [statements.claimLease, claimLease],
+    [statements.takeLease, takeLease],
+    [
+      statements.renewLease,
+      (call) => updateOwn(call, { leaseUntil: call.now + number(call.values[4]) }),
+    ],
+    [
+      statements.rememberStep,
+      (call) => {
+        const steps = text(call.values[4]);
+        const before = call.row?.steps ?? "";
+        return updateOwn(call, { steps: before.length > steps.length ? before : steps });
+      },
+    ],
+    [statements.failLease, (call) => updateOwn(call, { leaseUntil: call.now })],
+    [statements.freeLease, (call) => updateOwn(call, undefined)],
+    [
+      statements.finishLease,
+      (call) => {
+        const [, , , , status, headers, body, retentionMs] = call.values;
+        return updateOwn(call, {
+          ...answer(status, headers, body),
+          leaseUntil: null,
+          steps: null,
+          expiresAt: call.now + number(retentionMs),
+        });
+      },
+    ],
+  ];
+}
+
+function claimLease(call: Call): Result {
+  const { database, transaction, id, row } = call;
+  if (row !== undefined) return wrote("INSERT 0", 0);
+  write(database, transaction, id, leased(call));
+  return { rows: [["1", null]], tag: "INSERT 0 1" };
+}
+
+function takeLease(call: Call): Result {
+  const { database, transaction, values, id, row, now } = call;
+  const [fingerprint, owner, lost] = [hex(values[3]), text(values[4]), values[7]];
+  if (row === undefined) return wrote("UPDATE", 0);
+  const mayTake =
+    (row.status !== null && row.expiresAt <= now) ||
+    (row.status === null && row.owner === null && row.expiresAt <= now) ||
+    (row.status === null &&
+      row.fingerprint === fingerprint &&
+      ((row.leaseUntil !== null && row.leaseUntil <= now) || row.owner === lost));
+  if (!mayTake) return wrote("UPDATE", 0);
+  const isFirst = row.status !== null || row.owner === null;
+  const attempt = isFirst ? 1 : row.owner === owner ? row.attempt : row.attempt + 1;
+  const steps = row.status === null ? row.steps : null;
+  write(database, transaction, id, { ...leased(call), attempt, steps });
+  return { rows: [[String(attempt), steps]], tag: "UPDATE 1" };
+}
+
+function leased({ values, now }: Call): Row {
+  return {
+    ...EMPTY,
+    fingerprint: hex(values[3]),
+    owner: text(values[4]),
+    leaseUntil: now + number(values[5]),
+    expiresAt: now + number(values[6]),
+  };
+}
+
+/** @param change undefined: the row is deleted. */
+function updateOwn(
+  { database, transaction, values, id, row }: Call,
+  change: Partial<Row> | undefined,
+): Result {
+  if (row === undefined || row.owner !== text(values[3]) || row.status !== null) {
+    return wrote("UPDATE", 0);
+  }
+  write(database, transaction, id, change && { ...row, ...change });
+  return wrote("UPDATE", 1);
+}

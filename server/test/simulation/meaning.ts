@@ -1,0 +1,55 @@
+/** What the meanings of statements are made of: how one is called, what it answers, and how values are read. */
+import type { Row as Fields } from "../../src/store/batch.ts";
+import type { Database, Row, Transaction } from "./database.ts";
+
+export type Value = string | Buffer | null;
+
+export interface Result {
+  readonly rows: readonly Fields[];
+  readonly tag: string;
+}
+
+export interface Call {
+  readonly database: Database;
+  readonly transaction: Transaction;
+  readonly values: readonly Value[];
+  readonly id: string;
+  readonly row: Row | undefined;
+  readonly now: number;
+}
+
+export type Meaning = (call: Call) => Result;
+
+export const EMPTY: Omit<Row, "fingerprint" | "expiresAt"> = {
+  status: null,
+  headers: null,
+  body: null,
+  owner: null,
+  leaseUntil: null,
+  attempt: 1,
+  steps: null,
+};
+
+export function answer(status?: Value, headers?: Value, body?: Value) {
+  return { status: number(status), headers: text(headers), body: body ? hex(body) : null };
+}
+
+export function read(rows: readonly Fields[]): Result {
+  return { rows, tag: `SELECT ${rows.length}` };
+}
+
+export function wrote(tag: string, count: number): Result {
+  return { rows: [], tag: `${tag} ${count}` };
+}
+
+export function text(value: Value | undefined): string {
+  return String(value ?? "");
+}
+
+export function number(value: Value | undefined): number {
+  return Number(text(value));
+}
+
+export function hex(value: Value | undefined): string {
+  return Buffer.isBuffer(value) ? value.toString("hex") : text(value);
+}
