@@ -15,6 +15,8 @@ export interface Sample {
 export interface Quantity {
   readonly title: string;
   readonly file: string;
+  /** What a line may be higher in the end than in the beginning without rising: less than that is noise. */
+  readonly slack: number;
   readonly linesOf: (samples: readonly Sample[]) => Readonly<Record<string, readonly number[]>>;
 }
 
@@ -24,21 +26,25 @@ export const QUANTITIES: readonly Quantity[] = [
   {
     title: "Resident memory of the servers, MiB",
     file: "memory.svg",
+    slack: 32,
     linesOf: (samples) => perServer(samples, ({ residentBytes }) => residentBytes, MIB),
   },
   {
     title: "Open handles of the servers",
     file: "handles.svg",
+    slack: 32,
     linesOf: (samples) => perServer(samples, ({ handles }) => handles, 1),
   },
   {
     title: "Size of the table with its index, MiB",
     file: "table.svg",
+    slack: 4,
     linesOf: (samples) => ({ records: samples.map(({ tableBytes }) => tableBytes / MIB) }),
   },
   {
     title: "Expired rows that are not swept yet, and advisory locks held",
     file: "rows-and-locks.svg",
+    slack: 200,
     linesOf: (samples) => ({
       "expired rows": samples.map(({ expiredRows }) => expiredRows),
       "advisory locks": samples.map(({ advisoryLocks }) => advisoryLocks),
@@ -57,22 +63,33 @@ function perServer(
   );
 }
 
-/** One row for each line of the picture: its name, and its medians in the first and in the last quarter of the time. */
-export function compareQuarters(
-  { title, linesOf }: Quantity,
-  samples: readonly Sample[],
-): readonly string[][] {
-  const quarter = Math.ceil(samples.length / 4);
-  return Object.entries(linesOf(samples)).map(([name, values]) => [
-    `${title}: ${name}`,
-    medianOf(values.slice(0, quarter)),
-    medianOf(values.slice(-quarter)),
-  ]);
+/** One line of a picture: its medians in the first and in the last quarter of the time, and whether it rises between them. */
+export interface Trend {
+  readonly name: string;
+  readonly first: number;
+  readonly last: number;
+  readonly isRising: boolean;
 }
 
-function medianOf(values: readonly number[]): string {
-  const middle = values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
-  return middle === undefined ? "–" : middle.toFixed(1);
+// Node's heap breathes by some per cent from one quarter to another.
+const FLAT = 1.25;
+
+export function trendsOf(
+  { title, slack, linesOf }: Quantity,
+  samples: readonly Sample[],
+): readonly Trend[] {
+  if (samples.length === 0) return [];
+  const quarter = Math.ceil(samples.length / 4);
+  return Object.entries(linesOf(samples)).map(([name, values]) => {
+    const first = medianOf(values.slice(0, quarter));
+    const last = medianOf(values.slice(-quarter));
+    const isRising = last > first * FLAT && last > first + slack;
+    return { name: `${title}: ${name}`, first, last, isRising };
+  });
+}
+
+function medianOf(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 }
 
 const LOOK = `

@@ -13,12 +13,14 @@ import type { RunReport } from "./rig/run.ts";
 import { endRetention } from "./rig/tables.ts";
 import { MINUTE_MS, MIX } from "./settings.ts";
 import type { Plan } from "./settings.ts";
-import { compareQuarters, QUANTITIES, takeSample } from "./sample.ts";
-import type { Sample } from "./sample.ts";
+import { QUANTITIES, takeSample, trendsOf } from "./sample.ts";
+import type { Sample, Trend } from "./sample.ts";
 
 /** What one round keeps in memory until it is judged. */
 const ROUND_MS = 2 * MINUTE_MS;
 const SAMPLE_MS = 5_000;
+// A process needs some minutes to reach its size: what rises before is no leak.
+const JUDGED_MS = 20 * MINUTE_MS;
 
 const SOAK: Omit<Plan, "limitMs" | "seed"> = {
   operations: Infinity,
@@ -73,7 +75,12 @@ async function soak(on: Fleet): Promise<number> {
   } finally {
     clearInterval(sampling);
   }
-  await writePages(rounds, samples, performance.now() - startedAt);
+  const tookMs = performance.now() - startedAt;
+  const trends = QUANTITIES.flatMap((quantity) => trendsOf(quantity, samples));
+  await writePages(rounds, samples, trends, tookMs);
+  const rising = tookMs < JUDGED_MS ? [] : trends.filter(({ isRising }) => isRising);
+  for (const { name, first, last } of rising) console.log(`RISES: ${name}, ${first} to ${last}`);
+  if (rising.length > 0) return 1;
   if (rounds.some(({ verdict }) => verdict.violations.length > 0)) return 1;
   return interrupted.aborted ? INCOMPLETE : 0;
 }
@@ -96,6 +103,7 @@ function scopesOf(round: number): string {
 async function writePages(
   rounds: readonly RunReport[],
   samples: readonly Sample[],
+  trends: readonly Trend[],
   tookMs: number,
 ): Promise<void> {
   for (const quantity of QUANTITIES) {
@@ -126,11 +134,12 @@ ${table([
 Four of five operations go to routes whose records expire after two seconds, or that take no key. Records of the others are kept for a day, which
 is over when a round of ${ROUND_MS / MINUTE_MS} minutes has been judged: until the servers have swept them they are the peaks of the last picture.
 
-Each was looked at every ${SAMPLE_MS / 1_000} seconds. Medians of ${samples.length} samples, of the first quarter of the time and of the last:
+Each was looked at every ${SAMPLE_MS / 1_000} seconds. Medians of ${samples.length} samples, of the first quarter of the time and of the last. A line rises
+where the last is more than a quarter above the first and above what is noise; after ${JUDGED_MS / MINUTE_MS} minutes that fails the command.
 
-| | first quarter | last quarter |
-| --- | --- | --- |
-${table(QUANTITIES.flatMap((quantity) => compareQuarters(quantity, samples)))}
+| | first quarter | last quarter | |
+| --- | ---: | ---: | --- |
+${table(trends.map(({ name, first, last, isRising }) => [name, first.toFixed(1), last.toFixed(1), isRising ? "rises" : "flat"]))}
 
 ${QUANTITIES.map(({ title, file }) => `![${title}](soak/${file})`).join("\n\n")}
 `;
