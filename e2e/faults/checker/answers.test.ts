@@ -48,6 +48,21 @@ test("I5: with policy reject a request that differs is refused, and only it", ()
   expect(other("f2", replay)).toEqual(["I5"]);
 });
 
+test("I5: with policy reject the request that ran is refused only while another one may run", () => {
+  const refused = { kind: "fail", status: 422, code: "idempotency_conflict" } as const;
+  const failed = { kind: "fail", status: 500, code: "broken" } as const;
+  const lost = { kind: "info", reason: "socket hang up" } as const;
+  const policy = { strategy: "row", mismatch: "reject" } as const;
+  const beside = (from: number, end: typeof failed | typeof lost) => {
+    const other = tell({ attempt: 2, from, fingerprint: "f2", end });
+    const own = tell({ attempt: 3, from: 40, end: refused });
+    return broken({ policy, events: [...other, ...own, ...tell({ attempt: 1, from: 60 })] });
+  };
+  expect(beside(38, failed)).toEqual([]);
+  expect(beside(20, lost)).not.toContain("I5");
+  expect(beside(20, failed)).toEqual(["I5"]);
+});
+
 test("I5: with policy replay, 422 is for a request that differs where a lease can stand open", () => {
   const refused = { kind: "fail", status: 422, code: "idempotency_conflict" } as const;
   const other = (strategy: "lease" | "row", fingerprint: string) =>

@@ -1,6 +1,6 @@
 /** I5 and I6: another request under the same key, and another scope with the same key. */
 import { readAnswer } from "./case.ts";
-import type { Case, Violation } from "./case.ts";
+import type { Attempt, Case, Violation } from "./case.ts";
 
 /**
  * I5: a request that differs from the one that ran has no effect. Policy `replay`: it gets the answer of the one that ran, with
@@ -16,7 +16,8 @@ export function checkMismatch(one: Case): Violation[] {
     add(`${ran.size} different requests had an effect`);
   // Past its retention a key may have been another request's, which has left nothing to compare with.
   if (only === undefined || others.length > 0 || mayDiffer(one)) return violations;
-  for (const { invoke, ending } of one.attempts) {
+  for (const attempt of one.attempts) {
+    const { invoke, ending } = attempt;
     const differs = invoke.fingerprint !== only;
     if (ending?.kind === "ok" && ending.isMismatch !== differs) {
       const how = differs ? "differs and got no mark" : "is the same and got the mark";
@@ -27,7 +28,7 @@ export function checkMismatch(one: Case): Violation[] {
     if (
       ending?.kind === "fail" &&
       ending.code === "idempotency_conflict" &&
-      !isRightlyRefused(one, differs)
+      !isRightlyRefused(one, attempt, differs)
     )
       add(`attempt ${invoke.attempt} was refused with 422`);
   }
@@ -36,9 +37,22 @@ export function checkMismatch(one: Case): Violation[] {
 
 // While another request ran that came to nothing, a refusal was right although that one left no trace. Under `replay`, too, where
 // it held a lease: only that request can go on with it.
-function isRightlyRefused(one: Case, differs: boolean): boolean {
-  if (one.policy.mismatch !== "reject" && one.policy.strategy !== "lease") return false;
-  return differs || new Set(one.attempts.map(({ invoke }) => invoke.fingerprint)).size > 1;
+function isRightlyRefused(one: Case, refused: Attempt, differs: boolean): boolean {
+  const { mismatch, strategy } = one.policy;
+  if (mismatch !== "reject" && strategy !== "lease") return false;
+  if (differs) return true;
+  const others = one.attempts.filter(
+    ({ invoke }) => invoke.fingerprint !== refused.invoke.fingerprint,
+  );
+  return strategy === "lease"
+    ? others.length > 0
+    : others.some((other) => mayOverlap(other, refused));
+}
+
+// One that got no answer may run on without its client.
+function mayOverlap({ invoke, ending }: Attempt, refused: Attempt): boolean {
+  if (invoke.atMs > (refused.ending?.atMs ?? Infinity)) return false;
+  return ending === undefined || ending.kind === "info" || ending.atMs >= refused.invoke.atMs;
 }
 
 // Past its retention a key is as good as new.

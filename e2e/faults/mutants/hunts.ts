@@ -25,6 +25,9 @@ const CALM: Plan = {
 
 const leases = ROUTES.filter(({ policy }) => policy.strategy === "lease");
 const mayRunAgain = ROUTES.filter(({ policy }) => policy.onCrash === "rerun");
+const strictRows = ROUTES.filter(
+  ({ policy }) => policy.strategy === "row" && policy.mismatch === "reject",
+);
 const oneCommit = ROUTES.filter(({ policy }) => policy.strategy !== "lease");
 
 /** More than a lease, less than a lease and the handler that takes it over. */
@@ -36,6 +39,9 @@ const HUNTS: Readonly<Record<HuntName, Partial<Plan>>> = {
   strangers: { mix: { ...CALM_MIX, strangers: 1 } },
   mismatch: { mix: { ...CALM_MIX, mismatches: 0.5 } },
   refusals: { mix: { ...CALM_MIX, failures: 0.5 } },
+  leftRows: {
+    mix: { ...CALM_MIX, routes: strictRows, mismatches: 1, failures: 1, duplicates: 1, workMs: 60 },
+  },
   keyless: { mix: { ...CALM_MIX, routes: [KEYLESS_ROUTE], duplicates: 0, failures: 0.5 } },
   lease: { mix: { ...CALM_MIX, routes: leases } },
   zombie: {

@@ -17,6 +17,7 @@ export type HuntName =
   | "commit"
   | "terminate"
   | "refusals"
+  | "leftRows"
   | "lease";
 
 export interface Mutant {

@@ -43,12 +43,24 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
+    name: "row-misnamed",
+    what: "a row that a failure left behind keeps the name of the request that failed",
+    hunt: "leftRows",
+    edits: [
+      {
+        file: `${STORE}/statements.ts`,
+        find: "and ${pending} and fingerprint = $4::bytea",
+        replace: "and ${pending} and $4::bytea is not null",
+      },
+    ],
+  },
+  {
     name: "owner-ignored",
     what: "owner of a lease ignored as it stores",
     hunt: "zombie",
     edits: [
       {
-        file: `${STORE}/statements.ts`,
+        file: `${STORE}/lease-statements.ts`,
         find: "and owner = $4::uuid and status is null`",
         replace: "and $4::uuid is not null and status is null`",
       },
