@@ -59,6 +59,24 @@ describe("row store", () => {
       if (outcome.kind === "claimed") await outcome.claim.release("failed");
   });
 
+  it("refuses nobody while the row is being named: only a handler is in the way of a request that differs", async () => {
+    const { left, other } = await leftBehind();
+    const naming = await pool.connect();
+    try {
+      await naming.query("begin");
+      await naming.query("update oncekey.records set fingerprint = $1 where key = $2", [
+        other.fingerprint,
+        left.key,
+      ]);
+      expect(await two.begin(other, RETENTION_MS)).toEqual({ kind: "in-flight" });
+      expect(await two.lookup(other)).toEqual({ kind: "absent" });
+      await naming.query("commit");
+    } finally {
+      naming.release();
+    }
+    await (await claimed(two, other)).release("failed");
+  });
+
   it("finds nothing where another request had left its row behind", async () => {
     const { left, other } = await leftBehind();
     for (const ticket of [left, other]) {

@@ -53,7 +53,7 @@ test("I5: with policy reject the request that ran is refused only while another 
   const failed = { kind: "fail", status: 500, code: "broken" } as const;
   const lost = { kind: "info", reason: "socket hang up" } as const;
   const policy = { strategy: "row", mismatch: "reject" } as const;
-  const beside = (from: number, end: typeof failed | typeof lost) => {
+  const beside = (from: number, end: typeof failed | typeof lost | typeof refused) => {
     const other = tell({ attempt: 2, from, fingerprint: "f2", end });
     const own = tell({ attempt: 3, from: 40, end: refused });
     return broken({ policy, events: [...other, ...own, ...tell({ attempt: 1, from: 60 })] });
@@ -61,6 +61,7 @@ test("I5: with policy reject the request that ran is refused only while another 
   expect(beside(38, failed)).toEqual([]);
   expect(beside(20, lost)).not.toContain("I5");
   expect(beside(20, failed)).toEqual(["I5"]);
+  expect(beside(38, refused)).toEqual(["I5"]);
 });
 
 test("I5: with policy replay, 422 is for a request that differs where a lease can stand open", () => {

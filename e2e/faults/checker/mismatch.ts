@@ -49,11 +49,15 @@ function isRightlyRefused(one: Case, refused: Attempt, differs: boolean): boolea
     : others.some((other) => mayOverlap(other, refused));
 }
 
-// One that got no answer may run on without its client.
+// One that got no answer may run on without its client; one that was refused itself has not run.
 function mayOverlap({ invoke, ending }: Attempt, refused: Attempt): boolean {
   if (invoke.atMs > (refused.ending?.atMs ?? Infinity)) return false;
-  return ending === undefined || ending.kind === "info" || ending.atMs >= refused.invoke.atMs;
+  if (ending === undefined || ending.kind === "info") return true;
+  if (ending.kind === "fail" && NOT_RUN.includes(ending.code ?? "")) return false;
+  return ending.atMs >= refused.invoke.atMs;
 }
+
+const NOT_RUN: readonly string[] = ["idempotency_conflict", "idempotency_in_flight"];
 
 // Past its retention a key is as good as new.
 function mayDiffer({ policy }: Case): boolean {

@@ -40,7 +40,15 @@ const HUNTS: Readonly<Record<HuntName, Partial<Plan>>> = {
   mismatch: { mix: { ...CALM_MIX, mismatches: 0.5 } },
   refusals: { mix: { ...CALM_MIX, failures: 0.5 } },
   leftRows: {
-    mix: { ...CALM_MIX, routes: strictRows, mismatches: 1, failures: 1, duplicates: 1, workMs: 60 },
+    operations: 600,
+    mix: {
+      ...CALM_MIX,
+      routes: strictRows,
+      mismatches: 1,
+      failures: 1,
+      duplicates: 1,
+      workMs: 150,
+    },
   },
   keyless: { mix: { ...CALM_MIX, routes: [KEYLESS_ROUTE], duplicates: 0, failures: 0.5 } },
   lease: { mix: { ...CALM_MIX, routes: leases } },

@@ -3,7 +3,7 @@ import type { Row, StatementResult } from "./batch.ts";
 import { readInFlight, ticketValues } from "./record.ts";
 import type { StoreParts } from "./store-parts.ts";
 import { sweepExpired } from "./sweep.ts";
-import type { Store, Ticket, Unavailable } from "./store.ts";
+import type { InFlight, Store, Ticket, Unavailable } from "./store.ts";
 import { abandon, ask, askToEnd } from "./transaction.ts";
 import { attempt, inOneFlight, openUnrecorded, recordIn, withLease } from "./transactional.ts";
 import type { TryOutcome } from "./transactional.ts";
@@ -18,8 +18,7 @@ export function createRowStore(parts: StoreParts): Store {
       const outcome = await tryOnce(parts, ticket, retentionMs);
       if (!isAnothers(outcome, ticket)) return outcome;
       const renamed = await rename(parts, ticket, retentionMs);
-      if (renamed.kind === "unavailable") return renamed;
-      return renamed.kind === "held" ? outcome : tryOnce(parts, ticket, retentionMs);
+      return renamed.kind === "renamed" ? tryOnce(parts, ticket, retentionMs) : renamed;
     },
 
     lookup: (ticket) => {
@@ -27,17 +26,17 @@ export function createRowStore(parts: StoreParts): Store {
       return inOneFlight(
         parts,
         [
+          { text: statements.probeRow, values: identity },
           { text: statements.pendingRow, values: identity },
-          { text: statements.lockPending, values: identity },
           { text: statements.lookup, values: identity },
         ],
         "rollback",
-        ([pending, locked, found], askedAt) => {
+        ([idle, pending, found], askedAt) => {
           const record = recordIn(found, askedAt);
           if (record !== undefined) return { kind: "replay", record };
-          // Pending and not to be had: somebody works on it. Pending and to be had: a crash or a failure left it behind.
+          // Pending and held: somebody works on it. Pending and not held: a crash or a failure left it behind.
           const row = pending?.rows[0];
-          if (row === undefined || locked?.rows.length === 1) return { kind: "absent" };
+          if (row === undefined || idle?.rows.length === 1) return { kind: "absent" };
           return readInFlight(row);
         },
       );
@@ -82,19 +81,25 @@ function isAnothers(outcome: TryOutcome, { fingerprint }: Ticket): boolean {
   return !outcome.fingerprint.equals(fingerprint);
 }
 
-/** Names a row that nobody works on after this request, in a transaction of its own: from then on all see whom it is for. */
+/**
+ * Names a row that nobody works on after this request, in a transaction of its own: from then on all see whom it is for. Where it
+ * cannot, it says who is in the way: a handler, or for a moment another that names the row.
+ */
 function rename(
   { statements, checkout }: StoreParts,
   ticket: Ticket,
   retentionMs: number,
-): Promise<{ readonly kind: "renamed" | "held" } | Unavailable> {
+): Promise<{ readonly kind: "renamed" } | InFlight | Unavailable> {
   return withLease(checkout, async (lease) => {
     const identity = ticketValues(ticket);
-    const lock = { text: statements.lockPending, values: identity };
-    const [locked] = (await ask(lease.client, [...statements.open, NO_FLUSH, lock])).slice(-1);
+    const asked = [statements.lockPending, statements.probeRow, statements.pendingRow];
+    const look = asked.map((text) => ({ text, values: identity }));
+    const results = await ask(lease.client, [...statements.open, NO_FLUSH, ...look]);
+    const [locked, idle, pending] = results.slice(-look.length);
     if (locked?.rows.length !== 1) {
       await abandon(lease);
-      return { kind: "held" };
+      // The name is read behind the probe: whoever held the row then had it already.
+      return idle?.rows.length === 1 ? { kind: "in-flight" } : readInFlight(pending?.rows[0]);
     }
     const values = [...identity, ticket.fingerprint, String(retentionMs)];
     await askToEnd(lease.client, [{ text: statements.renamePending, values }, { text: "commit" }]);

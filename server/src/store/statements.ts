@@ -20,6 +20,7 @@ export interface Statements extends LeaseStatements {
   readonly reclaimRow: string;
   readonly lockRow: string;
   readonly lockPending: string;
+  readonly probeRow: string;
   readonly renamePending: string;
   readonly pendingRow: string;
   readonly lookup: string;
@@ -102,11 +103,18 @@ export function createStatements(schema: string, dialect: Dialect): Statements {
       where ${thisTicket} and ${pending} and fingerprint = $4::bytea
       for update skip locked`,
 
-    // Whatever request it names. Two at once: one gets the row. Whoever gets it knows that nobody works on it.
+    // Whatever request it names, and weaker than the lock of a handler, which it respects. Two at once: one gets the row.
     lockPending: `
       select 1 from ${records}
       where ${thisTicket} and ${pending}
-      for update skip locked`,
+      for no key update skip locked`,
+
+    // Finds the row unless a handler holds it: the lock above does not keep it away. Any number at once, and none waits; a
+    // handler that would begin at that moment tries again.
+    probeRow: `
+      select 1 from ${records}
+      where ${thisTicket} and ${pending}
+      for key share skip locked`,
 
     // Under that lock, so there are no two at once. What an earlier request left behind is named after the one that begins now.
     renamePending: `
@@ -114,7 +122,7 @@ export function createStatements(schema: string, dialect: Dialect): Statements {
         expires_at = statement_timestamp() + $5::bigint * interval '1 millisecond'
       where ${thisTicket} and ${pending}`,
 
-    // Reads only. Beside a lock it tells a row that is being worked on from one that a crash left behind.
+    // Reads only. Behind probeRow it names the request that is being worked on.
     pendingRow: `select encode(fingerprint, 'hex') from ${records} where ${thisTicket} and ${pending}`,
 
     ...leaseStatements(records, thisTicket),

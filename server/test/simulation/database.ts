@@ -42,6 +42,8 @@ export interface Database {
   readonly open: Set<Transaction>;
   /** Rows that a transaction has written or locked. */
   readonly rowLocks: Map<string, Transaction>;
+  /** Those of the locks that a probe for handlers passes. */
+  readonly weakLocks: Set<string>;
   readonly advisoryLocks: Map<string, AdvisoryLock>;
   readonly now: () => number;
 }
@@ -64,6 +66,7 @@ export function createDatabase(now: () => number): Database {
     effects: [],
     open: new Set(),
     rowLocks: new Map(),
+    weakLocks: new Set(),
     advisoryLocks: new Map(),
     now,
   };
@@ -100,9 +103,14 @@ export function rollBack(database: Database, transaction: Transaction): void {
   finish(database, transaction);
 }
 
-function finish({ open, rowLocks, advisoryLocks }: Database, transaction: Transaction): void {
+function finish(database: Database, transaction: Transaction): void {
+  const { open, rowLocks, weakLocks, advisoryLocks } = database;
   open.delete(transaction);
-  for (const [id, holder] of rowLocks) if (holder === transaction) rowLocks.delete(id);
+  for (const [id, holder] of rowLocks) {
+    if (holder !== transaction) continue;
+    rowLocks.delete(id);
+    weakLocks.delete(id);
+  }
   for (const [id, { holders }] of advisoryLocks) {
     holders.delete(transaction);
     if (holders.size === 0) advisoryLocks.delete(id);

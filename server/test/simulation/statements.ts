@@ -59,11 +59,23 @@ const MEANINGS: ReadonlyMap<string, Meaning> = new Map<string, Meaning>([
   [STATEMENTS.claimRow, (call) => insert(call, call.now + number(call.values[4]))],
   [STATEMENTS.reclaimUnique, (call) => renewExpired(call, call.row?.expiresAt ?? 0)],
   [STATEMENTS.reclaimRow, (call) => renewExpired(call, call.now + number(call.values[4]))],
+  [STATEMENTS.lockRow, (call) => read(isNamed(call) && lockPending(call) ? [["1"]] : [])],
   [
-    STATEMENTS.lockRow,
-    (call) => (call.row?.fingerprint === hex(call.values[3]) ? lockPending(call) : read([])),
+    STATEMENTS.lockPending,
+    (call) => {
+      if (!lockPending(call)) return read([]);
+      call.database.weakLocks.add(call.id);
+      return read([["1"]]);
+    },
   ],
-  [STATEMENTS.lockPending, lockPending],
+  [
+    STATEMENTS.probeRow,
+    ({ database, transaction, id, row, now }) => {
+      const holder = database.rowLocks.get(id);
+      const isHeld = holder !== undefined && holder !== transaction && !database.weakLocks.has(id);
+      return read(isPending(row, now) && !isHeld ? [["1"]] : []);
+    },
+  ],
   [
     STATEMENTS.renamePending,
     ({ database, transaction, values, id, row, now }) => {
@@ -107,8 +119,12 @@ function renewExpired(
   return wrote("UPDATE", 1);
 }
 
-function lockPending({ database, transaction, id, row, now }: Call): Result {
-  return read(isPending(row, now) && tryLockRow(database, transaction, id) ? [["1"]] : []);
+function isNamed({ row, values }: Call): boolean {
+  return row?.fingerprint === hex(values[3]);
+}
+
+function lockPending({ database, transaction, id, row, now }: Call): boolean {
+  return isPending(row, now) && tryLockRow(database, transaction, id);
 }
 
 function store({ database, transaction, values, id, row, now }: Call): Result {
