@@ -2,7 +2,7 @@
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { openSync } from "node:fs";
-import { chown, mkdir, mkdtemp, readFile, writeFile } from "node:fs/promises";
+import { chown, mkdir, mkdtemp, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { freePort } from "../../support/free-port.ts";
 import { startReaper } from "../../support/reaper.ts";
@@ -25,11 +25,14 @@ export interface Cluster {
   /** Connection string of database `postgres`, through HAProxy. */
   readonly url: string;
   readonly nodes: readonly ClusterNode[];
+  /** The last lines of what each program has said. */
+  said(): Promise<string>;
   /** Ends everything and removes the folder. Safe to call twice. */
   stop(): Promise<void>;
 }
 
 const NAMES = ["n1", "n2", "n3"];
+const LAST_LINES = 8;
 
 /** Starts etcd, HAProxy and Patroni's first node; the others are for the caller to start, once there is a leader to follow. */
 export async function startCluster(machine: Machine): Promise<Cluster> {
@@ -47,8 +50,18 @@ export async function startCluster(machine: Machine): Promise<Cluster> {
   return {
     url: `postgres://postgres:${layout.password}@127.0.0.1:${layout.leaderPort}/postgres`,
     nodes,
+    said: () => lastLines(folder),
     stop: () => reaper.stop(),
   };
+}
+
+async function lastLines(folder: string): Promise<string> {
+  const logs = (await readdir(folder)).filter((name) => name.endsWith(".log"));
+  const said = logs.map(async (name) => {
+    const lines = (await readFile(join(folder, name), "utf8")).trimEnd().split("\n");
+    return [`${name}:`, ...lines.slice(-LAST_LINES)].join("\n  ");
+  });
+  return (await Promise.all(said)).join("\n");
 }
 
 async function makeLayout(folder: string): Promise<Layout> {

@@ -36,6 +36,9 @@ async function main(): Promise<number> {
   const cluster = await startCluster(machine);
   try {
     return await runOn(cluster, machine, rounds);
+  } catch (error) {
+    console.error(await cluster.said());
+    throw error;
   } finally {
     await cluster.stop();
   }
