@@ -1,14 +1,8 @@
 /** The store of a route as it was asked for: with keys, or without. Neither takes for an answer what it cannot read. */
-import {
-  mask,
-  openRecord,
-  openText,
-  requirePlain,
-  sealResponse,
-  sealText,
-  writingKey,
-} from "./encryption.ts";
-import type { EncryptionOptions } from "./encryption.ts";
+import { openRecord, openText, requirePlain, sealResponse, sealText } from "./encryption.ts";
+import { writingKey } from "./encryption-keys.ts";
+import type { EncryptionOptions } from "./encryption-keys.ts";
+import { compareFingerprint, keyFingerprint } from "./keyed-fingerprint.ts";
 import type {
   BeginOutcome,
   Claim,
@@ -28,10 +22,12 @@ import { wrapClaim } from "./wrapped-claim.ts";
  */
 export function encryptedStore(store: Store, options: EncryptionOptions): Store {
   const first = writingKey(options);
-  const masked = (ticket: Ticket): Ticket => ({ ...ticket, fingerprint: mask(first, ticket) });
-  // Whoever began it may have had another key in front.
-  const maskIn = (fingerprint: Buffer, ticket: Ticket): Buffer | undefined =>
-    options.keys.map((key) => mask(key, ticket)).find((other) => other.equals(fingerprint));
+  const keyed = (ticket: Ticket): Ticket => ({
+    ...ticket,
+    fingerprint: keyFingerprint(first, ticket.fingerprint),
+  });
+  const compare = (stored: Buffer, { fingerprint }: Ticket) =>
+    compareFingerprint(stored, fingerprint, options);
 
   function open<Outcome extends BeginOutcome | LookupOutcome>(
     outcome: Outcome,
@@ -46,7 +42,7 @@ export function encryptedStore(store: Store, options: EncryptionOptions): Store 
       case "in-flight": {
         // Only equality can be told of a keyed fingerprint, and only equality is asked.
         const { fingerprint } = outcome;
-        const isSame = fingerprint === undefined || maskIn(fingerprint, ticket) !== undefined;
+        const isSame = fingerprint === undefined || compare(fingerprint, ticket) === "same";
         return { ...outcome, fingerprint: isSame ? ticket.fingerprint : fingerprint };
       }
       case "conflict":
@@ -64,12 +60,15 @@ export function encryptedStore(store: Store, options: EncryptionOptions): Store 
 
   return {
     async begin(ticket, retentionMs) {
-      const outcome = await store.begin(masked(ticket), retentionMs);
-      const own = outcome.kind === "conflict" ? maskIn(outcome.fingerprint, ticket) : undefined;
-      if (own === undefined) return opened(outcome, ticket);
-      return opened(await store.begin({ ...ticket, fingerprint: own }, retentionMs), ticket);
+      let outcome = await store.begin(keyed(ticket), retentionMs);
+      // Whoever began it may have had another key in front.
+      while (outcome.kind === "conflict" && compare(outcome.fingerprint, ticket) === "same") {
+        const { fingerprint } = outcome;
+        outcome = await store.begin({ ...ticket, fingerprint }, retentionMs);
+      }
+      return opened(outcome, ticket);
     },
-    lookup: async (ticket) => opened(await store.lookup(masked(ticket)), ticket),
+    lookup: async (ticket) => opened(await store.lookup(keyed(ticket)), ticket),
     open: () => store.open(),
     sweep: (batchSize) => store.sweep(batchSize),
   };

@@ -1,39 +1,15 @@
 /** Encryption at rest: AES-256-GCM over what a record says, bound to whose record it is. */
-import { createCipheriv, createDecipheriv, createHmac, hkdfSync, randomBytes } from "node:crypto";
+import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from "node:crypto";
+import { DecryptionError, findKey } from "./encryption-keys.ts";
+import type { EncryptionKey, EncryptionOptions } from "./encryption-keys.ts";
+import { compareFingerprint } from "./keyed-fingerprint.ts";
 import type { StoredRecord, StoredResponse, Ticket } from "./store/store.ts";
-
-/** One key. Its id is stored with each record that it writes. */
-export interface EncryptionKey {
-  /** 1–64 letters, digits, `_` or `-`. */
-  readonly id: string;
-  /** At least 32 bytes, such as `randomBytes(32)` or its base64 text. */
-  readonly secret: string | Uint8Array;
-}
-
-export interface EncryptionOptions {
-  /** The first one writes, all of them read. To rotate, put a new one first and take the old one out after one retention. */
-  readonly keys: readonly EncryptionKey[];
-}
-
-/** A record that no key of the list opens: an unknown id, or it is not what was written for this ticket. */
-class DecryptionError extends Error {
-  override name = "DecryptionError";
-}
 
 /** The one header of a record whose content is encrypted: its value begins with the id of the key, up to a dot. */
 export const SEALED = "oncekey-sealed";
 const SALT_BYTES = 16;
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
-
-export function isEncryptionKey(value: unknown): value is EncryptionKey {
-  if (typeof value !== "object" || value === null) return false;
-  const { id, secret } = value as Partial<EncryptionKey>;
-  if (typeof id !== "string" || !/^[\w-]{1,64}$/.test(id)) return false;
-  return (
-    (typeof secret === "string" || secret instanceof Uint8Array) && Buffer.byteLength(secret) >= 32
-  );
-}
 
 export function sealResponse(
   response: StoredResponse,
@@ -67,7 +43,8 @@ export function openRecord(
   const [id = ""] = sealed.split(".", 1);
   const key = keyOf(id, options);
   const fingerprint = Buffer.from(head.fingerprint, "hex");
-  if (!record.fingerprint.equals(mask(key, { ...ticket, fingerprint }))) {
+  // The sealed one counts. A lease that was taken over keeps the one that it was begun with, whose key may be gone by now.
+  if (compareFingerprint(record.fingerprint, fingerprint, options) === "other") {
     throw new DecryptionError("the record's fingerprint is not the one it was written with");
   }
   const opened = body && unseal(body, key, ticket, bodyPurpose(status, fingerprint));
@@ -135,25 +112,12 @@ function derive({ secret }: EncryptionKey, salt: Uint8Array): Uint8Array {
   return new Uint8Array(hkdfSync("sha256", secret, salt, "oncekey:record:v1", 32));
 }
 
-export function mask({ secret }: EncryptionKey, { fingerprint }: Ticket): Buffer {
-  const key = Buffer.from(hkdfSync("sha256", secret, "", "oncekey:fingerprint:v1", 32));
-  return Buffer.concat([
-    fingerprint.subarray(0, 1),
-    createHmac("sha256", key).update(fingerprint).digest(),
-  ]);
-}
-
 function context({ scope, key, target }: Ticket, purpose: string): Buffer {
   return Buffer.from(JSON.stringify(["oncekey:v1", scope, key, target, purpose]));
 }
 
-export function writingKey({ keys: [first] }: EncryptionOptions): EncryptionKey {
-  if (first === undefined) throw new RangeError("encryption.keys must not be empty");
-  return first;
-}
-
-function keyOf(id: string, { keys }: EncryptionOptions): EncryptionKey {
-  const key = keys.find((candidate) => candidate.id === id);
+function keyOf(id: string, options: EncryptionOptions): EncryptionKey {
+  const key = findKey(id, options);
   if (key === undefined) throw new DecryptionError("no key of the list has the record's key id");
   return key;
 }

@@ -5,7 +5,7 @@ export { migrate } from "./store/migrate.ts";
 export { STORED_HEADERS } from "./stored-headers.ts";
 export type { IdempotencyAdministration } from "./administration.ts";
 export type { CrashContext, CrashDecision, CrashResponse, OnCrash } from "./on-crash.ts";
-export type { EncryptionKey, EncryptionOptions } from "./encryption.ts";
+export type { EncryptionKey, EncryptionOptions } from "./encryption-keys.ts";
 export type { RequestIdempotency } from "./exchange.ts";
 export type { FingerprintOption } from "./fingerprint.ts";
 export type { DescribedRoute } from "./openapi.ts";

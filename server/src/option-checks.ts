@@ -1,5 +1,5 @@
 /** What each option may be. The limits are documented at the options themselves. */
-import { isEncryptionKey } from "./encryption.ts";
+import { isEncryptionKey } from "./encryption-keys.ts";
 import { storableHeaders } from "./stored-headers.ts";
 import { SCHEMA_NAME } from "./store/statements.ts";
 

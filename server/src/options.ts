@@ -2,7 +2,7 @@
 import type { FastifyRequest } from "fastify";
 import type { Pool } from "pg";
 
-import type { EncryptionOptions } from "./encryption.ts";
+import type { EncryptionOptions } from "./encryption-keys.ts";
 import type { FingerprintOption } from "./fingerprint.ts";
 import type { OnCrash } from "./on-crash.ts";
 import { checkRegistration, checkRoute } from "./option-checks.ts";

@@ -125,6 +125,13 @@ describe("encryption", () => {
       expect(other.json()["code"]).toBe("idempotency_conflict");
       expect((await post("/charge", { key: "leased", json })).json()).toEqual({ attempt: 2 });
     });
+    for (const keys of [[second, first], [second]]) {
+      await withLeases(keys, async ({ post }) => {
+        const again = await post("/charge", { key: "leased", json });
+        expect([again.status, again.json()]).toEqual([200, { attempt: 2 }]);
+        expect(again.headers.get("idempotency-mismatch")).toBeNull();
+      });
+    }
   });
 
   it.each(["status", "headers", "body", "fingerprint"])(

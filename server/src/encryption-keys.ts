@@ -1,0 +1,37 @@
+/** The keys of a route, and what is thrown where none of them reads what is stored. */
+
+/** One key. Its id is stored with each record that it writes. */
+export interface EncryptionKey {
+  /** 1–64 letters, digits, `_` or `-`. */
+  readonly id: string;
+  /** At least 32 bytes, such as `randomBytes(32)` or its base64 text. */
+  readonly secret: string | Uint8Array;
+}
+
+export interface EncryptionOptions {
+  /** The first one writes, all of them read. To rotate, put a new one first and take the old one out after one retention. */
+  readonly keys: readonly EncryptionKey[];
+}
+
+/** What is stored cannot be read: its key is not in the list, or it is not what was written for this ticket. */
+export class DecryptionError extends Error {
+  override name = "DecryptionError";
+}
+
+export function isEncryptionKey(value: unknown): value is EncryptionKey {
+  if (typeof value !== "object" || value === null) return false;
+  const { id, secret } = value as Partial<EncryptionKey>;
+  if (typeof id !== "string" || !/^[\w-]{1,64}$/.test(id)) return false;
+  return (
+    (typeof secret === "string" || secret instanceof Uint8Array) && Buffer.byteLength(secret) >= 32
+  );
+}
+
+export function writingKey({ keys: [first] }: EncryptionOptions): EncryptionKey {
+  if (first === undefined) throw new RangeError("encryption.keys must not be empty");
+  return first;
+}
+
+export function findKey(id: string, { keys }: EncryptionOptions): EncryptionKey | undefined {
+  return keys.find((key) => key.id === id);
+}
