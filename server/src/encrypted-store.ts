@@ -1,8 +1,8 @@
 /** The store of a route as it was asked for: with keys, or without. Neither takes for an answer what it cannot read. */
 import { openRecord, openText, requirePlain, sealResponse, sealText } from "./encryption.ts";
-import { writingKey } from "./encryption-keys.ts";
+import { DecryptionError, writingKey } from "./encryption-keys.ts";
 import type { EncryptionOptions } from "./encryption-keys.ts";
-import { compareFingerprint, keyFingerprint } from "./keyed-fingerprint.ts";
+import { compareFingerprint, isKeyed, keyFingerprint } from "./keyed-fingerprint.ts";
 import type {
   BeginOutcome,
   Claim,
@@ -28,6 +28,9 @@ export function encryptedStore(store: Store, options: EncryptionOptions): Store 
   });
   const compare = (stored: Buffer, { fingerprint }: Ticket) =>
     compareFingerprint(stored, fingerprint, options);
+  // A lease is gone on with, and closed to others, only where a key of the list has signed whose it is.
+  const compareCrashed = (stored: Buffer, ticket: Ticket) =>
+    isKeyed(stored) ? compare(stored, ticket) : "unreadable";
 
   function open<Outcome extends BeginOutcome | LookupOutcome>(
     outcome: Outcome,
@@ -40,12 +43,15 @@ export function encryptedStore(store: Store, options: EncryptionOptions): Store 
       case "replay":
         return { ...outcome, record: openRecord(outcome.record, options, ticket) };
       case "in-flight": {
-        // Only equality can be told of a keyed fingerprint, and only equality is asked.
+        // Only equality can be told of a keyed fingerprint, and only equality is asked. What cannot be told is not told.
         const { fingerprint } = outcome;
-        const isSame = fingerprint === undefined || compare(fingerprint, ticket) === "same";
-        return { ...outcome, fingerprint: isSame ? ticket.fingerprint : fingerprint };
+        if (fingerprint === undefined) return outcome;
+        const told = { same: ticket.fingerprint, other: fingerprint, unreadable: undefined };
+        return { ...outcome, fingerprint: told[compare(fingerprint, ticket)] };
       }
       case "conflict":
+        if (compareCrashed(outcome.fingerprint, ticket) === "unreadable") throw unreadable();
+        return outcome;
       case "absent":
       case "unknown":
       case "unavailable":
@@ -62,7 +68,10 @@ export function encryptedStore(store: Store, options: EncryptionOptions): Store 
     async begin(ticket, retentionMs) {
       let outcome = await store.begin(keyed(ticket), retentionMs);
       // Whoever began it may have had another key in front.
-      while (outcome.kind === "conflict" && compare(outcome.fingerprint, ticket) === "same") {
+      while (
+        outcome.kind === "conflict" &&
+        compareCrashed(outcome.fingerprint, ticket) === "same"
+      ) {
         const { fingerprint } = outcome;
         outcome = await store.begin({ ...ticket, fingerprint }, retentionMs);
       }
@@ -97,7 +106,10 @@ export function unencryptedStore(store: Store): Store {
   const read = <Outcome extends BeginOutcome | LookupOutcome>(outcome: Outcome) =>
     orUnreadable(() => {
       if (outcome.kind === "replay") requirePlain(outcome.record);
-      return outcome;
+      if (!("fingerprint" in outcome) || !outcome.fingerprint || !isKeyed(outcome.fingerprint))
+        return outcome;
+      if (outcome.kind === "conflict") throw unreadable();
+      return { ...outcome, fingerprint: undefined };
     });
   return {
     async begin(ticket, retentionMs) {
@@ -118,13 +130,17 @@ function readingPlain(claim: Claim): Claim {
   });
 }
 
+function unreadable(): DecryptionError {
+  return new DecryptionError("whose unfinished record it is cannot be told without its key");
+}
+
 function orUnreadable<Outcome>(read: () => Outcome): Outcome | Unavailable {
   try {
     return read();
   } catch (cause) {
     return {
       kind: "unavailable",
-      detail: "The stored response could not be decrypted",
+      detail: "What is stored for this key could not be decrypted",
       cause,
       isDone: true,
     };
