@@ -1,5 +1,5 @@
 /** The store of a route as it was asked for: with keys, or without. Neither takes for an answer what it cannot read. */
-import { openRecord, openText, requirePlain, sealResponse, sealText } from "./encryption.ts";
+import { openRecord, openStep, requirePlain, sealResponse, sealStep } from "./encryption.ts";
 import { DecryptionError, writingKey } from "./encryption-keys.ts";
 import type { EncryptionOptions } from "./encryption-keys.ts";
 import { compareFingerprint, isKeyed, keyFingerprint } from "./keyed-fingerprint.ts";
@@ -8,6 +8,7 @@ import type {
   Claim,
   Completion,
   LookupOutcome,
+  StepMemory,
   Store,
   StoredRecord,
   Ticket,
@@ -28,9 +29,9 @@ export function encryptedStore(store: Store, options: EncryptionOptions): Store 
   });
   const compare = (stored: Buffer, { fingerprint }: Ticket) =>
     compareFingerprint(stored, fingerprint, options);
-  // A lease is gone on with, and closed to others, only where a key of the list has signed whose it is.
+  // A lease is gone on with, and closed to others, only where a key of the list has signed whose it is, or none need have.
   const compareCrashed = (stored: Buffer, ticket: Ticket) =>
-    isKeyed(stored) ? compare(stored, ticket) : "unreadable";
+    isKeyed(stored) || options.plaintext === "read" ? compare(stored, ticket) : "unreadable";
 
   function open<Outcome extends BeginOutcome | LookupOutcome>(
     outcome: Outcome,
@@ -88,11 +89,8 @@ function sealing(claim: Claim, options: EncryptionOptions, ticket: Ticket): Clai
   const key = writingKey(options);
   return wrapClaim(claim, {
     steps: steps && {
-      read(name) {
-        const sealed = steps.read(name);
-        return sealed === undefined ? undefined : openText(sealed, options, ticket, `step:${name}`);
-      },
-      write: (name, json) => steps.write(name, sealText(json, key, ticket, `step:${name}`)),
+      read: (name) => readStep(steps, name, options, ticket),
+      write: (name, json) => steps.write(name, sealStep(json, name, key, ticket)),
     },
     async complete(response, writes) {
       const completion = await claim.complete(sealResponse(response, key, ticket), writes);
@@ -115,7 +113,7 @@ export function unencryptedStore(store: Store): Store {
     async begin(ticket, retentionMs) {
       const outcome = read(await store.begin(ticket, retentionMs));
       if (outcome.kind !== "claimed" && outcome.kind !== "crashed") return outcome;
-      return { kind: outcome.kind, claim: readingPlain(outcome.claim) };
+      return { kind: outcome.kind, claim: readingPlain(outcome.claim, ticket) };
     },
     lookup: async (ticket) => read(await store.lookup(ticket)),
     open: () => store.open(),
@@ -123,11 +121,26 @@ export function unencryptedStore(store: Store): Store {
   };
 }
 
-function readingPlain(claim: Claim): Claim {
+function readingPlain(claim: Claim, ticket: Ticket): Claim {
+  const { steps } = claim;
   return wrapClaim(claim, {
+    steps: steps && {
+      read: (name) => readStep(steps, name, undefined, ticket),
+      write: (name, json) => steps.write(name, json),
+    },
     complete: async (response, writes) =>
       readSuperseded(await claim.complete(response, writes), requirePlain),
   });
+}
+
+function readStep(
+  steps: StepMemory,
+  name: string,
+  options: EncryptionOptions | undefined,
+  ticket: Ticket,
+): string | undefined {
+  const stored = steps.read(name);
+  return stored === undefined ? undefined : openStep(stored, name, options, ticket);
 }
 
 function unreadable(): DecryptionError {

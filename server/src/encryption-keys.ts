@@ -11,6 +11,12 @@ export interface EncryptionKey {
 export interface EncryptionOptions {
   /** The first one writes, all of them read. To rotate, put a new one first and take the old one out after one retention. */
   readonly keys: readonly EncryptionKey[];
+  /**
+   * What was written without a key. `'reject'` (default: whoever can write the table could plant an answer that needs none): 503,
+   * and nothing runs. `'read'`: records, step results and unfinished leases are read as they are, and what is new is encrypted; for
+   * one retention after encryption was turned on.
+   */
+  readonly plaintext?: "reject" | "read";
 }
 
 /** What is stored cannot be read: its key is not in the list, or it is not what was written for this ticket. */

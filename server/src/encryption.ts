@@ -2,11 +2,13 @@
 import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from "node:crypto";
 import { DecryptionError, findKey } from "./encryption-keys.ts";
 import type { EncryptionKey, EncryptionOptions } from "./encryption-keys.ts";
-import { compareFingerprint } from "./keyed-fingerprint.ts";
+import { compareFingerprint, isKeyed } from "./keyed-fingerprint.ts";
 import type { StoredRecord, StoredResponse, Ticket } from "./store/store.ts";
 
 /** The one header of a record whose content is encrypted: its value begins with the id of the key, up to a dot. */
 export const SEALED = "oncekey-sealed";
+/** A key's id and base64 of at least salt, nonce and tag: no JSON text is like that. */
+const SEALED_TEXT = /^[\w-]{1,64}\.[A-Za-z0-9+/]{59,}=*$/;
 const SALT_BYTES = 16;
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
@@ -35,7 +37,10 @@ export function openRecord(
 ): StoredRecord {
   const { status, headers, body } = record.response;
   const sealed = headers.find(([name]) => name === SEALED)?.[1];
-  if (sealed === undefined) throw new DecryptionError("the record is not encrypted");
+  if (sealed === undefined) {
+    if (options.plaintext === "read") return requirePlain(record);
+    throw new DecryptionError("the record is not encrypted");
+  }
   const head = JSON.parse(openText(sealed, options, ticket, `head:${status}`)) as {
     headers: [string, string][];
     fingerprint: string;
@@ -51,26 +56,49 @@ export function openRecord(
   return { ...record, fingerprint, response: { status, headers: head.headers, body: opened } };
 }
 
-/** A record of a store without keys. @throws DecryptionError if it was written with one. */
+/** A record that was written without a key. @throws DecryptionError if it was not, or if a part of it was not. */
 export function requirePlain(record: StoredRecord): StoredRecord {
-  if (!record.response.headers.some(([name]) => name === SEALED)) return record;
-  throw new DecryptionError("the record is encrypted, and option encryption is not set");
+  if (record.response.headers.some(([name]) => name === SEALED)) throw keyless("record");
+  if (!isKeyed(record.fingerprint)) return record;
+  throw new DecryptionError("the record is not encrypted, and its fingerprint is keyed");
+}
+
+/** @param options `undefined` on a server without keys. */
+export function openStep(
+  stored: string,
+  name: string,
+  options: EncryptionOptions | undefined,
+  ticket: Ticket,
+): string {
+  if (SEALED_TEXT.test(stored)) {
+    if (options === undefined) throw keyless("step's result");
+    return openText(stored, options, ticket, stepPurpose(name));
+  }
+  if (options === undefined || options.plaintext === "read") return stored;
+  throw new DecryptionError("the step's result is not encrypted");
+}
+
+export function sealStep(json: string, name: string, key: EncryptionKey, ticket: Ticket): string {
+  return sealText(json, key, ticket, stepPurpose(name));
+}
+
+function keyless(what: string): DecryptionError {
+  return new DecryptionError(`the ${what} is encrypted, and option encryption is not set`);
+}
+
+function stepPurpose(name: string): string {
+  return `step:${name}`;
 }
 
 function bodyPurpose(status: number, fingerprint: Buffer): string {
   return `body:${status}:${fingerprint.toString("hex")}`;
 }
 
-export function sealText(
-  text: string,
-  key: EncryptionKey,
-  ticket: Ticket,
-  purpose: string,
-): string {
+function sealText(text: string, key: EncryptionKey, ticket: Ticket, purpose: string): string {
   return `${key.id}.${seal(Buffer.from(text), key, ticket, purpose).toString("base64")}`;
 }
 
-export function openText(
+function openText(
   sealed: string,
   options: EncryptionOptions,
   ticket: Ticket,

@@ -39,6 +39,7 @@ const ROUTE: Checks = {
         isKeyList,
         "a list of { id, secret } with distinct ids of 1 to 64 word characters and secrets of at least 32 bytes",
       ),
+      plaintext: oneOf("reject", "read"),
     },
     ["keys"],
   ),

@@ -207,6 +207,7 @@ describe("the option", () => {
     [{ keys: [{ id: "a b", secret: first.secret }] }, "encryption.keys must be a list"],
     [{ keys: [first, first] }, "with distinct ids"],
     [{}, "encryption.keys is required"],
+    [{ keys: [first], plaintext: true }, "encryption.plaintext must be 'reject' or 'read'"],
     [first.secret.toString("hex"), "encryption must be an object with keys"],
   ])("is refused by name, and no secret is repeated: %#", async (encryption, message) => {
     const using = withShop(

@@ -24,6 +24,7 @@ const SERVERS = {
   "old, new": { keys: [older, newer] },
   "new, old": { keys: [newer, older] },
   new: { keys: [newer] },
+  "old, plaintext read": { keys: [older], plaintext: "read" },
 } satisfies Record<string, EncryptionOptions | undefined>;
 
 interface Rolling {
@@ -42,6 +43,9 @@ const ROLLING: readonly Rolling[] = [
   { began: "old", retried: "new", running: "untold", crashed: "untold" },
   { began: "old", retried: "keyless", running: "untold", crashed: "untold" },
   { began: "keyless", retried: "old", running: "told", crashed: "untold" },
+  { began: "keyless", retried: "old, plaintext read", running: "told", crashed: "told" },
+  { began: "old, plaintext read", retried: "old", running: "told", crashed: "told" },
+  { began: "old, plaintext read", retried: "keyless", running: "untold", crashed: "untold" },
 ];
 
 const same = { amount: 1 };
