@@ -9,7 +9,10 @@ export interface EncryptionKey {
 }
 
 export interface EncryptionOptions {
-  /** The first one writes, all of them read. To rotate, put a new one first and take the old one out after one retention. */
+  /**
+   * The first one writes, all of them read. To rotate, in three deploys: add a new one as the last everywhere, move it to the front,
+   * and take the old one out after one retention. A process answers 503 for what was written with a key that it does not have.
+   */
   readonly keys: readonly EncryptionKey[];
   /**
    * What was written without a key. `'reject'` (default: whoever can write the table could plant an answer that needs none): 503,
