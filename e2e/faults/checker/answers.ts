@@ -34,21 +34,58 @@ export function checkSameBytes(one: Case): Violation[] {
   return violations;
 }
 
-/** I4: no attempt that starts after a final answer was seen is told that the key still runs, or is run again. */
+/** I3: what was answered for good is in the database, as it was answered, and for as long as was promised (I10). */
+export function checkStored(one: Case): Violation[] {
+  const { record, policy } = one;
+  if (policy.isKeyless || isRenewable(one)) return [];
+  const told = answeredOf(one).find(({ ending }) => ending.status < 500);
+  if (told !== undefined && typeof record?.status !== "number") {
+    const message = `attempt ${told.ending.attempt} got ${show(told.ending)}, and no record of it stands`;
+    return [{ invariant: "I3", message, at: one }];
+  }
+  if (typeof record?.status !== "number") return [];
+  const { headers, keptMs = policy.retentionMs } = record;
+  const violations: Violation[] = [];
+  const different = answeredOf(one).find(
+    ({ ending }) => typeof headers === "string" && ending.headers !== headers,
+  );
+  if (different !== undefined) {
+    const message = `attempt ${different.ending.attempt} got other headers than are stored: ${headers}`;
+    violations.push({ invariant: "I3", message, at: one });
+  }
+  if (keptMs !== policy.retentionMs)
+    violations.push({ invariant: "I10", message: `the record is kept for ${keptMs} ms`, at: one });
+  return violations;
+}
+
+/** I4: an attempt that starts after a final answer was seen gets that answer, or is another request; nothing else is ever said. */
 export function checkNothingAfterFinal(one: Case): Violation[] {
   if (isRenewable(one)) return [];
-  const finalAt = Math.min(...answeredOf(one).map(({ ending }) => ending.atMs));
+  const answered = answeredOf(one);
+  const finalAt = Math.min(...answered.map(({ ending }) => ending.atMs));
   return one.attempts.flatMap(({ invoke, ending }): Violation[] => {
-    if (invoke.atMs <= finalAt || ending === undefined) return [];
-    const message = `attempt ${invoke.attempt} started after a final answer and`;
-    const isRefused = ending.kind === "fail" && ending.code === "idempotency_in_flight";
-    if (isRefused && !hasLeader(one, invoke, ending))
-      return [{ invariant: "I4", message: `${message} was told that the key still runs`, at: one }];
-    if (ending.kind === "ok" && !ending.isReplayed)
-      return [{ invariant: "I4", message: `${message} was run again`, at: one }];
-    return [];
+    if (invoke.atMs <= finalAt) return [];
+    const add = (what: string): Violation[] => {
+      const message = `attempt ${invoke.attempt} started after a final answer and ${what}`;
+      return [{ invariant: "I4", message, at: one }];
+    };
+    if (ending?.kind === "ok") return ending.isReplayed ? [] : add("was run again");
+    if (ending?.kind !== "fail") return [];
+    if (ending.code === "idempotency_in_flight")
+      return hasLeader(one, invoke, ending) ? [] : add("was told that the key still runs");
+    // Whether a request that differs is rightly refused is for I5; the one that was answered never is.
+    const isAnswered = answered.some((other) => isAnswerTo(other, invoke));
+    if (ending.code === "idempotency_conflict" && !isAnswered) return [];
+    return add(`got ${ending.status} ${ending.code ?? ""}`);
   });
 }
+
+function isAnswerTo({ invoke, ending }: Answered, { fingerprint, atMs }: Invoke): boolean {
+  return invoke.fingerprint === fingerprint && !ending.isMismatch && ending.atMs < atMs;
+}
+
+// A COMMIT that nobody answers is waited for this long, after all that a server that stood still had missed.
+const LEADER_MS = 20_000;
 
 // In one process a duplicate waits for the one before it and not for the database; where that one has not been told yet either,
 // "still runs" is the truth as far as this process can know it.
@@ -57,6 +94,7 @@ function hasLeader({ attempts }: Case, { atMs, server }: Invoke, refused: Instan
     ({ invoke, ending }) =>
       (invoke.server === server || server === "proxy" || invoke.server === "proxy") &&
       invoke.atMs < atMs &&
+      invoke.atMs > atMs - LEADER_MS &&
       (ending === undefined || ending.atMs > refused.atMs || ending.kind === "info"),
   );
 }

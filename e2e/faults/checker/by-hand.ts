@@ -18,12 +18,13 @@ export interface Told {
   readonly from?: number;
   readonly to?: number;
   readonly server?: string;
+  readonly process?: string;
   readonly fingerprint?: string;
   readonly key?: string;
   readonly end?:
     | { readonly kind: "none" }
-    | { readonly kind: "fail"; readonly status: number; readonly code: string }
-    | { readonly kind: "info"; readonly reason: string }
+    | { readonly kind: "fail"; readonly status: number; readonly code?: string }
+    | { readonly kind: "info"; readonly reason: string; readonly isLate?: boolean }
     | {
         readonly kind: "ok";
         readonly status?: number;
@@ -36,8 +37,8 @@ export interface Told {
 /** Invoke and end of one attempt. */
 export function tell(told: Told = {}): HistoryEvent[] {
   const { attempt = 1, from = 0, to = from + 10, server = "A", fingerprint = "f1" } = told;
-  const { end = { kind: "ok" }, key = TICKET.key } = told;
-  const base = { ...TICKET, key, operation: "op1", process: "client 1" };
+  const { end = { kind: "ok" }, key = TICKET.key, process = "client 1" } = told;
+  const base = { ...TICKET, key, operation: "op1", process };
   const invoke: HistoryEvent = {
     kind: "invoke",
     ...base,

@@ -1,4 +1,6 @@
 /** A history and the database, taken apart by ticket: what happened to one key, in one scope, on one target. */
+import { overlap } from "./disturbance.ts";
+import type { Disturbance } from "./disturbance.ts";
 import type { Ending, Forget, HistoryEvent, Invoke, Result } from "../history/event.ts";
 
 /** One row of the effects table. Nothing keeps it single: what is there happened. */
@@ -25,6 +27,10 @@ export interface RecordRow {
   /** Null: not finished. */
   readonly status: number | null;
   readonly body: string | null;
+  /** As an answer has them. Undefined: not looked at. */
+  readonly headers?: string | null;
+  /** From when it was written until when it counts, by the database's clock, in milliseconds. Undefined: not looked at. */
+  readonly keptMs?: number;
 }
 
 /** What is promised for a target. */
@@ -55,6 +61,8 @@ export interface Case {
   readonly forgets: readonly Forget[];
   readonly effects: readonly Effect[];
   readonly record: RecordRow | undefined;
+  /** Whether any fault struck anything while it was asked for. */
+  readonly isStruck: boolean;
 }
 
 /** One broken promise. */
@@ -81,11 +89,16 @@ interface Draft extends Ticket {
   record: RecordRow | undefined;
 }
 
-/** @param policyOf what is promised for a target. */
+/** What a ticket is judged by beside its own events. */
+interface Ground {
+  readonly policyOf: (target: string) => Policy;
+  readonly disturbances: readonly Disturbance[];
+}
+
 export function toCases(
   events: readonly HistoryEvent[],
   rows: readonly (Effect | RecordRow)[],
-  policyOf: (target: string) => Policy,
+  { policyOf, disturbances }: Ground,
 ): Case[] {
   const drafts = new Map<string, Draft>();
   const draftOf = ({ scope, key, target }: Ticket): Draft => {
@@ -116,7 +129,19 @@ export function toCases(
     if (row.kind === "effect") draftOf(row).effects.push(row);
     else draftOf(row).record = row;
   }
-  return [...drafts.values()].map((draft) => ({ ...draft, policy: policyOf(draft.target) }));
+  return [...drafts.values()].map((draft) => ({
+    ...draft,
+    policy: policyOf(draft.target),
+    isStruck: isStruck(draft.attempts, disturbances),
+  }));
+}
+
+function isStruck(attempts: readonly Attempt[], disturbances: readonly Disturbance[]): boolean {
+  const [first] = attempts;
+  if (first === undefined) return true;
+  const ends = attempts.map(({ invoke, ending }) => (ending ?? invoke).atMs);
+  const span = { from: first.invoke.atMs, until: Math.max(...ends) };
+  return disturbances.some((disturbance) => overlap(disturbance, span));
 }
 
 function endingsOf(events: readonly HistoryEvent[]): Map<number, Ending> {

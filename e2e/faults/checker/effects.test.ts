@@ -22,6 +22,21 @@ test("I1: after its retention, and after a deletion on purpose, a key may take e
   expect(broken({ events, rows })).toContain("I1");
 });
 
+test("I1: a deletion excuses the effects that follow it", () => {
+  const ticket = { scope: "ada", key: "k1", target: "POST /orders", server: "A" };
+  const forget = { kind: "forget" as const, phase: "asked" as const, ...ticket, ...at(5_000) };
+  const rows = [effect("e1"), effect("e2", { wallAt: 1_000_006 })];
+  expect(broken({ events: [...tell(), forget], rows })).toContain("I1");
+});
+
+test("I1: a lease whose records expire soon is excused where something was struck, and nowhere else", () => {
+  const policy = { strategy: "lease", onCrash: "fail", retentionMs: 2_000 } as const;
+  const rows = [effect("e1"), effect("e2", { wallAt: 1_000_006 })];
+  const fault = { kind: "fault", phase: "begin", fault: "pause A", ...at(0) } as const;
+  expect(broken({ events: tell(), rows, policy })).toEqual(["I1"]);
+  expect(broken({ events: [fault, ...tell()], rows, policy })).toEqual([]);
+});
+
 test("I1: a route that may run again passes one key on, in all its runs", () => {
   const policy = { strategy: "lease", onCrash: "rerun" } as const;
   const rows = (second: string) => [
@@ -29,8 +44,12 @@ test("I1: a route that may run again passes one key on, in all its runs", () => 
     effect("e2", { downstream: second }),
     record(),
   ];
-  expect(broken({ events: tell(), rows: rows("d1"), policy })).toEqual([]);
-  expect(broken({ events: tell(), rows: rows("d2"), policy })).toEqual(["I1"]);
+  const lost = tell({ attempt: 2, end: { kind: "fail", status: 502 } });
+  const events = [...lost, ...tell({ from: 20 })];
+  expect(broken({ events, rows: rows("d1"), policy })).toEqual([]);
+  expect(broken({ events, rows: rows("d2"), policy })).toEqual(["I1"]);
+  // Nobody was left without an answer: there was nothing to run again for.
+  expect(broken({ events: tell(), rows: rows("d1"), policy })).toEqual(["I1"]);
 });
 
 test("I1: a client that mints a key for each attempt is found by what it meant to do", () => {
@@ -45,7 +64,7 @@ test("I1: a client that mints a key for each attempt is found by what it meant t
 });
 
 test("I2: a success whose effect is not in the database is a loss", () => {
-  expect(broken({ events: tell(), rows: [] })).toEqual(["I2"]);
+  expect(broken({ events: tell(), rows: [record()] })).toEqual(["I2"]);
 });
 
 test("I2: an effect behind an answer that denies it is found", () => {
@@ -74,7 +93,9 @@ test("I2: what a client concludes from its attempts is what the database holds",
     ...at(20),
   });
   expect(broken({ events: [...tell(), result("done")] })).toEqual([]);
-  expect(broken({ events: [...tell(), result("unknown")] })).toEqual([]);
+  const lost = tell({ attempt: 2, end: { kind: "fail", status: 500 } });
+  expect(broken({ events: [...lost, ...tell({ from: 15 }), result("unknown")] })).toEqual([]);
+  expect(broken({ events: [...tell(), result("unknown")] })).toEqual(["I2"]);
   const rejected = [...tell(), result("rejected")];
   expect(broken({ events: rejected })).toEqual(["I2"]);
   expect(broken({ events: rejected, policy: { retentionMs: 2_000 } })).toEqual([]);

@@ -1,28 +1,45 @@
 /** I1 and I2: an effect is single, and an answer that tells of one has it. */
 import { readAnswer } from "./case.ts";
-import type { Case, Effect, Violation } from "./case.ts";
+import type { Attempt, Case, Effect, Violation } from "./case.ts";
 
 /**
  * I1: one effect for a ticket. A second is right only after the first one's retention, after a deletion on purpose, or where a
- * lease's route declares that it may run again: then all of them passed the same key on.
+ * lease's route declares that it may run again.
  */
 export function checkSingleEffect(one: Case): Violation[] {
   const { effects, policy, forgets } = one;
-  if (policy.onCrash === "rerun") {
-    const passedOn = new Set(effects.map(({ downstream }) => downstream));
-    if (passedOn.size <= 1) return [];
-    return [violation(one, "I1", `runs of the handler passed ${passedOn.size} different keys on`)];
-  }
+  if (policy.onCrash === "rerun") return checkRunAgain(one);
+  const isShortLease = policy.strategy === "lease" && policy.retentionMs < LONG_MS;
   // Nothing fences the outside world: a handler that stood still for longer than a short retention has its effect after its time.
-  if (policy.strategy === "lease" && policy.retentionMs < LONG_MS) return [];
+  if (isShortLease && one.isStruck) return [];
+  // Its record is kept from when it was claimed where its handler failed, and that is a while before the effect.
+  const apartMs = isShortLease ? policy.retentionMs / 2 : policy.retentionMs;
   const inOrder = effects.toSorted((a, b) => a.wallAt - b.wallAt);
   return inOrder.flatMap((effect, index) => {
     const before = inOrder[index - 1];
-    if (before === undefined || effect.wallAt - before.wallAt >= policy.retentionMs) return [];
-    if (forgets.filter(({ phase }) => phase === "asked").length >= index) return [];
+    if (before === undefined || effect.wallAt - before.wallAt >= apartMs) return [];
+    const asked = forgets.filter(
+      ({ phase, wallAt }) => phase === "asked" && wallAt <= effect.wallAt,
+    );
+    if (asked.length >= index) return [];
     const message = `effect ${effect.id} follows ${before.id} after ${effect.wallAt - before.wallAt} ms`;
     return [violation(one, "I1", message)];
   });
+}
+
+// All runs pass the same key on, and each but the first follows one that nobody got a final answer of.
+function checkRunAgain(one: Case): Violation[] {
+  const { effects, attempts, forgets } = one;
+  const passedOn = new Set(effects.map(({ downstream }) => downstream));
+  if (passedOn.size > 1)
+    return [violation(one, "I1", `runs of the handler passed ${passedOn.size} different keys on`)];
+  const isOpen = ({ ending }: Attempt): boolean =>
+    ending === undefined || ending.kind === "info" || (ending.kind === "fail" && !ending.code);
+  const open = attempts.filter(isOpen).length + forgets.length;
+  if (effects.length <= 1 + open) return [];
+  return [
+    violation(one, "I1", `${effects.length} effects, and ${open} attempts without an answer`),
+  ];
 }
 
 /** I1 across keys: whatever keys a client makes for an operation, it happens once on a target. */
@@ -83,7 +100,10 @@ export function checkResult(one: Case): Violation[] {
   return one.results.flatMap(({ outcome, fingerprint }) => {
     const senders = one.attempts.filter(({ invoke }) => invoke.fingerprint === fingerprint);
     const isAlone = new Set(senders.map(({ invoke }) => invoke.process)).size === 1;
-    if (outcome === "unknown") return [];
+    if (outcome === "unknown") {
+      if (senders.length === 0 || !senders.every(isConclusive)) return [];
+      return [violation(one, "I2", "the client said unknown, and each attempt was answered")];
+    }
     // A key may be refused for what another made of it when its record was over.
     const isOver = one.policy.retentionMs < LONG_MS;
     if (outcome === "rejected" && (!isAlone || isOver)) return [];
@@ -91,6 +111,11 @@ export function checkResult(one: Case): Violation[] {
     if (outcome === "done" ? own > 0 : own === 0) return [];
     return [violation(one, "I2", `the client said ${outcome}, and ${own} effects are there`)];
   });
+}
+
+// Of what was closed after a crash nobody knows how it ended, and an answer with the mark is another request's.
+function isConclusive({ ending }: Attempt): boolean {
+  return ending?.kind === "ok" && ending.status < 500 && !ending.isMismatch;
 }
 
 // Above any run: a record that is kept this long is there at its end.

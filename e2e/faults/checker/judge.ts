@@ -1,6 +1,6 @@
 /** Judges a history with what the database holds, by every invariant. */
 import type { HistoryEvent } from "../history/event.ts";
-import { checkNothingAfterFinal, checkSameBytes } from "./answers.ts";
+import { checkNothingAfterFinal, checkSameBytes, checkStored } from "./answers.ts";
 import { toCases } from "./case.ts";
 import type { Case, Effect, Invariant, Policy, RecordRow, Violation } from "./case.ts";
 import {
@@ -10,11 +10,19 @@ import {
   checkSingleEffect,
   checkSingleOperation,
 } from "./effects.ts";
+import { disturbancesOf } from "./disturbance.ts";
 import { checkMismatch, checkScope } from "./mismatch.ts";
 import { checkRaces, countRaces } from "./races.ts";
 import type { Races } from "./races.ts";
 import { checkRetention } from "./retention.ts";
-import { checkLeftovers, checkQuiet, checkSettled } from "./settling.ts";
+import {
+  checkHeld,
+  checkLeftovers,
+  checkQuiet,
+  checkRefused,
+  checkSettled,
+  countLate,
+} from "./settling.ts";
 import type { Leftovers } from "./settling.ts";
 
 /** All that a run leaves behind. */
@@ -35,6 +43,8 @@ export interface Verdict {
   readonly attempts: number;
   readonly effects: number;
   readonly races: Races;
+  /** Attempts that ended for want of patience while no fault struck. */
+  readonly late: number;
 }
 
 // What holds whenever a history is cut off.
@@ -44,27 +54,30 @@ const ALWAYS: readonly Invariant[] = [
   checkBothOrNeither,
   checkResult,
   checkSameBytes,
+  checkStored,
   checkNothingAfterFinal,
   checkMismatch,
   checkScope,
   checkRetention,
+  checkRefused,
 ];
 
 /** The violations within one ticket. */
 export function judgeCase(one: Case, isComplete: boolean): Violation[] {
-  const invariants = isComplete ? [...ALWAYS, checkSettled] : ALWAYS;
+  const invariants = isComplete ? [...ALWAYS, checkSettled, checkHeld] : ALWAYS;
   return invariants.flatMap((invariant) => invariant(one));
 }
 
 export function judge(evidence: Evidence): Verdict {
   const { events, rows, leftovers, policyOf, raced, isComplete } = evidence;
-  const cases = toCases(events, rows, policyOf);
+  const disturbances = disturbancesOf(events);
+  const cases = toCases(events, rows, { policyOf, disturbances });
   const races = countRaces(cases);
   return {
     violations: [
       ...cases.flatMap((one) => judgeCase(one, isComplete)),
       ...checkSingleOperation(cases),
-      ...checkQuiet(cases, events),
+      ...cases.flatMap((one) => checkQuiet(one, disturbances)),
       ...checkLeftovers(leftovers),
       ...(isComplete ? checkRaces(races, raced) : []),
     ],
@@ -72,5 +85,6 @@ export function judge(evidence: Evidence): Verdict {
     attempts: cases.reduce((sum, one) => sum + one.attempts.length, 0),
     effects: cases.reduce((sum, one) => sum + one.effects.length, 0),
     races,
+    late: cases.reduce((sum, one) => sum + countLate(one, disturbances), 0),
   };
 }

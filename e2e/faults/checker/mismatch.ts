@@ -10,10 +10,10 @@ export function checkMismatch(one: Case): Violation[] {
   const violations: Violation[] = [];
   const add = (message: string): void =>
     void violations.push({ invariant: "I5", message, at: one });
-  const ran = new Set(one.effects.map(({ fingerprint }) => fingerprint));
+  const ran = new Set([...one.effects.map(({ fingerprint }) => fingerprint), ...answeredRuns(one)]);
   const [only, ...others] = ran;
   if (others.length > 0 && one.forgets.length === 0 && !mayDiffer(one))
-    add(`${ran.size} different requests had an effect`);
+    add(`${ran.size} different requests ran`);
   // Past its retention a key may have been another request's, which has left nothing to compare with.
   if (only === undefined || others.length > 0 || mayDiffer(one)) return violations;
   for (const attempt of one.attempts) {
@@ -33,6 +33,13 @@ export function checkMismatch(one: Case): Violation[] {
       add(`attempt ${invoke.attempt} was refused with 422`);
   }
   return violations;
+}
+
+// A run without an effect is known by who was answered first: a refusal is stored as well.
+function answeredRuns({ attempts }: Case): string[] {
+  return attempts.flatMap(({ invoke, ending }) =>
+    ending?.kind === "ok" && !ending.isReplayed && ending.status < 500 ? [invoke.fingerprint] : [],
+  );
 }
 
 // While another request ran that came to nothing, a refusal was right although that one left no trace. Under `replay`, too, where
@@ -64,13 +71,16 @@ function mayDiffer({ policy }: Case): boolean {
   return policy.retentionMs < 3_600_000;
 }
 
+// How an error names it that a handler throws.
+const NAMES_SCOPE = /\(scope ([^)]+)\)/;
+
 /** I6: no byte of one scope reaches another. */
 export function checkScope(one: Case): Violation[] {
   return one.attempts.flatMap(({ invoke, ending }): Violation[] => {
     if (ending?.kind !== "ok") return [];
-    const answer = readAnswer(ending.body);
-    if (answer === undefined || answer.scope === invoke.scope) return [];
-    const message = `attempt ${invoke.attempt} of scope ${invoke.scope} got an answer of scope ${answer.scope}`;
+    const scope = readAnswer(ending.body)?.scope ?? NAMES_SCOPE.exec(ending.body)?.[1];
+    if (scope === undefined || scope === invoke.scope) return [];
+    const message = `attempt ${invoke.attempt} of scope ${invoke.scope} got an answer of scope ${scope}`;
     return [{ invariant: "I6", message, at: one }];
   });
 }

@@ -1,4 +1,4 @@
-/** I9: duplicates that really met a running request. A history without any proves nothing about races. */
+/** I9: duplicates that really met a running request, on another server. A history without any proves nothing about races. */
 import type { Case, Policy, Violation } from "./case.ts";
 
 export type Races = Readonly<Record<Policy["strategy"], number>>;
@@ -10,14 +10,16 @@ export function countRaces(cases: readonly Case[]): Races {
   return counts;
 }
 
-// By both clocks' order alone: the duplicate was sent before the runner's answer came, and answered after the runner was sent.
+// The duplicate was sent before the runner's answer came, and answered after the runner was sent; and by another server, so that
+// only the database stood between them.
 function isRace({ attempts }: Case): boolean {
   const runner = attempts.find(({ ending }) => ending?.kind === "ok" && !ending.isReplayed);
   if (runner?.ending === undefined) return false;
   const { invoke, ending } = runner;
   return attempts.some(
     (other) =>
-      other !== runner &&
+      other.invoke.server !== invoke.server &&
+      ![invoke.server, other.invoke.server].includes("proxy") &&
       other.ending !== undefined &&
       other.ending.kind !== "info" &&
       other.invoke.atMs < ending.atMs &&

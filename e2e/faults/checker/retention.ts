@@ -1,6 +1,7 @@
 /** I10: what is over is not replayed, whether its retention ended or it was deleted on purpose. */
 import { readAnswer } from "./case.ts";
-import type { Case, Violation } from "./case.ts";
+import type { Instant } from "../history/event.ts";
+import type { Answer, Case, Violation } from "./case.ts";
 
 // One process keeps what it read from the database: the way from there is not counted.
 const SLACK_MS = 1_000;
@@ -16,8 +17,9 @@ export function checkRetention(one: Case): Violation[] {
   return one.attempts.flatMap(({ invoke, ending }): Violation[] => {
     if (ending?.kind !== "ok" || !ending.isReplayed) return [];
     // A refusal names no run: after its retention the next one looks the same.
-    const run = readAnswer(ending.body)?.answer;
-    const madeAt = run === undefined ? undefined : firstSeen.get(run);
+    const run = readAnswer(ending.body);
+    if (run === undefined) return [];
+    const madeAt = firstSeen.get(run.answer) ?? effectAt(one, run, invoke);
     if (madeAt === undefined) return [];
     const ageMs = invoke.atMs - madeAt;
     if (ageMs > one.policy.retentionMs + SLACK_MS) {
@@ -32,4 +34,15 @@ export function checkRetention(one: Case): Violation[] {
     const message = `attempt ${invoke.attempt} was replayed by ${gone.server}, which had deleted the record`;
     return [{ invariant: "I10", message, at: one }];
   });
+}
+
+// Where nobody saw the first answer: the effect's own instant, carried over to the clock of this history. A record is made a while
+// after its effect where something is struck.
+function effectAt(
+  { effects, isStruck }: Case,
+  { effect }: Answer,
+  by: Instant,
+): number | undefined {
+  const made = isStruck ? undefined : effects.find(({ id }) => id === effect);
+  return made && made.wallAt - (by.wallAt - by.atMs);
 }

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { at, bodyOf, broken, effect, record, tell } from "./by-hand.ts";
+import { at, bodyOf, broken, effect, judged, record, tell } from "./by-hand.ts";
+import { formatVerdict } from "./verdict.ts";
 
 const replay = { kind: "ok", isReplayed: true } as const;
 
@@ -9,6 +10,77 @@ test("I7: a key whose last attempt got no final answer has not settled", () => {
   expect(broken({ events: unsettled, rows: [], isComplete: false })).toEqual([]);
   const settled = [...unsettled, ...tell({ attempt: 2, from: 20 })];
   expect(broken({ events: settled })).toEqual([]);
+});
+
+test("I7: a refusal as another's is an end only where another is known to have the key", () => {
+  const refused = { kind: "fail", status: 422, code: "idempotency_conflict" } as const;
+  const policy = { mismatch: "reject" } as const;
+  const alone = tell({ end: refused });
+  expect(broken({ events: alone, rows: [], policy })).toEqual(["I7"]);
+  const other = tell({ attempt: 2, fingerprint: "f2" });
+  const rows = [effect("e1", { fingerprint: "f2" }), record()];
+  expect(broken({ events: [...other, ...tell({ from: 20, end: refused })], rows, policy })).toEqual(
+    [],
+  );
+});
+
+test("I7: a key that its client gave up had an end that somebody saw", () => {
+  const ticket = { scope: "ada", key: "k1", target: "POST /orders", operation: "op1" };
+  const rejected = {
+    kind: "result" as const,
+    outcome: "rejected" as const,
+    fingerprint: "f1",
+    ...ticket,
+    ...at(90),
+  };
+  const busy = tell({ end: { kind: "fail", status: 409, code: "idempotency_in_flight" } });
+  expect(broken({ events: [...busy, rejected], rows: [] })).toEqual(["I7"]);
+});
+
+test("I7: no good request is refused for its key", () => {
+  const end = { kind: "fail", status: 400, code: "idempotency_key_invalid" } as const;
+  const events = [...tell({ attempt: 2, end }), ...tell({ from: 20 })];
+  expect(broken({ events })).toEqual(["I7"]);
+});
+
+test("I7: when all faults have ended, no key is held for much longer than a lease", () => {
+  const process = "settling";
+  const busy = { kind: "fail", status: 409, code: "idempotency_in_flight" } as const;
+  const asked = (untilMs: number) =>
+    broken({
+      events: [
+        ...tell({ attempt: 2, process, end: busy }),
+        ...tell({ attempt: 3, process, from: untilMs, end: busy }),
+        ...tell({ process, from: untilMs + 100 }),
+      ],
+    });
+  expect(asked(3_000)).toEqual([]);
+  expect(asked(59_000)).toEqual(["I7"]);
+});
+
+test("I7: a fault excuses the clients of the servers that it struck, and whoever waited too long", () => {
+  const struck = (server: string, isLate: boolean) => {
+    const fault = { kind: "fault", fault: "kill A", servers: ["A"] } as const;
+    const lost = tell({ attempt: 2, server, end: { kind: "info", reason: "reset", isLate } });
+    return broken({
+      events: [
+        { ...fault, phase: "begin", ...at(0) },
+        ...lost,
+        { ...fault, phase: "end", ...at(50) },
+        ...tell({ from: 20 }),
+      ],
+    });
+  };
+  expect(struck("A", false)).toEqual([]);
+  expect(struck("B", true)).toEqual([]);
+  expect(struck("B", false)).toEqual(["I7"]);
+});
+
+test("what is late where no fault strikes is counted, and told", () => {
+  const late = tell({ attempt: 2, end: { kind: "info", reason: "timeout", isLate: true } });
+  const verdict = judged({ events: [...late, ...tell({ from: 20 })] });
+  expect(verdict.late).toBe(1);
+  expect(formatVerdict(verdict)).toContain("late without a fault: 1");
 });
 
 test("I7: while no fault strikes, nobody is left without an answer", () => {
@@ -35,6 +107,14 @@ test("I10: a replay past the retention is found", () => {
   const policy = { retentionMs: 2_000 };
   expect(broken({ events: events(1_500), policy })).toEqual([]);
   expect(broken({ events: events(5_000), policy })).toEqual(["I10"]);
+});
+
+test("I10: where the first answer was lost, its effect tells how old a replay is", () => {
+  const lost = tell({ attempt: 2, end: { kind: "fail", status: 500 } });
+  const events = (from: number) => [...lost, ...tell({ attempt: 3, from, end: replay })];
+  const policy = { retentionMs: 2_000 };
+  expect(broken({ events: events(1_500), policy })).toEqual([]);
+  expect(broken({ events: events(60_000), policy })).toEqual(["I10"]);
 });
 
 test("I10: a replay that names no run may be of a later one", () => {

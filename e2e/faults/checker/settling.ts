@@ -1,64 +1,99 @@
 /** I7 and I8: every key comes to an end, nothing is refused without a reason, and nothing is left behind. */
-import type { FaultEvent, HistoryEvent } from "../history/event.ts";
-import type { Case, Violation } from "./case.ts";
+import type { Ending } from "../history/event.ts";
+import type { Attempt, Case, Violation } from "./case.ts";
+import { disturbs } from "./disturbance.ts";
+import type { Disturbance } from "./disturbance.ts";
 
 /** I7: the last attempt at each key, made after all faults have ended, got a final answer. */
 export function checkSettled(one: Case): Violation[] {
   const last = one.attempts.at(-1);
-  if (last === undefined || last.ending?.kind === "ok" || one.policy.isKeyless) return [];
-  // A key that its client gave up is asked for no more.
-  if (one.results.some(({ outcome }) => outcome === "rejected")) return [];
-  if (last.ending?.kind === "fail" && last.ending.code === "idempotency_conflict") return [];
+  if (last === undefined || one.policy.isKeyless || isFinal(one, last)) return [];
+  // A key that its client gave up is asked for no more: there somebody has seen its end.
+  const isGivenUp = one.results.some(({ outcome }) => outcome === "rejected");
+  if (isGivenUp && one.attempts.some((attempt) => isFinal(one, attempt))) return [];
   const how = last.ending === undefined ? "no answer" : describe(last.ending);
   const message = `attempt ${last.invoke.attempt} was the last and got ${how}`;
   return [{ invariant: "I7", message, at: one }];
 }
 
-/** I7 in quiet times: while no fault strikes, nobody is told that the store is unavailable, and nobody is left without an answer. */
-export function checkQuiet(cases: readonly Case[], events: readonly HistoryEvent[]): Violation[] {
-  const disturbed = disturbancesOf(events);
-  return cases.flatMap((one) =>
-    one.attempts.flatMap(({ invoke, ending }): Violation[] => {
-      if (ending?.kind !== "info" || ending.isLate || invoke.fault !== undefined) return [];
-      const isExcused = disturbed.some(
-        ({ from, until }) => invoke.atMs <= until && ending.atMs >= from,
-      );
-      if (isExcused) return [];
-      const message = `attempt ${invoke.attempt} met no fault and got ${describe(ending)}`;
-      return [{ invariant: "I7", message, at: one }];
-    }),
+// A 422 is an end only where another request is known to have the key; a lease that this one left unfinished tells nobody its end.
+function isFinal(one: Case, { invoke, ending }: Attempt): boolean {
+  if (ending?.kind === "ok") return true;
+  if (ending?.kind !== "fail" || ending.code !== "idempotency_conflict") return false;
+  const isOther = (fingerprint: string): boolean => fingerprint !== invoke.fingerprint;
+  const others = one.attempts.filter((attempt) => isOther(attempt.invoke.fingerprint));
+  if (one.policy.strategy === "lease" || typeof one.record?.status === "number")
+    return others.length > 0;
+  return (
+    one.effects.some(({ fingerprint }) => isOther(fingerprint)) ||
+    others.some((other) => other.ending?.kind === "ok")
   );
 }
 
-interface Disturbance {
-  readonly from: number;
-  readonly until: number;
+/** By whom keys are asked for once more, when all faults have ended. */
+export const SETTLING = "settling";
+// A lease, a COMMIT that nobody answers, and some seconds.
+const SETTLED_MS = 20_000;
+
+/** I7: when all faults have ended, no key is held for longer than a lease and what may be under way for it. */
+export function checkHeld(one: Case): Violation[] {
+  const calm = one.attempts.filter(({ invoke }) => invoke.process === SETTLING);
+  const since = calm[0]?.invoke.atMs ?? Infinity;
+  return calm.flatMap(({ invoke, ending }): Violation[] => {
+    const heldMs = invoke.atMs - since;
+    if (ending?.kind !== "fail" || ending.code !== IN_FLIGHT || heldMs <= SETTLED_MS) return [];
+    const message = `attempt ${invoke.attempt} was told that the key still runs, ${Math.round(heldMs)} ms after it was first asked for in quiet`;
+    return [{ invariant: "I7", message, at: one }];
+  });
 }
 
-// Connections that a fault broke are noticed a moment later, and servers that it ended take a moment to come back.
-const AFTERMATH_MS = 5_000;
+const IN_FLIGHT = "idempotency_in_flight";
+// All that a good request under a good key may be refused with.
+const RIGHTFUL: readonly string[] = [IN_FLIGHT, "idempotency_conflict"];
 
-function disturbancesOf(events: readonly HistoryEvent[]): Disturbance[] {
-  const open = new Map<string, FaultEvent>();
-  const found: Disturbance[] = [];
-  for (const event of events) {
-    if (event.kind !== "fault") continue;
-    const begun = open.get(event.fault);
-    if (event.phase === "begin") open.set(event.fault, event);
-    else if (begun !== undefined) {
-      open.delete(event.fault);
-      found.push({ from: begun.atMs, until: event.atMs + AFTERMATH_MS });
-    }
-  }
-  return [...found, ...[...open.values()].map(({ atMs }) => ({ from: atMs, until: Infinity }))];
+/** I7: what the rig sends is a good request under a good key. */
+export function checkRefused(one: Case): Violation[] {
+  return one.attempts.flatMap(({ invoke, ending }): Violation[] => {
+    if (ending?.kind !== "fail" || ending.code === undefined || RIGHTFUL.includes(ending.code))
+      return [];
+    const message = `attempt ${invoke.attempt} was refused with ${describe(ending)}`;
+    return [{ invariant: "I7", message, at: one }];
+  });
 }
 
-function describe(ending: {
-  readonly status?: number;
-  readonly code?: string;
-  readonly reason?: string;
-}): string {
-  return [ending.status, ending.code ?? ending.reason]
+/** I7 in quiet times: while no fault strikes, nobody is told that the store is unavailable, and nobody is left without an answer. */
+export function checkQuiet(one: Case, disturbances: readonly Disturbance[]): Violation[] {
+  return unexcused(one, disturbances).flatMap(({ invoke, ending }): Violation[] => {
+    if (ending?.kind !== "info" || ending.isLate) return [];
+    const message = `attempt ${invoke.attempt} met no fault and got ${describe(ending)}`;
+    return [{ invariant: "I7", message, at: one }];
+  });
+}
+
+/** Attempts that somebody lost patience with though nothing was wrong: of a busy machine that says more than of the product. */
+export function countLate(one: Case, disturbances: readonly Disturbance[]): number {
+  return unexcused(one, disturbances).filter(({ ending }) => ending?.kind === "info").length;
+}
+
+function unexcused(one: Case, disturbances: readonly Disturbance[]): Attempt[] {
+  return one.attempts.filter(({ invoke, ending }) => {
+    if (ending?.kind !== "info" || invoke.fault !== undefined) return false;
+    const span = { from: invoke.atMs, until: ending.atMs };
+    // What waits for a server that stands still, waits at whichever server it is.
+    return !disturbances.some((disturbance) =>
+      disturbs(
+        ending.isLate ? { ...disturbance, servers: undefined } : disturbance,
+        span,
+        invoke.server,
+      ),
+    );
+  });
+}
+
+function describe(ending: Ending): string {
+  if (ending.kind === "ok") return String(ending.status);
+  const { status } = ending;
+  return [status, ending.kind === "fail" ? ending.code : ending.reason]
     .filter((part) => part !== undefined)
     .join(" ");
 }

@@ -6,13 +6,13 @@ import { shortest } from "./shrink.ts";
 const MOST_LINES = 10;
 
 export function formatVerdict(verdict: Verdict): string {
-  const { violations, tickets, attempts, effects, races } = verdict;
+  const { violations, tickets, attempts, effects, races, late } = verdict;
   const raced = Object.entries(races).map(([strategy, count]) => `${strategy} ${count}`);
   const head = [
     violations.length === 0
       ? "No violation."
       : `${violations.length} VIOLATIONS: ${byInvariant(violations)}.`,
-    `${attempts} attempts at ${tickets} keys, ${effects} effects; races: ${raced.join(", ")}.`,
+    `${attempts} attempts at ${tickets} keys, ${effects} effects; races: ${raced.join(", ")}; late without a fault: ${late}.`,
   ];
   if (violations.length === 0) return head.join("\n");
   const worst = shortest(violations);

@@ -85,6 +85,8 @@ export interface FaultEvent extends Instant {
   readonly kind: "fault";
   readonly phase: "begin" | "end";
   readonly fault: string;
+  /** Whose clients may be left without an answer. Undefined: those of all servers. */
+  readonly servers?: readonly string[] | undefined;
 }
 
 export type HistoryEvent = Invoke | Ok | Fail | Info | Result | Forget | FaultEvent;

@@ -103,9 +103,14 @@ function endingOf(response: Response, body: string, policy: Policy): Ending {
     status,
     isReplayed: headers.get("idempotent-replayed") === "true",
     isMismatch: headers.get("idempotency-mismatch") === "true",
-    headers: STORED_HEADERS.map((name) => `${name}: ${headers.get(name) ?? ""}`).join("\n"),
+    headers: headersText(headers),
     body,
   };
+}
+
+/** The headers that a record keeps of the rig's answers, one a line. */
+export function headersText(headers: Headers): string {
+  return STORED_HEADERS.map((name) => `${name}: ${headers.get(name) ?? ""}`).join("\n");
 }
 
 interface Problem {

@@ -1,5 +1,6 @@
 /** When all faults have ended: every key is asked for once more, until its answer is final or its time is up. */
 import { setTimeout as sleep } from "node:timers/promises";
+import { SETTLING } from "../checker/settling.ts";
 import type { HistoryEvent } from "../history/event.ts";
 import { sendOnce } from "./clients.ts";
 import type { Sending } from "./clients.ts";
@@ -16,7 +17,7 @@ export async function settle(
   withinMs: number,
   signal: AbortSignal,
 ): Promise<void> {
-  const recorded = createRecordedFetch(parts, "settling");
+  const recorded = createRecordedFetch(parts, SETTLING);
   const queue = keys.values();
   const work = async (): Promise<void> => {
     for (const sending of queue) {

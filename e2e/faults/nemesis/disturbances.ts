@@ -25,6 +25,8 @@ export interface DisturbanceOptions {
 
 interface Disturbance {
   readonly name: string;
+  /** Whose clients notice it. Undefined: those of all. */
+  readonly servers?: readonly string[] | undefined;
   readonly cause: () => Promise<void>;
 }
 
@@ -38,6 +40,8 @@ export interface Disturbances {
 const BETWEEN_MS = 1_500;
 // A line that is half open takes a connection away for some ten seconds; most of the pool has to be left.
 const COMMIT_EVERY_MS = 250;
+// Who waits for the last of them is told that its outcome is not known when Oncekey's own timer is over.
+const LAST_COMMIT_MS = 7_000;
 const POLL_MS = 20;
 const FULL_MS = 1_000;
 const AT_ONCE = 16;
@@ -49,10 +53,10 @@ export function startDisturbances(options: DisturbanceOptions): Disturbances {
   const caused: Record<string, number> = {};
   const queue = random.shuffled(planDisturbances(options));
   const work = async (): Promise<void> => {
-    for (const [index, { name, cause }] of queue.entries()) {
+    for (const [index, { name, servers, cause }] of queue.entries()) {
       if (signal.aborted) return;
       const fault = `${name} ${index}`;
-      history.add({ kind: "fault", phase: "begin", fault });
+      history.add({ kind: "fault", phase: "begin", fault, servers });
       const isCaused = await comesAbout(cause);
       history.add({ kind: "fault", phase: "end", fault });
       if (isCaused) caused[name] = (caused[name] ?? 0) + 1;
@@ -60,9 +64,10 @@ export function startDisturbances(options: DisturbanceOptions): Disturbances {
     }
   };
   const both = Promise.all([work(), breakCommits(fleet, options)]);
+  const commits = COMMIT_FAULTS.length * options.counts.commitFaults;
   return {
     caused,
-    missed: () => queue.length - sum(caused),
+    missed: () => queue.length - sum(caused) + commits - sum(fleet.databaseProxy.struck()),
     done: both.then(() => undefined),
   };
 }
@@ -80,25 +85,31 @@ async function comesAbout(cause: Disturbance["cause"]): Promise<boolean> {
   return false;
 }
 
-function planDisturbances({ counts, fleet }: DisturbanceOptions): Disturbance[] {
+function planDisturbances({ counts, fleet, random }: DisturbanceOptions): Disturbance[] {
   const { restartPooler } = fleet;
-  const repeat = (times: number, one: Disturbance): Disturbance[] =>
-    Array.from({ length: times }, () => one);
+  const repeat = (times: number, make: () => Disturbance): Disturbance[] =>
+    Array.from({ length: times }, make);
+  const takeAnyPool = (): Disturbance => {
+    const { name } = random.pick(fleet.servers);
+    return { name: "pool taken", servers: [name], cause: () => takePool(fleet, name) };
+  };
+  const filling = { name: "max_connections reached", cause: () => fillDatabase(fleet) };
   return [
     ...(restartPooler === undefined
       ? []
-      : repeat(counts.poolerRestarts, { name: "pooler killed", cause: restartPooler })),
-    ...repeat(counts.poolsTaken, { name: "pool taken", cause: () => takePool(fleet) }),
-    ...repeat(counts.databasesFilled, {
-      name: "max_connections reached",
-      cause: () => fillDatabase(fleet),
-    }),
+      : repeat(counts.poolerRestarts, () => ({
+          name: "pooler killed",
+          servers: ["D"],
+          cause: restartPooler,
+        }))),
+    ...repeat(counts.poolsTaken, takeAnyPool),
+    ...repeat(counts.databasesFilled, () => filling),
   ];
 }
 
-async function takePool(fleet: Fleet): Promise<void> {
-  const { port } = await fleet.anyServer();
-  const response = await fetch(`http://127.0.0.1:${port}/hold`, { method: "POST" });
+async function takePool(fleet: Fleet, server: string): Promise<void> {
+  const origin = await fleet.originOf(server);
+  const response = await fetch(`${origin}/hold`, { method: "POST" });
   const { held } = (await response.json()) as { readonly held?: number };
   if (!held) throw new Error("no connection of the pool could be taken");
   await sleep(HELD_MS);
@@ -156,7 +167,7 @@ async function breakCommits(fleet: Fleet, options: DisturbanceOptions): Promise<
   const plan = COMMIT_FAULTS.flatMap((kind) =>
     Array.from({ length: counts.commitFaults }, () => kind),
   );
-  history.add({ kind: "fault", phase: "begin", fault });
+  history.add({ kind: "fault", phase: "begin", fault, servers: ["C"] });
   const { arm, struck } = fleet.databaseProxy;
   for (const [index, kind] of random.shuffled(plan).entries()) {
     if (signal.aborted) break;
@@ -164,5 +175,6 @@ async function breakCommits(fleet: Fleet, options: DisturbanceOptions): Promise<
     await sleep(COMMIT_EVERY_MS);
     while (sum(struck()) <= index && !signal.aborted) await sleep(POLL_MS);
   }
+  if (!signal.aborted) await sleep(LAST_COMMIT_MS);
   history.add({ kind: "fault", phase: "end", fault });
 }

@@ -1,6 +1,7 @@
 /** Works through the strikes, a few servers at a time, and counts what it has done. */
 import type { Pool } from "pg";
 import type { History } from "../history/history.ts";
+import type { Random } from "../rig/random.ts";
 import type { ServerProcess } from "../rig/server-process.ts";
 import { deal } from "./strike.ts";
 import type { Blow, Strike } from "./strike.ts";
@@ -10,6 +11,7 @@ export interface StrikerOptions {
   readonly servers: readonly ServerProcess[];
   readonly pool: Pool;
   readonly history: History;
+  readonly random: Random;
   readonly pauseMs: number | undefined;
   readonly signal: AbortSignal;
 }
@@ -26,7 +28,7 @@ const PATIENCE_MS = 4_000;
 const TRIES = 8;
 
 export function startStriker(options: StrikerOptions): Striker {
-  const { strikes, servers, pool, history, pauseMs, signal } = options;
+  const { strikes, servers, pool, history, random, pauseMs, signal } = options;
   const dealt = { kill: 0, pause: 0, terminate: 0, crash: 0 };
   const queue = strikes.map((strike) => ({ strike, tries: 0 }));
   const busy = new Set<ServerProcess>();
@@ -34,7 +36,7 @@ export function startStriker(options: StrikerOptions): Striker {
 
   const takeServer = (): ServerProcess | undefined => {
     const free = servers.filter((one) => !busy.has(one) && one.port() !== undefined);
-    return free[Math.floor(Math.random() * free.length)];
+    return free[random.below(free.length)];
   };
   const lane = async (): Promise<void> => {
     for (;;) {
@@ -53,14 +55,25 @@ export function startStriker(options: StrikerOptions): Striker {
     const { boundary, strategy, blow } = strike;
     numbers += 1;
     const fault = `${numbers}: ${blow} ${server.name} at ${boundary} of ${strategy}`;
-    history.add({ kind: "fault", phase: "begin", fault });
+    // A crash of Postgres is everybody's.
+    const servers = blow === "crash" ? undefined : [server.name];
+    history.add({ kind: "fault", phase: "begin", fault, servers });
     const isCaught = await server.catchIn({ boundary, strategy }, PATIENCE_MS);
-    if (isCaught) {
-      await deal(blow, server, { pool, pauseMs }).catch(() => server.signal("SIGCONT"));
+    const isDealt = isCaught && (await isStruck(server, blow));
+    history.add({ kind: "fault", phase: "end", fault });
+    return isDealt;
+  };
+  const isStruck = async (server: ServerProcess, blow: Blow): Promise<boolean> => {
+    try {
+      await deal(blow, server, { pool, pauseMs });
+      return true;
+    } catch {
+      // The other lane may have struck Postgres at this moment.
+      server.signal("SIGCONT");
+      return false;
+    } finally {
       await server.up();
     }
-    history.add({ kind: "fault", phase: "end", fault });
-    return isCaught;
   };
   return {
     dealt,

@@ -45,16 +45,21 @@ export function createHandler({ route, outside }: Parts): Handler {
     if (comesToNothing && deed === "busy")
       return reply.code(429).send({ error: "Try again later" });
     // What an outside world has done cannot be rolled back: there a refusal comes before.
-    if (deed === "refuse" && isLease) throw new HandlerError("there is no such thing", 404);
+    if (deed === "refuse" && isLease) throw refusal(answer);
     const db = isLease ? outside : request.idempotency.tx;
     await charge(db, request, answer, isLease ? request.idempotency.deriveKey("charge") : null);
     reach("S3");
     if (workMs > 0) await sleep(workMs);
-    if (deed === "refuse") throw new HandlerError("there is no such thing", 404);
+    if (deed === "refuse") throw refusal(answer);
     if (comesToNothing && isLease) throw new HandlerError("the handler broke after its call", 502);
     if (comesToNothing) await fail(deed, request.idempotency.tx);
     return reply.code(201).header("location", `/effects/${answer.effect}`).send(answer);
   };
+}
+
+// It names its scope, so that it shows where it comes from wherever it turns up.
+function refusal({ scope }: Answer): HandlerError {
+  return new HandlerError(`there is no such thing (scope ${scope})`, 404);
 }
 
 function answerTo({ headers }: FastifyRequest): Answer {

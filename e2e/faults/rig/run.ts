@@ -142,7 +142,15 @@ function startWork(fleet: Fleet, options: RunOptions, history: History, signal: 
   const parts: RecorderParts = { history, policyOf, wayOf };
   const { servers, pool } = fleet;
   const planned = planStrikes(random, strikes, only);
-  const striker = startStriker({ strikes: planned, servers, pool, history, signal, pauseMs });
+  const striker = startStriker({
+    strikes: planned,
+    servers,
+    pool,
+    history,
+    random,
+    signal,
+    pauseMs,
+  });
   const around = startDisturbances({ counts, fleet, history, random, signal });
   let isDisturbed = true;
   const interference = Promise.all([striker.done, around.done]).then(() => {

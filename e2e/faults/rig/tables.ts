@@ -2,6 +2,7 @@
 import type { Pool } from "pg";
 import { IDLE_MS } from "./routes.ts";
 import type { Effect, RecordRow } from "../checker/case.ts";
+import { headersText } from "../load/recorder.ts";
 
 // No unique constraint but on the row's own number: a double would be seen.
 const TABLES = `
@@ -42,14 +43,22 @@ select 'effect' as kind, id, operation, scope, key, target, fingerprint, downstr
 from effects where scope like $1 order by number`;
 
 const RECORDS = `
-select 'record' as kind, scope, key, target, status, convert_from(body, 'UTF8') as body
+select 'record' as kind, scope, key, target, status, convert_from(body, 'UTF8') as body, headers,
+  (extract(epoch from expires_at - created_at) * 1000)::float8 as "keptMs"
 from oncekey.records where scope like $1`;
 
 /** @param scopes what the names of the scopes begin with. */
 export async function dump(pool: Pool, scopes: string): Promise<(Effect | RecordRow)[]> {
   const effects = await pool.query<Effect>(EFFECTS, [`${scopes}-%`]);
   const records = await pool.query<RecordRow>(RECORDS, [`${scopes}-%`]);
-  return [...effects.rows, ...records.rows];
+  return [...effects.rows, ...records.rows.map(withHeaders)];
+}
+
+// As the history has those of an answer.
+function withHeaders(record: RecordRow): RecordRow {
+  if (typeof record.headers !== "string") return record;
+  const stored = new Headers(JSON.parse(record.headers) as [string, string][]);
+  return { ...record, headers: headersText(stored) };
 }
 
 /** The day of what a run has left is over: the servers sweep it. */
@@ -66,7 +75,9 @@ select
   (select count(*)::int from pg_locks where locktype = 'advisory'
     and database = (select oid from pg_database where datname = current_database())) as "advisory locks",
   (select count(*)::int from pg_stat_activity where datname = current_database()
-    and pid <> pg_backend_pid() and state like 'idle in transaction%') as "open transactions"`;
+    and pid <> pg_backend_pid() and state like 'idle in transaction%') as "open transactions",
+  (select count(*)::int from pg_stat_activity where datname = current_database()
+    and pid <> pg_backend_pid() and backend_type = 'client backend' and state = 'active') as "statements that still run"`;
 
 /** What is still held in the database. */
 export async function heldInDatabase(pool: Pool): Promise<Record<string, number>> {

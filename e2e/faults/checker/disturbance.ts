@@ -1,0 +1,46 @@
+/** When something was done to the servers or to what they stand on, and so what may be excused. */
+import type { FaultEvent, HistoryEvent } from "../history/event.ts";
+
+/** From a fault's beginning until its aftermath is over. */
+export interface Disturbance {
+  readonly from: number;
+  readonly until: number;
+  /** Undefined: all servers. */
+  readonly servers: readonly string[] | undefined;
+}
+
+interface Span {
+  readonly from: number;
+  readonly until: number;
+}
+
+// Connections that a fault broke are noticed a moment later, and servers that it ended take a moment to come back.
+const AFTERMATH_MS = 5_000;
+
+export function disturbancesOf(events: readonly HistoryEvent[]): Disturbance[] {
+  const open = new Map<string, FaultEvent>();
+  const found: Disturbance[] = [];
+  for (const event of events) {
+    if (event.kind !== "fault") continue;
+    const begun = open.get(event.fault);
+    if (event.phase === "begin") open.set(event.fault, event);
+    else if (begun !== undefined) {
+      open.delete(event.fault);
+      found.push(toDisturbance(begun, event.atMs + AFTERMATH_MS));
+    }
+  }
+  return [...found, ...[...open.values()].map((begun) => toDisturbance(begun, Infinity))];
+}
+
+function toDisturbance({ atMs, servers }: FaultEvent, until: number): Disturbance {
+  return { from: atMs, until, servers };
+}
+
+export function overlap(one: Span, other: Span): boolean {
+  return one.from <= other.until && one.until >= other.from;
+}
+
+/** @param server which one was asked; behind the proxy it may be any. */
+export function disturbs({ servers, ...span }: Disturbance, at: Span, server: string): boolean {
+  return overlap(span, at) && (servers === undefined || [...servers, "proxy"].includes(server));
+}
