@@ -19,13 +19,24 @@ export async function writePage(file: string, text: string): Promise<void> {
   console.log(`written: ${relative(ROOT, file)}`);
 }
 
-/** When and on what a page was made. */
-export function provenance(command: string): string {
-  const git = ["rev-parse", "--short=10", "HEAD"];
-  const commit = execFileSync("git", git, { cwd: ROOT, encoding: "utf8" }).trim();
+/** What runs, for the beginning of a command: the files may be others when it ends. Pages that commands have made do not count. */
+export function describeCommit(): string {
+  const git = (...words: string[]): string =>
+    execFileSync("git", words, { cwd: ROOT, encoding: "utf8", stdio: "pipe" }).trim();
+  try {
+    const commit = git("rev-parse", "--short=10", "HEAD");
+    const changes = git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!docs");
+    return `commit \`${commit}\`${changes === "" ? "" : " with changes that are not committed"}`;
+  } catch {
+    return "a commit that is not known here";
+  }
+}
+
+/** When and on what a page was made. @param commit as `describeCommit` said at the beginning. */
+export function provenance(command: string, commit: string): string {
   const date = new Date().toISOString().slice(0, 16).replace("T", " ");
   const load = loadavg()[0]?.toFixed(1);
-  return `Made by \`${command}\` on ${date} UTC, commit \`${commit}\`, Node ${process.versions.node}, ${availableParallelism()} cores with a load of ${load} at the end.`;
+  return `Made by \`${command}\` on ${date} UTC, ${commit}, Node ${process.versions.node}, ${availableParallelism()} cores with a load of ${load} at the end.`;
 }
 
 export function table(rows: readonly (readonly string[])[]): string {

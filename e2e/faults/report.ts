@@ -15,13 +15,13 @@ const ENDS = {
 } as const;
 
 /** @param hunted the planted bugs that were hunted after the run. */
-export function formatReport(report: RunReport, hunted: Hunted): string {
+export function formatReport(report: RunReport, hunted: Hunted, commit: string): string {
   const { verdict, dealt, undealt, caused, seed, operations } = report;
   const races = Object.entries(verdict.races).map(([name, count]) => [name, String(count)]);
   const seconds = (ms: number): string => `${Math.round(ms / 1_000)} s`;
   return `# What tried to break the promise
 
-${provenance(`test:faults --seed ${seed}`)} ${ENDS[report.end]}
+${provenance(`test:faults --seed ${seed}`, commit)} ${ENDS[report.end]}
 
 \`\`\`text
 ${formatVerdict(verdict)}

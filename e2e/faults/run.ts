@@ -14,7 +14,7 @@ import { countWrong, formatPlanted, isWhole } from "./mutants/hunted.ts";
 import { isQuick } from "./mutants/hunts.ts";
 import { huntMutants } from "./mutants/mutation-run.ts";
 import { MUTANTS } from "./mutants/mutants.ts";
-import { writePage } from "./page.ts";
+import { describeCommit, writePage } from "./page.ts";
 import { formatReport } from "./report.ts";
 import { policyOf } from "./rig/routes.ts";
 import { run } from "./rig/run.ts";
@@ -27,6 +27,7 @@ const BROKEN = 1;
 const HUNTS_MS = 3 * MINUTE_MS;
 
 const interrupted = listenForEnd();
+const commit = describeCommit();
 
 try {
   const { command, plan, pages, file, mutant } = readSettings(process.argv.slice(2));
@@ -69,7 +70,7 @@ async function runAndReport(plan: Plan, pages: string): Promise<number> {
     MUTANTS.filter((mutant) => isQuick(mutant.hunt)),
     enough,
   );
-  await writePage(join(pages, "faults.md"), formatReport(report, hunted));
+  await writePage(join(pages, "faults.md"), formatReport(report, hunted, commit));
   if (verdict.violations.length > 0 || countWrong(hunted) > 0) return BROKEN;
   return end === "whole" && undealt === 0 && isPooled && isWhole(hunted) ? 0 : INCOMPLETE;
 }
@@ -80,7 +81,8 @@ async function hunt(only: string | undefined, pages: string): Promise<number> {
   if (mutants.length === 0)
     throw new RangeError(`--mutant must be one of ${MUTANTS.map(({ name }) => name).join(", ")}`);
   const hunted = await huntMutants(mutants, interrupted);
-  if (only === undefined) await writePage(join(pages, "planted-bugs.md"), formatPlanted(hunted));
+  if (only === undefined)
+    await writePage(join(pages, "planted-bugs.md"), formatPlanted(hunted, commit));
   if (countWrong(hunted) > 0) return BROKEN;
   return isWhole(hunted) ? 0 : INCOMPLETE;
 }

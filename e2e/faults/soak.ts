@@ -5,7 +5,7 @@ import { formatVerdict } from "./checker/verdict.ts";
 import { drawChart } from "./chart.ts";
 import { keepHistory } from "./history/keep.ts";
 import { INCOMPLETE, listenForEnd } from "./interruption.ts";
-import { PAGES, provenance, table, writePage } from "./page.ts";
+import { describeCommit, PAGES, provenance, table, writePage } from "./page.ts";
 import { startFleet } from "./rig/fleet.ts";
 import type { Fleet } from "./rig/fleet.ts";
 import { runOn } from "./rig/run.ts";
@@ -41,6 +41,7 @@ const minutes = Number(values.minutes);
 if (!(minutes > 0)) throw new RangeError(`--minutes must be above 0, got ${values.minutes}`);
 
 const interrupted = listenForEnd();
+const commit = describeCommit();
 
 const fleet = await startFleet();
 try {
@@ -118,7 +119,7 @@ async function writePages(
   const operations = sum((round) => round.operations);
   const page = `# Whether it stays as it is
 
-${provenance(`test:soak --minutes ${minutes}`)} ${interrupted.aborted ? "It was interrupted." : ""}
+${provenance(`test:soak --minutes ${minutes}`, commit)} ${interrupted.aborted ? "It was interrupted." : ""}
 
 | | |
 | --- | --- |

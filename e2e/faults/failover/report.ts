@@ -50,7 +50,7 @@ export function countBroken(violations: readonly Violation[]): Broken {
 export function formatPage(results: readonly PhaseResult[], where: Circumstances): string {
   return `# Failover, measured
 
-Made by \`npx -y pnpm@12 test:faults --failover\` on ${where.date} at commit ${where.commit}, with
+Made by \`npx -y pnpm@12 test:faults --failover\` on ${where.date} at ${where.commit}, with
 ${where.programs}: three PostgreSQL servers under Patroni, HAProxy before
 them, three Fastify servers with all four strategies, and clients that send each key one to three times at once and ask until it is
 answered. After the strikes every key was sent once more, to

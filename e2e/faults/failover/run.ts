@@ -1,15 +1,14 @@
 /** The failover run: kills and hand-overs of a replicated PostgreSQL's leader under load, and the control that must lose. */
-import { execFile } from "node:child_process";
 import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseArgs, promisify } from "node:util";
+import { parseArgs } from "node:util";
 import { migrate } from "@oncekey/server";
 import { Pool } from "pg";
 import { formatVerdict } from "../checker/verdict.ts";
 import { writeLines } from "../history/history.ts";
 import { INCOMPLETE, listenForEnd } from "../interruption.ts";
-import { PAGES, writePage } from "../page.ts";
+import { describeCommit, PAGES, writePage } from "../page.ts";
 import { startCluster } from "./cluster.ts";
 import type { Cluster } from "./cluster.ts";
 import { EFFECTS } from "./evidence.ts";
@@ -22,6 +21,7 @@ import { formatPage, formatTable, isAsPromised, isBroken } from "./report.ts";
 
 const startedAt = performance.now();
 const interrupted = listenForEnd();
+const commit = describeCommit();
 
 process.exitCode = await main();
 
@@ -52,8 +52,11 @@ function readRounds(): number {
 }
 
 async function runOn(cluster: Cluster, machine: Machine, rounds: number): Promise<number> {
-  // Of what runs, whatever becomes of the files meanwhile.
-  const where = { date: new Date().toISOString().slice(0, 10), ...(await describe(machine)) };
+  const where = {
+    date: new Date().toISOString().slice(0, 10),
+    commit,
+    programs: await describeMachine(machine),
+  };
   await raise(cluster);
   const parts: PhaseParts = { cluster, signal: interrupted, say };
   const results: PhaseResult[] = [];
@@ -118,19 +121,6 @@ async function keep({ phase, history, dump }: PhaseResult): Promise<void> {
   const file = join(folder, `${phase.title.replaceAll(/\W+/g, "-")}.jsonl`);
   await writeLines(file, [...history.events, ...dump.rows]);
   say(`${phase.title}: not as promised; history in ${file}`);
-}
-
-async function describe(
-  machine: Machine,
-): Promise<{ readonly commit: string; readonly programs: string }> {
-  const git = async (...args: string[]): Promise<string> =>
-    (await promisify(execFile)("git", args, { cwd: import.meta.dirname })).stdout.trim();
-  const changes = await git("status", "--porcelain", "--untracked-files=no");
-  const commit = await git("rev-parse", "--short", "HEAD");
-  return {
-    commit: changes === "" ? commit : `${commit}, with changes`,
-    programs: await describeMachine(machine),
-  };
 }
 
 function say(line: string): void {

@@ -30,7 +30,7 @@ export function summarize({ planned, catches, control }: Hunted): string {
   return `${catches.length} of ${planned} were hunted, and ${countCaught(catches)} were caught. ${control.hunts} of ${control.planned} hunts of the same kinds where no bug was planted raised ${control.alarms} false alarms.`;
 }
 
-export function formatPlanted(hunted: Hunted): string {
+export function formatPlanted(hunted: Hunted, commit: string): string {
   const lines = hunted.catches.map(({ mutant, caught }) => [
     mutant.what,
     `\`${mutant.edits.at(-1)?.file ?? ""}\``,
@@ -39,7 +39,7 @@ export function formatPlanted(hunted: Hunted): string {
   ]);
   return `# Bugs that were planted
 
-${provenance("test:faults --mutants")} Each is a line of the product, or a few, changed in a copy; \`e2e/faults/mutants/\` has them.
+${provenance("test:faults --mutants", commit)} Each is a line of the product, or a few, changed in a copy; \`e2e/faults/mutants/\` has them.
 ${summarize(hunted)}
 
 | bug | where | caught by | after operations |
