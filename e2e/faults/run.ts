@@ -3,12 +3,9 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { Effect, RecordRow } from "./checker/case.ts";
 import { judge } from "./checker/judge.ts";
 import { formatVerdict } from "./checker/verdict.ts";
-import type { HistoryEvent } from "./history/event.ts";
-import { readLines } from "./history/history.ts";
-import { keepHistory } from "./history/keep.ts";
+import { keepHistory, readHistory } from "./history/keep.ts";
 import { INCOMPLETE, listenForEnd } from "./interruption.ts";
 import { countWrong, formatPlanted, isWhole } from "./mutants/hunted.ts";
 import { isQuick } from "./mutants/hunts.ts";
@@ -16,7 +13,6 @@ import { huntMutants } from "./mutants/mutation-run.ts";
 import { MUTANTS } from "./mutants/mutants.ts";
 import { describeCommit, writePage } from "./page.ts";
 import { formatReport } from "./report.ts";
-import { policyOf } from "./rig/routes.ts";
 import { run } from "./rig/run.ts";
 import { MINUTE_MS, readSettings, USAGE } from "./settings.ts";
 import type { Plan } from "./settings.ts";
@@ -97,17 +93,7 @@ async function runFailover(): Promise<number> {
 }
 
 async function judgeAgain(file: string): Promise<number> {
-  const lines = await readLines<HistoryEvent | Effect | RecordRow>(file);
-  const isRow = (line: (typeof lines)[number]): line is Effect | RecordRow =>
-    line.kind === "effect" || line.kind === "record";
-  const verdict = judge({
-    events: lines.filter((line) => !isRow(line)),
-    rows: lines.filter(isRow),
-    leftovers: [],
-    policyOf,
-    raced: [],
-    isComplete: false,
-  });
+  const verdict = judge(await readHistory(file));
   console.log(formatVerdict(verdict));
   return verdict.violations.length > 0 ? BROKEN : 0;
 }

@@ -1,11 +1,10 @@
 /** One part of the run: a kind of replication, a kind of strike, and what became of all answers meanwhile. */
 import { judge } from "../checker/judge.ts";
-import type { Verdict } from "../checker/judge.ts";
+import type { Evidence, Verdict } from "../checker/judge.ts";
 import { createHistory } from "../history/history.ts";
 import type { History } from "../history/history.ts";
 import type { Cluster } from "./cluster.ts";
 import { dump } from "./evidence.ts";
-import type { Dump } from "./evidence.ts";
 import { awaitWhole, setReplication } from "./members.ts";
 import type { Replication } from "./members.ts";
 import { policyOf, STRATEGIES } from "./routes.ts";
@@ -28,8 +27,7 @@ export interface PhaseResult {
   readonly outagesMs: readonly number[];
   readonly verdict: Verdict;
   /** All that the verdict is about. */
-  readonly history: History;
-  readonly dump: Dump;
+  readonly evidence: Evidence;
 }
 
 export interface PhaseParts {
@@ -56,15 +54,15 @@ export async function runPhase(phase: Phase, parts: PhaseParts): Promise<PhaseRe
     return [outages, servers.ended()];
   });
   const dumped = await dump(cluster.url, phase.title);
-  const verdict = judge({
+  const evidence: Evidence = {
     events: history.events,
     rows: dumped.rows,
     leftovers: [...dumped.leftovers, { where: "servers", found: { "ended by themselves": ended } }],
     policyOf,
     raced: STRATEGIES,
     isComplete: true,
-  });
-  return { phase, outagesMs, verdict, history, dump: dumped };
+  };
+  return { phase, outagesMs, verdict: judge(evidence), evidence };
 }
 
 async function strikeAll(

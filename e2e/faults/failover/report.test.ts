@@ -1,10 +1,20 @@
 import { expect, test } from "vitest";
 import { broken, effect, judged, record, tell } from "../checker/by-hand.ts";
-import { createHistory } from "../history/history.ts";
+import type { Evidence } from "../checker/judge.ts";
 import type { Phase, PhaseResult } from "./phase.ts";
+import { policyOf } from "./routes.ts";
 import { countBroken, formatTable, isAsPromised } from "./report.ts";
 
 type ByHand = Parameters<typeof judged>[0];
+
+const EVIDENCE: Evidence = {
+  events: [],
+  rows: [],
+  leftovers: [],
+  policyOf,
+  raced: [],
+  isComplete: true,
+};
 
 /** One answered key and two strikes, what is not given as if all had gone well. */
 function result(evidence: ByHand = {}, phase: Partial<Phase> = {}): PhaseResult {
@@ -18,8 +28,7 @@ function result(evidence: ByHand = {}, phase: Partial<Phase> = {}): PhaseResult 
     phase: { ...asked, ...phase },
     outagesMs: [4_000, 9_500],
     verdict: judged({ events: tell(), ...evidence }),
-    history: createHistory(),
-    dump: { rows: [], leftovers: [] },
+    evidence: EVIDENCE,
   };
 }
 

@@ -1,12 +1,10 @@
 /** The failover run: kills and hand-overs of a replicated PostgreSQL's leader under load, and the control that must lose. */
-import { mkdtemp } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { migrate } from "@oncekey/server";
 import { Pool } from "pg";
 import { formatVerdict } from "../checker/verdict.ts";
-import { writeLines } from "../history/history.ts";
+import { writeHistory } from "../history/keep.ts";
 import { INCOMPLETE, listenForEnd } from "../interruption.ts";
 import { describeCommit, PAGES, writePage } from "../page.ts";
 import { startCluster } from "./cluster.ts";
@@ -116,11 +114,9 @@ async function raise(cluster: Cluster): Promise<void> {
 }
 
 /** Whatever was not as promised is written out whole. */
-async function keep({ phase, history, dump }: PhaseResult): Promise<void> {
-  const folder = await mkdtemp(join(tmpdir(), "oncekey-history-"));
-  const file = join(folder, `${phase.title.replaceAll(/\W+/g, "-")}.jsonl`);
-  await writeLines(file, [...history.events, ...dump.rows]);
-  say(`${phase.title}: not as promised; history in ${file}`);
+async function keep({ phase, evidence }: PhaseResult): Promise<void> {
+  const file = await writeHistory(phase.title.replaceAll(/\W+/g, "-"), evidence);
+  say(`${phase.title}: not as promised; the whole history: ${file} (test:faults --judge)`);
 }
 
 function say(line: string): void {

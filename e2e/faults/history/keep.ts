@@ -1,12 +1,68 @@
-/** Where a history goes in which a promise was broken. */
+/** Where a history goes that somebody has to look at, with all that it takes to judge it again. */
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { RunReport } from "../rig/run.ts";
-import { writeLines } from "./history.ts";
+import type { Effect, Policy, RecordRow } from "../checker/case.ts";
+import type { Evidence } from "../checker/judge.ts";
+import type { HistoryEvent } from "./event.ts";
+import { readLines, writeLines } from "./history.ts";
+
+/** The first line of its file: what neither an event nor a row of the database tells. */
+interface Header extends Pick<Evidence, "leftovers" | "raced" | "isComplete"> {
+  readonly kind: "header";
+  /** What was promised, by target. */
+  readonly policies: Readonly<Record<string, Policy>>;
+}
+
+type Row = Effect | RecordRow;
+type Line = Header | HistoryEvent | Row;
 
 /** Writes it out whole, and says where. */
-export async function keepHistory({ seed, evidence }: RunReport): Promise<void> {
-  const file = join(tmpdir(), `oncekey-history-${seed}-${process.pid}.jsonl`);
-  await writeLines(file, [...evidence.events, ...evidence.rows]);
+export async function keepHistory(of: {
+  readonly seed: number;
+  readonly evidence: Evidence;
+}): Promise<void> {
+  const file = await writeHistory(`${of.seed}`, of.evidence);
   console.log(`the whole history: ${file} (test:faults --judge)`);
+}
+
+/** @returns the file, in the folder for what is temporary. */
+export async function writeHistory(name: string, evidence: Evidence): Promise<string> {
+  const file = join(tmpdir(), `oncekey-history-${name}-${process.pid}.jsonl`);
+  const { events, rows, policyOf, leftovers, raced, isComplete } = evidence;
+  const targets = new Set(
+    [...events, ...rows].flatMap((line) => ("target" in line ? [line.target] : [])),
+  );
+  const header: Header = {
+    kind: "header",
+    leftovers,
+    raced,
+    isComplete,
+    policies: Object.fromEntries([...targets].map((target) => [target, policyOf(target)])),
+  };
+  await writeLines(file, [header, ...events, ...rows]);
+  return file;
+}
+
+/** @throws RangeError for a file that does not begin with what was promised: it cannot be judged as it was. */
+export async function readHistory(file: string): Promise<Evidence> {
+  const [header, ...lines] = await readLines<Line>(file);
+  if (header?.kind !== "header")
+    throw new RangeError(`${file} does not begin with a header that says what was promised`);
+  const { policies, leftovers, raced, isComplete } = header;
+  return {
+    events: lines.filter((line) => line.kind !== "header" && !isRow(line)),
+    rows: lines.filter(isRow),
+    leftovers,
+    raced,
+    isComplete,
+    policyOf(target) {
+      const policy = policies[target];
+      if (policy === undefined) throw new RangeError(`the header of ${file} has no ${target}`);
+      return policy;
+    },
+  };
+}
+
+function isRow(line: Line): line is Row {
+  return line.kind === "effect" || line.kind === "record";
 }

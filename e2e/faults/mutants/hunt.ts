@@ -1,6 +1,7 @@
 /** Runs in a copy of the project: one hunt, and on the channel what it caught. */
 import type { HistoryEvent } from "../history/event.ts";
 import { formatVerdict } from "../checker/verdict.ts";
+import { writeHistory } from "../history/keep.ts";
 import { run } from "../rig/run.ts";
 import type { RunReport } from "../rig/run.ts";
 import { planHunt } from "./hunts.ts";
@@ -13,15 +14,19 @@ export interface Catch {
   /** The number of the first operation that shows it, in the order in which they were begun. */
   readonly operations: number;
   readonly verdict: string;
+  /** The file of a history that speaks against the rig or the bug: nothing was found, or something where no bug is. */
+  readonly history: string | undefined;
 }
 
 process.once("disconnect", () => process.exit());
 const signal = new AbortController().signal;
-const plan = planHunt(process.argv[2] as HuntName);
+const name = process.argv[2] as HuntName;
+const isPlanted = process.argv[3] === "planted";
+const plan = planHunt(name);
 const report = await run({ ...plan, signal, onProgress: () => undefined });
-process.send?.(toCatch(report), undefined, undefined, () => process.disconnect());
+process.send?.(await toCatch(report), undefined, undefined, () => process.disconnect());
 
-function toCatch({ verdict, evidence, operations }: RunReport): Catch {
+async function toCatch({ verdict, evidence, operations }: RunReport): Promise<Catch> {
   const invariants = [...new Set(verdict.violations.map(({ invariant }) => invariant))];
   const starts = verdict.violations.flatMap(({ at }) => {
     const first = at?.attempts[0];
@@ -32,6 +37,10 @@ function toCatch({ verdict, evidence, operations }: RunReport): Catch {
     invariants: invariants.toSorted((a, b) => a.localeCompare(b, "en", { numeric: true })),
     operations: Number.isFinite(firstAt) ? begunBefore(evidence.events, firstAt) : operations,
     verdict: formatVerdict(verdict),
+    history:
+      isPlanted === invariants.length > 0
+        ? undefined
+        : await writeHistory(`hunt-${name}`, evidence),
   };
 }
 

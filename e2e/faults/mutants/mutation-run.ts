@@ -35,10 +35,10 @@ async function huntPlanted(
   for (const mutant of mutants) {
     if (signal.aborted) break;
     await copy.plant(mutant.edits);
-    const caught = await hunt(copy, mutant.hunt, signal);
+    const caught = await hunt(copy, mutant.hunt, "planted", signal);
     if (caught === undefined) break;
     catches.push({ mutant, caught });
-    console.log(describe(mutant.name, caught));
+    report(mutant.name, caught);
   }
   return catches;
 }
@@ -52,10 +52,10 @@ async function huntNothing(
   const hunts: Catch[] = [];
   for (const name of names) {
     if (signal.aborted) break;
-    const caught = await hunt(copy, name, signal);
+    const caught = await hunt(copy, name, "control", signal);
     if (caught === undefined) break;
     hunts.push(caught);
-    console.log(describe(`(no bug, ${name})`, caught));
+    report(`(no bug, ${name})`, caught);
     if (caught.invariants.length > 0) console.log(caught.verdict);
   }
   return hunts;
@@ -65,9 +65,10 @@ async function huntNothing(
 async function hunt(
   { folder }: ProjectCopy,
   name: HuntName,
+  kind: "planted" | "control",
   signal: AbortSignal,
 ): Promise<Catch | undefined> {
-  const child = fork(join(folder, "e2e/faults/mutants/hunt.ts"), [name], {
+  const child = fork(join(folder, "e2e/faults/mutants/hunt.ts"), [name, kind], {
     cwd: folder,
     execArgv: ["--conditions=@oncekey/source"],
     stdio: ["ignore", "ignore", "inherit", "ipc"],
@@ -88,8 +89,11 @@ async function hunt(
   return message;
 }
 
-function describe(name: string, { invariants, operations }: Catch): string {
-  return invariants.length === 0
-    ? `${name}: nothing was found in ${operations} operations`
-    : `${name}: ${invariants.join(", ")} after ${operations} operations`;
+function report(name: string, { invariants, operations, history }: Catch): void {
+  console.log(
+    invariants.length === 0
+      ? `${name}: nothing was found in ${operations} operations`
+      : `${name}: ${invariants.join(", ")} after ${operations} operations`,
+  );
+  if (history !== undefined) console.log(`the whole history: ${history} (test:faults --judge)`);
 }
