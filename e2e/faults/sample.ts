@@ -1,5 +1,7 @@
 /** What a soak looks at every few seconds. */
 import type { Fleet } from "./rig/fleet.ts";
+import type { Inspection } from "./rig/messages.ts";
+import type { ServerProcess } from "./rig/server-process.ts";
 
 export interface Sample {
   readonly atMs: number;
@@ -100,7 +102,7 @@ select pg_total_relation_size('oncekey.records')::float8 as "tableBytes",
 export async function takeSample({ servers, pool }: Fleet, atMs: number): Promise<Sample> {
   const [{ rows }, ...inspections] = await Promise.all([
     pool.query<Pick<Sample, "tableBytes" | "expiredRows" | "advisoryLocks">>(LOOK),
-    ...servers.map(async (server) => ({ name: server.name, ...(await server.inspect()) })),
+    ...servers.map((server) => inspect(server)),
   ]);
   const [row] = rows;
   if (row === undefined) throw new Error("the database said nothing");
@@ -110,4 +112,10 @@ export async function takeSample({ servers, pool }: Fleet, atMs: number): Promis
     handles: Object.fromEntries(inspections.map((one) => [one.name, one.handles])),
     ...row,
   };
+}
+
+async function inspect(server: ServerProcess): Promise<Inspection & { readonly name: string }> {
+  const inspection = await server.inspect();
+  if (inspection === undefined) throw new Error(`server ${server.name} said nothing`);
+  return { name: server.name, ...inspection };
 }

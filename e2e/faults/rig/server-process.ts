@@ -33,13 +33,17 @@ export interface ServerProcess {
   readonly signal: (signal: "SIGKILL" | "SIGSTOP" | "SIGCONT") => void;
   /** Resolves when it answers, after a kill too. */
   readonly up: () => Promise<void>;
-  readonly inspect: () => Promise<Inspection>;
+  /** Asks again where it ends meanwhile. Undefined: for some seconds it gave no answer. */
+  readonly inspect: () => Promise<Inspection | undefined>;
   /** How often it ended although nobody killed it. */
   readonly unexpectedEnds: () => number;
   readonly stop: () => Promise<void>;
 }
 
 const STOP_MS = 3_000;
+const INSPECT_MS = 10_000;
+// One that has just been started, or lost the question as it ended, is asked once more.
+const ANSWER_MS = 3_000;
 const POLL_MS = 20;
 
 export function startServer(plan: ServerPlan): ServerProcess {
@@ -105,11 +109,13 @@ export function startServer(plan: ServerPlan): ServerProcess {
       while (currentPort() === undefined) await sleep(POLL_MS);
     },
     async inspect() {
-      const answer = once(child, "message") as Promise<[FromServer]>;
-      tell({ kind: "inspect" });
-      const [message] = await answer;
-      if (message.kind !== "inspected") throw new Error(`server ${plan.name} came back just now`);
-      return message.inspection;
+      const until = performance.now() + INSPECT_MS;
+      while (performance.now() < until) {
+        const inspection = await askOnce(child);
+        if (inspection !== undefined) return inspection;
+        await sleep(POLL_MS);
+      }
+      return undefined;
     },
     unexpectedEnds: () => unexpected,
     async stop() {
@@ -126,6 +132,29 @@ async function hasStopped({ pid }: ChildProcess): Promise<void> {
     // Behind the name, which may hold anything: the state, and T is "stopped".
     if (/\) T \S/.test(stat.slice(stat.lastIndexOf(")")))) return;
     await sleep(POLL_MS);
+  }
+}
+
+/** Undefined: it ended, or is busy with something else. */
+async function askOnce(child: ChildProcess): Promise<Inspection | undefined> {
+  const answer = Promise.withResolvers<Inspection | undefined>();
+  const onMessage = (message: FromServer): void => {
+    if (message.kind === "inspected") answer.resolve(message.inspection);
+  };
+  const onNone = (): void => answer.resolve(undefined);
+  child.on("message", onMessage);
+  child.once("exit", onNone);
+  const late = setTimeout(onNone, ANSWER_MS);
+  const question: ToServer = { kind: "inspect" };
+  child.send(question, (error) => {
+    if (error !== null) onNone();
+  });
+  try {
+    return await answer.promise;
+  } finally {
+    clearTimeout(late);
+    child.off("message", onMessage);
+    child.off("exit", onNone);
   }
 }
 

@@ -1,0 +1,38 @@
+import { expect, onTestFinished, test } from "vitest";
+import { withDatabase } from "../../support/database.ts";
+import { makeFolder } from "../../support/postgres-binaries.ts";
+import { startReaper } from "../../support/reaper.ts";
+import { startServer } from "./server-process.ts";
+import type { ServerProcess } from "./server-process.ts";
+
+const database = withDatabase();
+
+test("a server that is killed while it is asked what it holds answers when it is back", async () => {
+  const server = await start();
+  for (let times = 0; times < 3; times += 1) {
+    const answer = server.inspect();
+    server.signal("SIGKILL");
+    expect(await answer).toMatchObject({ handles: expect.any(Number) });
+    await server.up();
+  }
+});
+
+test("a server that stands still and gives no answer holds nobody up", async () => {
+  const server = await start();
+  server.signal("SIGSTOP");
+  expect(await server.inspect()).toBeUndefined();
+  server.signal("SIGCONT");
+  expect(await server.inspect()).toMatchObject({ handles: expect.any(Number) });
+});
+
+async function start(): Promise<ServerProcess> {
+  const reaper = startReaper(await makeFolder("oncekey-rig-"));
+  const { url } = database;
+  const server = startServer({ name: "A", databaseUrl: url, outsideUrl: url, reaper });
+  onTestFinished(async () => {
+    await server.stop();
+    await reaper.stop();
+  });
+  await server.up();
+  return server;
+}
