@@ -4,10 +4,12 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { judge } from "./checker/judge.ts";
+import type { Evidence } from "./checker/judge.ts";
 import { formatVerdict } from "./checker/verdict.ts";
 import { keepHistory, readHistory } from "./history/keep.ts";
 import { INCOMPLETE, listenForEnd } from "./interruption.ts";
-import { countWrong, formatPlanted, isWhole } from "./mutants/hunted.ts";
+import { countWrong, formatPlanted, huntedNone, isWhole } from "./mutants/hunted.ts";
+import type { Hunted } from "./mutants/hunted.ts";
 import { isQuick } from "./mutants/hunts.ts";
 import { huntMutants } from "./mutants/mutation-run.ts";
 import { MUTANTS } from "./mutants/mutants.ts";
@@ -15,7 +17,7 @@ import { describeCommit, writePage } from "./page.ts";
 import { formatReport } from "./report.ts";
 import { run } from "./rig/run.ts";
 import { MINUTE_MS, readSettings, USAGE } from "./settings.ts";
-import type { Plan } from "./settings.ts";
+import type { Plan, Settings } from "./settings.ts";
 
 /** Exit code: a promise was broken. */
 const BROKEN = 1;
@@ -25,28 +27,38 @@ const HUNTS_MS = 3 * MINUTE_MS;
 const interrupted = listenForEnd();
 const commit = describeCommit();
 
-try {
-  const { command, plan, pages, file, mutant } = readSettings(process.argv.slice(2));
+const settings = readWords();
+if (settings !== undefined) process.exitCode = await perform(settings);
+
+/** Undefined: the words are wrong, and it has been said how. */
+function readWords(): Settings | undefined {
+  try {
+    const { mutant, ...read } = readSettings(process.argv.slice(2));
+    if (mutant === undefined || MUTANTS.some(({ name }) => name === mutant))
+      return { ...read, mutant };
+    const names = MUTANTS.map(({ name }) => name);
+    throw new RangeError(`--mutant must be one of ${names.join(", ")}`);
+  } catch (error) {
+    if (!(error instanceof TypeError) && !(error instanceof RangeError)) throw error;
+    console.error(`${error.message}\n\n${USAGE}`);
+    process.exitCode = BROKEN;
+    return undefined;
+  }
+}
+
+function perform({ command, plan, pages, file, mutant }: Settings): Promise<number> {
   switch (command) {
     case "run":
-      process.exitCode = await runAndReport(plan, pages);
-      break;
+      return runAndReport(plan, pages);
     case "failover":
-      process.exitCode = await runFailover();
-      break;
+      return runFailover();
     case "judge":
-      process.exitCode = await judgeAgain(file ?? "");
-      break;
+      return judgeAgain(file ?? "");
     case "mutants":
-      process.exitCode = await hunt(mutant, pages);
-      break;
+      return hunt(mutant, pages);
     default:
-      command satisfies never;
+      return command satisfies never;
   }
-} catch (error) {
-  if (!(error instanceof TypeError) && !(error instanceof RangeError)) throw error;
-  console.error(`${error.message}\n\n${USAGE}`);
-  process.exitCode = BROKEN;
 }
 
 async function runAndReport(plan: Plan, pages: string): Promise<number> {
@@ -61,12 +73,14 @@ async function runAndReport(plan: Plan, pages: string): Promise<number> {
     await keepHistory(report);
     console.log(`the same plan again: --seed ${seed}`);
   }
+  const quick = MUTANTS.filter((mutant) => isQuick(mutant.hunt));
+  const write = (found: Hunted): Promise<void> =>
+    writePage(join(pages, "faults.md"), formatReport(report, found, commit));
+  // Before the hunts too: whatever becomes of them, what ran is told.
+  await write(huntedNone(quick));
   // The same rig has to notice what is planted: else its verdict is worth nothing.
-  const hunted = await huntMutants(
-    MUTANTS.filter((mutant) => isQuick(mutant.hunt)),
-    enough,
-  );
-  await writePage(join(pages, "faults.md"), formatReport(report, hunted, commit));
+  const hunted = await huntMutants(quick, enough);
+  await write(hunted);
   if (verdict.violations.length > 0 || countWrong(hunted) > 0) return BROKEN;
   return end === "whole" && undealt === 0 && isPooled && isWhole(hunted) ? 0 : INCOMPLETE;
 }
@@ -74,8 +88,6 @@ async function runAndReport(plan: Plan, pages: string): Promise<number> {
 /** @param only the name of one of them; undefined: all, and the page about them. */
 async function hunt(only: string | undefined, pages: string): Promise<number> {
   const mutants = MUTANTS.filter(({ name }) => only === undefined || name === only);
-  if (mutants.length === 0)
-    throw new RangeError(`--mutant must be one of ${MUTANTS.map(({ name }) => name).join(", ")}`);
   const hunted = await huntMutants(mutants, interrupted);
   if (only === undefined)
     await writePage(join(pages, "planted-bugs.md"), formatPlanted(hunted, commit));
@@ -93,7 +105,14 @@ async function runFailover(): Promise<number> {
 }
 
 async function judgeAgain(file: string): Promise<number> {
-  const verdict = judge(await readHistory(file));
+  let evidence: Evidence;
+  try {
+    evidence = await readHistory(file);
+  } catch (error) {
+    console.error(`${file} cannot be judged: ${error instanceof Error ? error.message : error}`);
+    return BROKEN;
+  }
+  const verdict = judge(evidence);
   console.log(formatVerdict(verdict));
   return verdict.violations.length > 0 ? BROKEN : 0;
 }

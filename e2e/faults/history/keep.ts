@@ -47,7 +47,7 @@ export async function writeHistory(name: string, evidence: Evidence): Promise<st
 export async function readHistory(file: string): Promise<Evidence> {
   const [header, ...lines] = await readLines<Line>(file);
   if (header?.kind !== "header")
-    throw new RangeError(`${file} does not begin with a header that says what was promised`);
+    throw new RangeError("it does not begin with a header that says what was promised");
   const { policies, leftovers, raced, isComplete } = header;
   return {
     events: lines.filter((line) => line.kind !== "header" && !isRow(line)),
@@ -57,7 +57,7 @@ export async function readHistory(file: string): Promise<Evidence> {
     isComplete,
     policyOf(target) {
       const policy = policies[target];
-      if (policy === undefined) throw new RangeError(`the header of ${file} has no ${target}`);
+      if (policy === undefined) throw new RangeError(`its header has no ${target}`);
       return policy;
     },
   };

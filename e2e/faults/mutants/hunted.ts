@@ -13,11 +13,20 @@ export interface Hunted {
     readonly hunts: number;
     readonly alarms: number;
   };
+  /** Hunts that broke off, by name: nothing is known of them. */
+  readonly broken: readonly string[];
 }
 
-/** Bugs that survived their hunt, and false alarms. */
-export function countWrong({ catches, control }: Hunted): number {
-  return catches.length - countCaught(catches) + control.alarms;
+/** Before the first hunt. */
+export function huntedNone(mutants: readonly Mutant[]): Hunted {
+  const planned = new Set(mutants.map(({ hunt }) => hunt)).size;
+  const control = { planned, hunts: 0, alarms: 0 };
+  return { planned: mutants.length, catches: [], control, broken: [] };
+}
+
+/** Bugs that survived their hunt, false alarms, and hunts that broke off. */
+export function countWrong({ catches, control, broken }: Hunted): number {
+  return catches.length - countCaught(catches) + control.alarms + broken.length;
 }
 
 /** Whether all was hunted that was to be. */
@@ -26,8 +35,9 @@ export function isWhole({ planned, catches, control }: Hunted): boolean {
 }
 
 /** In sentences. */
-export function summarize({ planned, catches, control }: Hunted): string {
-  return `${catches.length} of ${planned} were hunted, and ${countCaught(catches)} were caught. ${control.hunts} of ${control.planned} hunts of the same kinds where no bug was planted raised ${control.alarms} false alarms.`;
+export function summarize({ planned, catches, control, broken }: Hunted): string {
+  const off = broken.length === 0 ? "" : ` Hunts that broke off: ${broken.join(", ")}.`;
+  return `${catches.length} of ${planned} were hunted, and ${countCaught(catches)} were caught. ${control.hunts} of ${control.planned} hunts of the same kinds where no bug was planted raised ${control.alarms} false alarms.${off}`;
 }
 
 export function formatPlanted(hunted: Hunted, commit: string): string {

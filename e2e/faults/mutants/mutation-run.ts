@@ -15,28 +15,48 @@ export async function huntMutants(
 ): Promise<Hunted> {
   const names = [...new Set(mutants.map(({ hunt: name }) => name))];
   const copy = await copyProject();
+  const broken: string[] = [];
+  const attempt: Attempt = async (name, hunting) => {
+    try {
+      return await hunting();
+    } catch (error) {
+      // One that breaks off is no reason to know nothing of the others.
+      broken.push(name);
+      console.error(`${name} broke off:`, error);
+      return undefined;
+    }
+  };
   try {
-    const catches = await huntPlanted(copy, mutants, signal);
-    const hunts = await huntNothing(copy, names, signal);
+    const catches = await huntPlanted(copy, mutants, signal, attempt);
+    const hunts = await huntNothing(copy, names, signal, attempt);
     const alarms = hunts.filter(({ invariants }) => invariants.length > 0).length;
     const control = { planned: names.length, hunts: hunts.length, alarms };
-    return { planned: mutants.length, catches, control };
+    return { planned: mutants.length, catches, control, broken };
   } finally {
     await copy.remove();
   }
 }
 
+/** Undefined: it was interrupted, or broke off. */
+type Attempt = (
+  name: string,
+  hunting: () => Promise<Catch | undefined>,
+) => Promise<Catch | undefined>;
+
 async function huntPlanted(
   copy: ProjectCopy,
   mutants: readonly Mutant[],
   signal: AbortSignal,
+  attempt: Attempt,
 ): Promise<Hunted["catches"]> {
   const catches: { mutant: Mutant; caught: Catch }[] = [];
   for (const mutant of mutants) {
     if (signal.aborted) break;
-    await copy.plant(mutant.edits);
-    const caught = await hunt(copy, mutant.hunt, "planted", signal);
-    if (caught === undefined) break;
+    const caught = await attempt(mutant.name, async () => {
+      await copy.plant(mutant.edits);
+      return hunt(copy, mutant.hunt, "planted", signal);
+    });
+    if (caught === undefined) continue;
     catches.push({ mutant, caught });
     report(mutant.name, caught);
   }
@@ -47,15 +67,17 @@ async function huntNothing(
   copy: ProjectCopy,
   names: readonly HuntName[],
   signal: AbortSignal,
+  attempt: Attempt,
 ): Promise<Catch[]> {
   await copy.plant([]);
   const hunts: Catch[] = [];
   for (const name of names) {
     if (signal.aborted) break;
-    const caught = await hunt(copy, name, "control", signal);
-    if (caught === undefined) break;
+    const what = `(no bug, ${name})`;
+    const caught = await attempt(what, () => hunt(copy, name, "control", signal));
+    if (caught === undefined) continue;
     hunts.push(caught);
-    report(`(no bug, ${name})`, caught);
+    report(what, caught);
     if (caught.invariants.length > 0) console.log(caught.verdict);
   }
   return hunts;
@@ -75,7 +97,9 @@ async function hunt(
     // A Ctrl-C reaches the whole terminal; this process decides when the hunt ends.
     detached: true,
   });
-  const stop = (): void => child.disconnect();
+  const stop = (): void => {
+    if (child.connected) child.disconnect();
+  };
   signal.addEventListener("abort", stop, { once: true });
   const gone = once(child, "exit");
   const message = await Promise.race([
