@@ -9,9 +9,9 @@ import { provenance, table } from "./page.ts";
 const ENDS = {
   whole: "The whole programme ran.",
   "out of time":
-    "It ran out of time before the whole programme was done; what ran is judged whole.",
+    "It ran out of time before the whole programme was done; what ran is judged whole, but that keys come to an end (I7) only of those that were asked for once more.",
   interrupted:
-    "It was interrupted: keys were not asked for once more, nobody looked at what was still held, and what had happened until then is judged.",
+    "It was interrupted: not every key was asked for once more, nobody looked at what was still held, and what had happened until then is judged.",
 } as const;
 
 /** @param hunted the planted bugs that were hunted after the run. */
@@ -41,6 +41,7 @@ ${table([
   ["violations", String(verdict.violations.length)],
   ["time under load", seconds(report.loadMs)],
   ["time to ask for every key once more", seconds(report.settleMs)],
+  ["keys that there was no time to ask for once more", String(report.evidence.unasked.length)],
 ])}
 
 ## Faults

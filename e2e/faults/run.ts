@@ -3,8 +3,6 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { judge } from "./checker/judge.ts";
-import type { Evidence } from "./checker/judge.ts";
 import { formatVerdict } from "./checker/verdict.ts";
 import { keepHistory, readHistory } from "./history/keep.ts";
 import { INCOMPLETE, listenForEnd } from "./interruption.ts";
@@ -15,6 +13,8 @@ import { huntMutants } from "./mutants/mutation-run.ts";
 import { MUTANTS } from "./mutants/mutants.ts";
 import { describeCommit, writePage } from "./page.ts";
 import { formatReport } from "./report.ts";
+import { judgeRun } from "./rig/judge-run.ts";
+import type { RunEvidence } from "./rig/judge-run.ts";
 import { run } from "./rig/run.ts";
 import { MINUTE_MS, readSettings, USAGE } from "./settings.ts";
 import type { Plan, Settings } from "./settings.ts";
@@ -105,14 +105,14 @@ async function runFailover(): Promise<number> {
 }
 
 async function judgeAgain(file: string): Promise<number> {
-  let evidence: Evidence;
+  let evidence: RunEvidence;
   try {
     evidence = await readHistory(file);
   } catch (error) {
     console.error(`${file} cannot be judged: ${error instanceof Error ? error.message : error}`);
     return BROKEN;
   }
-  const verdict = judge(evidence);
+  const verdict = judgeRun(evidence);
   console.log(formatVerdict(verdict));
   return verdict.violations.length > 0 ? BROKEN : 0;
 }

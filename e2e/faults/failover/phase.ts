@@ -1,8 +1,9 @@
 /** One part of the run: a kind of replication, a kind of strike, and what became of all answers meanwhile. */
-import { judge } from "../checker/judge.ts";
-import type { Evidence, Verdict } from "../checker/judge.ts";
+import type { Verdict } from "../checker/judge.ts";
 import { createHistory } from "../history/history.ts";
 import type { History } from "../history/history.ts";
+import { judgeRun } from "../rig/judge-run.ts";
+import type { RunEvidence } from "../rig/judge-run.ts";
 import type { Cluster } from "./cluster.ts";
 import { dump } from "./evidence.ts";
 import { awaitWhole, setReplication } from "./members.ts";
@@ -27,7 +28,7 @@ export interface PhaseResult {
   readonly outagesMs: readonly number[];
   readonly verdict: Verdict;
   /** All that the verdict is about. */
-  readonly evidence: Evidence;
+  readonly evidence: RunEvidence;
 }
 
 export interface PhaseParts {
@@ -54,15 +55,16 @@ export async function runPhase(phase: Phase, parts: PhaseParts): Promise<PhaseRe
     return [outages, servers.ended()];
   });
   const dumped = await dump(cluster.url, phase.title);
-  const evidence: Evidence = {
+  const evidence: RunEvidence = {
     events: history.events,
     rows: dumped.rows,
     leftovers: [...dumped.leftovers, { where: "servers", found: { "ended by themselves": ended } }],
     policyOf,
     raced: STRATEGIES,
     isComplete: true,
+    unasked: [],
   };
-  return { phase, outagesMs, verdict: judge(evidence), evidence };
+  return { phase, outagesMs, verdict: judgeRun(evidence), evidence };
 }
 
 async function strikeAll(

@@ -1,19 +1,20 @@
 import { expect, test } from "vitest";
 import { broken, effect, judged, record, tell } from "../checker/by-hand.ts";
-import type { Evidence } from "../checker/judge.ts";
+import type { RunEvidence } from "../rig/judge-run.ts";
 import type { Phase, PhaseResult } from "./phase.ts";
 import { policyOf } from "./routes.ts";
 import { countBroken, formatTable, isAsPromised } from "./report.ts";
 
 type ByHand = Parameters<typeof judged>[0];
 
-const EVIDENCE: Evidence = {
+const EVIDENCE: RunEvidence = {
   events: [],
   rows: [],
   leftovers: [],
   policyOf,
   raced: [],
   isComplete: true,
+  unasked: [],
 };
 
 /** One answered key and two strikes, what is not given as if all had gone well. */

@@ -4,24 +4,25 @@ import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { at, effect, record, tell } from "../checker/by-hand.ts";
 import type { Policy } from "../checker/case.ts";
-import { judge } from "../checker/judge.ts";
-import type { Evidence } from "../checker/judge.ts";
+import { judgeRun } from "../rig/judge-run.ts";
+import type { RunEvidence } from "../rig/judge-run.ts";
 import { writeLines } from "./history.ts";
 import { readHistory, writeHistory } from "./keep.ts";
 
 const POLICY: Policy = { strategy: "advisory", mismatch: "replay", retentionMs: 2_000 };
 const inFlight = { kind: "fail", status: 409, code: "idempotency_in_flight" } as const;
 
-const GOOD: Evidence = {
+const GOOD: RunEvidence = {
   events: tell(),
   rows: [effect("e1"), record()],
   leftovers: [{ where: "server A", found: { "clients checked out": 0 } }],
   policyOf: () => POLICY,
   raced: [],
   isComplete: true,
+  unasked: [],
 };
 
-const BROKEN: readonly [string, Partial<Evidence>][] = [
+const BROKEN: readonly [string, Partial<RunEvidence>][] = [
   ["I7", { events: tell({ end: inFlight }), rows: [] }],
   ["I8", { leftovers: [{ where: "server A", found: { "clients checked out": 1 } }] }],
   ["I9", { raced: ["lease"] }],
@@ -38,15 +39,30 @@ const BROKEN: readonly [string, Partial<Evidence>][] = [
 
 test.each(BROKEN)("a kept history is judged again as it was: %s", async (invariant, evidence) => {
   const kept = { ...GOOD, ...evidence };
-  const verdict = judge(kept);
+  const verdict = judgeRun(kept);
   expect(verdict.violations.map((one) => one.invariant)).toEqual([invariant]);
-  expect(judge(await again(kept))).toEqual(verdict);
+  expect(judgeRun(await again(kept))).toEqual(verdict);
 });
 
 test("a kept history of a run that was cut off is judged again as one", async () => {
-  const kept: Evidence = { ...GOOD, events: tell({ end: inFlight }), rows: [], isComplete: false };
-  expect(judge(kept).violations).toEqual([]);
-  expect(judge(await again(kept))).toEqual(judge(kept));
+  const kept: RunEvidence = {
+    ...GOOD,
+    events: tell({ end: inFlight }),
+    rows: [],
+    isComplete: false,
+  };
+  expect(judgeRun(kept).violations).toEqual([]);
+  expect(judgeRun(await again(kept))).toEqual(judgeRun(kept));
+});
+
+test("a key that there was no time to ask for is held against nobody, now and when it is judged again", async () => {
+  const unasked = [{ scope: "ada", key: "k1", target: "POST /orders" }];
+  const later = tell({ attempt: 2, key: "k2", end: inFlight });
+  const events = [...tell({ end: inFlight }), ...later];
+  const kept: RunEvidence = { ...GOOD, events, rows: [], unasked };
+  const { violations } = judgeRun(kept);
+  expect(violations.map(({ invariant, at }) => [invariant, at?.key])).toEqual([["I7", "k2"]]);
+  expect(judgeRun(await again(kept))).toEqual(judgeRun(kept));
 });
 
 test("faults come back with a kept history: what they excuse stays excused", async () => {
@@ -56,8 +72,8 @@ test("faults come back with a kept history: what they excuse stays excused", asy
     ...tell({ attempt: 2, from: 30 }),
   ];
   const kept = { ...GOOD, events };
-  expect(judge(await again(kept))).toEqual(judge(kept));
-  expect(judge(kept).violations).toEqual([]);
+  expect(judgeRun(await again(kept))).toEqual(judgeRun(kept));
+  expect(judgeRun(kept).violations).toEqual([]);
 });
 
 test("a file that does not say what was promised is refused", async () => {
@@ -68,7 +84,7 @@ test("a file that does not say what was promised is refused", async () => {
   await expect(readHistory(file)).rejects.toThrow("does not begin with a header");
 });
 
-async function again(evidence: Evidence): Promise<Evidence> {
+async function again(evidence: RunEvidence): Promise<RunEvidence> {
   const file = await writeHistory("by-hand", evidence);
   onTestFinished(() => rm(file));
   return readHistory(file);

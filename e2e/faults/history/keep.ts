@@ -2,12 +2,12 @@
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Effect, Policy, RecordRow } from "../checker/case.ts";
-import type { Evidence } from "../checker/judge.ts";
+import type { RunEvidence } from "../rig/judge-run.ts";
 import type { HistoryEvent } from "./event.ts";
 import { readLines, writeLines } from "./history.ts";
 
 /** The first line of its file: what neither an event nor a row of the database tells. */
-interface Header extends Pick<Evidence, "leftovers" | "raced" | "isComplete"> {
+interface Header extends Pick<RunEvidence, "leftovers" | "raced" | "isComplete" | "unasked"> {
   readonly kind: "header";
   /** What was promised, by target. */
   readonly policies: Readonly<Record<string, Policy>>;
@@ -19,16 +19,16 @@ type Line = Header | HistoryEvent | Row;
 /** Writes it out whole, and says where. */
 export async function keepHistory(of: {
   readonly seed: number;
-  readonly evidence: Evidence;
+  readonly evidence: RunEvidence;
 }): Promise<void> {
   const file = await writeHistory(`${of.seed}`, of.evidence);
   console.log(`the whole history: ${file} (test:faults --judge)`);
 }
 
 /** @returns the file, in the folder for what is temporary. */
-export async function writeHistory(name: string, evidence: Evidence): Promise<string> {
+export async function writeHistory(name: string, evidence: RunEvidence): Promise<string> {
   const file = join(tmpdir(), `oncekey-history-${name}-${process.pid}.jsonl`);
-  const { events, rows, policyOf, leftovers, raced, isComplete } = evidence;
+  const { events, rows, policyOf, leftovers, raced, isComplete, unasked } = evidence;
   const targets = new Set(
     [...events, ...rows].flatMap((line) => ("target" in line ? [line.target] : [])),
   );
@@ -37,6 +37,7 @@ export async function writeHistory(name: string, evidence: Evidence): Promise<st
     leftovers,
     raced,
     isComplete,
+    unasked,
     policies: Object.fromEntries([...targets].map((target) => [target, policyOf(target)])),
   };
   await writeLines(file, [header, ...events, ...rows]);
@@ -44,17 +45,18 @@ export async function writeHistory(name: string, evidence: Evidence): Promise<st
 }
 
 /** @throws RangeError for a file that does not begin with what was promised: it cannot be judged as it was. */
-export async function readHistory(file: string): Promise<Evidence> {
+export async function readHistory(file: string): Promise<RunEvidence> {
   const [header, ...lines] = await readLines<Line>(file);
   if (header?.kind !== "header")
     throw new RangeError("it does not begin with a header that says what was promised");
-  const { policies, leftovers, raced, isComplete } = header;
+  const { policies, leftovers, raced, isComplete, unasked } = header;
   return {
     events: lines.filter((line) => line.kind !== "header" && !isRow(line)),
     rows: lines.filter(isRow),
     leftovers,
     raced,
     isComplete,
+    unasked,
     policyOf(target) {
       const policy = policies[target];
       if (policy === undefined) throw new RangeError(`its header has no ${target}`);

@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
 import type { HistoryEvent } from "../history/event.ts";
 import type { Policy } from "../checker/case.ts";
-import { stillAsked } from "./settle.ts";
+import { createHistory } from "../history/history.ts";
+import { settle, stillAsked } from "./settle.ts";
 
 const RETENTION_MS = 2_000;
 const NOW_MS = 5_000;
@@ -39,6 +40,19 @@ test("what was answered once and left open by its last attempt is asked for agai
   const open = { scope: "ada", key: "k1", path: "/orders" };
   const events = [...attempt(1, "k1", 1), ...attempt(2, "k1", 2).slice(0, 1), now];
   expect(stillAsked([open], events, policyOf)).toEqual([open]);
+});
+
+test("what could not be asked for to the end when time was over is told, and nobody waits for longer", async () => {
+  const order = { deed: "charge", amount: 1, workMs: 0 } as const;
+  const rest = { operation: "op1", scope: "ada", path: "/orders", search: "", order };
+  const keys = ["k1", "k2"].map((key) => ({ ...rest, key }));
+  const wayOf = () => Promise.reject(new Error("no server is there"));
+  const parts = { history: createHistory(), policyOf, wayOf };
+  const hour = 3_600_000;
+  expect(await settle(parts, keys, hour, AbortSignal.timeout(10))).toEqual(keys);
+  expect(await settle(parts, keys, hour, AbortSignal.abort())).toEqual(keys);
+  // Their own time was up.
+  expect(await settle(parts, keys, 0, AbortSignal.timeout(hour))).toEqual([]);
 });
 
 function told(of: typeof ticket & { readonly atMs: number }): HistoryEvent {

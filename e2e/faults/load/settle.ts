@@ -10,32 +10,42 @@ import type { RecorderParts } from "./recorder.ts";
 const AT_ONCE = 48;
 const PAUSE_MS = 100;
 
-/** @param withinMs how long one key may take: its lease, and some seconds. */
+/**
+ * @param withinMs how long one key may take: its lease, and some seconds.
+ * @param signal ends it for all.
+ * @returns the keys that were not asked for to the end because of that.
+ */
 export async function settle(
   parts: RecorderParts,
   keys: readonly Sending[],
   withinMs: number,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<Sending[]> {
   const recorded = createRecordedFetch(parts, SETTLING);
   const queue = keys.values();
+  const unasked: Sending[] = [];
   const work = async (): Promise<void> => {
-    for (const sending of queue) {
-      if (signal.aborted) return;
-      await settleOne(recorded, sending, withinMs);
-    }
+    for (const sending of queue)
+      if (signal.aborted || !(await settleOne(recorded, sending, withinMs, signal)))
+        unasked.push(sending);
   };
   await Promise.all(Array.from({ length: AT_ONCE }, work));
+  return unasked;
 }
 
-/** Asks for one key until its answer is final. */
+/** Asks for one key until its answer is final or its time is up; `false`: the signal came before. */
 export async function settleOne(
   recorded: typeof fetch,
   sending: Sending,
   withinMs: number,
-): Promise<void> {
+  signal?: AbortSignal,
+): Promise<boolean> {
   const until = performance.now() + withinMs;
-  while (!(await sendOnce(recorded, sending)) && performance.now() < until) await sleep(PAUSE_MS);
+  while (!(await sendOnce(recorded, sending)) && performance.now() < until) {
+    if (signal?.aborted === true) return false;
+    await sleep(PAUSE_MS);
+  }
+  return true;
 }
 
 /**

@@ -1,13 +1,12 @@
 /** One run: the load, what interferes with it, and the verdict on what was left. */
-import { judge } from "../checker/judge.ts";
-import type { Evidence, Verdict } from "../checker/judge.ts";
+import type { Verdict } from "../checker/judge.ts";
 import { createHistory } from "../history/history.ts";
 import type { History } from "../history/history.ts";
 import { startLoad } from "../load/load.ts";
 import type { Sending } from "../load/clients.ts";
 import { drawOperation } from "../load/operation.ts";
 import type { Mix, Operation } from "../load/operation.ts";
-import type { RecorderParts } from "../load/recorder.ts";
+import type { RecorderParts, Way } from "../load/recorder.ts";
 import { settle, stillAsked } from "../load/settle.ts";
 import { startDisturbances } from "../nemesis/disturbances.ts";
 import type { Counts } from "../nemesis/disturbances.ts";
@@ -17,6 +16,8 @@ import type { Blow, Strike } from "../nemesis/strike.ts";
 import { startStriker } from "../nemesis/striker.ts";
 import { startFleet } from "./fleet.ts";
 import type { Fleet } from "./fleet.ts";
+import { judgeRun } from "./judge-run.ts";
+import type { RunEvidence } from "./judge-run.ts";
 import { createRandom } from "./random.ts";
 import { LEASE_MS, policyOf } from "./routes.ts";
 import { watchStalls } from "./stalls.ts";
@@ -37,7 +38,7 @@ export interface RunOptions {
   readonly disturbances: Counts;
   /** Of the attempts, how many go through the fault proxy and are hurt there. */
   readonly wireFaults: number;
-  /** Nothing new is started after so many milliseconds; what is under way is finished and judged. */
+  /** Nothing new is started after so many milliseconds; what is under way is finished and judged, within `SETTLING_MS`. */
   readonly limitMs: number;
   /** Which servers there are. Default all. */
   readonly servers?: readonly string[];
@@ -48,7 +49,7 @@ export interface RunOptions {
 
 export interface RunReport {
   readonly verdict: Verdict;
-  readonly evidence: Evidence;
+  readonly evidence: RunEvidence;
   readonly seed: number;
   readonly operations: number;
   readonly dealt: Readonly<Record<Blow, number>>;
@@ -65,6 +66,8 @@ export interface RunReport {
 const PROGRESS_MS = 5_000;
 // A handler that breaks more often than not is asked again until it does not: on a busy machine that takes its time.
 const SETTLE_MS = 30 * LEASE_MS;
+/** How long after the limit keys are still asked for once more; what is not asked by then is said. */
+export const SETTLING_MS = 90_000;
 
 export async function run(options: RunOptions): Promise<RunReport> {
   const fleet = await startFleet(options.servers);
@@ -91,14 +94,14 @@ export async function runOn(fleet: Fleet, options: RunOptions): Promise<RunRepor
     await work.done;
     const loadMs = performance.now() - startedAt;
     const isOutOfTime = enough.aborted;
-    await Promise.all(fleet.servers.map((server) => server.up()));
-    const calm: RecorderParts = { history, policyOf, wayOf: () => chooseWay(fleet, 0) };
-    const asked = stillAsked(work.asked(), history.events, policyOf);
-    await settle(calm, asked, SETTLE_MS, signal);
-    const evidence = await gather(fleet, history, options);
+    const leftMs = Math.max(0, startedAt + limitMs - performance.now()) + SETTLING_MS;
+    const over = AbortSignal.any([signal, AbortSignal.timeout(Math.round(leftMs))]);
+    const unasked = await askOnceMore(fleet, work.asked(), history, over);
+    const wasInterrupted = signal.aborted;
+    const evidence = await gather(fleet, history, options.mix, { wasInterrupted, unasked });
     const { caused, ...counts } = work.counts();
     return {
-      verdict: judge(evidence),
+      verdict: judgeRun(evidence),
       evidence,
       seed,
       ...counts,
@@ -106,7 +109,11 @@ export async function runOn(fleet: Fleet, options: RunOptions): Promise<RunRepor
       isPooled: fleet.restartPooler !== undefined,
       loadMs,
       settleMs: performance.now() - startedAt - loadMs,
-      end: signal.aborted ? "interrupted" : isOutOfTime ? "out of time" : "whole",
+      end: wasInterrupted
+        ? "interrupted"
+        : isOutOfTime || unasked.length > 0
+          ? "out of time"
+          : "whole",
     };
   } finally {
     clearInterval(progress);
@@ -114,16 +121,48 @@ export async function runOn(fleet: Fleet, options: RunOptions): Promise<RunRepor
   }
 }
 
-async function gather(fleet: Fleet, history: History, options: RunOptions): Promise<Evidence> {
-  const { mix, signal } = options;
+/** When all servers are there again. @returns the keys for which the time, or the patience of a person, did not suffice. */
+async function askOnceMore(
+  fleet: Fleet,
+  keys: readonly Sending[],
+  history: History,
+  over: AbortSignal,
+): Promise<Sending[]> {
+  const isOver = new Promise<never>((_, reject) => {
+    const end = (): void => reject(new Error("there is no time left"));
+    if (over.aborted) end();
+    over.addEventListener("abort", end);
+  });
+  // Nobody may be waiting for it.
+  isOver.catch(() => undefined);
+  const allUp = Promise.all(fleet.servers.map((server) => server.up()));
+  await Promise.race([allUp, isOver]).catch(() => undefined);
+  // A server that never comes back is waited for no longer than that.
+  const wayOf = (): Promise<Way> => Promise.race([chooseWay(fleet, 0), isOver]);
+  const asked = stillAsked(keys, history.events, policyOf);
+  return settle({ history, policyOf, wayOf }, asked, SETTLE_MS, over);
+}
+
+interface Cut {
+  readonly wasInterrupted: boolean;
+  readonly unasked: readonly Sending[];
+}
+
+async function gather(
+  fleet: Fleet,
+  history: History,
+  mix: Mix,
+  { wasInterrupted, unasked }: Cut,
+): Promise<RunEvidence> {
   return {
     events: history.events,
     // What the last faults broke is still held when a run is cut off.
-    leftovers: signal.aborted ? [] : await fleet.leftovers(),
+    leftovers: wasInterrupted ? [] : await fleet.leftovers(),
     rows: await dump(fleet.pool, mix.scopes),
     policyOf,
     raced: mix.duplicates > 0 ? [...new Set(mix.routes.map(({ policy }) => policy.strategy))] : [],
-    isComplete: !signal.aborted,
+    isComplete: !wasInterrupted,
+    unasked: unasked.map(({ scope, key = "", path }) => ({ scope, key, target: `POST ${path}` })),
   };
 }
 

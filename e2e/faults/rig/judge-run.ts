@@ -1,0 +1,30 @@
+/** Judges a run in which time may not have sufficed to ask for every key once more. */
+import { judge } from "../checker/judge.ts";
+import type { Evidence, Verdict } from "../checker/judge.ts";
+import { checkSettled } from "../checker/settling.ts";
+
+interface Ticket {
+  readonly scope: string;
+  readonly key: string;
+  readonly target: string;
+}
+
+export interface RunEvidence extends Evidence {
+  /** Those that were not asked for until their answer was final or their own time was up. */
+  readonly unasked: readonly Ticket[];
+}
+
+/** That a key has not settled (I7) is held against no key that was not asked for. */
+export function judgeRun(evidence: RunEvidence): Verdict {
+  const verdict = judge(evidence);
+  const unasked = new Set(evidence.unasked.map(nameOf));
+  const violations = verdict.violations.filter(({ message, at }) => {
+    if (at === undefined || !unasked.has(nameOf(at))) return true;
+    return !checkSettled(at).some((unsettled) => unsettled.message === message);
+  });
+  return { ...verdict, violations };
+}
+
+function nameOf({ scope, key, target }: Ticket): string {
+  return JSON.stringify([scope, key, target]);
+}
