@@ -1,8 +1,9 @@
 /** A copy of the project in which a line may be changed. What is installed is shared with the original. */
-import { cp, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { cp, readFile, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { makeFolder } from "../../support/postgres-binaries.ts";
+import { startReaper } from "../../support/reaper.ts";
 import type { Edit } from "./mutant.ts";
 
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
@@ -16,7 +17,9 @@ export interface ProjectCopy {
 }
 
 export async function copyProject(): Promise<ProjectCopy> {
-  const folder = await mkdtemp(join(tmpdir(), "oncekey-planted-"));
+  const folder = await makeFolder("oncekey-planted-");
+  // It goes with this process too, however that ends.
+  const reaper = startReaper(folder);
   await Promise.all(
     PACKAGES.map((name) =>
       // Links between the packages are relative, and so lead from copy to copy.
@@ -45,6 +48,6 @@ export async function copyProject(): Promise<ProjectCopy> {
         );
       }
     },
-    remove: () => rm(folder, { recursive: true, force: true }),
+    remove: () => reaper.stop(),
   };
 }
