@@ -28,8 +28,8 @@ ${formatVerdict(verdict)}
 \`\`\`
 
 Four server processes on one PostgreSQL: two of them on direct connections (one with \`pipeline: true\`, their clocks an hour fast and an
-hour slow), one behind a TCP proxy that breaks COMMITs, one ${report.isPooled ? "behind PgBouncer in transaction mode" : "on direct connections too: **this machine has no PgBouncer**"}. 64 clients: ours, our \`fetch\`, and
-one that repeats whatever fails. What is judged, and how, is in \`e2e/faults/checker\`.
+hour slow), one behind a TCP proxy that breaks COMMITs, one ${report.isPooled ? "behind PgBouncer in transaction mode" : "on direct connections too: **this machine has no PgBouncer**"}. 64 clients: ours, our \`fetch\`, undici with its own
+retries, and one that repeats whatever fails. What is judged, and how, is in \`e2e/faults/checker\`.
 
 | | |
 | --- | --- |
@@ -58,9 +58,14 @@ ${table([
     String(dealt.terminate),
   ],
   ["PostgreSQL crash and recovery while a server stands at a boundary", String(dealt.crash)],
-  ["planned faults that could not be dealt in time", String(undealt)],
+  [
+    "planned faults, COMMITs to be broken included, that did not come about in time",
+    String(undealt),
+  ],
   ...Object.entries(caused).map(([name, count]) => [NAMES[name] ?? name, String(count)] as const),
 ])}
+
+A COMMIT counts whosever it is on the line of that server: those of requests, and those of heartbeats, claims and sweeps between them.
 
 ## Races
 
