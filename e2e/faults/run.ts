@@ -12,6 +12,7 @@ import { isQuick } from "./mutants/hunts.ts";
 import { huntMutants } from "./mutants/mutation-run.ts";
 import { MUTANTS } from "./mutants/mutants.ts";
 import { describeCommit, writePage } from "./page.ts";
+import { findShort } from "./reached.ts";
 import { formatReport } from "./report.ts";
 import { judgeRun } from "./rig/judge-run.ts";
 import type { RunEvidence } from "./rig/judge-run.ts";
@@ -19,8 +20,10 @@ import { run } from "./rig/run.ts";
 import { MINUTE_MS, readSettings, USAGE } from "./settings.ts";
 import type { Plan, Settings } from "./settings.ts";
 
-/** Exit code: a promise was broken. */
+/** Exit code: a promise was broken, or the command could not do its work. */
 const BROKEN = 1;
+/** Exit code: so little of the plan came about, though nobody ended it, that the rig or the machine is not fit for it. */
+const TOO_LITTLE = 1;
 /** What the quick planted bugs may take behind the load's own limit: with its default no more than twelve minutes in all. */
 const HUNTS_MS = 3 * MINUTE_MS;
 
@@ -82,6 +85,11 @@ async function runAndReport(plan: Plan, pages: string): Promise<number> {
   const hunted = await huntMutants(quick, enough);
   await write(hunted);
   if (verdict.violations.length > 0 || countWrong(hunted) > 0) return BROKEN;
+  const tooShort = interrupted.aborted ? [] : findShort(report, plan);
+  if (tooShort.length > 0) {
+    console.error(`TOO LITTLE CAME ABOUT to say anything: ${tooShort.join(", ")}`);
+    return TOO_LITTLE;
+  }
   return end === "whole" && undealt === 0 && isPooled && isWhole(hunted) ? 0 : INCOMPLETE;
 }
 

@@ -53,6 +53,7 @@ export interface RunReport {
   readonly seed: number;
   readonly operations: number;
   readonly dealt: Readonly<Record<Blow, number>>;
+  readonly plannedStrikes: number;
   /** Faults that were planned and not dealt. */
   readonly undealt: number;
   readonly caused: Readonly<Record<string, number>>;
@@ -171,7 +172,10 @@ interface Work {
   readonly asked: () => readonly Sending[];
   readonly done: Promise<void>;
   readonly progress: () => string;
-  readonly counts: () => Pick<RunReport, "operations" | "dealt" | "undealt" | "caused">;
+  readonly counts: () => Pick<
+    RunReport,
+    "operations" | "dealt" | "plannedStrikes" | "undealt" | "caused"
+  >;
 }
 
 function startWork(fleet: Fleet, options: RunOptions, history: History, signal: AbortSignal): Work {
@@ -227,6 +231,7 @@ function startWork(fleet: Fleet, options: RunOptions, history: History, signal: 
     counts: () => ({
       operations: drawn,
       dealt: striker.dealt,
+      plannedStrikes: planned.length,
       undealt: planned.length - dealtCount() + around.missed(),
       caused: { ...around.caused, ...fleet.databaseProxy.struck() },
     }),

@@ -1,0 +1,31 @@
+/** How much of a run's plan came about: a run of which too little did shows nothing. */
+import { COMMIT_FAULTS } from "./rig/database-proxy.ts";
+import type { RunReport } from "./rig/run.ts";
+import type { Plan } from "./settings.ts";
+
+const ENOUGH = 0.5;
+
+/** What came about less than half as often as was planned, in words. None: there is something to be said about the plan. */
+export function findShort(
+  report: Pick<RunReport, "operations" | "dealt" | "caused" | "plannedStrikes">,
+  { operations, disturbances }: Pick<Plan, "operations" | "disturbances">,
+): string[] {
+  const { dealt, caused, plannedStrikes } = report;
+  const commits = COMMIT_FAULTS.map((fault) => caused[fault] ?? 0);
+  const parts = [
+    { what: "operations", found: report.operations, planned: operations },
+    { what: "strikes", found: sum(Object.values(dealt)), planned: plannedStrikes },
+    {
+      what: "broken COMMITs",
+      found: sum(commits),
+      planned: disturbances.commitFaults * COMMIT_FAULTS.length,
+    },
+  ];
+  return parts
+    .filter(({ found, planned }) => found < planned * ENOUGH)
+    .map(({ what, found, planned }) => `${found} of ${planned} ${what}`);
+}
+
+function sum(counts: readonly number[]): number {
+  return counts.reduce((total, count) => total + count, 0);
+}
