@@ -13,44 +13,67 @@ export interface Sample {
   readonly advisoryLocks: number;
 }
 
-/** One picture: its lines by name, each a value for each sample. */
+export interface Line {
+  readonly name: string;
+  /** One for each sample. */
+  readonly values: readonly number[];
+  /** What it may be higher in the end than in the beginning without rising: less than that is noise. */
+  readonly slack: number;
+}
+
+/** One picture. */
 export interface Quantity {
   readonly title: string;
   readonly file: string;
-  /** What a line may be higher in the end than in the beginning without rising: less than that is noise. */
-  readonly slack: number;
-  readonly linesOf: (samples: readonly Sample[]) => Readonly<Record<string, readonly number[]>>;
+  readonly linesOf: (samples: readonly Sample[]) => readonly Line[];
 }
 
 const MIB = 1_048_576;
+const MEMORY_SLACK = 32;
+const HANDLES_SLACK = 32;
+const TABLE_SLACK = 4;
+const ROWS_SLACK = 200;
+// A lock is held for a moment, by each of a few requests at once: one that stays behind for every few minutes has to show.
+const LOCKS_SLACK = 16;
 
 export const QUANTITIES: readonly Quantity[] = [
   {
     title: "Resident memory of the servers, MiB",
     file: "memory.svg",
-    slack: 32,
-    linesOf: (samples) => perServer(samples, ({ residentBytes }) => residentBytes, MIB),
+    linesOf: (samples) =>
+      perServer(samples, ({ residentBytes }) => residentBytes, MIB, MEMORY_SLACK),
   },
   {
     title: "Open handles of the servers",
     file: "handles.svg",
-    slack: 32,
-    linesOf: (samples) => perServer(samples, ({ handles }) => handles, 1),
+    linesOf: (samples) => perServer(samples, ({ handles }) => handles, 1, HANDLES_SLACK),
   },
   {
     title: "Size of the table with its index, MiB",
     file: "table.svg",
-    slack: 4,
-    linesOf: (samples) => ({ records: samples.map(({ tableBytes }) => tableBytes / MIB) }),
+    linesOf: (samples) => [
+      {
+        name: "records",
+        values: samples.map(({ tableBytes }) => tableBytes / MIB),
+        slack: TABLE_SLACK,
+      },
+    ],
   },
   {
     title: "Expired rows that are not swept yet, and advisory locks held",
     file: "rows-and-locks.svg",
-    slack: 200,
-    linesOf: (samples) => ({
-      "expired rows": samples.map(({ expiredRows }) => expiredRows),
-      "advisory locks": samples.map(({ advisoryLocks }) => advisoryLocks),
-    }),
+    linesOf: (samples) => [
+      {
+        name: "expired rows",
+        values: samples.map(({ expiredRows }) => expiredRows),
+        slack: ROWS_SLACK,
+      },
+      {
+        name: "advisory locks",
+        values: samples.map(({ advisoryLocks }) => advisoryLocks),
+        slack: LOCKS_SLACK,
+      },
+    ],
   },
 ];
 
@@ -58,35 +81,44 @@ function perServer(
   samples: readonly Sample[],
   of: (sample: Sample) => Readonly<Record<string, number>>,
   unit: number,
-): Record<string, number[]> {
+  slack: number,
+): Line[] {
   const names = Object.keys(samples[0] === undefined ? {} : of(samples[0]));
-  return Object.fromEntries(
-    names.map((name) => [name, samples.map((sample) => (of(sample)[name] ?? 0) / unit)]),
-  );
+  return names.map((name) => ({
+    name,
+    values: samples.map((sample) => (of(sample)[name] ?? 0) / unit),
+    slack,
+  }));
 }
 
-/** One line of a picture: its medians in the first and in the last quarter of the time, and whether it rises between them. */
+/** One line of a picture: its medians in the first and in the last quarter of the time, and what became of it between them. */
 export interface Trend {
   readonly name: string;
   readonly first: number;
   readonly last: number;
-  readonly isRising: boolean;
+  /** The last median that would still be no rise. */
+  readonly most: number;
+  /** `unknown`: there are too few samples to say. */
+  readonly course: "rises" | "flat" | "unknown";
 }
 
 // Node's heap breathes by some per cent from one quarter to another.
 const FLAT = 1.25;
+/** With fewer a quarter is a sample or two, and its median is chance. */
+export const FEWEST_SAMPLES = 12;
 
 export function trendsOf(
-  { title, slack, linesOf }: Quantity,
+  { title, linesOf }: Quantity,
   samples: readonly Sample[],
 ): readonly Trend[] {
-  if (samples.length === 0) return [];
   const quarter = Math.ceil(samples.length / 4);
-  return Object.entries(linesOf(samples)).map(([name, values]) => {
+  return linesOf(samples).map(({ name, values, slack }) => {
     const first = medianOf(values.slice(0, quarter));
     const last = medianOf(values.slice(-quarter));
-    const isRising = last > first * FLAT && last > first + slack;
-    return { name: `${title}: ${name}`, first, last, isRising };
+    const most = Math.max(first * FLAT, first + slack);
+    const isKnown = samples.length >= FEWEST_SAMPLES;
+    const course = !isKnown ? "unknown" : last > most ? "rises" : "flat";
+    return { name: `${title}: ${name}`, first, last, most, course };
   });
 }
 
