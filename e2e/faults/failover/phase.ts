@@ -1,4 +1,5 @@
 /** One part of the run: a kind of replication, a kind of strike, and what became of all answers meanwhile. */
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Verdict } from "../checker/judge.ts";
 import { createHistory } from "../history/history.ts";
 import type { History } from "../history/history.ts";
@@ -26,6 +27,8 @@ export interface PhaseResult {
   readonly phase: Phase;
   /** For each strike that there was, the longest time in milliseconds in which nobody was answered. */
   readonly outagesMs: readonly number[];
+  /** Why no more strikes were made, where nobody asked for that. */
+  readonly brokeOff: string | undefined;
   readonly verdict: Verdict;
   /** All that the verdict is about. */
   readonly evidence: RunEvidence;
@@ -33,7 +36,7 @@ export interface PhaseResult {
 
 export interface PhaseParts {
   readonly cluster: Cluster;
-  /** Stops the run before its next strike. */
+  /** Stops the run before its next strike; keys are not asked for any more. */
   readonly signal: AbortSignal;
   readonly say: (line: string) => void;
 }
@@ -42,29 +45,33 @@ export interface PhaseParts {
 const SERVERS = 3;
 
 export async function runPhase(phase: Phase, parts: PhaseParts): Promise<PhaseResult> {
-  const { cluster, say } = parts;
+  const { cluster, signal, say } = parts;
   const history = createHistory();
   await setReplication(cluster, phase.replication);
-  const [outagesMs, ended] = await withServers(cluster, async (servers) => {
+  const [struck, unasked, ended] = await withServers(cluster, async (servers) => {
     const workload = startWorkload(servers.origins, phase.title, history);
-    const outages = await strikeAll(phase, parts, history, workload.answeredAt);
-    await workload.finish();
+    const strikes = await strikeAll(phase, parts, history, workload.answeredAt);
+    await workload.finish(AbortSignal.any([signal, AbortSignal.timeout(PATIENCE_MS)]));
     say(`${phase.title}: ${workload.answeredAt.length} answers; every key is sent once more`);
     // Servers that were started after the strikes hold nothing in memory that could stand in for a record.
-    await withServers(cluster, ({ origins }) => workload.repeat(origins));
-    return [outages, servers.ended()];
+    const enough = AbortSignal.any([signal, AbortSignal.timeout(REPEAT_MS)]);
+    const left = await withServers(cluster, ({ origins }) => workload.repeat(origins, enough));
+    return [strikes, left, servers.ended()];
   });
+  const isCut = signal.aborted;
   const dumped = await dump(cluster.url, phase.title);
+  const servers = { where: "servers", found: { "ended by themselves": ended } };
   const evidence: RunEvidence = {
     events: history.events,
     rows: dumped.rows,
-    leftovers: [...dumped.leftovers, { where: "servers", found: { "ended by themselves": ended } }],
+    // What was under way is still held when a run is cut off.
+    leftovers: isCut ? [servers] : [...dumped.leftovers, servers],
     policyOf,
     raced: STRATEGIES,
-    isComplete: true,
-    unasked: [],
+    isComplete: !isCut,
+    unasked,
   };
-  return { phase, outagesMs, verdict: judgeRun(evidence), evidence };
+  return { phase, ...struck, verdict: judgeRun(evidence), evidence };
 }
 
 async function strikeAll(
@@ -72,15 +79,15 @@ async function strikeAll(
   { cluster, signal, say }: PhaseParts,
   history: History,
   answeredAt: readonly number[],
-): Promise<number[]> {
+): Promise<Pick<PhaseResult, "outagesMs" | "brokeOff">> {
   const outagesMs: number[] = [];
-  while (outagesMs.length < phase.strikes && !signal.aborted) {
-    await moreAnswers(answeredAt);
+  const strikeOnce = async (): Promise<void> => {
+    await moreAnswers(answeredAt, signal);
     const since = answeredAt.length - 1;
     const fault = `${phase.strike} ${outagesMs.length + 1}`;
     history.add({ kind: "fault", phase: "begin", fault });
     const next = await strike(cluster, phase.strike, () => answeredAt.length);
-    await moreAnswers(answeredAt);
+    await moreAnswers(answeredAt, signal);
     const outageMs = longestGapMs(answeredAt.slice(since));
     await awaitWhole(cluster, phase.replication);
     history.add({ kind: "fault", phase: "end", fault });
@@ -89,18 +96,32 @@ async function strikeAll(
     say(
       `${phase.title} ${count}: ${next.name} leads, ${Math.round(outageMs)} ms without an answer`,
     );
+  };
+  try {
+    while (outagesMs.length < phase.strikes && !signal.aborted) await strikeOnce();
+  } catch (error) {
+    // Whoever interrupts it has nothing to learn from that; else it is told with what was seen until then.
+    if (!signal.aborted) return { outagesMs, brokeOff: String(error) };
   }
-  return outagesMs;
+  return { outagesMs, brokeOff: undefined };
 }
 
 /** So many answers before and after each strike show that clients are served. */
 const SERVED = 50;
 const POLL_MS = 50;
+const PATIENCE_MS = 120_000;
+const REPEAT_MS = 300_000;
 
-async function moreAnswers(answeredAt: readonly number[]): Promise<void> {
+/** @throws Error where they do not come, or the signal does. */
+async function moreAnswers(answeredAt: readonly number[], signal: AbortSignal): Promise<void> {
   const enough = answeredAt.length + SERVED;
+  const until = performance.now() + PATIENCE_MS;
   while (answeredAt.length < enough) {
-    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    if (performance.now() > until) {
+      const lacking = enough - answeredAt.length;
+      throw new Error(`of ${SERVED} answers ${lacking} did not come within ${PATIENCE_MS} ms`);
+    }
+    await sleep(POLL_MS, undefined, { signal });
   }
 }
 

@@ -29,6 +29,7 @@ function result(evidence: ByHand = {}, phase: Partial<Phase> = {}): PhaseResult 
     phase: { ...asked, ...phase },
     outagesMs: [4_000, 9_500],
     verdict: judged({ events: tell(), ...evidence }),
+    brokeOff: undefined,
     evidence: EVIDENCE,
   };
 }
@@ -37,9 +38,11 @@ function result(evidence: ByHand = {}, phase: Partial<Phase> = {}): PhaseResult 
 const LOST: ByHand = { rows: [effect("e2"), record({ body: "another" })] };
 const DOUBLED: ByHand = { rows: [effect("e1"), effect("e2"), record()] };
 
-test("a synchronous failover is as promised where no promise is broken, and where all strikes were made", () => {
+test("a synchronous failover is as promised where no promise is broken, and where all strikes were made and all keys asked for", () => {
   expect(isAsPromised(result())).toBe(true);
   expect(isAsPromised(result({}, { strikes: 3 }))).toBe(false);
+  const unasked = [{ scope: "ada", key: "k1", target: "POST /row" }];
+  expect(isAsPromised({ ...result(), evidence: { ...EVIDENCE, unasked } })).toBe(false);
   expect(isAsPromised(result(LOST))).toBe(false);
   expect(isAsPromised(result(DOUBLED))).toBe(false);
 });

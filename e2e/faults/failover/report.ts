@@ -12,7 +12,9 @@ export interface Circumstances {
 
 /** Synchronous: no promise is broken. Asynchronous: answers are lost, or the checker is blind; but nothing is done twice. */
 export function isAsPromised(result: PhaseResult): boolean {
-  return result.outagesMs.length === result.phase.strikes && !isBroken(result);
+  const { phase, outagesMs, evidence } = result;
+  const isWhole = outagesMs.length === phase.strikes && evidence.unasked.length === 0;
+  return isWhole && !isBroken(result);
 }
 
 /** A control that ended before its last strike has only not lost anything yet. */

@@ -57,25 +57,45 @@ async function runOn(cluster: Cluster, machine: Machine, rounds: number): Promis
   };
   await raise(cluster);
   const parts: PhaseParts = { cluster, signal: interrupted, say };
-  const results: PhaseResult[] = [];
-  for (const phase of phases(rounds)) {
-    if (interrupted.aborted) break;
-    const result = await runPhase(phase, parts);
-    results.push(result);
-    say(formatVerdict(result.verdict));
-    if (!isAsPromised(result)) await keep(result);
-  }
+  const { results, brokeOff } = await runPhases(phases(rounds), parts);
   console.log(`\n${formatTable(results)}\n`);
+  if (brokeOff !== undefined) {
+    console.error(await cluster.said());
+    console.log(`It broke off, and what is above is all that there was: ${brokeOff}`);
+  }
   const isDone = !interrupted.aborted && results.length === phases(rounds).length;
   const isWhole = isDone && results.every(isAsPromised);
   if (!isWhole) {
     const wasBroken = results.some(isBroken);
     console.log(wasBroken ? "NOT AS PROMISED." : "Stopped before its end.");
-    return wasBroken ? 1 : INCOMPLETE;
+    return wasBroken || brokeOff !== undefined ? 1 : INCOMPLETE;
   }
   say("as promised");
   await writePage(join(PAGES, "failover.md"), formatPage(results, where));
   return 0;
+}
+
+interface Results {
+  readonly results: readonly PhaseResult[];
+  readonly brokeOff: string | undefined;
+}
+
+/** One after the other, until one breaks off: what was seen until then is kept. */
+async function runPhases(all: readonly Phase[], parts: PhaseParts): Promise<Results> {
+  const results: PhaseResult[] = [];
+  for (const phase of all) {
+    if (interrupted.aborted) break;
+    try {
+      const result = await runPhase(phase, parts);
+      results.push(result);
+      say(formatVerdict(result.verdict));
+      if (!isAsPromised(result)) await keep(result);
+      if (result.brokeOff !== undefined) return { results, brokeOff: result.brokeOff };
+    } catch (error) {
+      return { results, brokeOff: `${phase.title}: ${String(error)}` };
+    }
+  }
+  return { results, brokeOff: undefined };
 }
 
 function phases(rounds: number): Phase[] {

@@ -47,6 +47,7 @@ async function killNode(node: ClusterNode): Promise<void> {
 /** How many answers the leader gives that no standby hears of. */
 const AHEAD = 20;
 const POLL_MS = 10;
+const PATIENCE_MS = 60_000;
 
 /**
  * The receivers of the standbys stand still until the leader has acknowledged something that they lack. Before they go on they are
@@ -61,7 +62,12 @@ async function killAhead(
   try {
     for (const pid of receivers) signal(pid, "SIGSTOP");
     const enough = acknowledged() + AHEAD;
-    while (acknowledged() < enough) await sleep(POLL_MS);
+    const until = performance.now() + PATIENCE_MS;
+    while (acknowledged() < enough) {
+      if (performance.now() > until)
+        throw new Error("nobody is answered while standbys lag behind");
+      await sleep(POLL_MS);
+    }
     await killNode(leader);
   } finally {
     for (const pid of receivers) {

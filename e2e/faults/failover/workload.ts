@@ -11,10 +11,16 @@ import { policyOf, STRATEGIES } from "./routes.ts";
 export interface Workload {
   /** When answers came, by `performance.now()`, in order. */
   readonly answeredAt: readonly number[];
-  /** Sends no new keys, and resolves once all that were sent are settled. */
-  finish(): Promise<void>;
-  /** Sends every key once more, to the servers at these addresses. */
-  repeat(origins: readonly string[]): Promise<void>;
+  /** Sends no new keys, and resolves once all that were sent are settled, or the signal comes. */
+  finish(signal: AbortSignal): Promise<void>;
+  /** Sends every key once more, to the servers at these addresses. @returns those for which the signal came too early. */
+  repeat(origins: readonly string[], signal: AbortSignal): Promise<Ticket[]>;
+}
+
+interface Ticket {
+  readonly scope: string;
+  readonly key: string;
+  readonly target: string;
 }
 
 /** One key with what is sent under it. */
@@ -40,14 +46,15 @@ export function startWorkload(
   const sendings: Sending[] = [];
   const answeredAt: number[] = [];
   const over = new AbortController();
+  const cut = new AbortController();
 
   async function runLane(lane: number): Promise<void> {
     for (let turn = lane; !over.signal.aborted; turn += 1) {
       const sending = mintSending(turn);
       sendings.push(sending);
       const duplicates = Array.from({ length: 1 + (turn % MOST_DUPLICATES) }, async (_, at) => {
-        await settle(pick(clients, turn + at), sending);
-        answeredAt.push(performance.now());
+        if (await settle(pick(clients, turn + at), sending, cut.signal))
+          answeredAt.push(performance.now());
       });
       await Promise.all(duplicates);
       await sleep(PAUSE_MS);
@@ -57,19 +64,24 @@ export function startWorkload(
   const lanes = Array.from({ length: LANES }, (_, lane) => runLane(lane));
   return {
     answeredAt,
-    async finish() {
+    async finish(signal) {
       over.abort();
+      if (signal.aborted) cut.abort();
+      signal.addEventListener("abort", () => cut.abort());
       await Promise.all(lanes);
     },
-    async repeat(others) {
+    async repeat(others, signal) {
       const left = [...sendings];
+      const unasked: Ticket[] = [];
       const afresh = createClients(others, scope, history);
       const lane = async (): Promise<void> => {
         for (let next = left.pop(); next !== undefined; next = left.pop()) {
-          await settle(pick(afresh, left.length), next);
+          if (await settle(pick(afresh, left.length), next, signal)) continue;
+          unasked.push({ scope, key: next.key, target: `POST /${next.strategy}` });
         }
       };
       await Promise.all(Array.from({ length: LANES }, lane));
+      return unasked;
     },
   };
 }
@@ -79,18 +91,24 @@ function mintSending(turn: number): Sending {
   return { key, strategy: pick(STRATEGIES, turn), operation, turn };
 }
 
-/** Asks with the same key until it is answered. A refusal for good is in the history, and the checker's to judge. */
-async function settle(client: Client, { key, strategy, operation, turn }: Sending): Promise<void> {
-  for (;;) {
+/** Asks with the same key until it is answered; `false`: the signal came before. A refusal for good is in the history, and the checker's to judge. */
+async function settle(
+  client: Client,
+  { key, strategy, operation, turn }: Sending,
+  signal: AbortSignal,
+): Promise<boolean> {
+  while (!signal.aborted) {
     try {
       const headers = { [OPERATION_HEADER]: operation };
-      await client.post(strategy, { key, json: { turn }, headers });
-      return;
+      await client.post(strategy, { key, json: { turn }, headers, signal });
+      return true;
     } catch (error) {
+      if (signal.aborted) return false;
       if (!isIdempotencyError(error)) throw error;
-      if (error.nextAction !== "resume" && error.nextAction !== "wait") return;
+      if (error.nextAction !== "resume" && error.nextAction !== "wait") return true;
     }
   }
+  return false;
 }
 
 function createClients(origins: readonly string[], scope: string, history: History): Client[] {
