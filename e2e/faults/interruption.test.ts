@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { access, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -10,6 +10,7 @@ import { findProcess, listProcesses } from "../support/processes.ts";
 import type { RunningProcess } from "../support/processes.ts";
 
 const TEST_TIMEOUT_MS = 120_000;
+const HUNT = "/e2e/faults/mutants/hunt.ts";
 /** A whole fleet: servers, a Postgres and what keeps them; PgBouncer where there is one. */
 const FLEET = ["rig/server.ts", "postgres -D", "reaper.ts"];
 
@@ -39,6 +40,39 @@ test.each<[string, string[], (rig: ChildProcess) => void]>([
     const isBroken = !/violations\s+\| 0 /.test(page);
     expect(code, said()).toBe(isBroken ? 1 : 2);
     await allGone(fleet);
+  },
+  TEST_TIMEOUT_MS,
+);
+
+test(
+  "Ctrl-C, in a hunt for planted bugs: it says how many were hunted, and leaves neither processes nor its copy behind",
+  async () => {
+    const { rig, said } = await startRig(["run.ts", "--mutants"]);
+    const gone = once(rig, "exit");
+    const { fleet, copy } = await nextHunt(rig);
+    signalGroup(rig, "SIGINT");
+    const [code] = await gone;
+    const page = await readFile(join(pages, "planted-bugs.md"), "utf8");
+    const [, hunted = "", planned, caught] =
+      /(\d+) of (\d+) were hunted, and (\d+) were caught/.exec(page.replaceAll("\n", " ")) ?? [];
+    expect(Number(hunted), said()).toBeGreaterThan(0);
+    expect(Number(hunted)).toBeLessThan(Number(planned));
+    // One that survives on a machine that is overloaded has to be told as one.
+    expect(code, said()).toBe(caught === hunted ? 2 : 1);
+    await allGone(fleet);
+    await expect.poll(() => isThere(copy)).toBe(false);
+  },
+  TEST_TIMEOUT_MS,
+);
+
+test(
+  "SIGKILL, in a hunt for planted bugs: neither processes nor the copy stay",
+  async () => {
+    const { rig } = await startRig(["run.ts", "--mutants"]);
+    const { fleet, copy } = await nextHunt(rig);
+    rig.kill("SIGKILL");
+    await allGone(fleet);
+    await expect.poll(() => isThere(copy)).toBe(false);
   },
   TEST_TIMEOUT_MS,
 );
@@ -96,6 +130,32 @@ function closeTerminal(rig: ChildProcess): void {
 }
 
 async function descendantsOf({ pid = 0 }: ChildProcess): Promise<RunningProcess[]> {
+  const found = await allBelow(pid);
+  for (const part of FLEET) expect(found.some(({ command }) => command.includes(part))).toBe(true);
+  return found;
+}
+
+interface Hunt {
+  readonly fleet: readonly RunningProcess[];
+  /** The folder that it is in. */
+  readonly copy: string;
+}
+
+/** The one that is under way, when it has its fleet. */
+async function nextHunt({ pid = 0 }: ChildProcess): Promise<Hunt> {
+  let fleet: RunningProcess[] = [];
+  const isWhole = async (): Promise<boolean> => {
+    fleet = await allBelow(pid);
+    return [HUNT, ...FLEET].every((part) => fleet.some(({ command }) => command.includes(part)));
+  };
+  await expect.poll(isWhole).toBe(true);
+  const command = fleet.find((one) => one.command.includes(HUNT))?.command.split(" ") ?? [];
+  const copy = command.find((word) => word.endsWith(HUNT))?.slice(0, -HUNT.length) ?? "";
+  expect(await isThere(copy)).toBe(true);
+  return { fleet, copy };
+}
+
+async function allBelow(pid: number): Promise<RunningProcess[]> {
   const all = await listProcesses();
   const found: RunningProcess[] = [];
   for (let parents = [pid]; parents.length > 0;) {
@@ -103,8 +163,14 @@ async function descendantsOf({ pid = 0 }: ChildProcess): Promise<RunningProcess[
     found.push(...children);
     parents = children.map((child) => child.pid);
   }
-  for (const part of FLEET) expect(found.some(({ command }) => command.includes(part))).toBe(true);
   return found;
+}
+
+function isThere(folder: string): Promise<boolean> {
+  return access(folder).then(
+    () => true,
+    () => false,
+  );
 }
 
 async function allGone(processes: readonly RunningProcess[]): Promise<void> {
