@@ -117,7 +117,7 @@ async function judgeAgain(file: string): Promise<number> {
   try {
     evidence = await readHistory(file);
   } catch (error) {
-    console.error(`${file} cannot be judged: ${error instanceof Error ? error.message : error}`);
+    console.error(`${file} cannot be judged: ${String(error)}`);
     return BROKEN;
   }
   const verdict = judgeRun(evidence);

@@ -133,7 +133,7 @@ async function writePages(soaked: Soaked): Promise<void> {
   const { rounds, samples, missed, trends, tookMs, brokeOff } = soaked;
   for (const quantity of QUANTITIES) {
     const lines = Object.fromEntries(
-      quantity.linesOf(samples).map(({ name, values }) => [name, values]),
+      quantity.linesOf(samples).map((line) => [line.name, line.values]),
     );
     await writePage(
       join(values.pages, "soak", quantity.file),

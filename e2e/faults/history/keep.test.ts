@@ -61,7 +61,7 @@ test("a key that there was no time to ask for is held against nobody, now and wh
   const events = [...tell({ end: inFlight }), ...later];
   const kept: RunEvidence = { ...GOOD, events, rows: [], unasked };
   const { violations } = judgeRun(kept);
-  expect(violations.map(({ invariant, at }) => [invariant, at?.key])).toEqual([["I7", "k2"]]);
+  expect(violations.map((one) => [one.invariant, one.at?.key])).toEqual([["I7", "k2"]]);
   expect(judgeRun(await again(kept))).toEqual(judgeRun(kept));
 });
 
