@@ -68,7 +68,7 @@ const PROGRESS_MS = 5_000;
 // A handler that breaks more often than not is asked again until it does not: on a busy machine that takes its time.
 const SETTLE_MS = 30 * LEASE_MS;
 /** How long after the limit keys are still asked for once more; what is not asked by then is said. */
-export const SETTLING_MS = 90_000;
+const SETTLING_MS = 90_000;
 
 export async function run(options: RunOptions): Promise<RunReport> {
   const fleet = await startFleet(options.servers);
