@@ -14,7 +14,7 @@ export const MIX: Mix = {
   mismatches: 0.05,
   strangers: 0.05,
   failures: 0.05,
-  clients: ["oncekey", "fetch", "plain"],
+  clients: ["oncekey", "fetch", "undici"],
 };
 
 /** Three times each boundary of each strategy: 108 kills. */

@@ -1,4 +1,4 @@
-/** The three kinds of client that send a run's operations. */
+/** Clients that send a run's operations. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { createClient } from "@oncekey/client";
 import { createIdempotentFetch } from "@oncekey/client/fetch";
@@ -22,13 +22,14 @@ export interface Sending {
 /** Sends until the answer is final or patience ends; never throws. */
 export type Send = (sending: Sending) => Promise<void>;
 
-const ATTEMPTS = 6;
-const ATTEMPT_MS = 3_000;
-const DEADLINE_MS = 20_000;
-const BASE_MS = 50;
-const CAP_MS = 500;
-// Never attached to anything: the rig rewrites the origin of each attempt.
-const NOWHERE = "http://rig.invalid";
+/** Every client tries as often, as patiently and as long as the others. */
+export const ATTEMPTS = 6;
+export const ATTEMPT_MS = 3_000;
+export const DEADLINE_MS = 20_000;
+export const BASE_MS = 50;
+export const CAP_MS = 500;
+/** Never attached to anything: the rig rewrites the origin of each attempt. */
+export const NOWHERE = "http://rig.invalid";
 
 const RETRYING = {
   attempts: ATTEMPTS,
@@ -112,7 +113,13 @@ export async function sendOnce(recorded: typeof fetch, sending: Sending): Promis
   }
 }
 
-function toInit(sending: Sending): RequestInit {
+interface Init {
+  readonly method: "POST";
+  readonly headers: Record<string, string>;
+  readonly body: string;
+}
+
+export function toInit(sending: Sending): Init {
   const { key, order } = sending;
   return {
     method: "POST",

@@ -1,12 +1,13 @@
 /** Clients that work through a run's operations, so many at once, with everybody who interferes. */
 import { setTimeout as sleep } from "node:timers/promises";
-import type { History } from "../history/history.ts";
+import { Agent } from "undici";
 import type { Order } from "../rig/order.ts";
-import { createFetchSend, createOncekeySend, createPlainSend } from "./clients.ts";
+import { ATTEMPT_MS, createFetchSend, createOncekeySend, createPlainSend } from "./clients.ts";
 import type { Send, Sending } from "./clients.ts";
 import type { ClientKind, Operation } from "./operation.ts";
 import { createRecordedFetch } from "./recorder.ts";
 import type { RecorderParts } from "./recorder.ts";
+import { createUndiciSend } from "./undici.ts";
 
 export interface LoadOptions extends RecorderParts {
   readonly clients: number;
@@ -24,9 +25,10 @@ export interface Load {
 
 export function startLoad(options: LoadOptions): Load {
   const firsts: Sending[] = [];
-  const others = createSends(options, "other");
+  const agent = new Agent({ connect: { timeout: ATTEMPT_MS } });
+  const other = createPlainSend(createRecordedFetch(options, "other (plain)"));
   const work = async (number: number): Promise<void> => {
-    const own = createSends(options, `client ${number}`);
+    const own = createSends(options, `client ${number}`, agent);
     while (!options.signal.aborted) {
       const operation = options.next();
       if (operation === undefined) return;
@@ -35,18 +37,18 @@ export function startLoad(options: LoadOptions): Load {
       const { client, route } = operation;
       // Ours send nothing without a key.
       const kind = route.policy.isKeyless === true ? "plain" : client;
-      await perform(operation, own[kind], others.plain);
+      await perform(operation, own[kind], other);
     }
   };
   const done = Promise.all(Array.from({ length: options.clients }, (_, number) => work(number)));
-  return { done: done.then(() => undefined), firsts };
+  return { done: done.then(() => agent.destroy()), firsts };
 }
 
-function createSends(parts: RecorderParts, who: string): Record<ClientKind, Send> {
-  const history: History = parts.history;
+function createSends(parts: RecorderParts, who: string, agent: Agent): Record<ClientKind, Send> {
   return {
-    oncekey: createOncekeySend(createRecordedFetch(parts, `${who} (oncekey)`), history),
+    oncekey: createOncekeySend(createRecordedFetch(parts, `${who} (oncekey)`), parts.history),
     fetch: createFetchSend(createRecordedFetch(parts, `${who} (fetch)`)),
+    undici: createUndiciSend(parts, `${who} (undici)`, agent),
     plain: createPlainSend(createRecordedFetch(parts, `${who} (plain)`)),
   };
 }

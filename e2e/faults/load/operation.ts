@@ -5,7 +5,8 @@ import type { Random } from "../rig/random.ts";
 import { KEYLESS_ROUTE, SHORT_MS, SHORT_ROUTES } from "../rig/routes.ts";
 import type { Route } from "../rig/routes.ts";
 
-export type ClientKind = "oncekey" | "fetch" | "plain";
+/** `plain`: somebody's own loop, from which duplicates and requests without a key come too. */
+export type ClientKind = "oncekey" | "fetch" | "undici" | "plain";
 
 /** One thing that somebody wants done once, and who else sends it. */
 export interface Operation {

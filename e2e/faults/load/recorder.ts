@@ -20,46 +20,76 @@ export interface RecorderParts {
   readonly policyOf: (target: string) => Policy;
 }
 
+/** What a client sends, whatever it is sent with. */
+interface Outgoing {
+  readonly method: string;
+  readonly pathname: string;
+  /** With its question mark. */
+  readonly search: string;
+  /** What the rig says to its servers is added. */
+  readonly headers: Headers;
+  readonly body: Uint8Array;
+}
+
+/** An attempt that is in the history and has not ended. */
+export interface OpenAttempt {
+  readonly way: Way;
+  readonly answered: (response: Pick<Response, "status" | "headers">, body: string) => void;
+  readonly failed: (error: unknown, isLate: boolean) => void;
+}
+
 /** @param process who sends, for the history. */
 export function createRecordedFetch(parts: RecorderParts, process: string): typeof fetch {
-  const { history, wayOf, policyOf } = parts;
   return async (input, init) => {
     const request = new Request(input, init);
     const { pathname, search } = new URL(request.url);
-    const body = new Uint8Array(await request.arrayBuffer());
+    const { method, signal } = request;
     const headers = new Headers(request.headers);
-    const way = await wayOf();
-    const target = `${request.method} ${pathname}`;
-    const operation = headers.get(OPERATION_HEADER) ?? "";
-    const fingerprint = fingerprintOf(search, body);
-    headers.set(FINGERPRINT_HEADER, fingerprint);
-    if (way.fault !== undefined) headers.set(FAULT_HEADER, way.fault);
-    const attempt = history.invoke({
-      process,
-      server: way.server,
-      operation,
-      scope: headers.get(SCOPE_HEADER) ?? "",
-      key: headers.get("idempotency-key") ?? operation,
-      target,
-      fingerprint,
-      ...(isHurt(way, body) ? { fault: way.fault ?? "the handler fails" } : {}),
-    });
+    const body = new Uint8Array(await request.arrayBuffer());
+    const outgoing = { method, pathname, search, headers, body };
+    const { way, answered, failed } = await openAttempt(parts, process, outgoing);
     try {
-      const { method, signal } = request;
-      const response = await fetch(`${way.origin}${pathname}${search}`, {
-        method,
-        headers,
-        body,
-        signal,
-      });
+      const url = `${way.origin}${pathname}${search}`;
+      const response = await fetch(url, { method, headers, body, signal });
       const text = await response.text();
-      history.add({ attempt, ...endingOf(response, text, policyOf(target)) });
+      answered(response, text);
       return new Response(text, response);
     } catch (error) {
-      const isLate = request.signal.aborted;
-      history.add({ kind: "info", attempt, reason: reasonOf(error), isLate });
+      failed(error, signal.aborted);
       throw error;
     }
+  };
+}
+
+/** Chooses its way and writes down that it begins. */
+export async function openAttempt(
+  { history, wayOf, policyOf }: RecorderParts,
+  process: string,
+  { method, pathname, search, headers, body }: Outgoing,
+): Promise<OpenAttempt> {
+  const target = `${method} ${pathname}`;
+  const policy = policyOf(target);
+  const way = await wayOf();
+  const operation = headers.get(OPERATION_HEADER) ?? "";
+  const fingerprint = fingerprintOf(search, body);
+  headers.set(FINGERPRINT_HEADER, fingerprint);
+  if (way.fault !== undefined) headers.set(FAULT_HEADER, way.fault);
+  const fault = way.fault ?? hurtOf(headers, body);
+  const attempt = history.invoke({
+    process,
+    server: way.server,
+    operation,
+    scope: headers.get(SCOPE_HEADER) ?? "",
+    key: headers.get("idempotency-key") ?? operation,
+    target,
+    fingerprint,
+    ...(fault === undefined ? {} : { fault }),
+  });
+  return {
+    way,
+    answered: (response, text) => history.add({ attempt, ...endingOf(response, text, policy) }),
+    failed: (error, isLate) =>
+      history.add({ kind: "info", attempt, reason: reasonOf(error), isLate }),
   };
 }
 
@@ -68,9 +98,11 @@ export function fingerprintOf(search: string, body: Uint8Array): string {
   return createHash("sha256").update(search).update("\n").update(body).digest("hex").slice(0, 12);
 }
 
-// A handler that ignores what Postgres told it comes to 503 without any fault from outside.
-function isHurt({ fault }: Way, body: Uint8Array): boolean {
-  return fault !== undefined || Buffer.from(body).includes('"swallow"');
+// Neither comes to a final answer, without any fault from outside: a handler that ignores what Postgres told it comes to 503, and a
+// client that asks for the rest of an answer that broke off gives up the whole one that it gets.
+function hurtOf(headers: Headers, body: Uint8Array): string | undefined {
+  if (headers.has("range")) return "asks for the rest";
+  return Buffer.from(body).includes('"swallow"') ? "the handler fails" : undefined;
 }
 
 type Ending = Happening extends infer Event
@@ -83,8 +115,11 @@ const NOT_KEPT: readonly number[] = [401, 403, 408, 409, 425, 429];
 const STORED_HEADERS = ["content-type", "location"];
 
 /** What an answer means, by the contract and not by what a client makes of it. */
-function endingOf(response: Response, body: string, policy: Policy): Ending {
-  const { status, headers } = response;
+function endingOf(
+  { status, headers }: Pick<Response, "status" | "headers">,
+  body: string,
+  policy: Policy,
+): Ending {
   const problem = problemOf(headers, body);
   if (problem?.code === "idempotency_unavailable") {
     const { detail = "" } = problem;
