@@ -5,13 +5,14 @@ import type { Mix } from "./load/operation.ts";
 import { ROUTES } from "./rig/routes.ts";
 import type { RunOptions } from "./rig/run.ts";
 
-/** The mix of a whole run: of the operations 30 % are sent twice or more, and 5 % meet another request under their key. */
+/** The mix of a whole run: of the operations 30 % are sent twice or more, and 5 % meet another body under their key. */
 export const MIX: Mix = {
   scopes: "scope",
   routes: ROUTES,
   others: 0.01,
   duplicates: 0.3,
   mismatches: 0.05,
+  queries: 0.02,
   strangers: 0.05,
   failures: 0.05,
   clients: ["oncekey", "fetch", "undici"],

@@ -35,7 +35,9 @@ export interface Mix {
   /** Of those whose records expire soon, how many are repeated around that moment, which takes them seconds. Default all. */
   readonly aroundExpiry?: number;
   readonly duplicates: number;
+  /** Of the operations, how many meet another body under their key, and how many another query. */
   readonly mismatches: number;
+  readonly queries: number;
   readonly strangers: number;
   /** Of the operations, how many are deeds that come to nothing at first. */
   readonly failures: number;
@@ -59,7 +61,7 @@ const AROUND_EXPIRY_MS = [
 export function drawOperation(random: Random, mix: Mix): Operation {
   const scope = random.below(SCOPES);
   const copies = random.chance(mix.duplicates) ? 1 + random.below(3) : 0;
-  const differs = random.chance(mix.mismatches);
+  const differing = drawDiffering(random, mix);
   const route = drawRoute(random, mix);
   const isRepeatedLate = SHORT_ROUTES.includes(route) && random.chance(mix.aroundExpiry ?? 1);
   return {
@@ -74,9 +76,7 @@ export function drawOperation(random: Random, mix: Mix): Operation {
     duplicatesAfterMs: isRepeatedLate
       ? AROUND_EXPIRY_MS
       : Array.from({ length: copies }, () => drawDelayMs(random)),
-    mismatch: differs
-      ? { part: random.pick(["body", "query"] as const), afterMs: drawDelayMs(random) }
-      : undefined,
+    mismatch: differing && { part: differing, afterMs: drawDelayMs(random) },
     strangerScope: random.chance(mix.strangers)
       ? `${mix.scopes}-${(scope + 1 + random.below(SCOPES - 1)) % SCOPES}`
       : undefined,
@@ -87,6 +87,12 @@ function drawRoute(random: Random, { routes, others }: Mix): Route {
   return others !== undefined && random.chance(others)
     ? random.pick([...SHORT_ROUTES, KEYLESS_ROUTE])
     : random.pick(routes);
+}
+
+function drawDiffering(random: Random, { mismatches, queries }: Mix): "body" | "query" | undefined {
+  const drawn = random.next();
+  if (drawn < mismatches) return "body";
+  return drawn < mismatches + queries ? "query" : undefined;
 }
 
 function drawDeed(random: Random, { failures }: Mix): Deed {

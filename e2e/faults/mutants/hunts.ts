@@ -9,7 +9,7 @@ const NO_STRIKES = { kill: 0, pause: 0, terminate: 0, crash: 0 };
 const NO_DISTURBANCES = { commitFaults: 0, poolerRestarts: 0, poolsTaken: 0, databasesFilled: 0 };
 const LIMIT_MS = 120_000;
 
-const CALM_MIX: Mix = { ...MIX, others: 0, mismatches: 0, strangers: 0, failures: 0 };
+const CALM_MIX: Mix = { ...MIX, others: 0, mismatches: 0, queries: 0, strangers: 0, failures: 0 };
 
 const CALM: Plan = {
   seed: 1,
@@ -37,14 +37,15 @@ const LONG_WORK_MS = 3_500;
 const HUNTS: Readonly<Record<HuntName, Partial<Plan>>> = {
   race: { mix: { ...CALM_MIX, routes: oneCommit, duplicates: 1 } },
   strangers: { mix: { ...CALM_MIX, strangers: 1 } },
-  mismatch: { mix: { ...CALM_MIX, mismatches: 0.5 } },
+  mismatch: { mix: { ...CALM_MIX, mismatches: 0.25, queries: 0.25 } },
   refusals: { mix: { ...CALM_MIX, failures: 0.5 } },
   leftRows: {
     operations: 600,
     mix: {
       ...CALM_MIX,
       routes: strictRows,
-      mismatches: 1,
+      mismatches: 0.5,
+      queries: 0.5,
       failures: 1,
       duplicates: 1,
       workMs: 150,
