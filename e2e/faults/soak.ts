@@ -46,7 +46,7 @@ if (!(minutes > 0)) throw new RangeError(`--minutes must be above 0, got ${value
 const interrupted = listenForEnd();
 const commit = describeCommit();
 
-const fleet = await startFleet();
+const fleet = await startFleet(0);
 try {
   process.exitCode = await soak(fleet);
 } finally {

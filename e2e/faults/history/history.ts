@@ -12,20 +12,27 @@ export interface History {
   /** Opens an attempt and returns its number. */
   invoke(what: Omit<Invoke, keyof Instant | "kind" | "attempt">): number;
   add(what: Happening): void;
+  /** How many attempts at an operation have been opened in a scope, whoever made them. */
+  attemptsAt(operation: string, scope: string): number;
 }
 
 export function createHistory(): History {
   const events: HistoryEvent[] = [];
   let attempts = 0;
+  const attemptsAt = new Map<string, number>();
+  const nameOf = (operation: string, scope: string): string => `${operation} ${scope}`;
   const instant = (): Instant => ({ atMs: performance.now(), wallAt: Date.now() });
   return {
     events,
     invoke(what) {
       attempts += 1;
+      const name = nameOf(what.operation, what.scope);
+      attemptsAt.set(name, (attemptsAt.get(name) ?? 0) + 1);
       events.push({ kind: "invoke", attempt: attempts, ...what, ...instant() });
       return attempts;
     },
     add: (what) => void events.push({ ...what, ...instant() }),
+    attemptsAt: (operation, scope) => attemptsAt.get(nameOf(operation, scope)) ?? 0,
   };
 }
 

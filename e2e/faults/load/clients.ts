@@ -5,6 +5,7 @@ import { createIdempotentFetch } from "@oncekey/client/fetch";
 import type { History } from "../history/history.ts";
 import { OPERATION_HEADER, SCOPE_HEADER } from "../rig/order.ts";
 import type { Order } from "../rig/order.ts";
+import type { Random } from "../rig/random.ts";
 import { fingerprintOf } from "./recorder.ts";
 
 /** One request under one key. */
@@ -85,13 +86,13 @@ export function createFetchSend(recorded: typeof fetch): Send {
 }
 
 /** Somebody else's client: the same key and bytes, again and again, on whatever goes wrong. */
-export function createPlainSend(recorded: typeof fetch): Send {
+export function createPlainSend(recorded: typeof fetch, random: Random): Send {
   return async (sending) => {
     // A request without a key cannot be repeated.
     const attempts = sending.key === undefined ? 1 : ATTEMPTS;
     for (let attempt = 1; attempt <= attempts; attempt += 1) {
       if (await sendOnce(recorded, sending)) return;
-      await sleep(Math.random() * Math.min(CAP_MS, BASE_MS * 2 ** attempt));
+      await sleep(random.next() * Math.min(CAP_MS, BASE_MS * 2 ** attempt));
     }
   };
 }

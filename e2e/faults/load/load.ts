@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Agent } from "undici";
 import type { Order } from "../rig/order.ts";
+import type { Random } from "../rig/random.ts";
 import { ATTEMPT_MS, createFetchSend, createOncekeySend, createPlainSend } from "./clients.ts";
 import type { Send, Sending } from "./clients.ts";
 import type { ClientKind, Operation } from "./operation.ts";
@@ -13,6 +14,8 @@ export interface LoadOptions extends RecorderParts {
   readonly clients: number;
   /** The next operation, or undefined when there are no more. */
   readonly next: () => Operation | undefined;
+  /** How long those pause whose pauses are the rig's. */
+  readonly random: Random;
   readonly signal: AbortSignal;
 }
 
@@ -26,7 +29,7 @@ export interface Load {
 export function startLoad(options: LoadOptions): Load {
   const firsts: Sending[] = [];
   const agent = new Agent({ connect: { timeout: ATTEMPT_MS } });
-  const other = createPlainSend(createRecordedFetch(options, "other (plain)"));
+  const other = createPlainSend(createRecordedFetch(options, "other (plain)"), options.random);
   const work = async (number: number): Promise<void> => {
     const own = createSends(options, `client ${number}`, agent);
     while (!options.signal.aborted) {
@@ -44,12 +47,12 @@ export function startLoad(options: LoadOptions): Load {
   return { done: done.then(() => agent.destroy()), firsts };
 }
 
-function createSends(parts: RecorderParts, who: string, agent: Agent): Record<ClientKind, Send> {
+function createSends(parts: LoadOptions, who: string, agent: Agent): Record<ClientKind, Send> {
   return {
     oncekey: createOncekeySend(createRecordedFetch(parts, `${who} (oncekey)`), parts.history),
     fetch: createFetchSend(createRecordedFetch(parts, `${who} (fetch)`)),
     undici: createUndiciSend(parts, `${who} (undici)`, agent),
-    plain: createPlainSend(createRecordedFetch(parts, `${who} (plain)`)),
+    plain: createPlainSend(createRecordedFetch(parts, `${who} (plain)`), parts.random),
   };
 }
 

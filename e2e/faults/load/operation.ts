@@ -1,5 +1,4 @@
 /** What the clients of a run will do, drawn from its seed. */
-import { randomUUID } from "node:crypto";
 import type { Deed } from "../rig/order.ts";
 import type { Random } from "../rig/random.ts";
 import { KEYLESS_ROUTE, SHORT_MS, SHORT_ROUTES } from "../rig/routes.ts";
@@ -65,10 +64,10 @@ export function drawOperation(random: Random, mix: Mix): Operation {
   const route = drawRoute(random, mix);
   const isRepeatedLate = SHORT_ROUTES.includes(route) && random.chance(mix.aroundExpiry ?? 1);
   return {
-    id: randomUUID(),
+    id: random.uuid(),
     route,
     scope: `${mix.scopes}-${scope}`,
-    key: randomUUID(),
+    key: random.uuid(),
     client: random.pick(mix.clients),
     deed: drawDeed(random, mix),
     amount: 1 + random.below(100_000),

@@ -3,7 +3,8 @@ import { createHash } from "node:crypto";
 import type { Happening, History } from "../history/history.ts";
 import type { Policy } from "../checker/case.ts";
 import { FAULT_HEADER } from "../fault.ts";
-import { FINGERPRINT_HEADER, OPERATION_HEADER, SCOPE_HEADER } from "../rig/order.ts";
+import { seedOf } from "../rig/random.ts";
+import { CHANCE_HEADER, FINGERPRINT_HEADER, OPERATION_HEADER, SCOPE_HEADER } from "../rig/order.ts";
 
 /** Where a request goes, and what is done to it on its way. */
 export interface Way {
@@ -71,6 +72,7 @@ export async function openAttempt(
   const policy = policyOf(target);
   const way = await wayOf();
   const operation = headers.get(OPERATION_HEADER) ?? "";
+  const scope = headers.get(SCOPE_HEADER) ?? "";
   const fingerprint = fingerprintOf(search, body);
   headers.set(FINGERPRINT_HEADER, fingerprint);
   if (way.fault !== undefined) headers.set(FAULT_HEADER, way.fault);
@@ -79,12 +81,14 @@ export async function openAttempt(
     process,
     server: way.server,
     operation,
-    scope: headers.get(SCOPE_HEADER) ?? "",
+    scope,
     key: headers.get("idempotency-key") ?? operation,
     target,
     fingerprint,
     ...(fault === undefined ? {} : { fault }),
   });
+  const chance = seedOf(operation, scope, history.attemptsAt(operation, scope));
+  headers.set(CHANCE_HEADER, String(chance));
   return {
     way,
     answered: (response, text) => history.add({ attempt, ...endingOf(response, text, policy) }),

@@ -6,6 +6,7 @@ import { buffer } from "node:stream/consumers";
 import { Agent } from "undici";
 import { expect, onTestFinished, test } from "vitest";
 import { createHistory } from "../history/history.ts";
+import { CHANCE_HEADER } from "../rig/order.ts";
 import { createUndiciSend } from "./undici.ts";
 
 type Answer = (response: ServerResponse) => void;
@@ -56,11 +57,21 @@ test("an answer that broke off has failed, and so has the attempt at the rest of
   expect(events[0]).not.toHaveProperty("fault");
 });
 
+test("what chance decides in the handler comes from the operation and the number of the attempt at it", async () => {
+  const busy: Answer = (response) => void response.writeHead(503).end();
+  const { chances } = await sendTo([busy, busy, (response) => void response.end()]);
+  expect(new Set(chances).size).toBe(3);
+  const { chances: again } = await sendTo([busy, (response) => void response.end()]);
+  expect(again).toEqual(chances.slice(0, 2));
+});
+
 async function sendTo(answers: readonly Answer[]) {
   const requests: string[] = [];
+  const chances: unknown[] = [];
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const { method, url, headers } = request;
     const body = await buffer(request);
+    chances.push(headers[CHANCE_HEADER]);
     requests.push(`${method} ${url} ${headers["idempotency-key"]?.toString()} ${body.toString()}`);
     answers[requests.length - 1]?.(response);
   };
@@ -80,5 +91,5 @@ async function sendTo(answers: readonly Answer[]) {
     policyOf: () => ({ strategy: "row", mismatch: "replay", retentionMs: 1_000 }) as const,
   };
   await createUndiciSend(parts, "client 1", agent)(SENDING);
-  return { events: history.events, requests };
+  return { events: history.events, requests, chances };
 }

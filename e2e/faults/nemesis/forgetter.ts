@@ -1,15 +1,16 @@
 /** Deletes records on purpose and asks again: by the server that deleted it, such a key runs anew. */
-import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Sending } from "../load/clients.ts";
 import { createRecordedFetch } from "../load/recorder.ts";
 import { settleOne } from "../load/settle.ts";
 import type { RecorderParts, Way } from "../load/recorder.ts";
 import type { Fleet } from "../rig/fleet.ts";
+import type { Random } from "../rig/random.ts";
 import type { Route } from "../rig/routes.ts";
 
 export interface ForgetterOptions extends RecorderParts {
   readonly fleet: Fleet;
+  readonly random: Random;
   readonly routes: readonly Route[];
   /** Whose records they are. */
   readonly scope: string;
@@ -33,12 +34,12 @@ export async function forgetAgainAndAgain(options: ForgetterOptions): Promise<vo
 }
 
 async function forgetOne(options: ForgetterOptions, route: Route): Promise<void> {
-  const { fleet, history, policyOf } = options;
+  const { fleet, random, history, policyOf } = options;
   const { name: server } = await fleet.anyServer();
   const wayOf = async (): Promise<Way> => ({ server, origin: await fleet.originOf(server) });
   const recorded = createRecordedFetch({ history, policyOf, wayOf }, "forgetter");
-  const operation = randomUUID();
-  const ticket = { scope: options.scope, key: randomUUID(), target: `POST ${route.path}` };
+  const operation = random.uuid();
+  const ticket = { scope: options.scope, key: random.uuid(), target: `POST ${route.path}` };
   const order = { deed: "charge" as const, amount: 1, workMs: 0 };
   const sending: Sending = { operation, ...ticket, path: route.path, search: "", order };
   options.onKey(sending);

@@ -17,6 +17,8 @@ import { startServer } from "./server-process.ts";
 import type { ServerProcess } from "./server-process.ts";
 import { findLeftovers } from "./leftovers.ts";
 import { startPooled } from "./pooled.ts";
+import { createRandomFor } from "./random.ts";
+import type { Random } from "./random.ts";
 import { createTables } from "./tables.ts";
 
 export interface Fleet {
@@ -44,7 +46,7 @@ const DELAYED_COMMIT_MS = 400;
 const DELAYED_REPLY_MS = 4_000;
 const POLL_MS = 50;
 
-export async function startFleet(names: readonly string[] = NAMES): Promise<Fleet> {
+export async function startFleet(seed: number, names: readonly string[] = NAMES): Promise<Fleet> {
   const stops: Stops = [];
   const stop = async (): Promise<void> => {
     // In the reverse order of their start: each stands on those before it.
@@ -71,7 +73,8 @@ export async function startFleet(names: readonly string[] = NAMES): Promise<Flee
       .map((plan) => startServer({ ...plan, outsideUrl: url, reaper }));
     stops.push(() => Promise.all(servers.map((server) => server.stop())));
     await Promise.all(servers.map((server) => server.up()));
-    const anyServer = (): Promise<Upstream> => chooseServer(servers);
+    const random = createRandomFor(seed, "servers");
+    const anyServer = (): Promise<Upstream> => chooseServer(servers, random);
     return {
       servers,
       databaseProxy,
@@ -103,13 +106,14 @@ async function startDatabase(stops: Stops): Promise<{ readonly url: string; read
   return { url, pool };
 }
 
-async function chooseServer(servers: readonly ServerProcess[]): Promise<Upstream> {
+async function chooseServer(servers: readonly ServerProcess[], random: Random): Promise<Upstream> {
   for (;;) {
-    const up = servers.filter((server) => server.port() !== undefined);
-    const server = up[Math.floor(Math.random() * up.length)];
-    const port = server?.port();
-    if (server !== undefined && port !== undefined)
-      return { name: server.name, port, kill: () => server.signal("SIGKILL") };
+    const up = servers.flatMap((server): Upstream[] => {
+      const port = server.port();
+      if (port === undefined) return [];
+      return [{ name: server.name, port, kill: () => server.signal("SIGKILL") }];
+    });
+    if (up.length > 0) return random.pick(up);
     await sleep(POLL_MS);
   }
 }

@@ -5,8 +5,10 @@ import type { FastifyReply, FastifyRequest } from "fastify";
 import type { Pool, PoolClient } from "pg";
 import type { Answer } from "../checker/case.ts";
 import { reach } from "./freeze.ts";
-import { FINGERPRINT_HEADER, OPERATION_HEADER, SCOPE_HEADER } from "./order.ts";
+import { CHANCE_HEADER, FINGERPRINT_HEADER, OPERATION_HEADER, SCOPE_HEADER } from "./order.ts";
 import type { Deed, Order } from "./order.ts";
+import { createRandom } from "./random.ts";
+import type { Random } from "./random.ts";
 import type { Route } from "./routes.ts";
 
 interface Parts {
@@ -39,7 +41,8 @@ export function createHandler({ route, outside }: Parts): Handler {
   return async (request, reply) => {
     reach("S2");
     const { deed, workMs } = request.body;
-    const comesToNothing = FAILING.includes(deed) && Math.random() < FAILURE_RATE;
+    const random = createRandom(Number(request.headers[CHANCE_HEADER]));
+    const comesToNothing = FAILING.includes(deed) && random.chance(FAILURE_RATE);
     const answer = answerTo(request);
     if (deed === "decline") return reply.code(402).send({ ...answer, effect: null });
     if (comesToNothing && deed === "busy")
@@ -52,7 +55,7 @@ export function createHandler({ route, outside }: Parts): Handler {
     if (workMs > 0) await sleep(workMs);
     if (deed === "refuse") throw refusal(answer);
     if (comesToNothing && isLease) throw new HandlerError("the handler broke after its call", 502);
-    if (comesToNothing) await fail(deed, request.idempotency.tx);
+    if (comesToNothing) await fail(deed, request.idempotency.tx, random);
     return reply.code(201).header("location", `/effects/${answer.effect}`).send(answer);
   };
 }
@@ -62,6 +65,7 @@ function refusal({ scope }: Answer): HandlerError {
   return new HandlerError(`there is no such thing (scope ${scope})`, 404);
 }
 
+// Not from the seed: they tell two runs of the handler apart, those of one attempt too.
 function answerTo({ headers }: FastifyRequest): Answer {
   return { answer: randomUUID(), effect: randomUUID(), scope: String(headers[SCOPE_HEADER]) };
 }
@@ -89,8 +93,8 @@ async function charge(
 }
 
 /** Comes to nothing in the way of the deed, by Postgres' own refusal where there is one. */
-async function fail(deed: Deed, tx: PoolClient): Promise<void> {
-  if (deed === "deadlock") return deadlock(tx);
+async function fail(deed: Deed, tx: PoolClient, random: Random): Promise<void> {
+  if (deed === "deadlock") return deadlock(tx, random);
   if (deed === "serialize") {
     await tx.query("do $$ begin raise exception 'a conflict' using errcode = '40001'; end $$");
   } else if (deed === "swallow") {
@@ -101,8 +105,8 @@ async function fail(deed: Deed, tx: PoolClient): Promise<void> {
 }
 
 // Two rows of a few, in the order that chance gives: enough of these at once, and Postgres ends one of two that wait for each other.
-async function deadlock(tx: PoolClient): Promise<void> {
-  const first = Math.floor(Math.random() * 3);
+async function deadlock(tx: PoolClient, random: Random): Promise<void> {
+  const first = random.below(3);
   for (const id of [first, (first + 1) % 3]) {
     // oxlint-disable-next-line no-await-in-loop -- the order is the point
     await tx.query("update hot_rows set touched = touched + 1 where id = $1", [id]);

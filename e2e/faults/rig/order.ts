@@ -27,3 +27,5 @@ export interface Order {
 export const SCOPE_HEADER = "rig-scope";
 export const OPERATION_HEADER = "rig-operation";
 export const FINGERPRINT_HEADER = "rig-fingerprint";
+/** Seed of all that chance decides about this attempt in the handler. */
+export const CHANCE_HEADER = "rig-chance";

@@ -18,7 +18,8 @@ import { startFleet } from "./fleet.ts";
 import type { Fleet } from "./fleet.ts";
 import { judgeRun } from "./judge-run.ts";
 import type { RunEvidence } from "./judge-run.ts";
-import { createRandom } from "./random.ts";
+import { createRandom, createRandomFor } from "./random.ts";
+import type { Random } from "./random.ts";
 import { LEASE_MS, policyOf } from "./routes.ts";
 import { watchStalls } from "./stalls.ts";
 import { dump } from "./tables.ts";
@@ -71,7 +72,7 @@ const SETTLE_MS = 30 * LEASE_MS;
 const SETTLING_MS = 90_000;
 
 export async function run(options: RunOptions): Promise<RunReport> {
-  const fleet = await startFleet(options.servers);
+  const fleet = await startFleet(options.seed, options.servers);
   try {
     return await runOn(fleet, options);
   } finally {
@@ -97,7 +98,8 @@ export async function runOn(fleet: Fleet, options: RunOptions): Promise<RunRepor
     const isOutOfTime = enough.aborted;
     const leftMs = Math.max(0, startedAt + limitMs - performance.now()) + SETTLING_MS;
     const over = AbortSignal.any([signal, AbortSignal.timeout(Math.round(leftMs))]);
-    const unasked = await askOnceMore(fleet, work.asked(), history, over);
+    const toAsk = { keys: work.asked(), random: createRandomFor(seed, "settling") };
+    const unasked = await askOnceMore(fleet, toAsk, history, over);
     const wasInterrupted = signal.aborted;
     const evidence = await gather(fleet, history, options.mix, { wasInterrupted, unasked });
     const { caused, ...counts } = work.counts();
@@ -125,7 +127,7 @@ export async function runOn(fleet: Fleet, options: RunOptions): Promise<RunRepor
 /** When all servers are there again. @returns the keys for which the time, or the patience of a person, did not suffice. */
 async function askOnceMore(
   fleet: Fleet,
-  keys: readonly Sending[],
+  { keys, random }: { readonly keys: readonly Sending[]; readonly random: Random },
   history: History,
   over: AbortSignal,
 ): Promise<Sending[]> {
@@ -139,7 +141,7 @@ async function askOnceMore(
   const allUp = Promise.all(fleet.servers.map((server) => server.up()));
   await Promise.race([allUp, isOver]).catch(() => undefined);
   // A server that never comes back is waited for no longer than that.
-  const wayOf = (): Promise<Way> => Promise.race([chooseWay(fleet, 0), isOver]);
+  const wayOf = (): Promise<Way> => Promise.race([chooseWay(fleet, random, 0), isOver]);
   const asked = stillAsked(keys, history.events, policyOf);
   return settle({ history, policyOf, wayOf }, asked, SETTLE_MS, over);
 }
@@ -180,8 +182,12 @@ interface Work {
 
 function startWork(fleet: Fleet, options: RunOptions, history: History, signal: AbortSignal): Work {
   const { seed, operations, clients, mix, strikes, only, disturbances: counts, pauseMs } = options;
+  // The same seed plans the same operations under the same keys, and the same faults. What meets what is up to real processes:
+  // their scheduling is not ours, so that a way is drawn for another attempt and two runs are not the same history.
   const random = createRandom(seed);
-  const wayOf = () => chooseWay(fleet, options.wireFaults);
+  const forOperations = createRandomFor(seed, "operations");
+  const forWays = createRandomFor(seed, "ways");
+  const wayOf = () => chooseWay(fleet, forWays, options.wireFaults);
   const parts: RecorderParts = { history, policyOf, wayOf };
   const { servers, pool } = fleet;
   const planned = planStrikes(random, strikes, only);
@@ -205,14 +211,21 @@ function startWork(fleet: Fleet, options: RunOptions, history: History, signal: 
   const next = (): Operation | undefined => {
     if (drawn >= operations && !isDisturbed) return undefined;
     drawn += 1;
-    return drawOperation(random, mix);
+    return drawOperation(forOperations, mix);
   };
-  const load = startLoad({ ...parts, clients, next, signal });
+  const load = startLoad({
+    ...parts,
+    clients,
+    next,
+    signal,
+    random: createRandomFor(seed, "pauses"),
+  });
   const ending = new AbortController();
   const forgotten: Sending[] = [];
   const forgetting = forgetAgainAndAgain({
     ...parts,
     fleet,
+    random: createRandomFor(seed, "forgetter"),
     routes: mix.routes,
     scope: `${mix.scopes}-0`,
     signal: ending.signal,

@@ -2,15 +2,15 @@
 import { FAULT_KINDS } from "../fault.ts";
 import type { Way } from "../load/recorder.ts";
 import type { Fleet } from "./fleet.ts";
+import type { Random } from "./random.ts";
 
 // Those of the wire; a server that ends is the striker's affair.
 const WIRE_FAULTS = FAULT_KINDS.filter((kind) => kind !== "kill-server");
 
 /** @param wireFaults of all attempts, how many are hurt. */
-export async function chooseWay(fleet: Fleet, wireFaults: number): Promise<Way> {
-  const fault = WIRE_FAULTS[Math.floor(Math.random() * WIRE_FAULTS.length)];
-  if (Math.random() < wireFaults && fault !== undefined)
-    return { server: "proxy", origin: fleet.proxyOrigin, fault };
+export async function chooseWay(fleet: Fleet, random: Random, wireFaults: number): Promise<Way> {
+  const fault = random.pick(WIRE_FAULTS);
+  if (random.chance(wireFaults)) return { server: "proxy", origin: fleet.proxyOrigin, fault };
   const { name, port } = await fleet.anyServer();
   return { server: name, origin: `http://127.0.0.1:${port}` };
 }
