@@ -74,7 +74,9 @@ async function runAndReport(plan: Plan, pages: string): Promise<number> {
   console.log(formatVerdict(verdict));
   if (verdict.violations.length > 0) {
     await keepHistory(report);
-    console.log(`the same plan again: --seed ${seed}`);
+    console.log(
+      `the same plan again: test:faults --seed ${seed} --operations ${plan.operations} --minutes ${plan.limitMs / MINUTE_MS}`,
+    );
   }
   const quick = MUTANTS.filter((mutant) => isQuick(mutant.hunt));
   const write = (found: Hunted): Promise<void> =>

@@ -1,4 +1,4 @@
-/** `test:soak --minutes N [--pages FOLDER]`: the rig without a stop, and whether memory, table, handles and locks stay as they are. */
+/** `test:soak --minutes N [--seed N] [--pages FOLDER]`: the rig without a stop, and whether memory, table, handles and locks stay as they are. */
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { formatVerdict } from "./checker/verdict.ts";
@@ -37,16 +37,21 @@ const SOAK: Omit<Plan, "limitMs" | "seed"> = {
 const { values } = parseArgs({
   options: {
     minutes: { type: "string", default: "60" },
+    // Of the first round; each one after it has the next.
+    seed: { type: "string", default: "0" },
     pages: { type: "string", default: PAGES },
   },
 });
 const minutes = Number(values.minutes);
 if (!(minutes > 0)) throw new RangeError(`--minutes must be above 0, got ${values.minutes}`);
+const seed = Number(values.seed);
+if (!Number.isInteger(seed) || seed < 0)
+  throw new RangeError(`--seed must be a whole number from 0, got ${values.seed}`);
 
 const interrupted = listenForEnd();
 const commit = describeCommit();
 
-const fleet = await startFleet(0);
+const fleet = await startFleet(seed);
 try {
   process.exitCode = await soak(fleet);
 } finally {
@@ -69,7 +74,7 @@ async function soak(on: Fleet): Promise<number> {
     for (;;) {
       const leftMs = minutes * MINUTE_MS - (performance.now() - startedAt);
       if (leftMs <= 0 || interrupted.aborted) break;
-      const round = await runRound(on, rounds.length, Math.min(ROUND_MS, leftMs));
+      const round = await runRound(on, seed + rounds.length, Math.min(ROUND_MS, leftMs));
       rounds.push(round);
       console.log(formatVerdict(round.verdict));
       if (round.verdict.violations.length > 0) {
