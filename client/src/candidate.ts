@@ -54,8 +54,7 @@ export function leftAfter(
   // The key belongs to one of the others.
   if (error.code === "idempotency_conflict") return withCandidates(record, rest);
   // Refused before the key was looked at, such as by a validation: that says nothing of the others.
-  const isOneOfSeveral = rest.some(({ identity }) => identity !== first.identity);
-  return isAcknowledged || !isOneOfSeveral ? undefined : withCandidates(record, [...rest, first]);
+  return isAcknowledged ? undefined : withCandidates(record, [...rest, first]);
 }
 
 /** The error of a request that gave way to an earlier one. */

@@ -57,14 +57,36 @@ describe("another body for the same operation, after a reload", () => {
     });
   });
 
-  it("is settled by a refusal of its own", async () => {
+  it("is settled by a refusal of its own, with the key echoed", async () => {
     const storage = memoryStorage();
-    const declined: Reply = (response) => response.writeHead(402).end();
-    await withServer([down, declined, done], async ({ url }) => {
+    await withServer([down, json(402, {}), done], async ({ url }) => {
       const { key } = await openShop(url, storage, omitBody()).pay.run(card);
       const { pay } = openShop(url, storage, omitBody());
       expect(await pay.run(other)).toMatchObject({ kind: "rejected", key, error: { status: 402 } });
       expect((await pay.run(other)).key).not.toBe(key);
+    });
+  });
+
+  it("that is refused before the key is looked at keeps it: the first request may have arrived", async () => {
+    const storage = memoryStorage();
+    const invalid: Reply = (response) => response.writeHead(400).end();
+    await withServer([down, invalid, invalid, mismatch, done], async ({ url, seen }) => {
+      const { key } = await openShop(url, storage, omitBody()).pay.run(card);
+      const { client, pay } = openShop(url, storage, omitBody());
+      const refused = { kind: "rejected", key, error: { status: 400 }, earlier: { key } };
+      expect(await pay.run(other)).toMatchObject(refused);
+      expect(await pay.run({ number: "5" })).toMatchObject(refused);
+      expect((await client.pending()).map((left) => left.key)).toEqual([key]);
+      expect(await pay.run({ number: "6" })).toMatchObject({
+        kind: "rejected",
+        key,
+        error: { code: "earlier_operation_exists" },
+      });
+      expect(await openShop(url, storage, omitBody()).pay.run(card)).toMatchObject({
+        kind: "done",
+        key,
+      });
+      expect(new Set(seen.map((one) => one.key)).size).toBe(1);
     });
   });
 });
