@@ -68,9 +68,11 @@ export function runWish(
       last = settled;
     }
     const record = mint(parts, wish);
-    if (!turn.isAlone) return after({ result: notStarted(record.key, options) });
-    // Settling took its time, in which another context may have written down its own.
+    // Settling took its time, in which another context may have written down its own, or be done with it: what is done stays until
+    // then, and is gone.
     const there = last && (await parts.shelf.read(id));
+    if (!turn.isAlone || (earlierResult?.kind === "done" && !there))
+      return after({ result: notStarted(record.key, options) });
     if (there && there.key !== last?.key) return inTurn(turn, earlierResult);
     // Before the first byte: what is not written down is lost with the page.
     if (there) await parts.shelf.write(record);

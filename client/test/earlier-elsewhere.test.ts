@@ -38,6 +38,33 @@ describe("an earlier operation that two contexts settle at once, both for the sa
     });
   });
 
+  it("is followed by no second one where the first was settled and over before the other heard of it", async () => {
+    const storage = memoryStorage();
+    const isAsked = createGate();
+    const isOver = createGate();
+    const held = gated(isOver.opened, done);
+    const late: Reply = (...given) => {
+      isAsked.open();
+      return held(...given);
+    };
+    await withServer([reset, late, done], async ({ url, seen }) => {
+      const open = () => createShop(url, { storage, attempts: 1 }).order;
+      await open().run(cart);
+      const other = open().run(changed);
+      await isAsked.opened;
+      expect((await open().run(changed)).kind).toBe("done");
+      await expect.poll(() => storage.getAllKeys()).toEqual([]);
+      isOver.open();
+      expect(await other).toMatchObject({
+        kind: "rejected",
+        attempts: 0,
+        earlierResult: { kind: "done" },
+      });
+      expect(keysOf(seen).size).toBe(1);
+      expect(await storage.getAllKeys()).toEqual([]);
+    });
+  });
+
   it("is followed by that of the tab alone which has the turn, be it frozen", async () => {
     const { openTab, waiting } = openBrowser();
     const { opened: thawed, open: thaw } = createGate();

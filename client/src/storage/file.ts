@@ -13,7 +13,8 @@ const LEFTOVER_MS = 60_000;
  *
  * Threads of a process take turns with an instance, where Node has Web Locks (24 and later). Processes do not: each sends, but all of
  * them under the key of the one that wrote it down first. The file system needs hard links for that, as all but FAT have. Only what
- * replaces an earlier operation of the instance is no such step: processes that do so within milliseconds can write a key each.
+ * follows an earlier operation of the instance can get a key each: where processes write it down within the same milliseconds, or one
+ * hears of the earlier one's rejection when the other is done already.
  *
  * @param folder made where it is missing. Never deleted.
  * @throws TypeError if it is no string, or empty.
