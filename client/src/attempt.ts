@@ -3,28 +3,32 @@ import { IdempotencyError, OutcomeUnknownError } from "@oncekey/shared";
 import { fullJitterMs, pause } from "./backoff.ts";
 import { classify, isAcknowledged } from "./classify.ts";
 import type { Again, Verdict } from "./classify.ts";
-import { gaveUp, stopped } from "./ending.ts";
+import { gaveUp, stopped, unknownBecause } from "./ending.ts";
 import type { Ending } from "./ending.ts";
 import { leftMs } from "./loop-state.ts";
-import type { LoopInput, LoopParts, LoopState } from "./loop-state.ts";
+import type { LoopInput, LoopParts, LoopState, Told } from "./loop-state.ts";
 import { isOffline } from "./offline.ts";
 import type { Answer } from "./send.ts";
 
-export interface Settlement {
+export interface Settlement extends Told {
   readonly ending: Ending;
   /** Attempts that were made, polls not counted. */
   readonly attempts: number;
-  /** The last answer that came whole, final or not. */
-  readonly answer: Answer | undefined;
 }
 
 /** Sends until the outcome is known or cannot be. Never throws for anything that a network or a server does. */
 export async function sendUntilSettled(parts: LoopParts, input: LoopInput): Promise<Settlement> {
   const { deadlineMs } = input.policy;
+  const startedAt = Date.now();
   const state: LoopState = {
+    startedAt,
     deadlineAt: performance.now() + deadlineMs,
     // Twice as long: a clock that is corrected by a little ends nothing.
-    endsAt: Math.min(Date.now() + 2 * deadlineMs, input.sendableUntil ?? Infinity),
+    endsAt: () =>
+      Math.min(
+        startedAt + 2 * deadlineMs,
+        input.sendableUntil?.({ startedAt, answer: undefined }) ?? Infinity,
+      ),
     isUnresolved: input.isUnresolved,
     isSent: false,
     hasFailed: false,
@@ -37,7 +41,7 @@ export async function sendUntilSettled(parts: LoopParts, input: LoopInput): Prom
     const next = await attempt(parts, input, state);
     return "cause" in next ? waitOrGiveUp(parts, input, state, next) : next;
   });
-  return { ending, attempts: state.attempts, answer: state.answer };
+  return { ...state, ending };
 }
 
 /** Sends, and where the answer is 401, once more as soon as the application has renewed its credentials. */
@@ -108,10 +112,8 @@ function judge(
     return finished(parts, input, answer, verdict);
   }
   if (verdict.kind === "rejected" && isHearsay(input, state, answer, verdict.error)) {
-    const { key } = input;
-    const { message, status, problem } = verdict.error;
-    const error = new OutcomeUnknownError(message, { key, status, problem, cause: verdict.error });
-    return { kind: "unknown", error };
+    const { error } = verdict;
+    return { kind: "unknown", error: unknownBecause(error, error.message, input.key) };
   }
   if (!("cause" in verdict)) return verdict;
   if (verdict.isTimeUnreadable) {
@@ -144,10 +146,10 @@ function finished(
   answer: Answer,
   verdict: Extract<Verdict, { kind: "done" }>,
 ): Ending {
-  if (isAcknowledged(answer, key)) return { ...verdict, answer };
+  if (isAcknowledged(answer, key)) return verdict;
   const message = `${request.method} ${request.url} succeeded without echoing Idempotency-Key: is the route protected?`;
   warn({ code: "unacknowledged", message });
-  if (policy.onUnacknowledged === "warn") return { ...verdict, answer };
+  if (policy.onUnacknowledged === "warn") return verdict;
   const error = new OutcomeUnknownError(message, { key, status: verdict.status });
   return { kind: "unknown", error };
 }

@@ -3,7 +3,6 @@ import { IdempotencyError, OutcomeUnknownError } from "@oncekey/shared";
 import type { ErrorDetails } from "@oncekey/shared";
 import { reasonOf } from "./limit.ts";
 import type { LoopInput, LoopState } from "./loop-state.ts";
-import type { Answer } from "./send.ts";
 
 /** How the loop ended. `unsent`: no byte ever left. */
 export type Ending =
@@ -12,7 +11,6 @@ export type Ending =
       readonly value: unknown;
       readonly replayed: boolean;
       readonly status: number;
-      readonly answer: Answer;
     }
   | { readonly kind: "rejected" | "unsent" | "unknown"; readonly error: IdempotencyError };
 

@@ -128,7 +128,7 @@ function conclude({ ending, answer }: Settlement, { redirect }: Request): Respon
   const response = answer?.response;
   switch (ending.kind) {
     case "done":
-      return responseOf(ending.answer, ending.status);
+      return responseOf(answer, ending.status);
     case "rejected":
       if (response === undefined || ending.error.code === "idempotency_conflict") {
         throw ending.error;

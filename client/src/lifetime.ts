@@ -1,5 +1,6 @@
 /** How long a key may be sent again: for as long as the server recognises it, and no moment longer. */
-import { IDEMPOTENCY_KEY_LIFETIME, KeyExpiredError } from "@oncekey/shared";
+import { IDEMPOTENCY_KEY_LIFETIME, IDEMPOTENT_REPLAYED, KeyExpiredError } from "@oncekey/shared";
+import type { Told } from "./loop-state.ts";
 import type { RetryPolicy } from "./options.ts";
 import type { OperationRecord } from "./record.ts";
 
@@ -38,13 +39,21 @@ export function sendableUntil(
 }
 
 /**
- * The record with the end that the server has named: from the key's first moment, and never later than said before. A reply that got
- * lost may have come of that moment, and an answer such as "unavailable" names the whole lifetime again without having looked.
+ * The record with the end that the server has named, and never later than said before. A replay names what is left, counted from
+ * when its run began, for it may be read long after it came, and is not heeded beyond what was assumed. All else names a whole lifetime: from the key's first moment, since a reply
+ * that got lost may have come of that, and "unavailable" says it again without having looked.
  */
-export function withLifetime(record: OperationRecord, headers?: Headers): OperationRecord {
-  const lifetime = headers?.get(IDEMPOTENCY_KEY_LIFETIME) ?? "";
+export function withLifetime(
+  record: OperationRecord,
+  { assumedLifetimeMs }: RetryPolicy,
+  { answer, startedAt }: Told,
+): OperationRecord {
+  const lifetime = answer?.headers.get(IDEMPOTENCY_KEY_LIFETIME) ?? "";
   // Twelve digits are longer than anybody keeps anything, and still an instant that JSON can write down.
   if (!/^\d{1,12}$/.test(lifetime)) return record;
-  const expiresAt = record.createdAt + Number(lifetime) * 1000;
-  return { ...record, expiresAt: Math.min(expiresAt, record.expiresAt ?? expiresAt) };
+  const { createdAt } = record;
+  const namedMs = Number(lifetime) * 1000;
+  const from = answer?.headers.has(IDEMPOTENT_REPLAYED) ? startedAt : createdAt;
+  const latest = record.expiresAt ?? createdAt + Math.max(assumedLifetimeMs, namedMs);
+  return { ...record, expiresAt: Math.min(from + namedMs, latest) };
 }

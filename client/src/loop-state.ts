@@ -29,19 +29,27 @@ export interface LoopInput {
   readonly signal: AbortSignal | undefined;
   /** Whether an earlier run sent this key and does not know what came of it. */
   readonly isUnresolved: boolean;
-  /** When the key may be forgotten where it was sent, in milliseconds since 1970. */
-  readonly sendableUntil?: number | undefined;
+  /** When the key may be forgotten where it was sent, in milliseconds since 1970, by what the server has told. */
+  readonly sendableUntil?: (told: Told) => number;
   /** Whether only a stored response is asked for. */
   readonly isCheck?: boolean;
   readonly report: Report;
 }
 
+/** What the server has told. */
+export interface Told {
+  /** When the run began, in milliseconds since 1970. */
+  readonly startedAt: number;
+  /** The last answer that came whole, final or not. */
+  readonly answer: Answer | undefined;
+}
+
 /** Where the loop stands. */
-export interface LoopState {
+export interface LoopState extends Told {
   /** By a clock that nobody sets, and that may stand still while the machine sleeps. */
   readonly deadlineAt: number;
-  /** By one that goes on: nothing leaves after it. */
-  readonly endsAt: number;
+  /** By one that goes on: nothing leaves after it. Sooner once an answer says so. */
+  readonly endsAt: () => number;
   isUnresolved: boolean;
   isSent: boolean;
   /** Whether an attempt had no answer. */
@@ -55,5 +63,5 @@ export interface LoopState {
 
 /** Milliseconds in which something may be sent; none are left after a sleep in which the key may have been forgotten. */
 export function leftMs({ deadlineAt, endsAt }: LoopState): number {
-  return Math.max(0, Math.min(deadlineAt - performance.now(), endsAt - Date.now()));
+  return Math.max(0, Math.min(deadlineAt - performance.now(), endsAt() - Date.now()));
 }

@@ -128,7 +128,9 @@ export function send(
     policy,
     signal: options.signal,
     isUnresolved,
-    ...(manner === "check" ? { isCheck: true } : { sendableUntil: sendableUntil(record, policy) }),
+    ...(manner === "check"
+      ? { isCheck: true }
+      : { sendableUntil: (told) => sendableUntil(withLifetime(record, policy, told), policy) }),
     report(event) {
       track(event);
       tell(event);
@@ -140,21 +142,20 @@ export async function conclude(
   parts: OperationParts,
   record: OperationRecord,
   policy: RetryPolicy,
-  { ending, attempts, answer }: Settlement,
+  settlement: Settlement,
 ): Promise<Conclusion> {
+  const { ending, attempts, answer } = settlement;
   const { key } = record;
+  const kept = withLifetime(record, policy, settlement);
   switch (ending.kind) {
-    case "done": {
-      const { answer: _answer, ...told } = ending;
-      return { result: { ...told, key, attempts }, record };
-    }
+    case "done":
+      return { result: { ...ending, key, attempts }, record };
     case "unsent":
       if (await isCurrent(parts, record)) await parts.shelf.remove(recordId(record));
       return { result: { kind: "rejected", error: ending.error, key, attempts } };
     case "rejected": {
       const { kind, error } = ending;
-      const named = withLifetime(record, answer?.headers);
-      const left = leftAfter(named, error, answer !== undefined && isAcknowledged(answer, key));
+      const left = leftAfter(kept, error, answer !== undefined && isAcknowledged(answer, key));
       if (left === undefined) {
         await letGo(parts, record);
         return { result: { kind, error, key, attempts }, record };
@@ -164,7 +165,6 @@ export async function conclude(
       return { result: { kind, error: givenWay(error), earlier, key, attempts } };
     }
     case "unknown": {
-      const kept = withLifetime(record, answer?.headers);
       if (kept !== record) await rewrite(parts, kept);
       const { error } = ending;
       return { result: unknown(parts, kept, policy, { error, attempts }) };

@@ -57,10 +57,10 @@ export function createPlainCall(parts: Parts): PlainCall {
       const input = { request, key, policy, signal, isUnresolved: own !== undefined, report };
       return sendUntilSettled(loop, input);
     };
-    const { ending } = await (own === undefined
+    const { ending, answer } = await (own === undefined
       ? minter.sendFresh(() => send(minter.mint()))
       : send(own));
-    if (ending.kind === "done") return responseOf(ending.answer, ending.status);
+    if (ending.kind === "done") return responseOf(answer, ending.status);
     throw ending.error;
   }
   return (path, options = {}) => {

@@ -68,8 +68,7 @@ export function runWish(
       last = settled;
     }
     const record = mint(parts, wish);
-    // Settling took its time, in which another context may have written down its own, or be done with it: what is done stays until
-    // then, and is gone.
+    // Settling took its time, in which another context may have written down its own, or done it and removed it.
     const there = last && (await parts.shelf.read(id));
     if (!turn.isAlone || (earlierResult?.kind === "done" && !there))
       return after({ result: notStarted(record.key, options) });

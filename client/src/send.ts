@@ -100,7 +100,7 @@ export async function readWhole(response: Response): Promise<Answer> {
 }
 
 /** The response to what was done with this status. */
-export function responseOf({ response, headers }: Answer, status: number): Response {
+export function responseOf(answer: Answer | undefined, status: number): Response {
   // The server kept the status but not the body; what it sent is a problem document about that.
-  return response.status === status ? response : new Response(null, { status, headers });
+  return answer?.status === status ? answer.response : new Response(null, { ...answer, status });
 }

@@ -76,6 +76,54 @@ describe("a cart that changed while the outcome is not known, under onChange: 'h
     });
   });
 
+  it("leaves the earlier one for as long as a replay says that it is still stored, from when it was asked", async () => {
+    vi.useFakeTimers({ toFake: ["Date"], now: new Date("2026-01-02T00:00:00Z") });
+    const pass = (hours: number): void => void vi.setSystemTime(Date.now() + hours * 3_600_000);
+    const leftOf = (seconds: number) => ({
+      "idempotency-mismatch": "true",
+      "idempotent-replayed": "true",
+      "idempotency-key-lifetime": String(seconds),
+    });
+    // Asked for 13 hours after the key was made, of a day; read an hour later, as by a page that was frozen.
+    const late: Reply = (...given) => {
+      json(201, { id: 1 }, leftOf(39_600))(...given);
+      pass(1);
+    };
+    await withServer([reset, late, reset, done], async ({ url, seen }) => {
+      const { order } = createShop(url, hold);
+      await order.run(cart);
+      pass(13);
+      const earlier = earlierOf(await order.run(changed));
+      pass(9);
+      expect(await earlier.resume()).toMatchObject({ kind: "unknown", attempts: 1 });
+      pass(1);
+      expect(await earlier.resume(), "a day").toMatchObject({ kind: "unknown", attempts: 0 });
+      expect(seen).toHaveLength(3);
+    });
+  });
+
+  it.each([
+    ["no longer than that, be it heard late", 1_800, 2, 0],
+    ["longer than the client assumes", 29 * 86_400, 25, 1],
+  ])("leaves the earlier one for %s", async (_name, left, hours, attempts) => {
+    vi.useFakeTimers({ toFake: ["Date"], now: new Date("2026-01-02T00:00:00Z") });
+    const headers = {
+      "idempotency-mismatch": "true",
+      "idempotent-replayed": "true",
+      "idempotency-key-lifetime": String(left),
+    };
+    const late: Reply = (...given) => {
+      json(201, { id: 1 }, headers)(...given);
+      vi.setSystemTime(Date.now() + hours * 3_600_000);
+    };
+    await withServer([reset, late, done], async ({ url }) => {
+      const { order } = createShop(url, hold);
+      await order.run(cart);
+      const earlier = earlierOf(await order.run(changed));
+      expect(await earlier.resume()).toMatchObject({ attempts });
+    });
+  });
+
   it("that is refused before the key is looked at leaves the earlier one as it was", async () => {
     // Without the echoed key.
     const invalid: Reply = (response) => response.writeHead(400).end();
