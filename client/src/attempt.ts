@@ -24,11 +24,7 @@ export async function sendUntilSettled(parts: LoopParts, input: LoopInput): Prom
     startedAt,
     deadlineAt: performance.now() + deadlineMs,
     // Twice as long: a clock that is corrected by a little ends nothing.
-    endsAt: () =>
-      Math.min(
-        startedAt + 2 * deadlineMs,
-        input.sendableUntil?.({ startedAt, answer: undefined }) ?? Infinity,
-      ),
+    endsAt: () => Math.min(startedAt + 2 * deadlineMs, input.sendableUntil?.(state) ?? Infinity),
     isUnresolved: input.isUnresolved,
     isSent: false,
     hasFailed: false,

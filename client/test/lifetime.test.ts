@@ -2,6 +2,7 @@ import { memoryStorage } from "@oncekey/client";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { cart, createShop } from "./support/shop.ts";
 import { done, problem, reset, withServer } from "./support/server.ts";
+import type { Reply } from "./support/server.ts";
 
 const HOUR_MS = 3_600_000;
 const once = { attempts: 1 };
@@ -78,6 +79,23 @@ describe("a lifetime that the server has named", () => {
       pass(1);
       expect(await order.run(cart)).toMatchObject({ kind: "unknown", attempts: 0 });
       expect(seen).toHaveLength(2);
+    });
+  });
+
+  it("ends the run that is told of it: the next attempt would come after the end", async () => {
+    const unavailable = problem(503, "idempotency_unavailable", {
+      "idempotency-key-lifetime": "20",
+    });
+    const slow: Reply = (...given) => {
+      unavailable(...given);
+      pass(15_000);
+    };
+    await withServer([slow, done], async ({ url, seen }) => {
+      const { order, client } = createShop(url);
+      const result = await order.run(cart);
+      expect(result).toMatchObject({ kind: "unknown", attempts: 1, error: { status: 503 } });
+      expect(seen).toHaveLength(1);
+      expect((await client.pending()).map(({ key }) => key)).toEqual([result.key]);
     });
   });
 });
