@@ -50,12 +50,11 @@ async function attempt(
   if (isOffline()) await waitForConnection(input, state);
   if (signal?.aborted) return stopped(signal, input, state);
   let result = await sendOnce(parts, input, state);
-  if (
-    "status" in result &&
-    result.status === 401 &&
-    (await parts.renew?.(result, input, state)) === true
-  )
-    result = await sendOnce(parts, input, state);
+  if ("status" in result && result.status === 401) {
+    // Refused before the key was looked at: it did nothing.
+    state.isSent = state.isUnresolved;
+    if (await parts.renew?.(result, input, state)) result = await sendOnce(parts, input, state);
+  }
   if ("cause" in result) return signal?.aborted ? stopped(signal, input, state) : result;
   state.answer = result;
   return judge(parts, input, state, result);

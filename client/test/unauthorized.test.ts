@@ -74,6 +74,26 @@ describe("a 401", () => {
     });
   });
 
+  it.each([
+    ["did nothing, and neither did an attempt that never left", [refused], "rejected", 0],
+    ["says nothing of a reply that got lost", [reset, refused], "unknown", 1],
+  ])("%s", async (_name, replies, kind, left) => {
+    await withServer(replies, async ({ url, seen }) => {
+      let isGone = false;
+      const { order, client } = createShop(url, {
+        attempts: 3,
+        onUnauthorized: () => void (isGone = true),
+        headers() {
+          if (isGone) throw new Error("signed out");
+          return {};
+        },
+      });
+      expect(await order.run(cart)).toMatchObject({ kind });
+      expect(seen).toHaveLength(replies.length);
+      expect(await client.pending()).toHaveLength(left);
+    });
+  });
+
   it("is not waited for any longer once the run is aborted", async () => {
     await withServer([refused], async ({ url, seen }) => {
       const controller = new AbortController();
