@@ -23,8 +23,8 @@ export interface OperationOptions<Input> extends RetryOptions, LifeOptions {
   /** Which one it is, not empty: of one instance there is one live operation at a time. Default: its identity. */
   readonly instance?: (input: Input) => string;
   /**
-   * What makes it the same operation, so that a changed cart is told from a second click: a value that JSON has. Default: the
-   * request.
+   * What makes it the same operation, so that a changed cart is told from a second click: a value that JSON has, compared as JSON.
+   * Default: the request.
    */
   readonly identity?: (input: Input) => unknown;
 }

@@ -39,9 +39,9 @@ export function sendableUntil(
 }
 
 /**
- * The record with the end that the server has named, and never later than said before. A replay names what is left, counted from
- * when its run began, for it may be read long after it came, and is not heeded beyond what was assumed. All else names a whole lifetime: from the key's first moment, since a reply
- * that got lost may have come of that, and "unavailable" says it again without having looked.
+ * The record with the end that the server has named, never later than said before. A replay names what is left: from when its run
+ * began, for it may be read long after it came, and not beyond what was assumed. Others name the whole: from the key's first moment,
+ * of which a reply that got lost may have come, and "unavailable" says it again without having looked.
  */
 export function withLifetime(
   record: OperationRecord,

@@ -76,9 +76,10 @@ export function prepareRequest(
 }
 
 /**
- * JSON with the members of every object in order, so that equal values read alike.
+ * JSON with the members of every object in order, so that equal values read alike. Different ones do as well where JSON does not tell
+ * them apart: `NaN` and `null`, `undefined` in a list, a member that is `undefined` or private.
  *
- * @throws TypeError where different ones would: nothing at all, and what JSON shows no member of, such as a Map or a promise.
+ * @throws TypeError for nothing at all, and for objects without a member that are no plain ones, such as a Map or a promise.
  */
 export function canonicalJson(value: unknown): string {
   const json = JSON.stringify(value, (_name, member: unknown) => {

@@ -4,7 +4,10 @@ import type { EventCallbacks } from "./event.ts";
 
 interface Ended {
   readonly key: string;
-  /** Attempts that this run made, at least 0; polls of an earlier request that still runs are not counted. */
+  /**
+   * Attempts that this run began, at least 0, those among them that never left, such as for want of headers or time. Polls of an
+   * earlier request that still runs are not counted.
+   */
   readonly attempts: number;
   /**
    * How an operation of the same instance ended that was unresolved, with another content: under `onChange: 'resolve-first'` it was
@@ -45,8 +48,9 @@ export interface Unknown<Value> extends Ended {
   readonly retryAt?: Date;
   /**
    * Sends the same request under the same key again. Where it was settled or given up since, so that nothing of it is kept any more,
-   * it is only asked for with `statusCheck: true`, and otherwise sent: what was rejected without being stored, or was given up
-   * before it arrived, may then happen after all. So take a new list of `pending()` rather than an old handle.
+   * it is only asked for with `statusCheck: true` (a run of the same meanwhile is that look, and can end `found: false` with nothing
+   * sent: run it once more), and otherwise sent: what was rejected without being stored, or was given up before it arrived, may then
+   * happen after all. So take a new list of `pending()` rather than an old handle.
    */
   readonly resume: (options?: RunOptions) => Promise<RunResult<Value>>;
   /**

@@ -2,7 +2,10 @@
 
 /** Why {@link Warning} was given. */
 export type WarningCode =
-  /** The storage did not do what it was asked: from here on the operation is in memory alone. */
+  /**
+   * The storage did not do what it was asked: from here on the operation is in memory alone. Or, as the message says, a body could not
+   * be sealed or opened: the key is kept, and after a reload its input is needed.
+   */
   | "storage_failed"
   /** Something stored under our prefix cannot be read, and is passed over. */
   | "storage_entry_ignored"
