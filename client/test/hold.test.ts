@@ -63,64 +63,31 @@ describe("a cart that changed while the outcome is not known, under onChange: 'h
     });
   });
 
-  it("is as old as the server says that its key may be", async () => {
-    vi.useFakeTimers({ toFake: ["Date"], now: new Date("2026-01-02T00:00:00Z") });
-    const headers = { "idempotency-mismatch": "true", "idempotency-key-lifetime": "3000" };
-    await withServer([reset, json(201, { id: 1 }, headers), done], async ({ url, seen }) => {
-      const { order } = createShop(url, hold);
-      await order.run(cart);
-      const earlier = earlierOf(await order.run(changed));
-      vi.setSystemTime(Date.now() + 7_200_000);
-      expect(await earlier.resume()).toMatchObject({ kind: "unknown", attempts: 0 });
-      expect(seen).toHaveLength(2);
-    });
-  });
-
-  it("leaves the earlier one for as long as a replay says that it is still stored, from when it was asked", async () => {
-    vi.useFakeTimers({ toFake: ["Date"], now: new Date("2026-01-02T00:00:00Z") });
-    const pass = (hours: number): void => void vi.setSystemTime(Date.now() + hours * 3_600_000);
-    const leftOf = (seconds: number) => ({
-      "idempotency-mismatch": "true",
-      "idempotent-replayed": "true",
-      "idempotency-key-lifetime": String(seconds),
-    });
-    // Asked for 13 hours after the key was made, of a day; read an hour later, as by a page that was frozen.
-    const late: Reply = (...given) => {
-      json(201, { id: 1 }, leftOf(39_600))(...given);
-      pass(1);
-    };
-    await withServer([reset, late, reset, done], async ({ url, seen }) => {
-      const { order } = createShop(url, hold);
-      await order.run(cart);
-      pass(13);
-      const earlier = earlierOf(await order.run(changed));
-      pass(9);
-      expect(await earlier.resume()).toMatchObject({ kind: "unknown", attempts: 1 });
-      pass(1);
-      expect(await earlier.resume(), "a day").toMatchObject({ kind: "unknown", attempts: 0 });
-      expect(seen).toHaveLength(3);
-    });
-  });
-
+  const replayed = { "idempotent-replayed": "true" };
   it.each([
-    ["no longer than that, be it heard late", 1_800, 2, 0],
-    ["longer than the client assumes", 29 * 86_400, 25, 1],
-  ])("leaves the earlier one for %s", async (_name, left, hours, attempts) => {
+    ["what is not marked as a replay counts from the key's first moment", {}, 3_000, [0, 0, 2], 0],
+    ["as a replay names what is left of a day", replayed, 39_600, [13, 1, 9], 1],
+    ["and that is from when it was asked, be it read late", replayed, 39_600, [13, 1, 10], 0],
+    ["less than the client assumes", replayed, 1_800, [0, 2, 0], 0],
+    ["longer than the client assumes", replayed, 29 * 86_400, [0, 25, 0], 1],
+  ])("leaves the earlier one its lifetime: %s", async (_name, marks, left, hours, attempts) => {
     vi.useFakeTimers({ toFake: ["Date"], now: new Date("2026-01-02T00:00:00Z") });
-    const headers = {
-      "idempotency-mismatch": "true",
-      "idempotent-replayed": "true",
-      "idempotency-key-lifetime": String(left),
+    const [before = 0, late = 0, after = 0] = hours;
+    const pass = (count: number): void => void vi.setSystemTime(Date.now() + count * 3_600_000);
+    const headers = { "idempotency-mismatch": "true", "idempotency-key-lifetime": String(left) };
+    const told: Reply = (...given) => {
+      json(201, { id: 1 }, { ...headers, ...marks })(...given);
+      pass(late);
     };
-    const late: Reply = (...given) => {
-      json(201, { id: 1 }, headers)(...given);
-      vi.setSystemTime(Date.now() + hours * 3_600_000);
-    };
-    await withServer([reset, late, done], async ({ url }) => {
+    await withServer([reset, told, done], async ({ url, seen }) => {
       const { order } = createShop(url, hold);
       await order.run(cart);
+      pass(before);
       const earlier = earlierOf(await order.run(changed));
-      expect(await earlier.resume()).toMatchObject({ attempts });
+      pass(after);
+      const kind = attempts === 0 ? "unknown" : "done";
+      expect(await earlier.resume()).toMatchObject({ kind, attempts });
+      expect(seen).toHaveLength(2 + attempts);
     });
   });
 
