@@ -1,6 +1,7 @@
 /** Watches what a server's connections send and receive, to know the moments around the commit that stores a response. */
-import type { Connection, Pool, PoolClient } from "pg";
+import type { Connection, Pool, PoolClient, QueryResult } from "pg";
 import { passage, reach } from "./freeze.ts";
+import type { Passage } from "./freeze.ts";
 
 /** The part of a batch of Oncekey's that `pg` calls. */
 interface Batch {
@@ -12,18 +13,23 @@ interface ParsingConnection {
   parse: (message: { readonly text: string }) => void;
 }
 
+type Query = (...asked: readonly unknown[]) => unknown;
+
 /** From here on every connection that the pool opens is watched. */
 export function watchPool(pool: Pool): void {
   pool.on("connect", watchClient);
 }
 
 function watchClient(client: PoolClient): void {
-  const query = client.query.bind(client) as (...asked: readonly unknown[]) => unknown;
+  const query = client.query.bind(client) as Query;
+  const queryPipelined = client.pipeline ? watchPipelined(query) : query;
   Object.assign(client, {
     query(...asked: readonly unknown[]): unknown {
       const [first] = asked;
-      if (isBatch(first) && passage.getStore()?.phase === "handled") watchBatch(first);
-      return query(...asked);
+      const own = passage.getStore();
+      if (own?.phase !== "handled") return query(...asked);
+      if (isBatch(first)) watchBatch(first, own);
+      return queryPipelined(...asked);
     },
   });
 }
@@ -32,7 +38,7 @@ function isBatch(query: unknown): query is Batch {
   return typeof query === "object" && query !== null && "submit" in query;
 }
 
-function watchBatch(batch: Batch): void {
+function watchBatch(batch: Batch, own: Passage): void {
   const submit = batch.submit.bind(batch);
   const handleReadyForQuery = batch.handleReadyForQuery.bind(batch);
   let stores = false;
@@ -58,10 +64,35 @@ function watchBatch(batch: Batch): void {
       if (stores && commits) reach("S6");
     },
     handleReadyForQuery() {
-      if (stores && commits) reach("S7");
+      // What a connection receives it is told in the passage of the request that once opened it.
+      if (stores && commits) passage.run(own, () => reach("S7"));
       handleReadyForQuery();
     },
   });
+}
+
+/** With `pipeline: true` there are no batches: each statement is on the wire when its call returns, the commit right behind the one that stores. */
+function watchPipelined(query: Query): Query {
+  let stores = false;
+  return (...asked) => {
+    const text = textOf(asked[0]);
+    if (isStore(text)) {
+      stores = true;
+      reach("S5");
+    }
+    const answer = query(...asked);
+    if (text !== "commit" || !stores) return answer;
+    stores = false;
+    reach("S6");
+    return (answer as Promise<QueryResult>).then((result) => {
+      reach("S7");
+      return result;
+    });
+  };
+}
+
+function textOf(asked: unknown): string {
+  return typeof asked === "object" && asked !== null ? String(Reflect.get(asked, "text")) : "";
 }
 
 // Of all that is written once the handler has answered, only a response has a body; a heartbeat has none.

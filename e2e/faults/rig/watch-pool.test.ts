@@ -1,0 +1,90 @@
+/** A server can be stopped around the commit that stores a response, and what stands then is what the boundary says. */
+import { migrate } from "@oncekey/server";
+import type { Pool } from "pg";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { withDatabase } from "../../support/database.ts";
+import { makeFolder } from "../../support/postgres-binaries.ts";
+import { startReaper } from "../../support/reaper.ts";
+import type { Reaper } from "../../support/reaper.ts";
+import { FINGERPRINT_HEADER, OPERATION_HEADER, SCOPE_HEADER } from "./order.ts";
+import { policyOf } from "./routes.ts";
+import { startServer } from "./server-process.ts";
+import type { ServerProcess } from "./server-process.ts";
+import { createTables } from "./tables.ts";
+
+const database = withDatabase({ from: "empty" });
+const PATIENCE_MS = 10_000;
+const SERVERS = ["A", "B"] as const;
+let pool: Pool;
+let reaper: Reaper;
+let servers: Record<(typeof SERVERS)[number], ServerProcess>;
+
+beforeAll(async () => {
+  pool = database.pool({ max: 2 });
+  await migrate(pool);
+  await createTables(pool);
+  reaper = startReaper(await makeFolder("oncekey-rig-"));
+  const plan = { databaseUrl: database.url, outsideUrl: database.url, reaper };
+  servers = {
+    A: startServer({ ...plan, name: "A" }),
+    B: startServer({ ...plan, name: "B", isPipelined: true }),
+  };
+  await Promise.all(Object.values(servers).map((server) => server.up()));
+});
+afterAll(async () => {
+  await Promise.all(Object.values(servers).map((server) => server.stop()));
+  await reaper.stop();
+});
+
+const STANDS = { S5: false, S6: true, S7: true } as const;
+const PLACES = SERVERS.flatMap((name) =>
+  (Object.keys(STANDS) as (keyof typeof STANDS)[]).flatMap((boundary) =>
+    ["/advisory/replay", "/lease-fail/replay"].map((path) => ({ name, boundary, path })),
+  ),
+);
+
+test.each(PLACES)(
+  "server $name is stopped at $boundary of $path, where its response is stored or not as that boundary says",
+  async ({ name, boundary, path }) => {
+    const server = servers[name];
+    const key = crypto.randomUUID();
+    // Its connections are there by now, opened by requests of another strategy.
+    expect(await pay(server, "/row/replay", crypto.randomUUID())).toBe(201);
+    const { strategy } = policyOf(`POST ${path}`);
+    const caught = server.catchIn({ boundary, strategy }, PATIENCE_MS);
+    const first = pay(server, path, key);
+    expect(await caught).toBe(true);
+    if (STANDS[boundary]) await expect.poll(() => storedFor(key)).toBe(1);
+    else expect(await storedFor(key)).toBe(0);
+    server.signal("SIGCONT");
+    expect(await first).toBe(201);
+    expect([await storedFor(key), await effectsOf(key)]).toEqual([1, 1]);
+  },
+);
+
+async function pay(server: ServerProcess, path: string, key: string): Promise<number> {
+  const response = await fetch(`http://127.0.0.1:${server.port()}${path}`, {
+    method: "POST",
+    headers: {
+      "content-type": "application/json",
+      "idempotency-key": key,
+      [SCOPE_HEADER]: "scope-0",
+      [OPERATION_HEADER]: key,
+      [FINGERPRINT_HEADER]: "same",
+    },
+    body: JSON.stringify({ deed: "charge", amount: 1, workMs: 0 }),
+  });
+  await response.arrayBuffer();
+  return response.status;
+}
+
+async function storedFor(key: string): Promise<number | null> {
+  const stored = await pool.query("select from oncekey.records where key = $1 and status = 201", [
+    key,
+  ]);
+  return stored.rowCount;
+}
+
+async function effectsOf(key: string): Promise<number | null> {
+  return (await pool.query("select from effects where key = $1", [key])).rowCount;
+}
