@@ -1,0 +1,119 @@
+/** A server that is told to end, as every deployment tells it: it finishes what runs, lets nobody in, and leaves nothing held. */
+import { migrate } from "@oncekey/server";
+import type { Pool } from "pg";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { withDatabase } from "../support/database.ts";
+import { makeFolder } from "../support/postgres-binaries.ts";
+import { findProcess } from "../support/processes.ts";
+import { startReaper } from "../support/reaper.ts";
+import type { Reaper } from "../support/reaper.ts";
+import { FINGERPRINT_HEADER, OPERATION_HEADER, SCOPE_HEADER } from "./rig/order.ts";
+import { startServer } from "./rig/server-process.ts";
+import type { ServerProcess } from "./rig/server-process.ts";
+import { createTables } from "./rig/tables.ts";
+
+const database = withDatabase({ from: "empty" });
+let pool: Pool;
+let reaper: Reaper;
+let leaving: ServerProcess;
+let staying: ServerProcess;
+
+beforeAll(async () => {
+  pool = database.pool({ max: 3 });
+  await migrate(pool);
+  await createTables(pool);
+  reaper = startReaper(await makeFolder("oncekey-rig-"));
+  const plan = { databaseUrl: database.url, outsideUrl: database.url, reaper };
+  leaving = startServer({ ...plan, name: "leaving" });
+  staying = startServer({ ...plan, name: "staying" });
+  await Promise.all([leaving.up(), staying.up()]);
+});
+afterAll(async () => {
+  await Promise.all([leaving.stop(), staying.stop()]);
+  await reaper.stop();
+});
+
+test.each(["/advisory/replay", "/lease-fail/replay"])(
+  "SIGTERM while a handler of %s runs: it is finished and stored, no other request is let in, and every connection is given back",
+  async (path) => {
+    await leaving.up();
+    const [pid, port] = [leaving.pid() ?? 0, leaving.port() ?? 0];
+    const key = crypto.randomUUID();
+    const letWrite = await holdWrites();
+    const first = post(port, path, key);
+    await expect.poll(waitingWrites).toBe(1);
+    process.kill(pid, "SIGTERM");
+    await expect.poll(() => isRefused(port, path)).toBe(true);
+    if (path.startsWith("/lease")) {
+      const until = await leaseOf(key);
+      await expect.poll(() => leaseOf(key)).toBeGreaterThan(until);
+    }
+    expect((await post(staying.port() ?? 0, path, key)).status).toBe(409);
+
+    await letWrite();
+    const answer = await first;
+    expect([answer.status, answer.isReplayed]).toEqual([201, false]);
+    // It gives its connections back before it goes, and goes only then.
+    await expect.poll(() => findProcess(pid)).toBe(undefined);
+    expect(await leaseOf(key)).toBe(0);
+    const again = await post(staying.port() ?? 0, path, key);
+    expect(again).toEqual({ ...answer, isReplayed: true });
+    expect((await pool.query("select from effects where key = $1", [key])).rowCount).toBe(1);
+  },
+);
+
+/** Until the returned function is called every handler waits at its write. */
+async function holdWrites(): Promise<() => Promise<void>> {
+  const client = await pool.connect();
+  await client.query(
+    "begin; set local idle_in_transaction_session_timeout = 0; lock table effects in share mode",
+  );
+  return async () => {
+    await client.query("commit");
+    client.release();
+  };
+}
+
+async function waitingWrites(): Promise<number | null> {
+  const waiting = "select from pg_locks where relation = 'effects'::regclass and not granted";
+  return (await pool.query(waiting)).rowCount;
+}
+
+/** When the lease of a key ends, as a number; 0 where it has none. */
+async function leaseOf(key: string): Promise<number> {
+  const { rows } = await pool.query<{ until: number }>(
+    `select coalesce(extract(epoch from max(lease_until)), 0)::float8 as until
+     from oncekey.records where key = $1`,
+    [key],
+  );
+  return rows[0]?.until ?? 0;
+}
+
+/** A request that comes now. One that still gets in has nothing to write, so that it does not wait. */
+async function isRefused(port: number, path: string): Promise<boolean> {
+  const answer = await post(port, path, crypto.randomUUID(), "decline").catch(() => undefined);
+  return answer === undefined || answer.status === 503;
+}
+
+interface Answer {
+  readonly status: number;
+  readonly body: string;
+  readonly isReplayed: boolean;
+}
+
+async function post(port: number, path: string, key: string, deed = "charge"): Promise<Answer> {
+  const response = await fetch(`http://127.0.0.1:${port}${path}`, {
+    method: "POST",
+    headers: {
+      "content-type": "application/json",
+      "idempotency-key": key,
+      [SCOPE_HEADER]: "scope-0",
+      [OPERATION_HEADER]: key,
+      [FINGERPRINT_HEADER]: "same",
+    },
+    body: JSON.stringify({ deed, amount: 1, workMs: 0 }),
+  });
+  const { status, headers } = response;
+  const isReplayed = headers.get("idempotent-replayed") === "true";
+  return { status, body: await response.text(), isReplayed };
+}
