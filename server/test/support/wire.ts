@@ -19,6 +19,11 @@ export interface Wire {
   onText(text: string, fault: WireFault): void;
   /** The next "ready" is followed, in the same packet, by what a server says that is told to shut down. */
   shutDownOnReady(): void;
+  /**
+   * From here on no byte gets through, either way, on a connection that there is or on a new one; none of them is closed, and
+   * nobody is told. Until the returned function is called: then what was sent meanwhile arrives, as TCP would have it.
+   */
+  cut(): () => void;
   close(): Promise<void>;
 }
 
@@ -63,6 +68,7 @@ export async function createWire(target: {
   let held: (() => void)[] | undefined;
   let isToShutDown = false;
   let trap: { text: string; fault: WireFault } | undefined;
+  let isCut = false;
   const sockets = new Set<net.Socket>();
 
   const server = net.createServer((client) => {
@@ -71,6 +77,7 @@ export async function createWire(target: {
       sockets.add(socket);
       socket.setNoDelay(true);
       socket.on("error", () => {});
+      if (isCut) socket.pause();
     }
     let lastFrom: "client" | "server" = "server";
     let muted: WireFault | undefined;
@@ -110,8 +117,8 @@ export async function createWire(target: {
       } else if (held === undefined) client.write(chunk);
       else held.push(() => client.write(chunk));
     });
-    client.on("close", () => upstream.destroy());
-    upstream.on("close", () => client.destroy());
+    client.on("close", () => isCut || upstream.destroy());
+    upstream.on("close", () => isCut || client.destroy());
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   return {
@@ -137,6 +144,14 @@ export async function createWire(target: {
     },
     onText: (text, fault) => {
       trap = { text, fault };
+    },
+    cut() {
+      isCut = true;
+      for (const socket of sockets) socket.pause();
+      return () => {
+        isCut = false;
+        for (const socket of sockets) socket.resume();
+      };
     },
     async close() {
       for (const socket of sockets) socket.destroy();
