@@ -13,6 +13,10 @@ import type { Reaper } from "./reaper.ts";
 export interface Pooler {
   /** The connection string that it was given, through it. */
   readonly url: string;
+  /** Asks it to end in the way of that signal. */
+  signal(signal: NodeJS.Signals): void;
+  /** Resolves when it has ended. */
+  readonly gone: Promise<unknown>;
   stop(): Promise<void>;
 }
 
@@ -95,10 +99,11 @@ export async function startPgBouncer(
   url.port = String(port);
   return {
     url: url.href,
+    signal: (signal) => void child.kill(signal),
+    gone: ended,
     async stop() {
-      const gone = once(child, "exit");
-      if (child.exitCode === null) child.kill("SIGKILL");
-      await gone;
+      child.kill("SIGKILL");
+      await ended;
       await rm(folder, { recursive: true });
     },
   };
