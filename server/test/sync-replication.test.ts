@@ -1,6 +1,6 @@
 import { migrate } from "@oncekey/server";
 import pg from "pg";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { startPostgres } from "../../e2e/support/postgres.ts";
 import type { Postgres } from "../../e2e/support/postgres.ts";
 import { createAdvisoryStore } from "../src/store/advisory.ts";
@@ -20,16 +20,19 @@ beforeAll(async () => {
   await migrate(pool);
   await pool.query("create table effects (key text)");
 });
+afterEach(() => vi.useRealTimers());
 afterAll(async () => {
   await pool.end();
   await server.stop();
 });
 
+const STORES = [
+  ["advisory", createAdvisoryStore],
+  ["lease", (parts: StoreParts) => createLeaseStore(parts, 60_000)],
+] as const;
+
 describe("a commit that no synchronous standby has confirmed", () => {
-  it.each([
-    ["advisory", createAdvisoryStore],
-    ["lease", (parts: StoreParts) => createLeaseStore(parts, 60_000)],
-  ])(
+  it.each(STORES)(
     "counts as unknown, not as done, though Postgres answers COMMIT: %s",
     async (strategy, createStore) => {
       const ticket = createTicket();
@@ -47,6 +50,32 @@ describe("a commit that no synchronous standby has confirmed", () => {
       });
       await missStandby("");
       expect(await store.begin(ticket, 60_000)).toMatchObject({ kind: "replay" });
+    },
+  );
+
+  it.each(STORES)(
+    "is waited for until our own time is over, is in flight for as long as the standby is away, and is replayed when it is back: %s",
+    async (_strategy, createStore) => {
+      const ticket = createTicket();
+      const store = createStore(createStoreParts(pool, "oncekey"));
+      const claim = await claimed(store, ticket);
+      await missStandby("nobody");
+      await standbyIsMissed();
+      vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+      let isDone = false;
+      const completion = claim.complete(response("made"), "keep").finally(() => {
+        isDone = true;
+      });
+      while (!(await isWaiting()));
+      while (!isDone) {
+        await vi.advanceTimersByTimeAsync(1_000);
+        await new Promise(setImmediate);
+      }
+      vi.useRealTimers();
+      expect(await completion).toMatchObject({ kind: "unknown" });
+      expect(await store.begin(ticket, 60_000)).toMatchObject({ kind: "in-flight" });
+      await missStandby("");
+      await expect.poll(() => store.begin(ticket, 60_000)).toMatchObject({ kind: "replay" });
     },
   );
 
@@ -81,6 +110,13 @@ describe("a commit that no synchronous standby has confirmed", () => {
       });
       while (!isDone) if (await cancelWaiting()) return probe.then(() => undefined);
     }
+  }
+
+  async function isWaiting(): Promise<boolean> {
+    const { rowCount } = await pool.query(
+      "select from pg_stat_activity where wait_event = 'SyncRep'",
+    );
+    return rowCount === 1;
   }
 
   async function cancelWaiting(): Promise<boolean> {
