@@ -1,5 +1,6 @@
+import { randomBytes } from "node:crypto";
 import { chown } from "node:fs/promises";
-import { idempotency } from "@oncekey/server";
+import { idempotency, migrate } from "@oncekey/server";
 import Fastify from "fastify";
 import type { Pool } from "pg";
 import { afterAll, expect, test } from "vitest";
@@ -43,6 +44,63 @@ test.skipIf(DISK === undefined)(
   },
 );
 
+test.skipIf(DISK === undefined)(
+  "where the disk is full a lease is not claimed, and what its handler did and could not be stored is for onCrash (needs the right to mount a tmpfs)",
+  async () => {
+    const pool = database.pool({ max: 4, connectionTimeoutMillis: 5_000 });
+    await migrate(pool);
+    await prepare(pool, DISK?.folder ?? "");
+    const app = Fastify();
+    await app.register(idempotency, { pool, scope: "single-tenant", sweep: false, waitMs: 50 });
+    const lease = { durationMs: 1_000, onCrash: "fail" as const };
+    let meanwhile = async (): Promise<void> => undefined;
+    const config = { idempotency: { strategy: "lease" as const, lease } };
+    app.post("/pay", { config }, async (_request, reply) => {
+      await pool.query("insert into charges default values");
+      await meanwhile();
+      return reply.code(201).send({ paid: LARGE });
+    });
+    const pay = (key: string) =>
+      app.inject({ method: "POST", url: "/pay", headers: { "idempotency-key": key } });
+    const charges = async () => (await pool.query("select from charges")).rowCount;
+
+    meanwhile = () => fill(pool).catch(() => undefined);
+    expect((await pay("running")).statusCode).toBe(503);
+    expect(await charges()).toBe(1);
+    await fillRecords(pool);
+    expect((await pay("fresh")).statusCode).toBe(503);
+    expect(await charges()).toBe(1);
+
+    await pool.query("drop table filler");
+    meanwhile = async () => undefined;
+    await expect.poll(async () => (await pay("running")).statusCode).toBe(500);
+    expect((await pay("running")).json().code).toBe("idempotency_outcome_unknown");
+    expect(await charges()).toBe(1);
+    expect((await pay("fresh")).statusCode).toBe(201);
+    expect((await pay("fresh")).headers["idempotent-replayed"]).toBe("true");
+    expect(await charges()).toBe(2);
+    await pool.query("drop schema oncekey cascade");
+    await pool.query("drop tablespace small_disk");
+    await app.close();
+  },
+);
+
+// More than a page has room for, and nothing that compresses.
+const LARGE = randomBytes(40_000).toString("base64");
+
+/** What room there is left on the pages of the records themselves. */
+async function fillRecords(pool: Pool): Promise<void> {
+  const insert = `insert into oncekey.records (key, scope, target, fingerprint, created_at, expires_at, status, headers, body)
+    values (gen_random_uuid()::text, 'filler', 'filler', '', now(), now() + interval '1 day', 201, '[]', $1)`;
+  for (let size = 4_000; size >= 1; size = Math.floor(size / 4)) {
+    let isFull = false;
+    while (!isFull)
+      await pool.query(insert, [Buffer.alloc(size)]).catch(() => {
+        isFull = true;
+      });
+  }
+}
+
 /** Puts the records, and what fills the disk, onto it. */
 async function prepare(pool: Pool, disk: string): Promise<void> {
   // Only root mounts, and Postgres does not run as root.
@@ -50,6 +108,7 @@ async function prepare(pool: Pool, disk: string): Promise<void> {
   await chown(disk, uid, gid);
   await pool.query(`create tablespace small_disk location '${disk}'`);
   await pool.query("alter table oncekey.records set tablespace small_disk");
+  await pool.query("drop table if exists charges");
   await pool.query("create table charges (id bigint generated always as identity)");
   await pool.query("create table filler (what text) tablespace small_disk");
   await pool.query("alter table filler alter what set storage plain");
