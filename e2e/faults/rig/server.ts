@@ -74,15 +74,17 @@ const app = await createApp({ pool, outside });
 await app.listen({ host: "127.0.0.1", port: 0 });
 const [address] = app.addresses();
 if (typeof address !== "object") throw new Error("the server has no port");
-// As a deployment ends a server: what runs is finished, and every connection is back before it goes.
-process.once("SIGTERM", async () => {
+process.once("SIGTERM", () => void leave());
+say({ kind: "up", port: address.port });
+
+/** As a deployment ends a server: what runs is finished, and every connection is back before it goes. */
+async function leave(): Promise<void> {
   // By default a connection that its caller keeps, and on which a reply leaves after this moment, holds the close up for 72 s.
   app.server.keepAliveTimeout = 1;
   await app.close();
   await Promise.all([pool.end(), outside.end()]);
   process.disconnect();
-});
-say({ kind: "up", port: address.port });
+}
 
 function say(message: FromServer): void {
   // A rig that went this very moment shows as an error, and then as a disconnect.
