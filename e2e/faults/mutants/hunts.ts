@@ -40,7 +40,7 @@ const HUNTS: Readonly<Record<HuntName, Partial<Plan>>> = {
   mismatch: { mix: { ...CALM_MIX, mismatches: 0.25, queries: 0.25 } },
   refusals: { mix: { ...CALM_MIX, failures: 0.5 } },
   leftRows: {
-    operations: 600,
+    operations: 900,
     mix: {
       ...CALM_MIX,
       routes: strictRows,
@@ -48,7 +48,9 @@ const HUNTS: Readonly<Record<HuntName, Partial<Plan>>> = {
       queries: 0.5,
       failures: 1,
       duplicates: 1,
-      workMs: 150,
+      workMs: 300,
+      // Of 600 operations these show it at one to four keys; shorter work and the usual clients showed it at one, or at none.
+      clients: ["plain"],
     },
   },
   keyless: { mix: { ...CALM_MIX, routes: [KEYLESS_ROUTE], duplicates: 0, failures: 0.5 } },
