@@ -7,7 +7,7 @@ import { resolveCrash } from "./crash.ts";
 import type { Engine } from "./engine.ts";
 import { createExchange, createView, EXCHANGE } from "./exchange.ts";
 import type { Exchange } from "./exchange.ts";
-import { releaseClaim } from "./guard.ts";
+import { refuseLateSends, releaseClaim } from "./guard.ts";
 import { takeIn } from "./intake.ts";
 import type { RouteOptions } from "./options.ts";
 import {
@@ -106,6 +106,7 @@ function hold({ options, request, reply, ticket }: Admission, claim: Claim): Adm
   const exchange = createExchange(options, ticket, { claim, view: createView(claim, ticket) });
   request[EXCHANGE] = exchange;
   refuseTrailers(exchange, reply);
+  refuseLateSends(exchange, request, reply);
   // A hijacked reply, or one ended by hand, has no `onSend`. A caller that hangs up also closes, but then nothing is sent yet:
   // the handler goes on and its response is stored.
   reply.raw.once("close", () => {

@@ -47,8 +47,12 @@ export interface Exchange {
   readonly replay: { readonly body: Buffer | undefined } | undefined;
   /** The handler failed: whatever is answered, its writes are not kept. */
   threw: boolean;
-  /** `now` while the response is being stored: nothing else may be sent in that time. */
+  /** `now` while the response is being stored. From then on nothing else may be sent. */
   sending: "not-yet" | "now" | "done";
+  /** The status that is sent, once it is `done`. */
+  status: number | undefined;
+  /** What was sent failed behind our hook: then an error is sent in its place. */
+  failed: boolean;
   /** While the payload is read and nothing of it is stored yet: a handler that fails now is answered by its error instead. */
   reading: Reading | undefined;
 }
@@ -77,7 +81,13 @@ export function createExchange(
   more: Partial<Pick<Exchange, "claim" | "replay" | "view">>,
 ): Exchange {
   const { claim, view, replay } = more;
-  const state = { threw: false, sending: "not-yet", reading: undefined } as const;
+  const state = {
+    threw: false,
+    sending: "not-yet",
+    status: undefined,
+    failed: false,
+    reading: undefined,
+  } as const;
   const { key, fingerprint } = ticket ?? { key: undefined, fingerprint: undefined };
   return { options, key, fingerprint, claim, view, replay, ...state };
 }

@@ -2,6 +2,7 @@
 import type { FastifyReply, FastifyRequest, RouteHandlerMethod } from "fastify";
 import { EXCHANGE } from "./exchange.ts";
 import type { Exchange } from "./exchange.ts";
+import { digestKey } from "./telemetry.ts";
 
 /** @param admit lets the handler run, or answers itself; `undefined` where the method is not protected. */
 export function guardHandler(
@@ -37,6 +38,31 @@ function afterHandler(
   // Fastify sends no empty answer to a caller that has hung up, and the response would never be stored.
   if (request.raw.socket.destroyed) return reply.send();
   return undefined;
+}
+
+/**
+ * Keeps what comes too late from a caller whose answer is stored already, and only its bytes are not out yet: a handler that sends
+ * or fails once more, and Fastify's timeout. An error of the hooks behind ours is sent: it is the stored answer that failed.
+ */
+export function refuseLateSends(
+  exchange: Exchange,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): void {
+  const send = reply.send as (payload?: unknown) => FastifyReply;
+  reply.send = (payload?: unknown) => {
+    const { sending, reading, status, key } = exchange;
+    if (sending === "not-yet" || reading !== undefined || exchange.failed || reply.sent)
+      return send.call(reply, payload);
+    if (status !== undefined && !reply.raw.headersSent) reply.code(status);
+    // The empty one that Fastify adds where a handler sent without returning the reply says nothing new.
+    if (payload === undefined) return reply;
+    request.log.error(
+      { keyDigest: digestKey(key), ...(payload instanceof Error && { err: payload }) },
+      "the handler sent or failed once more when its answer was stored already; the first one is sent",
+    );
+    return reply;
+  };
 }
 
 /** Takes the claim out of the exchange and gives its key free, where it is still there. */

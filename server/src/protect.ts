@@ -86,7 +86,10 @@ export function arm(
     ...[route.onError ?? []].flat(),
     (request, _reply, _error, done) => {
       const exchange = request[EXCHANGE];
-      if (exchange !== null) exchange.threw = true;
+      if (exchange !== null) {
+        exchange.threw = true;
+        if (exchange.sending === "done") exchange.failed = true;
+      }
       done();
     },
   ];

@@ -71,6 +71,7 @@ async function finish(
     return await settle(reading, taken, exchange, request, reply);
   } finally {
     exchange.sending = "done";
+    exchange.status = reply.statusCode;
   }
 }
 
