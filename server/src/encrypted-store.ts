@@ -25,10 +25,9 @@ export function encryptedStore(store: Store, options: EncryptionOptions): Store 
   const first = writingKey(options);
   const keyed = (ticket: Ticket): Ticket => ({
     ...ticket,
-    fingerprint: keyFingerprint(first, ticket.fingerprint),
+    fingerprint: keyFingerprint(first, ticket),
   });
-  const compare = (stored: Buffer, { fingerprint }: Ticket) =>
-    compareFingerprint(stored, fingerprint, options);
+  const compare = (stored: Buffer, ticket: Ticket) => compareFingerprint(stored, ticket, options);
   // A lease is gone on with, and closed to others, only where a key of the list has signed whose it is, or none need have.
   const compareCrashed = (stored: Buffer, ticket: Ticket) =>
     isKeyed(stored) || options.plaintext === "read" ? compare(stored, ticket) : "unreadable";

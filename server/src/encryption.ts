@@ -49,7 +49,7 @@ export function openRecord(
   const key = keyOf(id, options);
   const fingerprint = Buffer.from(head.fingerprint, "hex");
   // The sealed one counts. A lease that was taken over keeps the one that it was begun with, whose key may be gone by now.
-  if (compareFingerprint(record.fingerprint, fingerprint, options) === "other") {
+  if (compareFingerprint(record.fingerprint, { ...ticket, fingerprint }, options) === "other") {
     throw new DecryptionError("the record's fingerprint is not the one it was written with");
   }
   const opened = body && unseal(body, key, ticket, bodyPurpose(status, fingerprint));

@@ -92,6 +92,31 @@ describe("encryption", () => {
     expect(new Set(fingerprints).size).toBe(2);
   });
 
+  it.each<Strategy>(["advisory", "row", "lease"])(
+    "shows of no two requests that they are equal, whoever sent them: %s",
+    async (strategy) => {
+      const scope = (request: { headers: Record<string, unknown> }): string =>
+        String(request.headers["x-customer"]);
+      const more = { scope, strategy, lease: { onCrash: "rerun" } };
+      await withKeys(
+        [first],
+        async ({ post }) => {
+          for (const key of ["equal-1", "equal-2"]) {
+            for (const customer of ["one", "two"])
+              await post("/pay", { key, json, headers: { "x-customer": customer } });
+          }
+          const rows = await rowsOf("equal-1", "equal-2");
+          expect(rows).toHaveLength(4);
+          expect(new Set(rows.map((row) => String(row["fingerprint"]))).size).toBe(4);
+          await pool.query("delete from oncekey.records where key = any($1)", [
+            ["equal-1", "equal-2"],
+          ]);
+        },
+        more,
+      );
+    },
+  );
+
   it("is rotated by a new key in front: old records open, new ones are written with it", async () => {
     await withKeys([first], async ({ post }) => void (await post("/pay", { key: "old", json })));
     await withKeys([second, first], async ({ post }) => {
