@@ -1,5 +1,5 @@
 /** Encryption at rest: AES-256-GCM over what a record says, bound to whose record it is. */
-import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from "node:crypto";
+import { createCipheriv, createDecipheriv, createHash, hkdfSync, randomBytes } from "node:crypto";
 import { DecryptionError, findKey } from "./encryption-keys.ts";
 import type { EncryptionKey, EncryptionOptions } from "./encryption-keys.ts";
 import { compareFingerprint, isKeyed } from "./keyed-fingerprint.ts";
@@ -18,15 +18,17 @@ export function sealResponse(
   key: EncryptionKey,
   ticket: Ticket,
 ): StoredResponse {
-  const { status, body } = response;
+  const { status } = response;
+  const body = response.body && seal(response.body, key, ticket, bodyPurpose(status, ticket));
   const head = JSON.stringify({
     headers: response.headers,
     fingerprint: ticket.fingerprint.toString("hex"),
+    body: digestBody(body),
   });
   return {
     status,
     headers: [[SEALED, sealText(head, key, ticket, `head:${status}`)]],
-    body: body && seal(body, key, ticket, bodyPurpose(status, ticket.fingerprint)),
+    body,
   };
 }
 
@@ -44,7 +46,10 @@ export function openRecord(
   const head = JSON.parse(openText(sealed, options, ticket, `head:${status}`)) as {
     headers: [string, string][];
     fingerprint: string;
+    body: string | null;
   };
+  if (head.body !== digestBody(body))
+    throw new DecryptionError("the record's body is not the one it was written with");
   const [id = ""] = sealed.split(".", 1);
   const key = keyOf(id, options);
   const fingerprint = Buffer.from(head.fingerprint, "hex");
@@ -52,7 +57,7 @@ export function openRecord(
   if (compareFingerprint(record.fingerprint, { ...ticket, fingerprint }, options) === "other") {
     throw new DecryptionError("the record's fingerprint is not the one it was written with");
   }
-  const opened = body && unseal(body, key, ticket, bodyPurpose(status, fingerprint));
+  const opened = body && unseal(body, key, ticket, bodyPurpose(status, { fingerprint }));
   return { ...record, fingerprint, response: { status, headers: head.headers, body: opened } };
 }
 
@@ -90,8 +95,13 @@ function stepPurpose(name: string): string {
   return `step:${name}`;
 }
 
-function bodyPurpose(status: number, fingerprint: Buffer): string {
+function bodyPurpose(status: number, { fingerprint }: Pick<Ticket, "fingerprint">): string {
   return `body:${status}:${fingerprint.toString("hex")}`;
+}
+
+/** Of a sealed body, for the head: a body that was taken away, or an older one of the same ticket, would open by itself. */
+function digestBody(sealed: Buffer | undefined): string | null {
+  return sealed === undefined ? null : createHash("sha256").update(sealed).digest("hex");
 }
 
 function sealText(text: string, key: EncryptionKey, ticket: Ticket, purpose: string): string {
