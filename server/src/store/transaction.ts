@@ -40,6 +40,15 @@ export function ask(
   return inTime(sendBatch(client, statements));
 }
 
+// "canceling wait for synchronous replication", which syncrep.c says with the codes of any other warning, such as one of a deferred
+// trigger. Citus passes a node's warning on under a routine of its own.
+const SAY_LOCAL: ReadonlySet<string> = new Set(["SyncRepWaitForLSN", "DefaultCitusNoticeReceiver"]);
+
+interface NoticeMessage {
+  readonly code?: string | undefined;
+  readonly routine?: string | undefined;
+}
+
 /**
  * Sends one batch that ends its transaction.
  *
@@ -50,9 +59,8 @@ export async function askToEnd(
   statements: readonly Statement[],
 ): Promise<readonly StatementResult[]> {
   let isLocal = false;
-  const onNotice = (notice: { readonly code?: string | undefined }): void => {
-    // "canceling wait for synchronous replication"
-    isLocal ||= notice.code === "01000" || notice.code === "57P01";
+  const onNotice = ({ code, routine }: NoticeMessage): void => {
+    isLocal ||= (code === "01000" || code === "57P01") && SAY_LOCAL.has(routine ?? "");
   };
   client.on("notice", onNotice);
   try {
