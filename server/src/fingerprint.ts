@@ -12,7 +12,8 @@ const VERSION = Buffer.of(1);
  * The digest of a request: one version byte and SHA-256 over what `option` returns (default {@link wholeRequest}), in the
  * canonical JSON of RFC 8785. Bytes and text count as they are.
  *
- * @throws TypeError if the body is a stream, which cannot be read twice: such a route needs a `fingerprint` of its own.
+ * @throws TypeError if the body is a stream, which cannot be read twice: such a route needs a `fingerprint` of its own; and if
+ *   what `option` returns shows nothing of the request, such as a promise or a `Map`.
  * @throws RangeError, answered with 400, if the body has a lone surrogate or a number out of range below some thousand levels.
  */
 export function fingerprint(request: FastifyRequest, option?: FingerprintOption): Buffer {
@@ -63,7 +64,33 @@ function toBytes(part: unknown): Buffer {
   if (typeof part === "object" && part !== null && "pipe" in part) {
     throw unreadable();
   }
-  return Buffer.from(toJson(part));
+  const json = toJson(part);
+  refuseOpaque(part);
+  return Buffer.from(json);
+}
+
+// Written as JSON each of these is like any other, and so every request would be. What has got through that has no circles.
+function refuseOpaque(part: unknown): void {
+  if (typeof part === "function" || typeof part === "symbol") throw opaque(`a ${typeof part}`);
+  const left: unknown[] = [part];
+  while (left.length > 0) {
+    const value = left.pop();
+    if (typeof value !== "object" || value === null || "toJSON" in value) continue;
+    if ("then" in value && typeof value.then === "function") {
+      if (value instanceof Promise) value.catch(() => {});
+      throw opaque("a promise");
+    }
+    const members: unknown[] = Object.values(value);
+    const tag = Object.prototype.toString.call(value).slice("[object ".length, -1);
+    if (members.length === 0 && tag !== "Object" && tag !== "Array") throw opaque(`a ${tag}`);
+    for (const member of members) left.push(member);
+  }
+}
+
+function opaque(what: string): TypeError {
+  return new TypeError(
+    `requests cannot be told apart by ${what}: a fingerprint option has to return plain data, and at once`,
+  );
 }
 
 function toJson(part: unknown): string {

@@ -171,7 +171,8 @@ export function resolveRouteOptions(
 ): RouteOptions {
   checkRoute(own, route);
   const set = { ...withoutUndefined(registered), ...withoutUndefined(own) };
-  const { strategy = "advisory", lease, storeStatus = isFinal } = set;
+  const { strategy = "advisory", lease } = set;
+  const storeStatus = decided(set.storeStatus ?? isFinal);
   if (strategy === "lease" && lease === undefined) {
     throw new TypeError(
       `${route}: strategy 'lease' needs option lease with onCrash: 'rerun', 'fail' or a function`,
@@ -200,6 +201,16 @@ export function resolveRouteOptions(
     problemBaseUri: set.problemBaseUri,
     docsUrl: set.docsUrl,
   });
+}
+
+/** The same, which throws where it answers neither yes nor no: a promise would be a yes to everything. */
+function decided(storeStatus: (status: number) => unknown): (status: number) => boolean {
+  return (status) => {
+    const isStored = storeStatus(status);
+    if (typeof isStored === "boolean") return isStored;
+    if (isStored instanceof Promise) isStored.catch(() => {});
+    throw new TypeError("idempotency option storeStatus must return true or false, and at once");
+  };
 }
 
 function isFinal(status: number): boolean {

@@ -92,6 +92,37 @@ describe("fingerprint", () => {
     expect(one[0]).toBe(1);
   });
 
+  it.each<[string, () => unknown]>([
+    ["a promise", async () => "a"],
+    ["a promise that fails", async () => Promise.reject(new Error("late"))],
+    ["a query that is not sent", () => ({ then: () => {}, text: "select 1" })],
+    ["a Map", () => new Map([["a", 1]])],
+    ["a Set in an object", () => ({ tags: new Set(["a"]) })],
+    ["a promise in a list", () => [1, Promise.resolve("a")]],
+    ["bytes that are no view", () => new ArrayBuffer(4)],
+    ["query parameters", () => new URLSearchParams("a=1")],
+    ["a function", () => () => 1],
+  ])("refuses what does not show what is in it: %s", (_name, make) => {
+    expect(() => fingerprint(asked({}), make)).toThrow("has to return plain data");
+    expect(() => fingerprint(asked({ body: make() }))).toThrow(TypeError);
+  });
+
+  it.each<unknown>([
+    {},
+    [],
+    null,
+    Object.create(null),
+    new Date(0),
+    new URL("http://a/"),
+    { then: 1, at: new Date(0) },
+    new (class Order {
+      readonly amount = 1;
+    })(),
+    new (class Nothing {})(),
+  ])("takes what shows all that is in it, and what is empty: %o", (value) => {
+    expect(fingerprint(asked({}), () => value)).toHaveLength(33);
+  });
+
   it("refuses a streamed body, which can be read only once", () => {
     expect(() => of({ body: { pipe: () => {} } })).toThrow("needs a fingerprint option");
   });
