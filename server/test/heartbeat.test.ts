@@ -125,17 +125,36 @@ describe("a line that falls silent", () => {
     });
   });
 
-  it("while a claim is asked for, until its lease is over, leaves a claim that knows it", async () => {
-    await withWire(300, async (store, wire) => {
+  it("while a claim is asked for, until its lease is over, has it renewed before its handler starts", async () => {
+    await withWire(1_000, async (store, wire) => {
       const ticket = createTicket();
       await store.lookup(ticket);
       const answerNow = wire.holdAfter(0);
       const claiming = claimed(store, ticket);
-      await sleep(400);
+      await sleep(1_100);
+      const askedFor = wire.statements();
       answerNow();
-      const { signal } = await claiming;
-      await expect.poll(() => signal.aborted).toBe(true);
-      expect(signal.reason).toMatchObject({ message: TOO_LATE });
+      const claim = await claiming;
+      expect(claim.signal.aborted).toBe(false);
+      expect(wire.statements()).toBeGreaterThan(askedFor);
+      await claim.release("free");
+    });
+  });
+
+  it("while a claim is asked for, until another has taken it over, leaves none: only the other runs", async () => {
+    await withWire(300, async (store, wire) => {
+      const ticket = createTicket();
+      await store.lookup(ticket);
+      const answerNow = wire.holdAfter(0);
+      const claiming = store.begin(ticket, RETENTION_MS);
+      const other = createLeaseStore(createStoreParts(database.pool(), "oncekey"), RETENTION_MS);
+      // Not before the first one has it.
+      await expect.poll(async () => (await other.lookup(ticket)).kind).toBe("unknown");
+      const taken = await other.begin(ticket, RETENTION_MS);
+      expect(taken.kind).toBe("crashed");
+      answerNow();
+      expect(await claiming).toEqual({ kind: "in-flight" });
+      if (taken.kind === "crashed") await taken.claim.release("free");
     });
   });
 });

@@ -54,10 +54,7 @@ export function createLeaseClaim(claim: LeaseClaimParts): Claim {
   const heartbeat = startHeartbeat({
     durationMs,
     askedAt: claim.askedAt,
-    beat: async () =>
-      countRows(
-        await write(parts, { text: statements.renewLease, values: [...own, String(durationMs)] }),
-      ),
+    beat: async () => countRows(await renewLease(parts, ticket, owner, durationMs)),
     onBeat: (outcome, beatMs) =>
       publish("oncekey:heartbeat", () => ({ keyDigest: digestKey(ticket.key), outcome, beatMs })),
     onLost: lose,
@@ -155,6 +152,17 @@ function createStepMemory(
       return turn;
     },
   };
+}
+
+/** Makes the lease last `durationMs` from now, where the row still names its owner: by how many rows were changed. */
+export function renewLease(
+  parts: StoreParts,
+  ticket: Ticket,
+  owner: string,
+  durationMs: number,
+): Promise<Written> {
+  const values = [...ticketValues(ticket), owner, String(durationMs)];
+  return write(parts, { text: parts.statements.renewLease, values });
 }
 
 type Written = { readonly kind: "written"; readonly rows: number } | Unavailable;

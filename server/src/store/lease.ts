@@ -2,13 +2,23 @@
 import { randomUUID } from "node:crypto";
 import type { Row } from "./batch.ts";
 import { createKeylessClaim } from "./keyless-claim.ts";
-import { createLeaseClaim } from "./lease-claim.ts";
+import { createLeaseClaim, renewLease } from "./lease-claim.ts";
 import { readInFlight, ticketValues } from "./record.ts";
 import type { StoreParts } from "./store-parts.ts";
 import { sweepExpired } from "./sweep.ts";
-import type { BeginOutcome, Store, Ticket } from "./store.ts";
+import type { BeginOutcome, Claim, Store, Ticket } from "./store.ts";
 import { isConnectionFailure, sqlState } from "./transaction.ts";
 import { inOneFlight, recordIn } from "./transactional.ts";
+
+type Unclaimed = Exclude<BeginOutcome, { readonly claim: Claim }>;
+
+/** The row names this owner, as far as the answer knows. */
+interface Won {
+  readonly kind: "won";
+  readonly attempt: number;
+  readonly steps: string | null;
+  readonly askedAt: number;
+}
 
 /** @param durationMs how long a claim lasts without being renewed, in milliseconds. */
 export function createLeaseStore(parts: StoreParts, durationMs: number): Store {
@@ -23,7 +33,7 @@ export function createLeaseStore(parts: StoreParts, durationMs: number): Store {
   ): Promise<BeginOutcome> {
     const identity = ticketValues(ticket);
     const claim = [...identity, ticket.fingerprint, owner, String(durationMs), String(retentionMs)];
-    return inOneFlight(
+    const outcome = await inOneFlight(
       parts,
       [
         { text: statements.impatient },
@@ -33,25 +43,45 @@ export function createLeaseStore(parts: StoreParts, durationMs: number): Store {
         { text: statements.leaseState, values: identity },
       ],
       "commit",
-      ([, claimed, taken, found, state], askedAt) => {
+      ([, claimed, taken, found, state], askedAt): Unclaimed | Won => {
         const record = recordIn(found, askedAt);
         if (record !== undefined) return { kind: "replay", record };
         const row = claimed?.rows[0] ?? taken?.rows[0];
         if (row === undefined) return readHeld(state?.rows[0], ticket);
-        const attempt = Number(row[0]);
-        const made = createLeaseClaim({
-          parts,
-          ticket,
-          owner,
-          durationMs,
-          retentionMs,
-          attempt,
-          askedAt,
-          steps: row[1] ?? null,
-        });
-        return { kind: attempt === 1 ? "claimed" : "crashed", claim: made };
+        return { kind: "won", attempt: Number(row[0]), steps: row[1] ?? null, askedAt };
       },
     );
+    return outcome.kind === "won" ? hold(ticket, owner, retentionMs, outcome) : outcome;
+  }
+
+  /** Makes the claim of what was won, once it is sure that its lease still runs. */
+  async function hold(
+    ticket: Ticket,
+    owner: string,
+    retentionMs: number,
+    won: Won,
+  ): Promise<BeginOutcome> {
+    const { attempt, steps } = won;
+    let { askedAt } = won;
+    // The COMMIT waited for a standby, or this process stood still: another may have taken it over by now.
+    if (performance.now() >= askedAt + durationMs) {
+      askedAt = performance.now();
+      const renewed = await renewLease(parts, ticket, owner, durationMs);
+      if (renewed.kind === "unavailable") return renewed;
+      if (renewed.rows === 0 || performance.now() >= askedAt + durationMs)
+        return { kind: "in-flight" };
+    }
+    const claim = createLeaseClaim({
+      parts,
+      ticket,
+      owner,
+      durationMs,
+      retentionMs,
+      attempt,
+      askedAt,
+      steps,
+    });
+    return { kind: attempt === 1 ? "claimed" : "crashed", claim };
   }
 
   return {
@@ -92,7 +122,7 @@ export function createLeaseStore(parts: StoreParts, durationMs: number): Store {
 }
 
 /** Reads a row of the `leaseState` statement that could not be claimed. */
-function readHeld(row: Row | undefined, { fingerprint }: Ticket): BeginOutcome {
+function readHeld(row: Row | undefined, { fingerprint }: Ticket): Unclaimed {
   const held = readInFlight(row);
   const isOver = row?.[1] === "f";
   // Only the request that was begun can go on with it: whoever sends another would wait for nobody. An owner that is only late may
