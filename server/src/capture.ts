@@ -59,8 +59,21 @@ function copied(value: HeaderValue): HeaderValue {
   return Array.isArray(value) ? [...value] : value;
 }
 
+/** The payload as it is read: every kind of stream becomes one of Node, so that closing it closes where it comes from. */
+export function asReadable(payload: unknown): unknown {
+  const isWhole = payload === undefined || payload === null || typeof payload === "string";
+  return isWhole || payload instanceof Uint8Array ? payload : toReadable(payload);
+}
+
+/** Closes a payload that is not sent. */
+export function discard(payload: unknown): void {
+  const body = isResponse(payload) ? payload.body : payload;
+  if (body instanceof Readable) body.destroy();
+  else if (body instanceof ReadableStream) body.cancel().catch(() => {});
+}
+
 /**
- * Reads the payload of a reply. A body above `maxResponseBytes` is sent on whole but not kept.
+ * Reads the payload of a reply, {@link asReadable} before. A body above `maxResponseBytes` is sent on whole but not kept.
  *
  * @throws what a streamed body throws, and Node's error for a header value that could not be sent.
  */
@@ -118,7 +131,8 @@ async function readBody(payload: unknown, limit: number): Promise<Body> {
   if (payload === undefined || payload === null) return { body: Buffer.alloc(0), payload };
   if (typeof payload === "string") return keepSmall(Buffer.from(payload), payload, limit);
   if (payload instanceof Uint8Array) return keepSmall(Buffer.from(payload), payload, limit);
-  return readStream(toReadable(payload), limit);
+  if (payload instanceof Readable) return readStream(payload, limit);
+  throw unreadable();
 }
 
 function keepSmall(bytes: Buffer, payload: unknown, limit: number): Body {
@@ -130,8 +144,21 @@ function toReadable(payload: unknown): Readable {
   if (typeof payload !== "object" || payload === null) throw unreadable();
   // Web streams, and streams of other libraries: Fastify takes whatever has a `pipe`.
   if (Symbol.asyncIterator in payload) return Readable.from(payload as AsyncIterable<unknown>);
-  if ("pipe" in payload) return new Readable().wrap(payload as NodeJS.ReadableStream);
+  if ("pipe" in payload) return wrap(payload as NodeJS.ReadableStream & Partial<Destroyable>);
   throw unreadable();
+}
+
+interface Destroyable {
+  destroy(): void;
+}
+
+function wrap(stream: NodeJS.ReadableStream & Partial<Destroyable>): Readable {
+  return new Readable({
+    destroy(error, done) {
+      stream.destroy?.();
+      done(error);
+    },
+  }).wrap(stream);
 }
 
 function unreadable(): TypeError {
@@ -141,23 +168,38 @@ function unreadable(): TypeError {
 async function readStream(stream: Readable, limit: number): Promise<Body> {
   const chunks: Buffer[] = [];
   let bytes = 0;
-  const source = stream[Symbol.asyncIterator]();
+  const source = stream[Symbol.asyncIterator]() as AsyncIterator<unknown>;
   for (;;) {
     const { done, value } = await source.next();
     if (done === true) {
       const body = Buffer.concat(chunks);
       return { body, payload: body };
     }
-    const chunk = typeof value === "string" ? Buffer.from(value) : Buffer.from(value as Uint8Array);
+    const chunk = toBuffer(value);
     chunks.push(chunk);
     bytes += chunk.length;
-    if (bytes > limit) {
-      return { body: undefined, payload: Readable.from(resume(chunks, source)) };
-    }
+    if (bytes > limit) return { body: undefined, payload: resume(chunks, source, stream) };
   }
 }
 
-async function* resume(read: Buffer[], rest: AsyncIterator<unknown>): AsyncGenerator {
-  yield* read;
-  yield* { [Symbol.asyncIterator]: () => rest };
+function toBuffer(chunk: unknown): Buffer {
+  return typeof chunk === "string" ? Buffer.from(chunk) : Buffer.from(chunk as Uint8Array);
+}
+
+/** What was read of a stream and then its rest. No generator: one that is closed before it has begun closes nothing behind it. */
+function resume(read: Buffer[], rest: AsyncIterator<unknown>, stream: Readable): Readable {
+  return new Readable({
+    read() {
+      const chunk = read.shift();
+      if (chunk !== undefined) return void this.push(chunk);
+      rest.next().then(
+        ({ done, value }) => this.push(done === true ? null : toBuffer(value)),
+        (error: Error) => this.destroy(error),
+      );
+    },
+    destroy(error, done) {
+      stream.destroy();
+      done(error);
+    },
+  });
 }

@@ -60,7 +60,8 @@ export interface Exchange {
 /** A reply whose payload is being read. */
 export interface Reading {
   readonly claim: Claim;
-  readonly payload: unknown;
+  /** What was sent, or the stream that it is read as. */
+  payload: unknown;
   /** Whether the handler had failed when it was sent. */
   readonly threw: boolean;
 }

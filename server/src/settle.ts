@@ -1,7 +1,6 @@
 /** The last step of a protected request: the response is stored, and only then sent. */
-import { Readable } from "node:stream";
 import type { FastifyReply, FastifyRequest } from "fastify";
-import { capture, present, readHead, restoreHead, unwrap } from "./capture.ts";
+import { asReadable, capture, discard, present, readHead, restoreHead, unwrap } from "./capture.ts";
 import type { Captured, Head } from "./capture.ts";
 import { EXCHANGE } from "./exchange.ts";
 import type { Exchange, Reading } from "./exchange.ts";
@@ -33,7 +32,7 @@ export function onSend(
     // A second send while the first is being stored, such as the empty one that Fastify adds where a handler sent without
     // returning the reply: the first one answers, and this one must not get past it.
     if (reading === undefined || reading.threw || !exchange.threw) return undefined;
-    dropPayload(reading);
+    discard(reading.payload);
     return finish(reading.claim, exchange, request, reply, payload);
   }
   if (exchange?.sending === "not-yet") {
@@ -64,7 +63,7 @@ async function finish(
   exchange.claim = undefined;
   exchange.sending = "now";
   exchange.reading = reading;
-  const taken = await take(exchange, reply, payload);
+  const taken = await take(exchange, reading, reply);
   if (isOverruled(exchange, reading)) return new Promise<never>(() => {});
   exchange.reading = undefined;
   try {
@@ -79,20 +78,16 @@ async function finish(
 function isOverruled(exchange: Exchange, reading: Reading): boolean {
   if (exchange.reading !== reading) return true;
   if (exchange.threw === reading.threw) return false;
-  dropPayload(reading);
+  discard(reading.payload);
   exchange.reading = undefined;
   exchange.claim = reading.claim;
   exchange.sending = "not-yet";
   return true;
 }
 
-function dropPayload({ payload }: Reading): void {
-  if (payload instanceof Readable) payload.destroy();
-}
-
 /** Ends the claim with what was taken of the reply and returns what is to be sent. Throws what reading the payload threw. */
 async function settle(
-  { claim, threw }: Reading,
+  { claim, threw, payload }: Reading,
   taken: Taken,
   exchange: Exchange,
   request: FastifyRequest,
@@ -100,6 +95,7 @@ async function settle(
 ): Promise<unknown> {
   const { options } = exchange;
   if (taken.kind === "failed") {
+    discard(payload);
     await claim.release("failed");
     // Fastify would keep a 4xx of the handler for this error, and the caller would take it for its final answer.
     reply.code(500);
@@ -115,6 +111,7 @@ async function settle(
   // What failed in the meantime comes too late: the caller sees what is stored.
   restoreHead(reply, head);
   report(request, exchange.key, completion);
+  if (completion.kind !== "stored") discard(captured.payload);
   switch (completion.kind) {
     case "stored":
       return captured.payload;
@@ -166,13 +163,16 @@ type Taken =
     }
   | { readonly kind: "failed"; readonly error: unknown };
 
-async function take({ options }: Exchange, reply: FastifyReply, payload: unknown): Promise<Taken> {
+async function take({ options }: Exchange, reading: Reading, reply: FastifyReply): Promise<Taken> {
   try {
-    const unwrapped = unwrap(reply, payload);
+    reading.payload = unwrap(reply, reading.payload);
     const head = readHead(reply);
-    const captured = options.storeStatus(head.status)
-      ? await capture(reply, head, unwrapped, options)
-      : { response: undefined, payload: unwrapped };
+    const isStored = options.storeStatus(head.status);
+    if (isStored) reading.payload = asReadable(reading.payload);
+    const { payload } = reading;
+    const captured = isStored
+      ? await capture(reply, head, payload, options)
+      : { response: undefined, payload };
     return { kind: "taken", head, captured };
   } catch (error) {
     return { kind: "failed", error };
