@@ -55,12 +55,17 @@ export function createAdministration(
       const used = poolOr(pool);
       const parts = partsOf(await pools.open(used));
       const records = await findRecords(used, schema, address);
-      const outcomes = await Promise.all(records.map((record) => forgetRecord(parts, record)));
-      // Also what only the memory of this process still has.
+      const outcomes = await Promise.allSettled(
+        records.map((record) => forgetRecord(parts, record)),
+      );
+      // Also what only the memory of this process still has, and what may be deleted although no answer came.
       for (const { key, scope, target } of [...records, address]) {
         if (target !== undefined) engines.forget(used, { key, scope, target });
       }
-      return outcomes.filter((outcome) => outcome === "forgotten").length;
+      return outcomes.filter((outcome) => {
+        if (outcome.status === "rejected") throw outcome.reason;
+        return outcome.value === "forgotten";
+      }).length;
     },
     async sweep(pool) {
       const parts = partsOf(await pools.open(poolOr(pool)));

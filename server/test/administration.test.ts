@@ -1,3 +1,4 @@
+import type { FastifyInstance } from "fastify";
 import type pg from "pg";
 import { beforeAll, describe, expect, it } from "vitest";
 import { withDatabase } from "../../e2e/support/database.ts";
@@ -35,6 +36,28 @@ describe("app.idempotency", () => {
         expect((await post("/payments", request)).headers.get("idempotent-replayed")).toBeNull();
       },
     );
+  });
+
+  it("forgets of several what it can, also in the memory of the process, and then says what it could not", async () => {
+    await pool.query(`create function keep() returns trigger language plpgsql as
+      'begin if old.target = ''POST /kept'' then raise exception ''kept''; end if; return old; end';
+      create trigger keep before delete on oncekey.records for each row execute function keep()`);
+    const runs: string[] = [];
+    const add = (app: FastifyInstance, path: string): unknown =>
+      app.post(path, { config: { idempotency: true } }, async () => runs.push(path));
+    await withShop(
+      { pool, replayCache: true, sweep: false },
+      (app) => [add(app, "/a"), add(app, "/kept"), add(app, "/z")],
+      async ({ app, post }) => {
+        const key = "several";
+        for (const path of ["/a", "/kept", "/z"]) await post(path, { key });
+        const forgetting = app.idempotency.forget({ key, scope: "single-tenant" });
+        await expect(forgetting).rejects.toThrow("kept");
+        for (const path of ["/a", "/kept", "/z"]) await post(path, { key });
+        expect(runs).toEqual(["/a", "/kept", "/z", "/a", "/z"]);
+      },
+    );
+    await pool.query("drop function keep() cascade");
   });
 
   it("does not forget what a handler works on", async () => {
