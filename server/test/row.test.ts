@@ -77,6 +77,24 @@ describe("row store", () => {
     await (await claimed(two, other)).release("failed");
   });
 
+  it("refuses nobody where another request has named the row first, and does not run", async () => {
+    const { left, other } = await leftBehind();
+    const parts = createStoreParts(pool, "oncekey");
+    let asked = 0;
+    const three = createRowStore({
+      ...parts,
+      // Its second try, behind the naming: there another names the row, and breaks off.
+      async checkout() {
+        asked += 1;
+        if (asked === 3) await (await claimed(one, left)).release("failed");
+        return parts.checkout();
+      },
+    });
+    expect(await three.begin(other, RETENTION_MS)).toEqual({ kind: "in-flight" });
+    expect(asked).toBe(3);
+    await (await claimed(three, other)).release("failed");
+  });
+
   it("finds nothing where another request had left its row behind", async () => {
     const { left, other } = await leftBehind();
     for (const ticket of [left, other]) {

@@ -18,7 +18,10 @@ export function createRowStore(parts: StoreParts): Store {
       const outcome = await tryOnce(parts, ticket, retentionMs);
       if (!isAnothers(outcome, ticket)) return outcome;
       const renamed = await rename(parts, ticket, retentionMs);
-      return renamed.kind === "renamed" ? tryOnce(parts, ticket, retentionMs) : renamed;
+      if (renamed.kind !== "renamed") return renamed;
+      const again = await tryOnce(parts, ticket, retentionMs);
+      // Another has named the row in between, and may not run it either: the next try asks who does.
+      return isAnothers(again, ticket) ? { kind: "in-flight" } : again;
     },
 
     lookup: (ticket) => {
