@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { withDatabase } from "../../e2e/support/database.ts";
 import { startHeartbeat } from "../src/store/heartbeat.ts";
 import type { Heartbeat } from "../src/store/heartbeat.ts";
+import { renewLease } from "../src/store/lease-claim.ts";
 import { createLeaseStore } from "../src/store/lease.ts";
 import { createStoreParts } from "../src/store/store-parts.ts";
 import type { Store } from "../src/store/store.ts";
@@ -156,5 +157,26 @@ describe("a line that falls silent", () => {
       expect(await claiming).toEqual({ kind: "in-flight" });
       if (taken.kind === "crashed") await taken.claim.release("free");
     });
+  });
+});
+
+describe("a lease that was given back because its handler failed", () => {
+  const database = withDatabase();
+
+  it("is not brought back by a beat that arrives only then", async () => {
+    const parts = createStoreParts(database.pool(), "oncekey");
+    const store = createLeaseStore(parts, RETENTION_MS);
+    const ticket = createTicket();
+    const claim = await claimed(store, ticket);
+    const { rows } = await database
+      .pool()
+      .query<{ owner: string }>("select owner from oncekey.records where key = $1", [ticket.key]);
+    const beat = () => renewLease(parts, ticket, rows[0]?.owner ?? "", RETENTION_MS);
+    expect(await beat()).toEqual({ kind: "written", rows: 1 });
+    await claim.release("failed");
+    expect(await beat()).toEqual({ kind: "written", rows: 0 });
+    const next = await store.begin(ticket, RETENTION_MS);
+    expect(next.kind).toBe("crashed");
+    if (next.kind === "crashed") await next.claim.release("free");
   });
 });

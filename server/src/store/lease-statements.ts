@@ -52,9 +52,10 @@ export function leaseStatements(records: string, thisTicket: string): LeaseState
       returning attempt, steps`,
 
     // Each of these repeats the owner: of two owners, only the one that the row names changes anything.
+    // A beat that arrives when the lease was given back, on another connection, must not bring it back.
     renewLease: `
       update ${records} set lease_until = statement_timestamp() + $5::bigint * interval '1 millisecond'
-      where ${ownLease}`,
+      where ${ownLease} and lease_until > '-infinity'::timestamptz`,
     // An owner's steps only ever become more: of two writes the longer one has all that the other has, and a late one, which
     // was given up without an answer, takes nothing back.
     rememberStep: `
@@ -65,7 +66,7 @@ export function leaseStatements(records: string, thisTicket: string): LeaseState
         created_at = statement_timestamp(),
         expires_at = statement_timestamp() + $8::bigint * interval '1 millisecond'
       where ${ownLease}`,
-    failLease: `update ${records} set lease_until = statement_timestamp() where ${ownLease}`,
+    failLease: `update ${records} set lease_until = '-infinity'::timestamptz where ${ownLease}`,
     freeLease: `delete from ${records} where ${ownLease}`,
 
     // Reads only: who holds an unfinished row, of what request, and whether its lease still runs.

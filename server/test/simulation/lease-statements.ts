@@ -18,7 +18,10 @@ export function leaseMeanings(statements: LeaseStatements): [string, Meaning][] 
     [statements.takeLease, takeLease],
     [
       statements.renewLease,
-      (call) => updateOwn(call, { leaseUntil: call.now + number(call.values[4]) }),
+      (call) => {
+        if (call.row?.leaseUntil === Number.NEGATIVE_INFINITY) return wrote("UPDATE", 0);
+        return updateOwn(call, { leaseUntil: call.now + number(call.values[4]) });
+      },
     ],
     [
       statements.rememberStep,
@@ -28,7 +31,7 @@ export function leaseMeanings(statements: LeaseStatements): [string, Meaning][] 
         return updateOwn(call, { steps: before.length > steps.length ? before : steps });
       },
     ],
-    [statements.failLease, (call) => updateOwn(call, { leaseUntil: call.now })],
+    [statements.failLease, (call) => updateOwn(call, { leaseUntil: Number.NEGATIVE_INFINITY })],
     [statements.freeLease, (call) => updateOwn(call, undefined)],
     [
       statements.finishLease,
