@@ -49,6 +49,7 @@ export function createEngines({ pool, pools, replayCache }: EngineOptions): Engi
   const shared = createReplayCache(typeof replayCache === "object" ? replayCache : {});
   const caches = new Set([shared]);
   const strategies = new Set<Strategy>();
+  const routes = new Set<ReadonlyMap<Pool, PerPool>>();
 
   function poolOf(request: FastifyRequest): Pool {
     return typeof pool === "function" ? pool(request) : pool;
@@ -65,12 +66,14 @@ export function createEngines({ pool, pools, replayCache }: EngineOptions): Engi
   return {
     strategies: () => strategies,
     forget: (used, ticket) => {
+      for (const perPool of routes) perPool.get(used)?.flights.forget(ticket);
       for (const cache of caches) cache.forget(used, ticket);
     },
     forRoute(options) {
       strategies.add(options.strategy);
       const cache = cacheOf(options.replayCache);
       const perPool = new Map<Pool, PerPool>();
+      routes.add(perPool);
       // One for all requests, those included that waited for the test of their pool together.
       const make = (used: Pool, parts: StoreParts): PerPool => {
         const store = createRouteStore(parts, options);

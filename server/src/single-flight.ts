@@ -36,6 +36,8 @@ export interface SingleFlight {
   begin(ticket: Ticket, waiting: Waiting, onHeld: () => void): Promise<Outcome>;
   /** What is stored or running, without starting or waiting. */
   lookup(ticket: Ticket, waiting: Waiting): Promise<Outcome>;
+  /** What a flight on its way now brings is for those who wait for it already, and is kept for nobody. */
+  forget(ticket: Omit<Ticket, "fingerprint">): void;
 }
 
 /** How a flight ended for those who wait for it. `released`: nothing was kept, the next in line may try. */
@@ -75,8 +77,11 @@ export function createSingleFlight(
       landed: promise,
       land(landing) {
         claim(false);
-        if (flights.get(id) === flight) flights.delete(id);
-        if (landing.kind === "replay") onRecord(ticket, landing.record);
+        // Where it has lost its place, its key was forgotten: what it brings may be what was deleted.
+        if (flights.get(id) === flight) {
+          flights.delete(id);
+          if (landing.kind === "replay") onRecord(ticket, landing.record);
+        }
         resolve(landing);
       },
     };
@@ -137,6 +142,7 @@ export function createSingleFlight(
       if (isClaimed === true) return { kind: "conflict" };
       return ruled(await store.lookup(ticket), ticket, waiting);
     },
+    forget: (ticket) => void flights.delete(ticketId(ticket)),
   };
 }
 

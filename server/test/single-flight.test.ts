@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { createSingleFlight } from "../src/single-flight.ts";
 import type { Waiting } from "../src/single-flight.ts";
-import type { BeginOutcome, Store, Ticket } from "../src/store/store.ts";
+import type { BeginOutcome, Store, StoredRecord, Ticket } from "../src/store/store.ts";
 
 const ticket = (content: number): Ticket => ({
   key: "k1",
@@ -80,4 +80,26 @@ test("what was over before a request came is not handed on to it", async () => {
   resolve({ kind: "replay", record: { ...record, askedAt: record.askedAt - 1_000 } });
   expect(await first).toMatchObject({ kind: "replay" });
   expect(await second).toMatchObject({ kind: "claimed" });
+});
+
+test("what was read before its record was forgotten is neither kept nor handed on to whoever comes then", async () => {
+  const { promise, resolve } = Promise.withResolvers<BeginOutcome>();
+  const record = {
+    fingerprint: Buffer.from([1]),
+    response: { status: 201, headers: [], body: undefined },
+    lifetimeMs: 60_000,
+    askedAt: performance.now(),
+  };
+  const answers = [promise, Promise.resolve({ kind: "claimed", claim: {} } as BeginOutcome)];
+  const store = { begin: () => answers.shift() } as unknown as Store;
+  const kept: StoredRecord[] = [];
+  const flights = createSingleFlight(store, (_ticket, one) => void kept.push(one));
+  const patient: Waiting = { ...waiting, inFlight: "wait" };
+  const first = flights.begin(ticket(1), patient, () => {});
+  flights.forget(ticket(1));
+  const second = flights.begin(ticket(1), patient, () => {});
+  resolve({ kind: "replay", record });
+  expect(await first).toMatchObject({ kind: "replay" });
+  expect(await second).toMatchObject({ kind: "claimed" });
+  expect(kept).toEqual([]);
 });
