@@ -1,6 +1,7 @@
 /** A session of the model behind a line that may break: what a pool lends out, with the part of `pg`'s client that the store uses. */
 import { EventEmitter } from "node:events";
 import type { Pool, PoolClient } from "pg";
+import { lookByHand } from "./by-hand.ts";
 import type { VirtualTime } from "./virtual-time.ts";
 import { begin, Blocked, commit, rollBack } from "./database.ts";
 import type { Database, Transaction } from "./database.ts";
@@ -33,8 +34,8 @@ interface Statement {
   readonly values: readonly Value[];
 }
 
-/** The handlers' statement: an effect of a key, by a run. */
-export const INSERT_EFFECT = "insert into effects (key, run) values ($1, $2)";
+/** The handlers' statement: an effect of a record, by a run. */
+export const INSERT_EFFECT = "insert into effects (record, run) values ($1, $2)";
 
 const NEVER = new Promise<never>(() => {});
 
@@ -53,8 +54,19 @@ export function createPool(line: Line): ModelPool {
     };
     lend(undefined, asClient(session, release));
   };
+  const query = async (_text: string, values: readonly Value[]): Promise<object> => {
+    if (line.isDead()) return NEVER;
+    const isLost = line.nextFault() !== "none";
+    await line.step("somebody looks at a record");
+    const rows = lookByHand(line.database, values);
+    await line.step("its row arrives");
+    if (line.isDead()) return NEVER;
+    if (isLost) throw new Error("Connection terminated unexpectedly");
+    return { rows };
+  };
+  const options = { max: 10, connectionTimeoutMillis: 5_000 };
   return {
-    pool: { options: { max: 10, connectionTimeoutMillis: 5_000 }, connect } as unknown as Pool,
+    pool: { options, connect, query } as unknown as Pool,
     cut: () => {
       for (const session of sessions) session.cut();
     },
@@ -108,7 +120,7 @@ function createSession(line: Line): Session {
     if (text === STATEMENTS.impatient) transaction.lockTimeoutMs = 20;
     if (text.startsWith("set local lock_timeout to default")) transaction.lockTimeoutMs = 10_000;
     if (text === INSERT_EFFECT) {
-      transaction.effects.push({ key: String(values[0]), run: Number(values[1]) });
+      transaction.effects.push({ id: String(values[0]), run: Number(values[1]) });
       return { rows: [], tag: "INSERT 0 1" };
     }
     return touch(line, transaction, { text, values });

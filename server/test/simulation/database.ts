@@ -1,4 +1,5 @@
 /** A model of what Postgres keeps: rows that are committed, transactions that are not, and the locks that they hold. */
+import type { Ticket } from "../../src/store/store.ts";
 
 /** A row of the table of records. */
 export interface Row {
@@ -11,13 +12,25 @@ export interface Row {
   readonly leaseUntil: number | null;
   readonly attempt: number;
   readonly steps: string | null;
+  /** No two are the same. */
+  readonly createdAt: number;
   readonly expiresAt: number;
 }
 
 /** A row of the handlers' table. Nothing keeps it single. */
 export interface Effect {
-  readonly key: string;
+  /** Of the record that it belongs to. */
+  readonly id: string;
   readonly run: number;
+}
+
+/** What a commit makes of a row. */
+export interface Change {
+  readonly id: string;
+  readonly before: Row | undefined;
+  readonly after: Row | undefined;
+  /** Deleted on purpose. */
+  readonly isForgotten: boolean;
 }
 
 export interface Transaction {
@@ -25,6 +38,7 @@ export interface Transaction {
   readonly writes: Map<string, Row | undefined>;
   readonly effects: Effect[];
   isFailed: boolean;
+  forgets: boolean;
   lockTimeoutMs: number;
   /** Resolves when it is committed or rolled back. */
   readonly over: Promise<void>;
@@ -46,6 +60,9 @@ export interface Database {
   readonly weakLocks: Set<string>;
   readonly advisoryLocks: Map<string, AdvisoryLock>;
   readonly now: () => number;
+  /** The same in microseconds, of which none comes twice. */
+  readonly instant: () => number;
+  readonly onChange: (change: Change) => void;
 }
 
 /** A statement has to wait for another transaction. */
@@ -60,7 +77,13 @@ export class Blocked extends Error {
 
 const DEFAULT_LOCK_TIMEOUT_MS = 10_000;
 
-export function createDatabase(now: () => number): Database {
+/** The identity of a row: its primary key. */
+export function idOf({ key, scope, target }: Omit<Ticket, "fingerprint">): string {
+  return JSON.stringify([key, scope, target]);
+}
+
+export function createDatabase(now: () => number, onChange: (change: Change) => void): Database {
+  let last = 0;
   return {
     rows: new Map(),
     effects: [],
@@ -69,6 +92,11 @@ export function createDatabase(now: () => number): Database {
     weakLocks: new Set(),
     advisoryLocks: new Map(),
     now,
+    instant() {
+      last = Math.max(last + 1, now() * 1_000);
+      return last;
+    },
+    onChange,
   };
 }
 
@@ -78,6 +106,7 @@ export function begin(database: Database): Transaction {
     writes: new Map(),
     effects: [],
     isFailed: false,
+    forgets: false,
     lockTimeoutMs: DEFAULT_LOCK_TIMEOUT_MS,
     over: promise,
     end: resolve,
@@ -90,6 +119,8 @@ export function begin(database: Database): Transaction {
 export function commit(database: Database, transaction: Transaction): "COMMIT" | "ROLLBACK" {
   if (!transaction.isFailed) {
     for (const [id, row] of transaction.writes) {
+      const isForgotten = transaction.forgets;
+      database.onChange({ id, before: database.rows.get(id), after: row, isForgotten });
       if (row === undefined) database.rows.delete(id);
       else database.rows.set(id, row);
     }

@@ -7,45 +7,107 @@ const MAX_ASKED = 4;
 const MAX_EVENTS = 3;
 const MAX_FAULTS = 6;
 const MAX_PLANS = 3;
+const MAX_CHANCES = 6;
+
+const DAY_MS = 86_400_000;
 
 const process = fc.nat({ max: PROCESSES - 1 });
 
-// Mostly one key and one request: that is where they meet.
+// Mostly one key, one caller and one request: that is where they meet.
 const asked: fc.Arbitrary<Asked> = fc.record({
   key: fc.oneof(
     { weight: 5, arbitrary: fc.constant("k1") },
     { weight: 1, arbitrary: fc.constant("k2") },
+  ),
+  scope: fc.oneof(
+    { weight: 4, arbitrary: fc.constant("ada") },
+    { weight: 1, arbitrary: fc.constant("eve") },
   ),
   content: fc.oneof(
     { weight: 4, arbitrary: fc.constant(0 as const) },
     { weight: 1, arbitrary: fc.constant(1 as const) },
   ),
   process,
-  // At once, or when a lease is over that was not renewed.
+  // At once, when a lease is over that was not renewed, or when nobody may remember any more what was forgotten.
   afterMs: fc.oneof(
-    { weight: 3, arbitrary: fc.constant(0) },
-    { weight: 1, arbitrary: fc.constant(6_000) },
+    { weight: 8, arbitrary: fc.constant(0) },
+    { weight: 4, arbitrary: fc.constant(6_000) },
+    { weight: 1, arbitrary: fc.constant(70_000) },
   ),
 });
 
-const event: fc.Arbitrary<Event> = fc.oneof(
-  fc.record({ kind: fc.constant("crash" as const), process }),
-  // Less than a lease, more than a lease, and more than any lock is waited for.
-  fc.record({ kind: fc.constant("pass" as const), ms: fc.constantFrom(1_000, 6_000, 30_000) }),
-  fc.record({ kind: fc.constant("sweep" as const), process }),
+const event: fc.Arbitrary<Event> = fc
+  .record({
+    happening: fc.oneof(
+      fc.record({ kind: fc.constantFrom("crash", "sweep", "forget"), process }),
+      // Less than a lease and any retention, more than a lease, and more than any lock is waited for.
+      fc.record({
+        kind: fc.constant("pass" as const),
+        ms: fc.constantFrom(1_000, 6_000, 30_000),
+      }),
+    ),
+    // Among the first requests, or among those that may find what these have left.
+    afterMs: fc.constantFrom(0, 6_000),
+  })
+  .map(({ happening, afterMs }) => ({ ...happening, afterMs }));
+
+const rules = {
+  strategy: fc.constantFrom("advisory", "unique", "row", "lease"),
+  onCrash: fc.constantFrom("rerun", "fail"),
+  mismatch: fc.constantFrom("replay", "reject"),
+  inFlight: fc.constantFrom("wait", "reject"),
+} as const;
+const chances = fc.array(
+  fc.nat({ max: 99 }).map((percent) => percent / 100),
+  { maxLength: MAX_CHANCES },
 );
 
-export const history: fc.Arbitrary<History> = fc.record({
-  rules: fc.record({
-    strategy: fc.constantFrom("advisory", "unique", "row", "lease"),
-    onCrash: fc.constantFrom("rerun", "fail"),
-    mismatch: fc.constantFrom("replay", "reject"),
-    inFlight: fc.constantFrom("wait", "reject"),
-  }),
+const disturbed: fc.Arbitrary<History> = fc.record({
+  // Longer than any history, shorter than a lease, and between a lease and the longest handler.
+  rules: fc.record({ ...rules, retentionMs: fc.constantFrom(DAY_MS, 2_000, 8_000) }),
   asked: fc.array(asked, { minLength: 1, maxLength: MAX_ASKED }),
   events: fc.array(event, { maxLength: MAX_EVENTS }),
   faults: fc.array(fc.constantFrom("none", "request lost", "answer lost"), {
     maxLength: MAX_FAULTS,
   }),
   plans: fc.array(fc.constantFrom("answer", "throw", "refuse", "linger"), { maxLength: MAX_PLANS }),
+  chances,
 });
+
+const FIRST: Asked = { key: "k1", scope: "ada", content: 0, process: 1, afterMs: 0 };
+
+/** One request is done in peace; then come those who repeat it at another process, while its record goes or time flies. */
+export const aftermath: fc.Arbitrary<History> = fc.record({
+  rules: fc.record({ ...rules, retentionMs: fc.constantFrom(DAY_MS, 8_000) }),
+  asked: fc
+    .array(
+      fc.record({
+        key: fc.constant(FIRST.key),
+        scope: fc.constant(FIRST.scope),
+        content: fc.constant(FIRST.content),
+        process: fc.constantFrom(0, 0, 1),
+        // Together, before a short retention is over, and when nobody may remember any more what was forgotten.
+        afterMs: fc.constantFrom(6_000, 6_000, 9_000, 70_000),
+      }),
+      { minLength: 2, maxLength: MAX_ASKED - 1 },
+    )
+    .map((repeated) => [FIRST, ...repeated]),
+  events: fc.array(
+    fc
+      .oneof(
+        fc.record({ kind: fc.constantFrom("sweep", "forget"), process }),
+        // From before the end of a short retention to behind it.
+        fc.record({ kind: fc.constant("pass" as const), ms: fc.constant(6_000) }),
+      )
+      .map((happening): Event => ({ ...happening, afterMs: 6_000 })),
+    { minLength: 1, maxLength: MAX_EVENTS },
+  ),
+  faults: fc.constant([]),
+  plans: fc.constant([]),
+  chances,
+});
+
+export const history: fc.Arbitrary<History> = fc.oneof(
+  { weight: 4, arbitrary: disturbed },
+  { weight: 1, arbitrary: aftermath },
+);

@@ -41,6 +41,7 @@ export function leaseMeanings(statements: LeaseStatements): [string, Meaning][] 
           ...answer(status, headers, body),
           leaseUntil: null,
           steps: null,
+          createdAt: call.database.instant(),
           expiresAt: call.now + number(retentionMs),
         });
       },
@@ -73,12 +74,13 @@ function takeLease(call: Call): Result {
   return { rows: [[String(attempt), steps]], tag: "UPDATE 1" };
 }
 
-function leased({ values, now }: Call): Row {
+function leased({ database, values, now }: Call): Row {
   return {
     ...EMPTY,
     fingerprint: hex(values[3]),
     owner: text(values[4]),
     leaseUntil: now + number(values[5]),
+    createdAt: database.instant(),
     expiresAt: now + number(values[6]),
   };
 }

@@ -20,7 +20,7 @@ export interface Call {
 
 export type Meaning = (call: Call) => Result;
 
-export const EMPTY: Omit<Row, "fingerprint" | "expiresAt"> = {
+export const EMPTY: Omit<Row, "fingerprint" | "createdAt" | "expiresAt"> = {
   status: null,
   headers: null,
   body: null,

@@ -1,5 +1,6 @@
 /** A server process: the real engine over the model, and what the plugin does around it, without the web framework. */
 import type { FastifyRequest } from "fastify";
+import { createAdministration } from "../../src/administration.ts";
 import { resolveCrash } from "../../src/crash.ts";
 import { deriveKey } from "../../src/derive-key.ts";
 import { createEngines } from "../../src/engine.ts";
@@ -13,6 +14,7 @@ import type { Claim, StoredRecord, Ticket } from "../../src/store/store.ts";
 import { sweepExpired } from "../../src/store/sweep.ts";
 import { createPool, INSERT_EFFECT } from "./connection.ts";
 import type { Line } from "./connection.ts";
+import { idOf } from "./database.ts";
 import { STATEMENTS } from "./statements.ts";
 
 /** What the handler does, once it has had its effect. `linger`: answers after some leases, which only a heartbeat keeps. */
@@ -23,6 +25,7 @@ export interface Rules {
   readonly onCrash: "rerun" | "fail";
   readonly mismatch: "replay" | "reject";
   readonly inFlight: "wait" | "reject";
+  readonly retentionMs: number;
 }
 
 /** What a caller gets. `final`: what is stored; everything else says to ask again, or that another request has the key. */
@@ -43,11 +46,7 @@ export interface Surroundings {
   /** It has come to its end, or has given up. */
   readonly ends: (ticket: Ticket) => void;
   /** An effect that no transaction can take back. */
-  readonly happens: (effect: {
-    readonly key: string;
-    readonly run: number;
-    readonly downstream: string;
-  }) => void;
+  readonly happens: (ticket: Ticket, downstream: string) => void;
   /** A claim that had ended says that it was lost: its heartbeat goes on. */
   readonly lostAfterEnd: (ticket: Ticket) => void;
   /** A claim says that its response is stored. */
@@ -57,6 +56,8 @@ export interface Surroundings {
 export interface ServerProcess {
   serve(ticket: Ticket): Promise<Answer>;
   sweep(): Promise<void>;
+  /** Deletes the ticket's record by hand; `false` where the database did not say whether it did. */
+  forget(ticket: Ticket): Promise<boolean>;
   /** Cuts its connections; the line says that it is dead. */
   die(): void;
   /** How many connections are out. */
@@ -79,7 +80,9 @@ export function createProcess(line: Line, rules: Rules, world: Surroundings): Se
   // Small: the place for all entries is taken at the start, and a run starts many processes.
   const replayCache = { maxEntries: 4 };
   const options = resolveRules(rules);
-  const engine = createEngines({ pool, pools, replayCache }).forRoute(options);
+  const engines = createEngines({ pool, pools, replayCache });
+  const engine = engines.forRoute(options);
+  const administration = createAdministration(pool, "oncekey", pools, engines);
   const request = {} as FastifyRequest;
 
   async function follow(ticket: Ticket, outcome: Outcome): Promise<Answer> {
@@ -108,16 +111,21 @@ export function createProcess(line: Line, rules: Rules, world: Surroundings): Se
       // A sweep that the database does not answer is tried again another day.
       await sweepExpired(parts, 100).catch(() => 0);
     },
+    forget: ({ key, scope, target }) =>
+      administration.forget({ key, scope, target }).then(
+        () => true,
+        () => false,
+      ),
     die: cut,
     outCount,
   };
 }
 
-function resolveRules({ strategy, onCrash, mismatch, inFlight }: Rules): RouteOptions {
+function resolveRules({ strategy, onCrash, ...rules }: Rules): RouteOptions {
   const lease = { durationMs: LEASE_MS, onCrash };
   return resolveRouteOptions(
     { pool: (() => undefined) as never, scope: "single-tenant" },
-    { strategy, mismatch, inFlight, waitMs: 300, ...(strategy === "lease" ? { lease } : {}) },
+    { ...rules, strategy, waitMs: 300, ...(strategy === "lease" ? { lease } : {}) },
     "POST /orders",
   );
 }
@@ -152,7 +160,7 @@ async function runHandler(
     return { kind: "again", reason: "the handler failed" };
   }
   const status = plan === "refuse" ? 422 : 201;
-  const body = JSON.stringify({ run, fingerprint: ticket.fingerprint.toString("hex") });
+  const body = JSON.stringify(tellOf(ticket, run));
   const response = { status, headers: [], body: Buffer.from(body) };
   const completion = await claim.complete(response, plan === "refuse" ? "discard" : "keep");
   watchEnded();
@@ -173,6 +181,11 @@ async function runHandler(
   }
 }
 
+/** What the handler's answer says of itself: who asked what, and which run it was. */
+function tellOf({ scope, fingerprint }: Ticket, run: number): object {
+  return { run, scope, fingerprint: fingerprint.toString("hex") };
+}
+
 /** Has its effect; `false` where the database failed it. */
 async function handle(
   claim: Claim,
@@ -182,9 +195,8 @@ async function handle(
   world: Surroundings,
 ): Promise<boolean> {
   try {
-    if (claim.tx === undefined)
-      world.happens({ key: ticket.key, run, downstream: deriveKey(ticket, "charge") });
-    else await claim.tx.query(INSERT_EFFECT, [ticket.key, String(run)]);
+    if (claim.tx === undefined) world.happens(ticket, deriveKey(ticket, "charge"));
+    else await claim.tx.query(INSERT_EFFECT, [idOf(ticket), String(run)]);
     await step("the handler goes on");
     return true;
   } catch {

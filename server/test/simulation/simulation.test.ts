@@ -19,7 +19,7 @@ test(
   async () => {
     console.log(`${RUNS} interleavings, ONCEKEY_SEED=${SEED}`);
     const property = fc.asyncProperty(fc.scheduler(), history, (scheduler, one) =>
-      withVirtualTime(async (time) => {
+      withVirtualTime(one.chances, async (time) => {
         expect(await play(one, scheduler, time)).toBeUndefined();
       }),
     );

@@ -2,6 +2,7 @@
 import { POSTGRES } from "../../src/store/database-engine.ts";
 import { createStatements } from "../../src/store/statements.ts";
 import type { Statements } from "../../src/store/statements.ts";
+import { meaningByHand } from "./by-hand.ts";
 import { see, tryAdvisoryLock, tryLockRow, write, Blocked } from "./database.ts";
 import type { Database, Row, Transaction } from "./database.ts";
 import { leaseMeanings } from "./lease-statements.ts";
@@ -28,7 +29,7 @@ export function beginStatement(
   transaction: Transaction,
   values: readonly Value[],
 ): CarryOut | undefined {
-  const meaning = MEANINGS.get(statement);
+  const meaning = MEANINGS.get(statement) ?? meaningByHand(statement);
   if (meaning === undefined) return undefined;
   const id = JSON.stringify(values.slice(0, 3));
   const snapshot = see(database, transaction, id);
@@ -52,7 +53,9 @@ const MEANINGS: ReadonlyMap<string, Meaning> = new Map<string, Meaning>([
     ({ row, now }) => {
       if (!isFinished(row, now)) return read([]);
       const { fingerprint, status, headers, body, expiresAt, owner } = row;
-      return read([[fingerprint, String(status), headers, body, String(expiresAt - now), owner]]);
+      return read([
+        [fingerprint, String(status), headers, body, String(Math.floor(expiresAt - now)), owner],
+      ]);
     },
   ],
   [STATEMENTS.claimUnique, (call) => insert(call, call.now)],
@@ -81,7 +84,13 @@ const MEANINGS: ReadonlyMap<string, Meaning> = new Map<string, Meaning>([
     ({ database, transaction, values, id, row, now }) => {
       if (!isPending(row, now)) return wrote("UPDATE", 0);
       const expiresAt = now + number(values[4]);
-      write(database, transaction, id, { ...row, fingerprint: hex(values[3]), expiresAt });
+      const createdAt = database.instant();
+      write(database, transaction, id, {
+        ...row,
+        fingerprint: hex(values[3]),
+        createdAt,
+        expiresAt,
+      });
       return wrote("UPDATE", 1);
     },
   ],
@@ -100,7 +109,8 @@ function lockUnlessFinished({ database, transaction, values, row, now }: Call, i
 // A committed row is a conflict at once; one that another has not committed has to be waited for.
 function insert({ database, transaction, values, id, row }: Call, expiresAt: number): Result {
   if (row !== undefined) return wrote("INSERT 0", 0);
-  write(database, transaction, id, { ...EMPTY, fingerprint: hex(values[3]), expiresAt });
+  const createdAt = database.instant();
+  write(database, transaction, id, { ...EMPTY, fingerprint: hex(values[3]), createdAt, expiresAt });
   return wrote("INSERT 0", 1);
 }
 
@@ -114,6 +124,7 @@ function renewExpired(
     ...EMPTY,
     attempt: row.attempt,
     fingerprint: hex(values[3]),
+    createdAt: database.instant(),
     expiresAt,
   });
   return wrote("UPDATE", 1);
@@ -138,6 +149,7 @@ function store({ database, transaction, values, id, row, now }: Call): Result {
     ...EMPTY,
     fingerprint: hex(fingerprint),
     ...answer(status, headers, body),
+    createdAt: database.instant(),
     expiresAt: now + number(retentionMs),
   });
   return wrote("INSERT 0", 1);

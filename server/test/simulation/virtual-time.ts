@@ -13,18 +13,20 @@ export interface VirtualTime {
   after(ms: number): Promise<void>;
   /** Moves on by `ms` milliseconds and fires what is due by then, in its order. */
   pass(ms: number): void;
-  /** Moves on to the next timer and fires it; `false` where there is none. */
+  /** Moves on to the next timer and fires it, with all of the same instant; `false` where there is none. */
   skip(): boolean;
 }
 
-/** Runs `use` with a virtual clock behind `setTimeout` and `performance.now`, and with chance that repeats itself. */
+/** Runs `use` with a virtual clock behind `setTimeout` and `performance.now`, and with these numbers, again and again, for chance. */
 export async function withVirtualTime<Result>(
+  chances: readonly number[],
   use: (time: VirtualTime) => Promise<Result>,
 ): Promise<Result> {
   const { setTimeout: realSetTimeout, clearTimeout: realClearTimeout } = globalThis;
   const { random } = Math;
   let now = 0;
   let order = 0;
+  let drawn = 0;
   const timers = new Map<number, Timer>();
   const add = (fire: (value?: unknown) => void, ms = 0, value?: unknown): object => {
     order += 1;
@@ -45,7 +47,7 @@ export async function withVirtualTime<Result>(
     clearTimeout: (timer?: { readonly order: number }) => void timers.delete(timer?.order ?? 0),
   });
   performance.now = () => now;
-  Math.random = () => 0.5;
+  Math.random = () => chances[drawn++ % chances.length] ?? 0.5;
   try {
     return await use({
       now: () => now,
@@ -55,7 +57,11 @@ export async function withVirtualTime<Result>(
         while (fireFirst(until));
         now = until;
       },
-      skip: () => fireFirst(Infinity),
+      skip() {
+        if (!fireFirst(Infinity)) return false;
+        while (fireFirst(now));
+        return true;
+      },
     });
   } finally {
     Object.assign(globalThis, { setTimeout: realSetTimeout, clearTimeout: realClearTimeout });

@@ -4,12 +4,14 @@ import type { Ticket } from "../../src/store/store.ts";
 import type { FlightFault, Line } from "./connection.ts";
 import { createDatabase } from "./database.ts";
 import { createLedger } from "./ledger.ts";
+import type { Ledger } from "./ledger.ts";
 import { createProcess } from "./process.ts";
 import type { Plan, Rules, ServerProcess, Surroundings } from "./process.ts";
 import type { VirtualTime } from "./virtual-time.ts";
 
 export interface Asked {
   readonly key: string;
+  readonly scope: string;
   /** Which of two requests it is. */
   readonly content: 0 | 1;
   readonly process: number;
@@ -17,11 +19,15 @@ export interface Asked {
   readonly afterMs: number;
 }
 
-/** Something that happens at some moment of the history. */
-export type Event =
+/** Something that happens at some moment of the history, so much later than its start. */
+export type Event = { readonly afterMs: number } & Happening;
+
+type Happening =
   | { readonly kind: "crash"; readonly process: number }
   | { readonly kind: "pass"; readonly ms: number }
-  | { readonly kind: "sweep"; readonly process: number };
+  | { readonly kind: "sweep"; readonly process: number }
+  /** Of the first key that is asked for. */
+  | { readonly kind: "forget"; readonly process: number };
 
 export interface History {
   readonly rules: Rules;
@@ -31,6 +37,8 @@ export interface History {
   readonly faults: readonly FlightFault[];
   /** Of the first runs of each key's handler, in their order. */
   readonly plans: readonly Plan[];
+  /** What chance says, again and again. */
+  readonly chances: readonly number[];
 }
 
 /** How many processes there are at once. */
@@ -40,6 +48,8 @@ const TRIES = 3;
 const PAUSE_MS = 700;
 /** Longer than anything takes that no caller and no handler notices. */
 const QUIET_MS = 120_000;
+/** The database's clock is nobody else's. */
+const DATABASE_AHEAD_MS = 3_600_000;
 /** More than any history takes. */
 const MOST_STEPS = 20_000;
 
@@ -47,7 +57,9 @@ interface Stage {
   readonly time: VirtualTime;
   readonly processes: ServerProcess[];
   readonly step: (label: string) => Promise<void>;
-  readonly note: (ticket: Ticket, answer: Awaited<ReturnType<ServerProcess["serve"]>>) => void;
+  readonly ledger: Ledger;
+  /** Something moves: the history is not over. */
+  readonly move: () => void;
 }
 
 /** Resolves to what went wrong, or `undefined`. */
@@ -56,8 +68,9 @@ export async function play(
   scheduler: Scheduler,
   time: VirtualTime,
 ): Promise<string | undefined> {
-  const database = createDatabase(() => time.now());
-  const ledger = createLedger(history.rules, isCalm(history));
+  const now = (): number => time.now() + DATABASE_AHEAD_MS;
+  const ledger = createLedger(history.rules, isCalm(history), now);
+  const database = createDatabase(now, (change) => ledger.changed(change));
   const step = (label: string): Promise<void> => scheduler.schedule(Promise.resolve(), label);
   const faults = [...history.faults];
   let movedAt = 0;
@@ -75,7 +88,7 @@ export async function play(
       move();
       ledger.ends(ticket);
     },
-    happens: (effect) => ledger.happens(effect),
+    happens: (ticket, downstream) => ledger.happens(ticket, downstream),
     lostAfterEnd: (ticket) => ledger.lostAfterEnd(ticket),
     stored: (ticket, body) => ledger.stored(ticket, body),
   };
@@ -98,21 +111,17 @@ export async function play(
     };
   };
   const processes = Array.from({ length: PROCESSES }, start);
-  const stage: Stage = {
-    time,
-    processes,
-    step,
-    note(ticket, answer) {
-      move();
-      ledger.answered(ticket, answer);
-    },
-  };
+  const stage: Stage = { time, processes, step, ledger, move };
   const happen = async (event: Event): Promise<void> => {
+    await time.after(event.afterMs);
     await step(event.kind);
     move();
     if (event.kind === "pass") return time.pass(event.ms);
-    if (event.kind === "sweep") return processes[event.process]?.sweep();
-    processes[event.process]?.die();
+    const process = processes[event.process];
+    if (process === undefined) return undefined;
+    if (event.kind === "sweep") return process.sweep();
+    if (event.kind === "forget") return forget(history.asked, process, ledger);
+    process.die();
     processes[event.process] = start();
     return undefined;
   };
@@ -135,33 +144,45 @@ export async function play(
   return ledger.judge(database);
 }
 
-/** Nothing is lost, nobody dies, and nothing takes longer than it may: then a handler has its key to itself. */
+/** Nothing is lost, nobody dies, and nothing takes longer than it may: then a handler has its key to itself, swept or forgotten. */
 function isCalm({ events, faults }: History): boolean {
-  const isQuiet = events.every(({ kind }) => kind === "sweep");
+  const isQuiet = events.every(({ kind }) => kind === "sweep" || kind === "forget");
   return isQuiet && faults.every((fault) => fault === "none");
 }
 
 /** Asks until there is a final answer, each time at the next process. One that dies with it answers nothing; then nobody goes on. */
 async function call(
   asked: Asked,
-  { processes, step, note, time }: Stage,
+  { processes, step, ledger, move, time }: Stage,
   tries: number,
 ): Promise<void> {
-  const ticket: Ticket = {
-    key: asked.key,
-    scope: "ada",
-    target: "POST /orders",
-    fingerprint: Buffer.from([asked.content]),
-  };
+  const ticket = ticketOf(asked);
   await time.after(asked.afterMs);
   for (let turn = 0; turn < tries; turn += 1) {
     await step("a request is sent");
-    const answer = await processes[(asked.process + turn) % processes.length]?.serve(ticket);
-    if (answer === undefined) return;
-    note(ticket, answer);
+    const process = processes[(asked.process + turn) % processes.length];
+    if (process === undefined) return;
+    const asking = ledger.asks(ticket, process);
+    const answer = await process.serve(ticket);
+    move();
+    ledger.answered(asking, answer);
     if (answer.kind !== "again") return;
     await time.after(PAUSE_MS);
   }
+}
+
+async function forget(
+  [first]: readonly Asked[],
+  process: ServerProcess,
+  ledger: Ledger,
+): Promise<void> {
+  if (first === undefined) return;
+  const ticket = ticketOf(first);
+  if (await process.forget(ticket)) ledger.forgot(ticket, process);
+}
+
+function ticketOf({ key, scope, content }: Asked): Ticket {
+  return { key, scope, target: "POST /orders", fingerprint: Buffer.from([content]) };
 }
 
 /**

@@ -1,0 +1,35 @@
+/** What `forget` asks of the model: their texts stand where they are sent, so each is told by its beginning. */
+import { write } from "./database.ts";
+import type { Database } from "./database.ts";
+import { read, text, wrote } from "./meaning.ts";
+import type { Call, Meaning, Result, Value } from "./meaning.ts";
+
+const MEANINGS: readonly (readonly [beginning: string, Meaning])[] = [
+  ['delete from "oncekey".records where key = $1', forget],
+  ['select from "oncekey".records where key = $1', (call) => read(isLeased(call) ? [[]] : [])],
+];
+
+export function meaningByHand(statement: string): Meaning | undefined {
+  return MEANINGS.find(([beginning]) => statement.startsWith(beginning))?.[1];
+}
+
+function forget(call: Call): Result {
+  const { database, transaction, values, id, row } = call;
+  if (row === undefined || String(row.createdAt) !== text(values[3]) || isLeased(call))
+    return wrote("DELETE", 0);
+  write(database, transaction, id, undefined);
+  transaction.forgets = true;
+  return wrote("DELETE", 1);
+}
+
+function isLeased({ row, now }: Call): boolean {
+  return (row?.leaseUntil ?? 0) > now;
+}
+
+/** The record that `forget` is about, as far as it looks at it. */
+export function lookByHand({ rows }: Database, [key, scope, target]: readonly Value[]): object[] {
+  const row = rows.get(JSON.stringify([key, scope, target]));
+  if (row === undefined) return [];
+  const { headers, steps, createdAt } = row;
+  return [{ key, scope, target, headers, steps, createdAt: String(createdAt) }];
+}

@@ -1,0 +1,87 @@
+/** What was seen of one key in one scope: the records that followed each other there, and all that was made of them. */
+import type { Ticket } from "../../src/store/store.ts";
+import type { Change } from "./database.ts";
+import type { Answer } from "./process.ts";
+
+/** A finished record, from its commit on. Instants are the database's. */
+export interface Kept {
+  readonly status: number | null;
+  readonly body: string;
+  readonly expiresAt: number;
+  /** When it was deleted or overwritten. */
+  goneAt: number | undefined;
+  isForgotten: boolean;
+}
+
+/** A request at the moment at which it reaches a process. */
+export interface Asking {
+  readonly ticket: Ticket;
+  readonly at: number;
+  /** What its process has forgotten by then. */
+  readonly forgotten: ReadonlySet<Kept>;
+}
+
+export type FinalAnswer = Answer & { readonly kind: "final" };
+
+export interface Final extends Asking {
+  readonly answer: FinalAnswer;
+  /** The record that it was made of. */
+  readonly kept: Kept | undefined;
+}
+
+export interface Story {
+  runs: number;
+  running: number;
+  readonly kept: Kept[];
+  /** Rows that were deleted before anything was stored in them. */
+  dropped: number;
+  /** Effects outside of the database: the key that each passed on. */
+  readonly outside: string[];
+  readonly stored: string[];
+  readonly finals: Final[];
+}
+
+export function createStory(): Story {
+  return { runs: 0, running: 0, kept: [], dropped: 0, outside: [], stored: [], finals: [] };
+}
+
+/**
+ * A row changes. What was promised until an instant stands until then, unless somebody deletes it on purpose; what an owner's
+ * lease holds stands even then.
+ *
+ * @returns what is wrong with it, or `undefined`.
+ */
+export function follow(
+  { before, after, isForgotten }: Change,
+  story: Story,
+  retentionMs: number,
+  now: number,
+): string | undefined {
+  const last = story.kept.at(-1);
+  if (before?.status === null && after === undefined) story.dropped += 1;
+  if (before !== undefined && before.status !== null && last !== undefined) {
+    last.goneAt = now;
+    last.isForgotten = isForgotten;
+  }
+  if (after !== undefined && after.status !== null) {
+    const { status, expiresAt, createdAt } = after;
+    const body = Buffer.from(after.body ?? "", "hex").toString();
+    story.kept.push({ status, body, expiresAt, goneAt: undefined, isForgotten: false });
+    const keptMs = Math.ceil(expiresAt - createdAt / 1_000);
+    if (keptMs < retentionMs) return `is kept for ${keptMs} ms of ${retentionMs}`;
+  }
+  if (before === undefined) return undefined;
+  if (after === undefined && (before.leaseUntil ?? 0) > now) return "was deleted under its owner";
+  if (before.expiresAt <= now || isForgotten) return undefined;
+  if (after === undefined) return "was deleted before it was over";
+  return before.status === null ? undefined : "was overwritten before it was over";
+}
+
+/** The record that an answer was made of: the last with these words, for those of a crash are the same each time. */
+export function keptOf({ status, body }: FinalAnswer, { kept }: Story): Kept | undefined {
+  return kept.findLast((one) => one.status === status && one.body === body);
+}
+
+export function isLive(kept: Kept | undefined, now: number): boolean {
+  return kept !== undefined && kept.goneAt === undefined && kept.expiresAt > now;
+}
