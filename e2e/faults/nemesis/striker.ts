@@ -56,8 +56,8 @@ export function startStriker(options: StrikerOptions): Striker {
     numbers += 1;
     const fault = `${numbers}: ${blow} ${server.name} at ${boundary} of ${strategy}`;
     // A crash of Postgres is everybody's.
-    const servers = blow === "crash" ? undefined : [server.name];
-    history.add({ kind: "fault", phase: "begin", fault, servers });
+    const struck = blow === "crash" ? undefined : [server.name];
+    history.add({ kind: "fault", phase: "begin", fault, servers: struck });
     const isCaught = await server.catchIn({ boundary, strategy }, PATIENCE_MS);
     const isDealt = isCaught && (await isStruck(server, blow));
     history.add({ kind: "fault", phase: "end", fault });

@@ -6,21 +6,20 @@ import { startLoad } from "../load/load.ts";
 import type { Sending } from "../load/clients.ts";
 import { drawOperation } from "../load/operation.ts";
 import type { Mix, Operation } from "../load/operation.ts";
-import type { RecorderParts, Way } from "../load/recorder.ts";
-import { settle, stillAsked } from "../load/settle.ts";
+import type { RecorderParts } from "../load/recorder.ts";
 import { startDisturbances } from "../nemesis/disturbances.ts";
 import type { Counts } from "../nemesis/disturbances.ts";
 import { forgetAgainAndAgain } from "../nemesis/forgetter.ts";
 import { planStrikes } from "../nemesis/strike.ts";
 import type { Blow, Strike } from "../nemesis/strike.ts";
 import { startStriker } from "../nemesis/striker.ts";
+import { askOnceMore } from "./ask-once-more.ts";
 import { startFleet } from "./fleet.ts";
 import type { Fleet } from "./fleet.ts";
 import { judgeRun } from "./judge-run.ts";
 import type { RunEvidence } from "./judge-run.ts";
 import { createRandom, createRandomFor } from "./random.ts";
-import type { Random } from "./random.ts";
-import { LEASE_MS, policyOf } from "./routes.ts";
+import { policyOf } from "./routes.ts";
 import { watchStalls } from "./stalls.ts";
 import { dump } from "./tables.ts";
 import { chooseWay } from "./way.ts";
@@ -66,8 +65,6 @@ export interface RunReport {
 }
 
 const PROGRESS_MS = 5_000;
-// A handler that breaks more often than not is asked again until it does not: on a busy machine that takes its time.
-const SETTLE_MS = 30 * LEASE_MS;
 /** How long after the limit keys are still asked for once more; what is not asked by then is said. */
 const SETTLING_MS = 90_000;
 
@@ -124,28 +121,6 @@ export async function runOn(fleet: Fleet, options: RunOptions): Promise<RunRepor
   }
 }
 
-/** When all servers are there again. @returns the keys for which the time, or the patience of a person, did not suffice. */
-async function askOnceMore(
-  fleet: Fleet,
-  { keys, random }: { readonly keys: readonly Sending[]; readonly random: Random },
-  history: History,
-  over: AbortSignal,
-): Promise<Sending[]> {
-  const isOver = new Promise<never>((_, reject) => {
-    const end = (): void => reject(new Error("there is no time left"));
-    if (over.aborted) end();
-    over.addEventListener("abort", end);
-  });
-  // Nobody may be waiting for it.
-  isOver.catch(() => undefined);
-  const allUp = Promise.all(fleet.servers.map((server) => server.up()));
-  await Promise.race([allUp, isOver]).catch(() => undefined);
-  // A server that never comes back is waited for no longer than that.
-  const wayOf = (): Promise<Way> => Promise.race([chooseWay(fleet, random, 0), isOver]);
-  const asked = stillAsked(keys, history.events, policyOf);
-  return settle({ history, policyOf, wayOf }, asked, SETTLE_MS, over);
-}
-
 interface Cut {
   readonly wasInterrupted: boolean;
   readonly unasked: readonly Sending[];
@@ -196,7 +171,7 @@ function startWork(fleet: Fleet, options: RunOptions, history: History, signal: 
     servers,
     pool,
     history,
-    random,
+    random: createRandomFor(seed, "striker"),
     signal,
     pauseMs,
   });

@@ -84,7 +84,7 @@ export async function findRecords(
   const { rows } = await pool.query<Omit<TableRecord, "headers" | "steps"> & Packed>(
     `select key, scope, target, ${STATE} as state, encode(fingerprint, 'hex') as fingerprint, status, headers,
        octet_length(body) as "bodyBytes", case when $4::boolean then body end as body, attempt, owner,
-       ${instant("lease_until")} as "leaseUntil", steps,
+       ${instant("nullif(lease_until, '-infinity')")} as "leaseUntil", steps,
        ${instant("created_at")} as "createdAt", ${instant("expires_at")} as "expiresAt"
      from "${schema}".records
      where key = $1::text and scope = $2::text and ($3::text is null or target = $3::text)
