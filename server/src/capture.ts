@@ -191,7 +191,10 @@ function resume(read: Buffer[], rest: AsyncIterator<unknown>, stream: Readable):
   return new Readable({
     read() {
       const chunk = read.shift();
-      if (chunk !== undefined) return void this.push(chunk);
+      if (chunk !== undefined) {
+        this.push(chunk);
+        return;
+      }
       rest.next().then(
         ({ done, value }) => this.push(done === true ? null : toBuffer(value)),
         (error: Error) => this.destroy(error),

@@ -49,11 +49,11 @@ export function refuseLateSends(
   request: FastifyRequest,
   reply: FastifyReply,
 ): void {
-  const send = reply.send as (payload?: unknown) => FastifyReply;
+  const send = reply.send.bind(reply);
   reply.send = (payload?: unknown) => {
     const { sending, reading, status, key } = exchange;
     if (sending === "not-yet" || reading !== undefined || exchange.failed || reply.sent)
-      return send.call(reply, payload);
+      return send(payload);
     if (status !== undefined && !reply.raw.headersSent) reply.code(status);
     // The empty one that Fastify adds where a handler sent without returning the reply says nothing new.
     if (payload === undefined) return reply;

@@ -145,6 +145,13 @@ describe("encryption", () => {
     await withLeases([first], async ({ post }) => {
       expect((await post("/charge", { key: "leased", json })).status).toBe(500);
     });
+    // What the guide says to look for before the old key is taken out.
+    const { rows } = await pool.query(
+      `select key from oncekey.records
+       where status is null and encode(substring(fingerprint from 34), 'escape') = $1`,
+      [first.id],
+    );
+    expect(rows).toEqual([{ key: "leased" }]);
     await withLeases([second, first], async ({ post }) => {
       const other = await post("/charge", { key: "leased", json: { card: "5555" } });
       expect(other.json()["code"]).toBe("idempotency_conflict");
