@@ -103,7 +103,7 @@ test.each([
   ["shared flights", "single flight ignores the scope", history],
   ["shared cache", "the replay cache ignores the scope", history],
   ["shared keys", "keys to pass on are made without the scope", history],
-  ["late", "a lifetime counts from when its answer was read", aftermath],
+  ["late", "a lifetime counts from when its answer was read", whileItEnds],
   ["stale flights", "single flight hands on what is over", whileItEnds],
   ["short", "a record is stored for half as long as declared", history],
   ["early sweep", "the sweep deletes a minute early", history],
