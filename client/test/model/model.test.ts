@@ -15,11 +15,29 @@ test(
   async () => {
     console.log(`${RUNS} histories, ONCEKEY_SEED=${SEED}`);
     const property = fc.asyncProperty(history, (one) =>
-      withVirtualTime(one.skewMs, async (time) => {
+      withVirtualTime(one.skewMs, [], async (time) => {
         expect(await play(one, time)).toBeUndefined();
       }),
     );
     await fc.assert(property, { numRuns: RUNS, seed: SEED });
   },
   Math.max(60_000, RUNS * RUN_LIMIT_MS),
+);
+
+const TURNS = { minLength: 1, maxLength: 12 };
+const TURN_RUNS = Math.ceil(RUNS / 5);
+
+test(
+  "and in whatever order things happen that are due at one instant",
+  async () => {
+    console.log(`${TURN_RUNS} histories, ONCEKEY_SEED=${SEED}`);
+    const turns = fc.array(fc.nat({ max: 5 }), TURNS);
+    const property = fc.asyncProperty(history, turns, (one, order) =>
+      withVirtualTime(one.skewMs, order, async (time) => {
+        expect(await play(one, time)).toBeUndefined();
+      }),
+    );
+    await fc.assert(property, { numRuns: TURN_RUNS, seed: SEED });
+  },
+  Math.max(60_000, TURN_RUNS * RUN_LIMIT_MS),
 );

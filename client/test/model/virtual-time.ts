@@ -23,9 +23,11 @@ let latestAt = Date.UTC(2026, 0, 1);
  * Runs `use` with a virtual clock behind `setTimeout`, `Date.now` and `performance.now`, and with chance that repeats itself.
  *
  * @param skewMs how far the client's clock is from the true time.
+ * @param turns which of those goes first that are due at one instant, again and again; none: the one that was set first.
  */
 export async function withVirtualTime(
   skewMs: number,
+  turns: readonly number[],
   use: (time: VirtualTime) => Promise<void>,
 ): Promise<void> {
   const { setTimeout: realSetTimeout, clearTimeout: realClearTimeout } = globalThis;
@@ -35,6 +37,7 @@ export async function withVirtualTime(
   let now = startAt;
   let order = 0;
   let chance = 1;
+  let taken = 0;
   const timers = new Map<number, Timer>();
   const add = (fire: () => void, ms = 0): number => {
     order += 1;
@@ -62,8 +65,10 @@ export async function withVirtualTime(
       async pass(ms) {
         const until = now + ms;
         await settled();
-        for (let next = first(timers); next !== undefined; next = first(timers)) {
-          if (next.at > until) break;
+        for (;;) {
+          const due = first(timers);
+          const next = due[(turns[taken++ % turns.length] ?? 0) % due.length];
+          if (next === undefined || next.at > until) break;
           timers.delete(next.order);
           now = next.at;
           next.fire();
@@ -86,10 +91,13 @@ function settled(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
-function first(timers: ReadonlyMap<number, Timer>): Timer | undefined {
-  let found: Timer | undefined;
+/** Those that are due next, all at one instant, in the order in which they were set. */
+function first(timers: ReadonlyMap<number, Timer>): Timer[] {
+  let found: Timer[] = [];
   for (const timer of timers.values()) {
-    if (found === undefined || timer.at < found.at) found = timer;
+    const at = found[0]?.at ?? Infinity;
+    if (timer.at < at) found = [timer];
+    else if (timer.at === at) found.push(timer);
   }
   return found;
 }
