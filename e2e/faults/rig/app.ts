@@ -86,15 +86,21 @@ function addHold(app: FastifyInstance, pool: Pool): void {
   });
 }
 
-async function hold(pool: Pool): Promise<void> {
+// While it is out nobody else listens, and it may be struck here as anywhere: by a callback, because until a promise is awaited
+// nobody would listen either.
+function hold(pool: Pool): Promise<void> {
   const survive = (): void => undefined;
-  const client = await pool.connect();
-  // While it is out nobody else listens, and it may be struck here as anywhere.
-  client.on("error", survive);
-  setTimeout(() => {
-    client.release();
-    client.removeListener("error", survive);
-  }, HOLD_MS);
+  return new Promise((resolve, reject) => {
+    pool.connect((error, client) => {
+      if (client === undefined) return reject(error);
+      client.on("error", survive);
+      setTimeout(() => {
+        client.release();
+        client.removeListener("error", survive);
+      }, HOLD_MS);
+      return resolve();
+    });
+  });
 }
 
 function addForget(app: FastifyInstance): void {
