@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Client } from "pg";
 import type { History } from "../history/history.ts";
+import { borrow, giveBack } from "../rig/borrow.ts";
 import { COMMIT_FAULTS } from "../rig/database-proxy.ts";
 import type { Fleet } from "../rig/fleet.ts";
 import type { Random } from "../rig/random.ts";
@@ -119,8 +120,7 @@ async function takePool(fleet: Fleet, server: string): Promise<void> {
 async function fillDatabase({ pool }: Fleet): Promise<void> {
   const taken: Client[] = [];
   // Had before: there is none to be had in between.
-  const own = await pool.connect();
-  own.on("error", survive);
+  const own = await borrow(pool);
   try {
     await takeAll(pool, taken);
     await own.query(
@@ -130,8 +130,7 @@ async function fillDatabase({ pool }: Fleet): Promise<void> {
     await takeAll(pool, taken);
     await sleep(FULL_MS);
   } finally {
-    own.removeListener("error", survive);
-    own.release();
+    giveBack(own);
     await Promise.allSettled(taken.map((client) => client.end()));
   }
 }

@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Pool } from "pg";
 import type { Policy } from "../checker/case.ts";
+import { borrow, giveBack } from "../rig/borrow.ts";
 import { BOUNDARIES } from "../rig/boundaries.ts";
 import type { Boundary } from "../rig/boundaries.ts";
 import type { Random } from "../rig/random.ts";
@@ -85,13 +86,12 @@ export async function deal(
 
 /** Kills one session's process, of the rig's own: Postgres cannot know what it left in shared memory, and starts over. */
 async function crash(pool: Pool): Promise<void> {
-  const client = await pool.connect();
-  client.on("error", () => undefined);
+  const client = await borrow(pool);
   try {
     const { rows } = await client.query<{ pid: number }>("select pg_backend_pid() as pid");
     const [row] = rows;
     if (row !== undefined) process.kill(row.pid, "SIGKILL");
   } finally {
-    client.release(true);
+    giveBack(client, true);
   }
 }

@@ -5,6 +5,7 @@ import type { RouteIdempotencyOptions } from "@oncekey/server";
 import Fastify from "fastify";
 import type { FastifyInstance } from "fastify";
 import type { Pool } from "pg";
+import { borrow, giveBack } from "./borrow.ts";
 import { passage, reach } from "./freeze.ts";
 import { createHandler } from "./handler.ts";
 import { SCOPE_HEADER } from "./order.ts";
@@ -86,21 +87,9 @@ function addHold(app: FastifyInstance, pool: Pool): void {
   });
 }
 
-// While it is out nobody else listens, and it may be struck here as anywhere: by a callback, because until a promise is awaited
-// nobody would listen either.
-function hold(pool: Pool): Promise<void> {
-  const survive = (): void => undefined;
-  return new Promise((resolve, reject) => {
-    pool.connect((error, client) => {
-      if (client === undefined) return reject(error);
-      client.on("error", survive);
-      setTimeout(() => {
-        client.release();
-        client.removeListener("error", survive);
-      }, HOLD_MS);
-      return resolve();
-    });
-  });
+async function hold(pool: Pool): Promise<void> {
+  const client = await borrow(pool);
+  setTimeout(() => giveBack(client), HOLD_MS);
 }
 
 function addForget(app: FastifyInstance): void {

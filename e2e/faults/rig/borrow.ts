@@ -1,0 +1,23 @@
+/** Takes a client out of a pool that may be struck at any moment. */
+import type { Pool, PoolClient } from "pg";
+
+/** What listens to errors of a client while it is out of its pool. */
+function survive(): void {}
+
+/**
+ * By a callback: until a promise is awaited nobody would listen, and a backend that is ended says so right behind its first "ready".
+ */
+export function borrow(pool: Pool): Promise<PoolClient> {
+  return new Promise((resolve, reject) => {
+    pool.connect((error, client) => {
+      if (client === undefined) return reject(error);
+      client.on("error", survive);
+      return resolve(client);
+    });
+  });
+}
+
+export function giveBack(client: PoolClient, isToBeClosed = false): void {
+  client.release(isToBeClosed);
+  client.removeListener("error", survive);
+}
