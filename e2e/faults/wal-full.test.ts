@@ -183,6 +183,12 @@ function write(bytes: number): Promise<unknown> {
 }
 
 async function effects(key: string): Promise<number> {
-  const { rowCount } = await pool.query("select from effects where key = $1", [key]);
-  return rowCount ?? -1;
+  try {
+    const { rowCount } = await pool.query("select from effects where key = $1", [key]);
+    return rowCount ?? -1;
+  } catch (error) {
+    // The end of Postgres broke this one as well, and nobody has asked it since.
+    if (!String(error).includes("Connection terminated")) throw error;
+    return effects(key);
+  }
 }
