@@ -113,7 +113,7 @@ describe("a begin that gets no answer", () => {
     const nobody = new pg.Pool({ host: "127.0.0.1", port: 1, connectionTimeoutMillis: 500 });
     expect(
       await createAdvisoryStore(createStoreParts(nobody, "oncekey")).begin(createTicket(), 60_000),
-    ).toMatchObject({ kind: "unavailable" });
+    ).toMatchObject({ kind: "unavailable", detail: "No database connection could be made" });
     await nobody.end();
   });
 });

@@ -54,11 +54,11 @@ describe("a pool of 4", () => {
 
   it("that stays full answers 503 with Retry-After when its time is over, and the route goes on after it", async () => {
     const pool = database.pool({ max: 4, connectionTimeoutMillis: 1_000 });
-    const others = await Promise.all(Array.from({ length: 4 }, () => pool.connect()));
     await withShop(
       { pool },
       (app) => addPayments(app),
       async ({ post }) => {
+        const others = await Promise.all(Array.from({ length: 4 }, () => pool.connect()));
         const request = { key: "full", json: { amount: 1 } };
         const answers = await Promise.all([
           post("/payments", request),
@@ -67,7 +67,11 @@ describe("a pool of 4", () => {
         for (const answer of answers) {
           expect(answer.status).toBe(503);
           expect(answer.headers.get("retry-after")).toBe("1");
-          expect(answer.json()).toMatchObject({ code: "idempotency_unavailable", retryable: true });
+          expect(answer.json()).toMatchObject({
+            code: "idempotency_unavailable",
+            detail: "No database connection became free in time",
+            retryable: true,
+          });
         }
         for (const client of others) client.release();
         expect((await post("/payments", request)).status).toBe(201);

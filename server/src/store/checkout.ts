@@ -22,6 +22,11 @@ class CheckoutTimeoutError extends Error {
   override name = "CheckoutTimeoutError";
 }
 
+/** Whether a connection was waited for in vain; else the database refused one, or is not there. `pg` says it in words alone. */
+export function isPoolTimeout(error: unknown): boolean {
+  return error instanceof CheckoutTimeoutError || /timeout/.test(String(error));
+}
+
 // Only for a pool without a limit of its own: pg waits for ever by default, and so would the caller.
 const DEFAULT_WAIT_MS = 5_000;
 

@@ -1,5 +1,6 @@
 /** What the strategies share whose handler writes in the transaction that holds the claim. */
 import type { Row, Statement, StatementResult } from "./batch.ts";
+import { isPoolTimeout } from "./checkout.ts";
 import type { Checkout, Lease } from "./checkout.ts";
 import { createRecordedClaim, createUnrecordedClaim } from "./claim.ts";
 import { readInFlight, readRecord } from "./record.ts";
@@ -17,7 +18,8 @@ export async function withLease<Outcome>(
   try {
     lease = await checkout();
   } catch (cause) {
-    return { kind: "unavailable", detail: "No database connection became free in time", cause };
+    const why = isPoolTimeout(cause) ? "became free in time" : "could be made";
+    return { kind: "unavailable", detail: `No database connection ${why}`, cause };
   }
   try {
     return await use(lease);
