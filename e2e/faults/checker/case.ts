@@ -40,6 +40,8 @@ export interface Policy {
   readonly retentionMs: number;
   /** Strategy lease: what the route declares. */
   readonly onCrash?: "rerun" | "fail";
+  /** Strategy lease: how long one lasts. */
+  readonly leaseMs?: number;
   /** The request carries no key: it commits with its answer, once for each time that it is sent. */
   readonly isKeyless?: boolean;
 }

@@ -38,10 +38,10 @@ test("I1: a lease whose records expire soon is excused where something was struc
 });
 
 test("I1: a route that may run again passes one key on, in all its runs", () => {
-  const policy = { strategy: "lease", onCrash: "rerun" } as const;
-  const rows = (second: string) => [
+  const policy = { strategy: "lease", onCrash: "rerun", leaseMs: 2_000 } as const;
+  const rows = (second: string, wallAt = 1_000_005) => [
     effect("e1", { downstream: "d1" }),
-    effect("e2", { downstream: second }),
+    effect("e2", { downstream: second, wallAt }),
     record(),
   ];
   const lost = tell({ attempt: 2, end: { kind: "fail", status: 502 } });
@@ -50,6 +50,8 @@ test("I1: a route that may run again passes one key on, in all its runs", () => 
   expect(broken({ events, rows: rows("d2"), policy })).toEqual(["I1"]);
   // Nobody was left without an answer: there was nothing to run again for.
   expect(broken({ events: tell(), rows: rows("d1"), policy })).toEqual(["I1"]);
+  // An owner that had stood still for so long has lost its lease, and its caller is told what is stored.
+  expect(broken({ events: tell(), rows: rows("d1", 1_002_010), policy })).toEqual([]);
 });
 
 test("I1: a client that mints a key for each attempt is found by what it meant to do", () => {

@@ -27,19 +27,26 @@ export function checkSingleEffect(one: Case): Violation[] {
   });
 }
 
-// All runs pass the same key on, and each but the first follows one that nobody got a final answer of.
+// All runs pass the same key on, and each but the first follows one that nobody got a final answer of, or one that had stood still
+// for about as long as a lease lasts, whose caller is told what the next one made.
 function checkRunAgain(one: Case): Violation[] {
-  const { effects, attempts, forgets } = one;
+  const { effects, attempts, forgets, policy } = one;
   const passedOn = new Set(effects.map(({ downstream }) => downstream));
   if (passedOn.size > 1)
     return [violation(one, "I1", `runs of the handler passed ${passedOn.size} different keys on`)];
   const isOpen = ({ ending }: Attempt): boolean =>
     ending === undefined || ending.kind === "info" || (ending.kind === "fail" && !ending.code);
   const open = attempts.filter(isOpen).length + forgets.length;
-  if (effects.length <= 1 + open) return [];
-  return [
-    violation(one, "I1", `${effects.length} effects, and ${open} attempts without an answer`),
-  ];
+  const [first, ...later] = effects.toSorted((a, b) => a.wallAt - b.wallAt);
+  let before = first?.wallAt ?? 0;
+  const soon = later.filter(({ wallAt }) => {
+    const isSoon = wallAt - before < (policy.leaseMs ?? 0) / 2;
+    before = wallAt;
+    return isSoon;
+  });
+  if (soon.length <= open) return [];
+  const message = `${soon.length} effects soon after another, and ${open} attempts without an answer`;
+  return [violation(one, "I1", message)];
 }
 
 /** I1 across keys: whatever keys a client makes for an operation, it happens once on a target. */

@@ -14,7 +14,7 @@ function lengthOf(at: Case | undefined): number {
   return at?.attempts.length ?? 0;
 }
 
-/** Leaves out one attempt after another for as long as the same invariant stays broken. */
+/** Leaves out one attempt after another for as long as the same stays to be said: what explains a part of it explains it here, too. */
 function shrink(violation: Violation, from: Case): Violation {
   let smallest = violation;
   let at = from;
@@ -23,7 +23,8 @@ function shrink(violation: Violation, from: Case): Violation {
     const attempts: Attempt[] = at.attempts.filter((_, place) => place !== index);
     const smaller = { ...at, attempts };
     const same = judgeCase(smaller, violation.invariant === "I7").find(
-      ({ invariant }) => invariant === violation.invariant,
+      ({ invariant, message }) =>
+        invariant === violation.invariant && message === violation.message,
     );
     if (same === undefined) continue;
     smallest = same;

@@ -24,7 +24,7 @@ export const ROUTES: readonly Route[] = STRATEGIES.flatMap((strategy) =>
     if (strategy !== "lease") return [{ path: `/${strategy}/${mismatch}`, policy }];
     return (["fail", "rerun"] as const).map((onCrash) => ({
       path: `/lease-${onCrash}/${mismatch}`,
-      policy: { ...policy, onCrash },
+      policy: { ...policy, onCrash, leaseMs: LEASE_MS },
     }));
   }),
 );
@@ -36,7 +36,7 @@ export const SHORT_ROUTES: readonly Route[] = STRATEGIES.map((strategy) => ({
     strategy,
     mismatch: "replay",
     retentionMs: SHORT_MS,
-    ...(strategy === "lease" ? { onCrash: "fail" as const } : {}),
+    ...(strategy === "lease" ? { onCrash: "fail" as const, leaseMs: LEASE_MS } : {}),
   },
 }));
 
