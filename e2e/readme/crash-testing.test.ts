@@ -134,7 +134,7 @@ it(
         [SERVER, "{ config: { idempotency: true } }", "{}"],
       );
       expect(isRight).toBe(false);
-      expect(stderr).toContain("none: 16 effects behind a 201");
+      expect(stderr).toContain("none: 17 effects behind a 201");
       expect(stderr).toContain("handled: not reached, and answered with 201");
     }),
   LIMIT_MS,

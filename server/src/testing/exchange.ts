@@ -18,9 +18,12 @@ export interface TestedRequest {
 export interface Answer {
   readonly status: number;
   readonly isReplayed: boolean;
+  /** Those that a replay repeats, one after the other. */
+  readonly headers: string;
   readonly body: string;
 }
 
+const REPEATED = ["content-type", "content-language", "location", "etag", "link"];
 const PAUSE_MS = 250;
 const RETRYABLE: ReadonlySet<number> = new Set([408, 409, 425, 429, 500, 502, 503, 504]);
 
@@ -39,6 +42,7 @@ export async function send(origin: string, request: TestedRequest, key: string):
   return {
     status: response.status,
     isReplayed: response.headers.get(IDEMPOTENT_REPLAYED) === "true",
+    headers: REPEATED.flatMap((name) => response.headers.get(name) ?? []).join(" "),
     body: await response.text(),
   };
 }

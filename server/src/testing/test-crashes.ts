@@ -1,9 +1,10 @@
 /** Kills a server at every point of a request, and looks whether the request's key still has one effect and one answer. */
 import { randomUUID } from "node:crypto";
+import { checkKey } from "./checker.ts";
 import { CRASH_POINTS } from "./crash-points.ts";
 import type { CrashPoint } from "./crash-points.ts";
 import { send, sendUntilFinal } from "./exchange.ts";
-import type { Answer } from "./exchange.ts";
+import type { TestedRequest } from "./exchange.ts";
 import { checkCrashTest } from "./options.ts";
 import type { CrashTestOptions } from "./options.ts";
 import { startServer } from "./server-process.ts";
@@ -26,12 +27,13 @@ const DUPLICATES = 16;
 
 /**
  * For each crash point: starts the server, sends the request under a new key, has the process killed at the point by SIGKILL, starts it
- * again, and sends the same request under the same key until its answer is final, and then many times at once. First of all the same
- * without a crash.
+ * again, and sends the same request under the same key until its answer is final, then many times at once, and then another request
+ * under that key. First of all the same without a crash.
  *
  * @returns what became of each request.
  * @throws Error that lists what was broken: a point that the request did not reach (is the route protected?), more or less than one
- * effect behind a success, an effect behind a refusal that is more than one, or answers that differ.
+ * effect behind a success, more than one behind a refusal, answers that differ in status, body or a stored header, more than one that
+ * is no replay, or an answer of its own to the other request.
  * @throws TypeError or RangeError that names a wrong option and what is allowed.
  */
 export async function testCrashes(options: CrashTestOptions): Promise<CrashedRequest[]> {
@@ -60,17 +62,24 @@ async function testOne(options: CrashTestOptions, point: CrashPoint | undefined)
       ),
     );
     const answers = first === undefined ? others : [first, ...others];
+    const other = await sendUntilFinal(server.origin, anotherThan(request), key, patienceMs);
     const effects = (await countEffects()) - before;
-    const broken = [missed, wrongEffects(answers, effects), difference(answers)];
+    const broken = checkKey({ answers, other, effects });
     return {
       point: point ?? "none",
       status: answers[0]?.status ?? 0,
       effects,
-      broken: broken.filter((what) => what !== undefined),
+      broken: missed === undefined ? broken : [missed, ...broken],
     };
   } finally {
     await server.stop();
   }
+}
+
+/** By its query: whatever the body is, and whether there is one. */
+function anotherThan(request: TestedRequest): TestedRequest {
+  const sign = request.path.includes("?") ? "&" : "?";
+  return { ...request, path: `${request.path}${sign}another=1` };
 }
 
 /** Sends the request to a server that is to die at the point. Returns what happened instead, if it did not. */
@@ -89,17 +98,4 @@ async function crash(
   } finally {
     await server.stop();
   }
-}
-
-function wrongEffects([answer]: readonly Answer[], effects: number): string | undefined {
-  const isSuccess = answer !== undefined && answer.status >= 200 && answer.status < 300;
-  const isRight = effects === 1 || (effects === 0 && !isSuccess);
-  return isRight ? undefined : `${effects} effects behind a ${answer?.status}`;
-}
-
-function difference(answers: readonly Answer[]): string | undefined {
-  const different = new Set(answers.map(({ status, body }) => `${status} ${body}`));
-  return different.size > 1
-    ? `${different.size} answers: ${[...different].join(" | ")}`
-    : undefined;
 }
