@@ -49,12 +49,16 @@ function readWords(): Settings | undefined {
   }
 }
 
-function perform({ command, plan, pages, file, mutant }: Settings): Promise<number> {
+async function perform(asked: Settings): Promise<number> {
+  const { command, plan, pages, file, mutant, rounds } = asked;
   switch (command) {
+    case "help":
+      console.log(USAGE);
+      return 0;
     case "run":
       return runAndReport(plan, pages);
     case "failover":
-      return runFailover();
+      return runFailover(["--rounds", String(rounds), "--pages", pages]);
     case "judge":
       return judgeAgain(file ?? "");
     case "mutants":
@@ -106,9 +110,11 @@ async function hunt(only: string | undefined, pages: string): Promise<number> {
 }
 
 /** A run of its own, with a page of its own: it gets its Ctrl-C from the terminal as this process does, and all else from here. */
-async function runFailover(): Promise<number> {
+async function runFailover(words: readonly string[]): Promise<number> {
   const file = fileURLToPath(new URL("failover/run.ts", import.meta.url));
-  const child = spawn(process.execPath, [...process.execArgv, file], { stdio: "inherit" });
+  const child = spawn(process.execPath, [...process.execArgv, file, ...words], {
+    stdio: "inherit",
+  });
   interrupted.addEventListener("abort", () => child.kill("SIGTERM"));
   const [code] = (await once(child, "exit")) as [number | null];
   return code ?? BROKEN;

@@ -32,7 +32,7 @@ const DISTURBANCES = {
 export type Plan = Omit<RunOptions, "signal" | "onProgress">;
 
 export interface Settings {
-  readonly command: "run" | "mutants" | "judge" | "failover";
+  readonly command: "run" | "mutants" | "judge" | "failover" | "help";
   readonly plan: Plan;
   /** The folder that pages are written to. */
   readonly pages: string;
@@ -40,15 +40,18 @@ export interface Settings {
   readonly file: string | undefined;
   /** For `mutants`: only this one. */
   readonly mutant: string | undefined;
+  /** For `failover`: how often each strike falls. */
+  readonly rounds: number;
 }
 
 export const MINUTE_MS = 60_000;
 
 export const USAGE = `test:faults [--operations N] [--seed N] [--minutes N]   the whole run, quick planted bugs, and the page
 test:faults --mutants [--mutant NAME]                    planted bugs, and what catches them
-test:faults --failover                                   kills and hand-overs of a replicated PostgreSQL
+test:faults --failover [--rounds N]                      kills and hand-overs of a replicated PostgreSQL
 test:faults --judge FILE                                 judges a history that was written before
-with --pages FOLDER                                      pages go there instead of docs/`;
+with --pages FOLDER                                      pages go there instead of docs/
+test:soak [--minutes N] [--seed N] [--pages FOLDER]      an hour of load without faults, and what rises in it`;
 
 /** @throws TypeError for a word that is not known, RangeError for a number that is none. */
 export function readSettings(words: readonly string[]): Settings {
@@ -63,6 +66,8 @@ export function readSettings(words: readonly string[]): Settings {
       pages: { type: "string", default: PAGES },
       judge: { type: "string" },
       failover: { type: "boolean", default: false },
+      rounds: { type: "string", default: "10" },
+      help: { type: "boolean", default: false },
     },
   });
   const plan: Plan = {
@@ -76,17 +81,21 @@ export function readSettings(words: readonly string[]): Settings {
     limitMs: toNumber("minutes", values.minutes) * MINUTE_MS,
   };
   const { pages, judge: file, mutant } = values;
-  return { command: commandOf(values), plan, pages, file, mutant };
+  const rounds = toNumber("rounds", values.rounds);
+  return { command: commandOf(values), plan, pages, file, mutant, rounds };
 }
 
 function commandOf(values: {
   readonly judge?: string;
   readonly mutants: boolean;
+  readonly mutant?: string;
   readonly failover: boolean;
+  readonly help: boolean;
 }): Settings["command"] {
+  if (values.help) return "help";
   if (values.judge !== undefined) return "judge";
   if (values.failover) return "failover";
-  return values.mutants ? "mutants" : "run";
+  return values.mutants || values.mutant !== undefined ? "mutants" : "run";
 }
 
 function toNumber(name: string, value: string): number {

@@ -11,7 +11,7 @@ import type { Fleet } from "./rig/fleet.ts";
 import { runOn } from "./rig/run.ts";
 import type { RunReport } from "./rig/run.ts";
 import { endRetention } from "./rig/tables.ts";
-import { MINUTE_MS, MIX } from "./settings.ts";
+import { MINUTE_MS, MIX, USAGE } from "./settings.ts";
 import type { Plan } from "./settings.ts";
 import { FEWEST_SAMPLES, QUANTITIES, takeSample, trendsOf } from "./sample.ts";
 import type { Sample, Trend } from "./sample.ts";
@@ -34,19 +34,12 @@ const SOAK: Omit<Plan, "limitMs" | "seed"> = {
   wireFaults: 0.01,
 };
 
-const { values } = parseArgs({
-  options: {
-    minutes: { type: "string", default: "60" },
-    // Of the first round; each one after it has the next.
-    seed: { type: "string", default: "0" },
-    pages: { type: "string", default: PAGES },
-  },
-});
-const minutes = Number(values.minutes);
-if (!(minutes > 0)) throw new RangeError(`--minutes must be above 0, got ${values.minutes}`);
-const seed = Number(values.seed);
-if (!Number.isInteger(seed) || seed < 0)
-  throw new RangeError(`--seed must be a whole number from 0, got ${values.seed}`);
+const words = readWords();
+if (words === "help") {
+  console.log(USAGE);
+  process.exit();
+}
+const { minutes, seed, pages } = words;
 
 const interrupted = listenForEnd();
 const commit = describeCommit();
@@ -140,10 +133,7 @@ async function writePages(soaked: Soaked): Promise<void> {
     const lines = Object.fromEntries(
       quantity.linesOf(samples).map((line) => [line.name, line.values]),
     );
-    await writePage(
-      join(values.pages, "soak", quantity.file),
-      drawChart(quantity.title, samples, lines),
-    );
+    await writePage(join(pages, "soak", quantity.file), drawChart(quantity.title, samples, lines));
   }
   const sum = (of: (round: RunReport) => number): number =>
     rounds.reduce((total, round) => total + of(round), 0);
@@ -183,10 +173,41 @@ ${table(trends.map(({ name, first, last, most, course }) => [name, ...[first, la
 
 ${QUANTITIES.map(({ title, file }) => `![${title}](soak/${file})`).join("\n\n")}
 `;
-  await writePage(join(values.pages, "soak.md"), page);
+  await writePage(join(pages, "soak.md"), page);
 }
 
 /** There is no median of nothing. */
 function show(value: number): string {
   return Number.isNaN(value) ? "–" : value.toFixed(1);
+}
+
+interface Words {
+  readonly minutes: number;
+  /** Of the first round; each one after it has the next. */
+  readonly seed: number;
+  readonly pages: string;
+}
+
+/** Ends the process where the words are wrong, and says how. */
+function readWords(): Words | "help" {
+  try {
+    const { values } = parseArgs({
+      options: {
+        minutes: { type: "string", default: "60" },
+        seed: { type: "string", default: "0" },
+        pages: { type: "string", default: PAGES },
+        help: { type: "boolean", default: false },
+      },
+    });
+    if (values.help) return "help";
+    const [asked, first] = [Number(values.minutes), Number(values.seed)];
+    if (!(asked > 0)) throw new RangeError(`--minutes must be above 0, got ${values.minutes}`);
+    if (!Number.isInteger(first) || first < 0)
+      throw new RangeError(`--seed must be a whole number from 0, got ${values.seed}`);
+    return { minutes: asked, seed: first, pages: values.pages };
+  } catch (error) {
+    if (!(error instanceof TypeError) && !(error instanceof RangeError)) throw error;
+    console.error(`${error.message}\n\n${USAGE}`);
+    process.exit(1);
+  }
 }

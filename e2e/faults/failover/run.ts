@@ -24,7 +24,7 @@ const commit = describeCommit();
 process.exitCode = await main();
 
 async function main(): Promise<number> {
-  const rounds = readRounds();
+  const { rounds, pages } = readWords();
   const fitness = await findMachine();
   if (fitness.kind === "unfit") {
     console.error(`This machine cannot run the failover test: ${fitness.reason}`);
@@ -33,7 +33,7 @@ async function main(): Promise<number> {
   const { machine } = fitness;
   const cluster = await startCluster(machine);
   try {
-    return await runOn(cluster, machine, rounds);
+    return await runOn(cluster, machine, { rounds, pages });
   } catch (error) {
     console.error(await cluster.said());
     throw error;
@@ -42,14 +42,28 @@ async function main(): Promise<number> {
   }
 }
 
-function readRounds(): number {
-  const { values } = parseArgs({ options: { rounds: { type: "string", default: "10" } } });
+interface Words {
+  readonly rounds: number;
+  readonly pages: string;
+}
+
+function readWords(): Words {
+  const { values } = parseArgs({
+    options: {
+      rounds: { type: "string", default: "10" },
+      pages: { type: "string", default: PAGES },
+    },
+  });
   const rounds = Number(values.rounds);
-  if (Number.isInteger(rounds) && rounds >= 1) return rounds;
+  if (Number.isInteger(rounds) && rounds >= 1) return { rounds, pages: values.pages };
   throw new RangeError(`--rounds must be a whole number from 1, got ${values.rounds}`);
 }
 
-async function runOn(cluster: Cluster, machine: Machine, rounds: number): Promise<number> {
+async function runOn(
+  cluster: Cluster,
+  machine: Machine,
+  { rounds, pages }: Words,
+): Promise<number> {
   const where = {
     date: new Date().toISOString().slice(0, 10),
     commit,
@@ -71,7 +85,7 @@ async function runOn(cluster: Cluster, machine: Machine, rounds: number): Promis
     return wasBroken || brokeOff !== undefined ? 1 : INCOMPLETE;
   }
   say("as promised");
-  await writePage(join(PAGES, "failover.md"), formatPage(results, where));
+  await writePage(join(pages, "failover.md"), formatPage(results, where));
   return 0;
 }
 

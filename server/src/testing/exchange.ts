@@ -1,6 +1,7 @@
 /** One request under one key, sent until its answer is final. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { IDEMPOTENCY_KEY, IDEMPOTENT_REPLAYED, parseProblem } from "@oncekey/shared";
+import { STORED_HEADERS } from "../stored-headers.ts";
 
 /** A request to a protected route, without its key. */
 export interface TestedRequest {
@@ -18,12 +19,11 @@ export interface TestedRequest {
 export interface Answer {
   readonly status: number;
   readonly isReplayed: boolean;
-  /** Those that a replay repeats, one after the other. */
+  /** Those that are stored unless `storeHeaders` says otherwise, one after the other. */
   readonly headers: string;
   readonly body: string;
 }
 
-const REPEATED = ["content-type", "content-language", "location", "etag", "link"];
 const PAUSE_MS = 250;
 const RETRYABLE: ReadonlySet<number> = new Set([408, 409, 425, 429, 500, 502, 503, 504]);
 
@@ -42,7 +42,7 @@ export async function send(origin: string, request: TestedRequest, key: string):
   return {
     status: response.status,
     isReplayed: response.headers.get(IDEMPOTENT_REPLAYED) === "true",
-    headers: REPEATED.flatMap((name) => response.headers.get(name) ?? []).join(" "),
+    headers: STORED_HEADERS.flatMap((name) => response.headers.get(name) ?? []).join(" "),
     body: await response.text(),
   };
 }
