@@ -51,8 +51,8 @@ async function attempt(
   if (signal?.aborted) return stopped(signal, input, state);
   let result = await sendOnce(parts, input, state);
   if ("status" in result && result.status === 401) {
-    // Refused before the key was looked at: it did nothing.
-    state.isSent = state.isUnresolved;
+    // Refused before the key was looked at: it did nothing. Not so where a redirect led away from what was done.
+    state.isSent = state.isUnresolved || result.isRedirected;
     if (await parts.renew?.(result, input, state)) result = await sendOnce(parts, input, state);
   }
   if ("cause" in result) return signal?.aborted ? stopped(signal, input, state) : result;
@@ -142,7 +142,7 @@ function finished(
   verdict: Extract<Verdict, { kind: "done" }>,
 ): Ending {
   if (isAcknowledged(answer, key)) return verdict;
-  const message = `${request.method} ${request.url} succeeded without echoing Idempotency-Key: is the route protected?`;
+  const message = `${request.method} ${request.url} succeeded without echoing Idempotency-Key: is it protected?`;
   warn({ code: "unacknowledged", message });
   if (policy.onUnacknowledged === "warn") return verdict;
   const error = new OutcomeUnknownError(message, { key, status: verdict.status });

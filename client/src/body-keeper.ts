@@ -52,7 +52,7 @@ export function createBodyKeeper(option: StoredBody | undefined, warn: Warn): Bo
 /** Why a kept request cannot be sent as it is, if so. */
 export function whyIncomplete({ key, request }: Kept): InputRequiredError | undefined {
   if (request.sealedBody === undefined) return undefined;
-  const message = "The body is not in the storage: run the operation with the same input";
+  const message = "The body is not stored: run the operation with the same input";
   return new InputRequiredError(message, { key });
 }
 

@@ -124,7 +124,7 @@ function mint({ minter }: OperationParts, wish: ReadyWish): OperationRecord {
 }
 
 function notStarted(key: string, { signal }: RunOptions): Rejected {
-  const why = "Another tab may have started it; nothing was sent";
+  const why = "Another tab may have started it: nothing was sent";
   const error = new IdempotencyError(why, undefined, { key, cause: signal?.reason });
   return { kind: "rejected", error, key, attempts: 0 };
 }

@@ -2,8 +2,11 @@ import { afterEach, describe, expect, it, vi } from "vitest";
 import type { ClientOptions } from "@oncekey/client";
 import { cart, createShop } from "./support/shop.ts";
 import { done, json, reset, withServer } from "./support/server.ts";
+import type { Reply } from "./support/server.ts";
 
 const refused = json(401, { detail: "expired" });
+const seeOther: Reply = (response) => response.writeHead(303, { location: "/receipt" }).end();
+const plain401: Reply = (response) => response.writeHead(401).end();
 
 /** A shop whose credentials are renewed by the hook. */
 function createMember(url: string, options: ClientOptions = {}) {
@@ -74,9 +77,10 @@ describe("a 401", () => {
     });
   });
 
-  it.each([
+  it.each<[string, Reply[], string, number]>([
     ["did nothing, and neither did an attempt that never left", [refused], "rejected", 0],
     ["says nothing of a reply that got lost", [reset, refused], "unknown", 1],
+    ["says nothing of a request that led to it", [seeOther, plain401], "unknown", 1],
   ])("%s", async (_name, replies, kind, left) => {
     await withServer(replies, async ({ url, seen }) => {
       let isGone = false;

@@ -176,7 +176,8 @@ async function readStream(stream: Readable, limit: number): Promise<Body> {
       return { body, payload: body };
     }
     const chunk = toBuffer(value);
-    chunks.push(chunk);
+    // Node takes nothing more from a stream that begins with several of these.
+    if (chunk.length > 0) chunks.push(chunk);
     bytes += chunk.length;
     if (bytes > limit) return { body: undefined, payload: resume(chunks, source, stream) };
   }
@@ -195,10 +196,10 @@ function resume(read: Buffer[], rest: AsyncIterator<unknown>, stream: Readable):
         this.push(chunk);
         return;
       }
-      rest.next().then(
-        ({ done, value }) => this.push(done === true ? null : toBuffer(value)),
-        (error: Error) => this.destroy(error),
-      );
+      rest
+        .next()
+        .then(({ done, value }) => this.push(done === true ? null : toBuffer(value)))
+        .catch((error: Error) => this.destroy(error));
     },
     destroy(error, done) {
       stream.destroy();

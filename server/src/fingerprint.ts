@@ -76,6 +76,8 @@ function refuseOpaque(part: unknown): void {
   while (left.length > 0) {
     const value = left.pop();
     if (typeof value !== "object" || value === null || "toJSON" in value) continue;
+    // Bytes show themselves, member by member, and none where there are none.
+    if (ArrayBuffer.isView(value) && !(value instanceof DataView)) continue;
     if ("then" in value && typeof value.then === "function") {
       if (value instanceof Promise) value.catch(() => {});
       throw opaque("a promise");

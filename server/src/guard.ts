@@ -52,7 +52,7 @@ export function refuseLateSends(
   const send = reply.send.bind(reply);
   reply.send = (payload?: unknown) => {
     const { sending, reading, status, key } = exchange;
-    if (sending === "not-yet" || reading !== undefined || exchange.failed || reply.sent)
+    if (sending === "not-yet" || reading !== undefined || hasFailed(exchange) || reply.sent)
       return send(payload);
     if (status !== undefined && !reply.raw.headersSent) reply.code(status);
     // The empty one that Fastify adds where a handler sent without returning the reply says nothing new.
@@ -63,6 +63,11 @@ export function refuseLateSends(
     );
     return reply;
   };
+}
+
+// Fastify tells its hooks of no second error of a request: behind a handler that had thrown, each is taken for one of what was sent.
+function hasFailed({ failed, threw, sending }: Exchange): boolean {
+  return failed || (threw && sending === "done");
 }
 
 /** Takes the claim out of the exchange and gives its key free, where it is still there. */

@@ -8,6 +8,9 @@ const right: SeenKey = { answers: [made, replayed, replayed], other: replayed, e
 
 it("finds nothing wrong where one effect has one answer, and another request that answer or a refusal", () => {
   expect(checkKey(right)).toEqual([]);
+  // A route may leave out a header of its handler's from what it stores.
+  const live = { ...made, headers: "application/json /orders/1" };
+  expect(checkKey({ ...right, answers: [live, replayed] })).toEqual([]);
   const refused = { status: 422, headers: "application/problem+json", body: "", isReplayed: false };
   expect(checkKey({ ...right, other: refused })).toEqual([]);
 });
@@ -20,14 +23,10 @@ it.each<[string, Partial<SeenKey>, string]>([
     { answers: [{ ...made, status: 402 }], other: { ...replayed, status: 402 }, effects: 2 },
     "2 effects behind a 402",
   ],
+  ["another body", { answers: [made, { ...replayed, body: "[]" }] }, "2 answers: 201 {} | 201 []"],
   [
-    "another body",
-    { answers: [made, { ...replayed, body: "[]" }] },
-    "2 answers: 201 application/json {} | 201 application/json []",
-  ],
-  [
-    "another stored header",
-    { answers: [made, { ...replayed, headers: "text/plain" }] },
+    "replays with different headers",
+    { answers: [made, replayed, { ...replayed, headers: "text/plain" }] },
     "2 answers: 201 application/json {} | 201 text/plain {}",
   ],
   ["a handler that ran again", { answers: [made, made] }, "2 answers are no replays"],

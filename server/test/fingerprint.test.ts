@@ -122,6 +122,7 @@ describe("fingerprint", () => {
     new Date(0),
     new URL("http://a/"),
     JSON.parse('{"then":1}'),
+    { file: new Uint8Array(0) },
     new (class Order {
       readonly amount = 1;
     })(),

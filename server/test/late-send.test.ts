@@ -70,6 +70,43 @@ async function twice(
   return { answers, payments: (await countPayments(pool)) - before };
 }
 
+describe("a handler that throws, and what fails once its error was answered", () => {
+  it.each<[string, (app: FastifyInstance) => void]>([
+    [
+      "a header that Node refuses",
+      (app) =>
+        app.addHook("onSend", async (_request, reply) => void reply.header("x-reason", "no\nno")),
+    ],
+    [
+      "a hook behind ours",
+      (app) => {
+        let isBroken = true;
+        app.addHook("onSend", async () => {
+          if (isBroken) throw new Error("hook");
+          isBroken = false;
+        });
+      },
+    ],
+  ])("is answered all the same: %s", async (_what, prepare) => {
+    await withShop(
+      { pool },
+      (app) => {
+        app.setErrorHandler(async (error: FastifyError, _request, reply) =>
+          reply.code(422).send(error.message),
+        );
+        app.post("/pay", { config: { idempotency: true } }, async () => {
+          throw declined();
+        });
+        prepare(app);
+      },
+      async ({ post }) => {
+        const { status } = await post("/pay", { key: crypto.randomUUID() });
+        expect(status).toBeGreaterThanOrEqual(422);
+      },
+    );
+  });
+});
+
 describe("a handler whose answer is stored and not sent yet", () => {
   it.each<[string, Late]>([
     [

@@ -38,6 +38,8 @@ export async function send(origin: string, request: TestedRequest, key: string):
       [IDEMPOTENCY_KEY]: key,
     },
     body: body === undefined ? null : JSON.stringify(body),
+    // Where it leads to is another resource's answer, and nothing of it is stored.
+    redirect: "manual",
   });
   return {
     status: response.status,
