@@ -113,6 +113,10 @@ describe("a stored response", () => {
       "a stream",
       (size) => Readable.from(Array.from({ length: size / 1024 }, () => Buffer.alloc(1024, "x"))),
     ],
+    [
+      "a stream that begins with nothing, several times",
+      (size) => Readable.from(["", "", "", "", "", "", "x".repeat(size)]),
+    ],
   ])(
     "above the limit is delivered whole, and a repeat is told that it was done: %s",
     async (_name, body) => {
