@@ -35,9 +35,9 @@ const SOAK: Omit<Plan, "limitMs" | "seed"> = {
 };
 
 const words = readWords();
-if (words === "help") {
-  console.log(USAGE);
-  process.exit();
+if (words.kind !== "soak") {
+  console.error(words.kind === "help" ? USAGE : `${words.what}\n\n${USAGE}`);
+  process.exit(words.kind === "help" ? 0 : 1);
 }
 const { minutes, seed, pages } = words;
 
@@ -181,15 +181,18 @@ function show(value: number): string {
   return Number.isNaN(value) ? "–" : value.toFixed(1);
 }
 
-interface Words {
-  readonly minutes: number;
-  /** Of the first round; each one after it has the next. */
-  readonly seed: number;
-  readonly pages: string;
-}
+type Words =
+  | {
+      readonly kind: "soak";
+      readonly minutes: number;
+      /** Of the first round; each one after it has the next. */
+      readonly seed: number;
+      readonly pages: string;
+    }
+  | { readonly kind: "help" }
+  | { readonly kind: "wrong"; readonly what: string };
 
-/** Ends the process where the words are wrong, and says how. */
-function readWords(): Words | "help" {
+function readWords(): Words {
   try {
     const { values } = parseArgs({
       options: {
@@ -199,15 +202,13 @@ function readWords(): Words | "help" {
         help: { type: "boolean", default: false },
       },
     });
-    if (values.help) return "help";
+    if (values.help) return { kind: "help" };
     const [asked, first] = [Number(values.minutes), Number(values.seed)];
     if (!(asked > 0)) throw new RangeError(`--minutes must be above 0, got ${values.minutes}`);
     if (!Number.isInteger(first) || first < 0)
       throw new RangeError(`--seed must be a whole number from 0, got ${values.seed}`);
-    return { minutes: asked, seed: first, pages: values.pages };
+    return { kind: "soak", minutes: asked, seed: first, pages: values.pages };
   } catch (error) {
-    if (!(error instanceof TypeError) && !(error instanceof RangeError)) throw error;
-    console.error(`${error.message}\n\n${USAGE}`);
-    process.exit(1);
+    return { kind: "wrong", what: String(error) };
   }
 }
