@@ -69,7 +69,7 @@ A COMMIT counts whosever it is on the line of that server: those of requests, an
 
 ## Races
 
-Keys of which a duplicate was under way while the request that ran was.
+Keys of which a duplicate was under way at another server while the request that ran was.
 
 | strategy | races |
 | --- | --- |
