@@ -35,6 +35,11 @@ test("I7: a key that its client gave up had an end that somebody saw", () => {
   };
   const busy = tell({ end: { kind: "fail", status: 409, code: "idempotency_in_flight" } });
   expect(broken({ events: [...busy, rejected], rows: [] })).toEqual(["I7"]);
+  // Another request ran at that moment, and came to nothing afterwards.
+  const policy = { strategy: "row", mismatch: "reject" } as const;
+  const refused = tell({ end: { kind: "fail", status: 422, code: "idempotency_conflict" } });
+  const other = tell({ attempt: 2, fingerprint: "f2", end: { kind: "fail", status: 500 } });
+  expect(broken({ events: [...refused, ...other, rejected], rows: [], policy })).toEqual([]);
 });
 
 test("I7: no good request is refused for its key", () => {

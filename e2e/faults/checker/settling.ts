@@ -8,26 +8,35 @@ import type { Disturbance } from "./disturbance.ts";
 export function checkSettled(one: Case): Violation[] {
   const last = one.attempts.at(-1);
   if (last === undefined || one.policy.isKeyless || isFinal(one, last)) return [];
-  // A key that its client gave up is asked for no more: there somebody has seen its end.
+  // A key that its client gave up is asked for no more: there somebody has seen its end, or that it was another's at that moment.
   const isGivenUp = one.results.some(({ outcome }) => outcome === "rejected");
-  if (isGivenUp && one.attempts.some((attempt) => isFinal(one, attempt))) return [];
+  const isEnd = (attempt: Attempt): boolean =>
+    isFinal(one, attempt) || (isConflict(attempt) && othersOf(one, attempt).length > 0);
+  if (isGivenUp && one.attempts.some(isEnd)) return [];
   const how = last.ending === undefined ? "no answer" : describe(last.ending);
   const message = `attempt ${last.invoke.attempt} was the last and got ${how}`;
   return [{ invariant: "I7", message, at: one }];
 }
 
 // A 422 is an end only where another request is known to have the key; a lease that this one left unfinished tells nobody its end.
-function isFinal(one: Case, { invoke, ending }: Attempt): boolean {
-  if (ending?.kind === "ok") return true;
-  if (ending?.kind !== "fail" || ending.code !== "idempotency_conflict") return false;
-  const isOther = (fingerprint: string): boolean => fingerprint !== invoke.fingerprint;
-  const others = one.attempts.filter((attempt) => isOther(attempt.invoke.fingerprint));
+function isFinal(one: Case, attempt: Attempt): boolean {
+  if (attempt.ending?.kind === "ok") return true;
+  if (!isConflict(attempt)) return false;
+  const others = othersOf(one, attempt);
   if (one.policy.strategy === "lease" || typeof one.record?.status === "number")
     return others.length > 0;
   return (
-    one.effects.some(({ fingerprint }) => isOther(fingerprint)) ||
+    one.effects.some(({ fingerprint }) => fingerprint !== attempt.invoke.fingerprint) ||
     others.some((other) => other.ending?.kind === "ok")
   );
+}
+
+function isConflict({ ending }: Attempt): boolean {
+  return ending?.kind === "fail" && ending.code === "idempotency_conflict";
+}
+
+function othersOf({ attempts }: Case, { invoke }: Attempt): Attempt[] {
+  return attempts.filter((other) => other.invoke.fingerprint !== invoke.fingerprint);
 }
 
 /** By whom keys are asked for once more, when all faults have ended. */
