@@ -8,7 +8,7 @@ export interface Lease {
   readonly view: PoolClient;
   /** Closes the view before the transaction is ended: what the handler asks from now on would run behind the end, on its own. */
   seal(): void;
-  /** Aborts when the connection breaks. Made only where somebody asks for it. */
+  /** Aborts when the connection breaks. */
   signal(): AbortSignal;
   /** Gives the connection back; `destroy` closes it instead, for a connection whose state is not known. Once only. */
   release(destroy?: "destroy"): void;
