@@ -70,15 +70,33 @@ export async function createWire(target: {
   let trap: { text: string; fault: WireFault } | undefined;
   let isCut = false;
   const sockets = new Set<net.Socket>();
+  let healed: (() => void)[] = [];
 
   const server = net.createServer((client) => {
+    sockets.add(client);
+    client.on("error", () => {});
+    if (isCut) hold(client);
+    else relay(client);
+  });
+
+  /** A cut line lets no connection through either, and who gives it up meanwhile never comes to Postgres. */
+  function hold(client: net.Socket): void {
+    const early: Buffer[] = [];
+    const keep = (chunk: Buffer): void => void early.push(chunk);
+    client.on("data", keep);
+    healed.push(() => {
+      client.removeListener("data", keep);
+      if (client.destroyed) return;
+      client.unshift(Buffer.concat(early));
+      relay(client);
+    });
+  }
+
+  function relay(client: net.Socket): void {
     const upstream = net.connect(target.port, target.host);
-    for (const socket of [client, upstream]) {
-      sockets.add(socket);
-      socket.setNoDelay(true);
-      socket.on("error", () => {});
-      if (isCut) socket.pause();
-    }
+    for (const socket of [client, upstream]) socket.setNoDelay(true);
+    sockets.add(upstream);
+    upstream.on("error", () => {});
     let lastFrom: "client" | "server" = "server";
     let muted: WireFault | undefined;
     const countStatements = createStatementCounter();
@@ -117,9 +135,13 @@ export async function createWire(target: {
       } else if (held === undefined) client.write(chunk);
       else held.push(() => client.write(chunk));
     });
-    client.on("close", () => isCut || upstream.destroy());
-    upstream.on("close", () => isCut || client.destroy());
-  });
+    for (const [end, other] of [
+      [client, upstream],
+      [upstream, client],
+    ] as const) {
+      end.on("close", () => (isCut ? healed.push(() => other.destroy()) : other.destroy()));
+    }
+  }
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   return {
     port: (server.address() as AddressInfo).port,
@@ -150,7 +172,9 @@ export async function createWire(target: {
       for (const socket of sockets) socket.pause();
       return () => {
         isCut = false;
+        for (const happen of healed) happen();
         for (const socket of sockets) socket.resume();
+        healed = [];
       };
     },
     async close() {
