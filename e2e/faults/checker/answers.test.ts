@@ -117,6 +117,22 @@ test("I5: with policy reject the request that ran is refused only while another 
   expect(beside(38, refused)).toEqual(["I5"]);
 });
 
+test("I5: beside a refusal that a handler threw, another one may have got in before it was stored", () => {
+  const refused = { kind: "fail", status: 422, code: "idempotency_conflict" } as const;
+  const beside = (status: number, effectId: string | null) => {
+    const body = bodyOf(effectId);
+    const effects = effectId === null ? [] : [effect(effectId)];
+    const rows = [...effects, record({ status, body })];
+    const policy = { mismatch: "reject" } as const;
+    const other = tell({ attempt: 2, from: 2, fingerprint: "f2", end: refused });
+    const own = tell({ attempt: 3, from: 3, server: "B", end: refused });
+    const first = tell({ end: { kind: "ok", status, body } });
+    return broken({ policy, rows, events: [...other, ...own, ...first] });
+  };
+  expect(beside(404, null)).toEqual([]);
+  expect(beside(201, "e1")).toEqual(["I5"]);
+});
+
 test("I5: with policy replay, 422 is for a request that differs where a lease can stand open", () => {
   const refused = { kind: "fail", status: 422, code: "idempotency_conflict" } as const;
   const other = (strategy: "lease" | "row", fingerprint: string) =>

@@ -53,14 +53,16 @@ function isRightlyRefused(one: Case, refused: Attempt, differs: boolean): boolea
   );
   return strategy === "lease"
     ? others.length > 0
-    : others.some((other) => mayOverlap(other, refused));
+    : others.some((other) => mayOverlap(one, other, refused));
 }
 
-// One that got no answer may run on without its client; one that was refused itself has not run.
-function mayOverlap({ invoke, ending }: Attempt, refused: Attempt): boolean {
+// One that got no answer may run on without its client; one that was refused itself has not run, unless what stands is a refusal
+// that a handler threw: between its rollback and its record the key is free for a moment, and who gets in then is fenced out.
+function mayOverlap({ record }: Case, { invoke, ending }: Attempt, refused: Attempt): boolean {
   if (invoke.atMs > (refused.ending?.atMs ?? Infinity)) return false;
   if (ending === undefined || ending.kind === "info") return true;
-  if (ending.kind === "fail" && NOT_RUN.includes(ending.code ?? "")) return false;
+  const wasRefused = ending.kind === "fail" && NOT_RUN.includes(ending.code ?? "");
+  if (wasRefused && (record?.status ?? 0) < 400) return false;
   return ending.atMs >= refused.invoke.atMs;
 }
 

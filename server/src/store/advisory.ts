@@ -13,15 +13,16 @@ export function createAdvisoryStore(parts: StoreParts): Store {
     begin: (ticket, retentionMs) =>
       withLease(checkout, (lease) => {
         const identity = ticketValues(ticket);
-        const batch = [
-          ...statements.open,
-          { text: statements.checkAndLock, values: [...identity, lockId(schema, ticket)] },
-          { text: statements.lookup, values: identity },
-        ];
+        const lock = {
+          text: statements.checkAndLock,
+          values: [...identity, lockId(schema, ticket)],
+        };
+        const batch = [...statements.open, lock, { text: statements.lookup, values: identity }];
         // Null, no lock asked for, where a record was seen that expired before the look-up: the next try takes it.
         const isOurs = (results: readonly StatementResult[]): boolean =>
           results.at(-2)?.rows[0]?.[0] === "t";
-        return attempt(lease, { batch, isOurs }, { statements, ticket, retentionMs });
+        const claim = { statements, ticket, retentionMs, relock: lock };
+        return attempt(lease, { batch, isOurs }, claim);
       }),
 
     lookup: (ticket) => {

@@ -7,11 +7,17 @@ import type { Claim, Completion, StoredResponse, Ticket, Writes } from "./store.
 import { abandon, ask, commit, FailedTransactionError, sqlState } from "./transaction.ts";
 import type { CommitOutcome } from "./transaction.ts";
 
-interface RecordedClaim {
-  readonly lease: Lease;
+/** What a claim is made of, as its strategy knows it before it asks. */
+export interface Claimed {
   readonly statements: Statements;
   readonly ticket: Ticket;
   readonly retentionMs: number;
+  /** Takes the claim's lock again in a new transaction, where it is no lock on the row that is stored. Never waits. */
+  readonly relock?: Statement;
+}
+
+interface RecordedClaim extends Claimed {
+  readonly lease: Lease;
 }
 
 /** A claim whose `complete` commits the handler's writes and the record together. */
@@ -27,7 +33,7 @@ export function createRecordedClaim(parts: RecordedClaim): Claim {
     };
     const askedAt = performance.now();
     const split = client.getTransactionStatus() === "I";
-    const afresh = [...restart(statements), store];
+    const afresh = [...restart(parts), store];
     let outcome = await commit(client, writes === "discard" || split ? afresh : [store]);
     // A handler that caught an SQL error and answered 4xx left a failed transaction: its writes are gone either way.
     if (response.status >= 400 && isFailedTransaction(outcome)) {
@@ -82,8 +88,9 @@ function inTransaction(lease: Lease): Omit<Claim, "complete"> {
 }
 
 // A new transaction in the same batch. The lock is free for a moment in between; the fence is not.
-function restart(statements: Statements): Statement[] {
-  return [{ text: "rollback" }, ...statements.open];
+function restart({ statements, relock }: Claimed): Statement[] {
+  const again = relock === undefined ? [] : [relock];
+  return [{ text: "rollback" }, ...statements.open, ...again];
 }
 
 async function finish(

@@ -3,10 +3,10 @@ import type { Row, Statement, StatementResult } from "./batch.ts";
 import { isPoolTimeout } from "./checkout.ts";
 import type { Checkout, Lease } from "./checkout.ts";
 import { createRecordedClaim, createUnrecordedClaim } from "./claim.ts";
+import type { Claimed } from "./claim.ts";
 import { readInFlight, readRecord } from "./record.ts";
 import type { StoreParts } from "./store-parts.ts";
-import type { Statements } from "./statements.ts";
-import type { BeginOutcome, OpenOutcome, StoredRecord, Ticket, Unavailable } from "./store.ts";
+import type { BeginOutcome, OpenOutcome, StoredRecord, Unavailable } from "./store.ts";
 import { abandon, ask, askToEnd, sqlState } from "./transaction.ts";
 
 /** Takes a connection for `use`, which gives it back; whatever fails on the way is a value. */
@@ -48,7 +48,7 @@ export interface Try {
 export async function attempt(
   lease: Lease,
   { batch, isOurs, running }: Try,
-  claim: { readonly statements: Statements; readonly ticket: Ticket; readonly retentionMs: number },
+  claim: Claimed,
 ): Promise<TryOutcome> {
   let results: readonly StatementResult[];
   const askedAt = performance.now();
