@@ -87,7 +87,8 @@ function inTransaction(lease: Lease): Omit<Claim, "complete"> {
   };
 }
 
-// A new transaction in the same batch. The lock is free for a moment in between; the fence is not.
+// A new transaction in the same batch. The lock is free for a moment in between; the fence is not. So whether the lock was got again
+// is not asked: it keeps newcomers out, and of two that store, the second one's statement fails.
 function restart({ statements, relock }: Claimed): Statement[] {
   const again = relock === undefined ? [] : [relock];
   return [{ text: "rollback" }, ...statements.open, ...again];
