@@ -31,12 +31,12 @@ function project(name: string, more: More = {}, alias: Readonly<Record<string, s
 const react18 = `${import.meta.dirname}/client/test/react-18/node_modules`;
 const withReact18 = project(
   "client-react-18",
-  { root: `${import.meta.dirname}/client`, include: ["test/react*.test.ts"] },
+  { root: `${import.meta.dirname}/client`, include: ["test/react/react*.test.ts"] },
   { react: `${react18}/react`, "react-dom": `${react18}/react-dom` },
 );
 
 // One Postgres serves every project that needs one; each test file has a database of its own in it.
-const globalSetup = [`${import.meta.dirname}/e2e/support/postgres-setup.ts`];
+const globalSetup = [`${import.meta.dirname}/test-support/postgres/global-setup.ts`];
 
 export default defineConfig({
   test: {
@@ -44,6 +44,7 @@ export default defineConfig({
     maxWorkers: "100%",
     projects: [
       project("shared"),
+      project("test-support", { globalSetup }),
       project("client"),
       withReact18,
       project("server", { globalSetup }),

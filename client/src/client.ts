@@ -1,27 +1,27 @@
 /** The client: what all operations share, and the calls that a page makes. */
 import { createError } from "@oncekey/shared";
-import { createRenewal } from "./authorize.ts";
-import { createRetryBudget } from "./backoff.ts";
-import { createCoalescer } from "./coalesce.ts";
-import { checkOperation, defineOperation } from "./definition.ts";
-import type { Operation, OperationOptions } from "./definition.ts";
-import { checkClientOptions, resolvePolicy } from "./options.ts";
-import type { ClientOptions, RetryPolicy } from "./options.ts";
-import { createMinter } from "./mint.ts";
-import { toPending } from "./operation.ts";
-import type { OperationParts } from "./turn.ts";
-import { createPlainCall } from "./plain-call.ts";
-import type { PlainCall } from "./plain-call.ts";
-import { createProgress } from "./progress.ts";
-import { createShelf } from "./record.ts";
-import { repeat } from "./repeat.ts";
+import { createRenewal } from "./retry/renew-credentials.ts";
+import { createRetryBudget } from "./options/backoff.ts";
+import { createCoalescer } from "./tabs/dedupe.ts";
+import { checkOperation, defineOperation } from "./operation/define.ts";
+import type { Operation, OperationOptions } from "./operation/define.ts";
+import { checkClientOptions, resolvePolicy } from "./options/client-options.ts";
+import type { ClientOptions, RetryPolicy } from "./options/client-options.ts";
+import { createMinter } from "./operation/key-minter.ts";
+import { toPending } from "./operation/settle.ts";
+import type { OperationParts } from "./operation/exclusive-run.ts";
+import { createPlainCall } from "./call.ts";
+import type { PlainCall } from "./call.ts";
+import { createProgress } from "./operation/state.ts";
+import { createShelf } from "./records/record-store.ts";
+import { repeat } from "./retry/repeat.ts";
 import type { PendingOperation } from "./result.ts";
-import { createSend } from "./send.ts";
-import { createBodyKeeper } from "./body-keeper.ts";
+import { createSend } from "./wire/send.ts";
+import { createBodyKeeper } from "./records/body-codec.ts";
 import { memoryStorage } from "./storage/memory.ts";
-import { createTabs } from "./tabs.ts";
-import { listUnresolved } from "./unresolved.ts";
-import { createWarn } from "./warning.ts";
+import { createTabs } from "./tabs/tab-lock.ts";
+import { listUnresolved } from "./operation/pending.ts";
+import { createWarn } from "./options/warnings.ts";
 
 /** What {@link createClient} makes. Its functions need no `this`. */
 export interface Client {

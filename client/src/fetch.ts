@@ -7,22 +7,22 @@ import {
   readKey,
 } from "@oncekey/shared";
 import type { ErrorMaker } from "@oncekey/shared";
-import { sendUntilSettled } from "./attempt.ts";
-import type { Settlement } from "./attempt.ts";
-import { createRetryBudget } from "./backoff.ts";
-import { createReport } from "./event.ts";
-import { mintKey } from "./key.ts";
-import type { KeyOption } from "./key.ts";
-import type { LoopParts } from "./loop-state.ts";
-import { withinLimit } from "./limit.ts";
-import { isMembers } from "./members.ts";
-import { checkOptions, show } from "./option-check.ts";
-import type { Repeat } from "./repeat.ts";
-import { readWhole, responseOf } from "./send.ts";
-import type { Send } from "./send.ts";
-import { resolveSending, SENDING_CHECKS } from "./sending-options.ts";
-import type { SendingOptions } from "./sending-options.ts";
-import { createWarn } from "./warning.ts";
+import { sendUntilSettled } from "./retry/retry-loop.ts";
+import type { Settlement } from "./retry/retry-loop.ts";
+import { createRetryBudget } from "./options/backoff.ts";
+import { createReport } from "./options/events.ts";
+import { mintKey } from "./options/key.ts";
+import type { KeyOption } from "./options/key.ts";
+import type { LoopParts } from "./retry/loop-state.ts";
+import { withinLimit } from "./wire/timeout.ts";
+import { isMembers } from "./validation/is-object.ts";
+import { checkOptions, show } from "./validation/check.ts";
+import type { Repeat } from "./retry/repeat.ts";
+import { readWhole, responseOf } from "./wire/send.ts";
+import type { Send } from "./wire/send.ts";
+import { resolveSending, SENDING_CHECKS } from "./options/retry-options.ts";
+import type { SendingOptions } from "./options/retry-options.ts";
+import { createWarn } from "./options/warnings.ts";
 
 export {
   IdempotencyError,
@@ -30,11 +30,11 @@ export {
   OutcomeUnknownError,
   isIdempotencyError,
 } from "@oncekey/shared";
-export type { BackoffOptions } from "./backoff.ts";
-export type { AttemptEvent, EventCallbacks, WaitEvent } from "./event.ts";
-export type { KeyOption } from "./key.ts";
-export type { RetryOptions, SendingOptions } from "./sending-options.ts";
-export type { Warning, WarningCode } from "./warning.ts";
+export type { BackoffOptions } from "./options/backoff.ts";
+export type { AttemptEvent, EventCallbacks, WaitEvent } from "./options/events.ts";
+export type { KeyOption } from "./options/key.ts";
+export type { RetryOptions, SendingOptions } from "./options/retry-options.ts";
+export type { Warning, WarningCode } from "./options/warnings.ts";
 
 // As the server's `global` has it. What HTTP calls idempotent, PUT and DELETE, gets a key where the caller gives one.
 const KEYED = /^(POST|PATCH)$/i;

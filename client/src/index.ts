@@ -15,22 +15,22 @@ export {
   StoreUnavailableError,
   isIdempotencyError,
 } from "@oncekey/shared";
-export type { BackoffOptions } from "./backoff.ts";
-export type { RequestBody } from "./body.ts";
+export type { BackoffOptions } from "./options/backoff.ts";
+export type { RequestBody } from "./wire/body.ts";
 export type { Client } from "./client.ts";
-export type { Operation, OperationOptions, Run } from "./definition.ts";
-export type { AttemptEvent, EventCallbacks, WaitEvent } from "./event.ts";
-export type { KeyOption } from "./key.ts";
+export type { Operation, OperationOptions, Run } from "./operation/define.ts";
+export type { AttemptEvent, EventCallbacks, WaitEvent } from "./options/events.ts";
+export type { KeyOption } from "./options/key.ts";
 export type {
   ClientOptions,
   HeadersOption,
   LifeOptions,
   Unauthorized,
   UnauthorizedHook,
-} from "./options.ts";
-export type { PlainCall, PlainCallOptions, ResponsePromise } from "./plain-call.ts";
-export type { OperationState, OperationStore } from "./progress.ts";
-export type { RequestSpec } from "./request.ts";
+} from "./options/client-options.ts";
+export type { PlainCall, PlainCallOptions, ResponsePromise } from "./call.ts";
+export type { OperationState, OperationStore } from "./operation/state.ts";
+export type { RequestSpec } from "./wire/request.ts";
 export type {
   Done,
   PendingOperation,
@@ -41,6 +41,6 @@ export type {
   Unknown,
 } from "./result.ts";
 export type { IndexedDbStorageOptions } from "./storage/indexed-db.ts";
-export type { RetryOptions } from "./sending-options.ts";
+export type { RetryOptions } from "./options/retry-options.ts";
 export type { OperationStorage, StoredBody } from "./storage/storage.ts";
-export type { Warning, WarningCode } from "./warning.ts";
+export type { Warning, WarningCode } from "./options/warnings.ts";

@@ -1,6 +1,6 @@
 /** How a run ended, in the three kinds that a page has to tell apart. */
 import type { IdempotencyError } from "@oncekey/shared";
-import type { EventCallbacks } from "./event.ts";
+import type { EventCallbacks } from "./options/events.ts";
 
 interface Ended {
   readonly key: string;

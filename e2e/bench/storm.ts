@@ -4,7 +4,7 @@ import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { startPostgres } from "../support/postgres.ts";
+import { startPostgres } from "@oncekey/test-support/postgres/postgres";
 import type { StormReport } from "./storm-server.ts";
 
 const DUPLICATES = 64;

@@ -5,7 +5,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { startCheckout } from "../checkout/checkout.ts";
 import type { Checkout } from "../checkout/checkout.ts";
 import { shopperOf } from "../checkout/shopper.ts";
-import { withDatabase } from "../support/database.ts";
+import { withDatabase } from "@oncekey/test-support/postgres/database";
 import type { CallIn, Told } from "./bare-shop.ts";
 import { buildBarePage, newOrder } from "./with-bare-shop.ts";
 

@@ -3,9 +3,9 @@ import type { AddressInfo } from "node:net";
 import { EXPOSED_HEADERS } from "@oncekey/server";
 import type { Frame } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { launchBrowser } from "../support/browser.ts";
-import type { TestBrowser } from "../support/browser.ts";
-import { bundle } from "../support/bundle.ts";
+import { launchBrowser } from "@oncekey/test-support/browser/browser";
+import type { TestBrowser } from "@oncekey/test-support/browser/browser";
+import { bundle } from "@oncekey/test-support/browser/bundle";
 
 /** Of each request the key; what was done, by key. */
 const seen: string[] = [];

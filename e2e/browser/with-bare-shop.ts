@@ -4,7 +4,7 @@ import type { BrowserContext, BrowserContextOptions, Page } from "playwright-cor
 import { buildFiles } from "../checkout/page-files.ts";
 import { shopperOf } from "../checkout/shopper.ts";
 import type { Order } from "../checkout/wire.ts";
-import type { BrowserOptions } from "../support/browser.ts";
+import type { BrowserOptions } from "@oncekey/test-support/browser/browser";
 import type { BareShop, CallIn, Place } from "./bare-shop.ts";
 import { withCheckout } from "./with-checkout.ts";
 

@@ -3,9 +3,9 @@ import type { BrowserContext, BrowserContextOptions } from "playwright-core";
 import { afterAll, afterEach, beforeAll } from "vitest";
 import { startCheckout } from "../checkout/checkout.ts";
 import type { Checkout, CheckoutOptions } from "../checkout/checkout.ts";
-import { launchBrowser } from "../support/browser.ts";
-import type { BrowserOptions, TestBrowser } from "../support/browser.ts";
-import { withDatabase } from "../support/database.ts";
+import { launchBrowser } from "@oncekey/test-support/browser/browser";
+import type { BrowserOptions, TestBrowser } from "@oncekey/test-support/browser/browser";
+import { withDatabase } from "@oncekey/test-support/postgres/database";
 
 const WAIT_MS = 15_000;
 

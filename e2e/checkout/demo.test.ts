@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
-import { findProcess, listProcesses } from "../support/processes.ts";
+import { findProcess, listProcesses } from "@oncekey/test-support/processes/processes";
 
 const ROWS = 7;
 const GONE_MS = 8_000;

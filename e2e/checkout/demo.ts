@@ -1,5 +1,5 @@
 /** `demo`: everything a shop needs, started from nothing; the story as a table, then the page. `--once` ends after the table. */
-import { startPostgres } from "../support/postgres.ts";
+import { startPostgres } from "@oncekey/test-support/postgres/postgres";
 import { startCheckout } from "./checkout.ts";
 import { watchLaunchers } from "./launchers.ts";
 import { isOnce, tellStory } from "./story.ts";

@@ -1,5 +1,5 @@
 /** The commands that launched this process, and the end of them: npx and pnpm do not pass a SIGTERM on. */
-import { findProcess } from "../support/processes.ts";
+import { findProcess } from "@oncekey/test-support/processes/processes";
 
 const PERIOD_MS = 300;
 /** The program itself, not a shell that was told to run it: that may leave it in the background and end. */

@@ -2,7 +2,7 @@ import type { Fault } from "@oncekey/client/testing";
 import type { RouteIdempotencyOptions } from "@oncekey/server";
 import { Pool } from "pg";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { withDatabase } from "../support/database.ts";
+import { withDatabase } from "@oncekey/test-support/postgres/database";
 import { PATHS, withModel, withServer } from "./api.ts";
 import type { Api, Call, Seen } from "./api.ts";
 

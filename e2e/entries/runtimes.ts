@@ -1,7 +1,7 @@
 /** Runtimes that are not Node, with no more than they have, as contexts in which a script has been bundled and run. */
 import { webcrypto } from "node:crypto";
 import vm from "node:vm";
-import { bundle } from "../support/bundle.ts";
+import { bundle } from "@oncekey/test-support/browser/bundle";
 import { NativeFileReader, NativeXMLHttpRequest } from "./native-network.ts";
 
 const getRandomValues = webcrypto.getRandomValues.bind(webcrypto);

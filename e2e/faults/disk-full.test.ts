@@ -4,9 +4,9 @@ import { idempotency, migrate } from "@oncekey/server";
 import Fastify from "fastify";
 import type { Pool } from "pg";
 import { afterAll, expect, test } from "vitest";
-import { withDatabase } from "../support/database.ts";
-import { idsOf } from "../support/postgres-binaries.ts";
-import { mountSmallDisk } from "../support/small-disk.ts";
+import { withDatabase } from "@oncekey/test-support/postgres/database";
+import { idsOf } from "@oncekey/test-support/postgres/binaries";
+import { mountSmallDisk } from "@oncekey/test-support/postgres/small-disk";
 
 const DISK = mountSmallDisk(8 * 1_048_576);
 const database = withDatabase();

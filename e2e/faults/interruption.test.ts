@@ -6,8 +6,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { findProcess, listProcesses } from "../support/processes.ts";
-import type { RunningProcess } from "../support/processes.ts";
+import { findProcess, listProcesses } from "@oncekey/test-support/processes/processes";
+import type { RunningProcess } from "@oncekey/test-support/processes/processes";
 
 const TEST_TIMEOUT_MS = 120_000;
 const HUNT = "/e2e/faults/mutants/hunt.ts";

@@ -2,11 +2,11 @@
 import { migrate } from "@oncekey/server";
 import type { Pool } from "pg";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { withDatabase } from "../support/database.ts";
-import { makeFolder } from "../support/postgres-binaries.ts";
-import { findProcess } from "../support/processes.ts";
-import { startReaper } from "../support/reaper.ts";
-import type { Reaper } from "../support/reaper.ts";
+import { withDatabase } from "@oncekey/test-support/postgres/database";
+import { makeFolder } from "@oncekey/test-support/postgres/binaries";
+import { findProcess } from "@oncekey/test-support/processes/processes";
+import { startReaper } from "@oncekey/test-support/processes/reaper";
+import type { Reaper } from "@oncekey/test-support/processes/reaper";
 import { FINGERPRINT_HEADER, OPERATION_HEADER, SCOPE_HEADER } from "./rig/order.ts";
 import { startServer } from "./rig/server-process.ts";
 import type { ServerProcess } from "./rig/server-process.ts";

@@ -6,10 +6,10 @@ import Fastify from "fastify";
 import type { FastifyInstance } from "fastify";
 import { Pool } from "pg";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { startPostgres } from "../support/postgres.ts";
-import type { Postgres } from "../support/postgres.ts";
-import { idsOf } from "../support/postgres-binaries.ts";
-import { mountSmallDisk } from "../support/small-disk.ts";
+import { startPostgres } from "@oncekey/test-support/postgres/postgres";
+import type { Postgres } from "@oncekey/test-support/postgres/postgres";
+import { idsOf } from "@oncekey/test-support/postgres/binaries";
+import { mountSmallDisk } from "@oncekey/test-support/postgres/small-disk";
 
 const DISK = mountSmallDisk(32 * 1_048_576);
 const UNABLE = DISK === undefined ? " (not tried: this user may not mount a tmpfs)" : "";

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll } from "vitest";
 import { startCheckout } from "../checkout/checkout.ts";
 import type { Checkout } from "../checkout/checkout.ts";
-import { withDatabase } from "../support/database.ts";
+import { withDatabase } from "@oncekey/test-support/postgres/database";
 import { FAULT_HEADER, formatFault, SERVER_HEADER } from "./fault.ts";
 import type { Fault } from "./fault.ts";
 

@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { delimiter, dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { expect, it } from "vitest";
-import { withDatabase } from "../support/database.ts";
+import { withDatabase } from "@oncekey/test-support/postgres/database";
 
 const GUIDE = new URL("../../docs/guides/crash-testing.md", import.meta.url);
 const SERVER = "server.js";

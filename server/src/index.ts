@@ -1,13 +1,13 @@
 export { EXPOSED_HEADERS } from "@oncekey/shared";
 export { idempotency } from "./plugin.ts";
 export { openapiTransform } from "./openapi.ts";
-export { migrate } from "./store/migrate.ts";
-export { STORED_HEADERS } from "./stored-headers.ts";
-export type { IdempotencyAdministration } from "./administration.ts";
-export type { CrashContext, CrashDecision, CrashResponse, OnCrash } from "./on-crash.ts";
-export type { EncryptionKey, EncryptionOptions } from "./encryption-keys.ts";
-export type { RequestIdempotency } from "./exchange.ts";
-export type { FingerprintOption } from "./fingerprint.ts";
+export { migrate } from "./store/sql/migrate.ts";
+export { STORED_HEADERS } from "./options/stored-headers.ts";
+export type { IdempotencyAdministration } from "./admin-api.ts";
+export type { CrashContext, CrashDecision, CrashResponse, OnCrash } from "./options/on-crash.ts";
+export type { EncryptionKey, EncryptionOptions } from "./layers/encryption/keys.ts";
+export type { RequestIdempotency } from "./context/request-state.ts";
+export type { FingerprintOption } from "./ticket/fingerprint.ts";
 export type { DescribedRoute } from "./openapi.ts";
 export type {
   IdempotencyOptions,
@@ -15,13 +15,18 @@ export type {
   PoolOption,
   RouteIdempotencyOptions,
   Strategy,
-} from "./options.ts";
-export type { ReplayCacheOptions } from "./replay-cache.ts";
-export type { ScopeOption } from "./scope.ts";
-export type { Step } from "./steps.ts";
-export type { RecordAddress, RecordState, TableRecord, TableStats } from "./store/admin.ts";
-export type { MigrateOptions } from "./store/migrate.ts";
-export type { SweepOptions } from "./sweeper.ts";
+} from "./options/options.ts";
+export type { ReplayCacheOptions } from "./layers/replay-cache.ts";
+export type { ScopeOption } from "./ticket/scope.ts";
+export type { Step } from "./context/steps.ts";
+export type {
+  RecordAddress,
+  RecordState,
+  TableRecord,
+  TableStats,
+} from "./store/maintenance/records.ts";
+export type { MigrateOptions } from "./store/sql/migrate.ts";
+export type { SweepOptions } from "./store/maintenance/sweeper.ts";
 export type {
   BeginEvent,
   BeginOutcomeName,
@@ -32,4 +37,4 @@ export type {
   RouteLabels,
   SweepEvent,
   TelemetryEvents,
-} from "./telemetry.ts";
+} from "./telemetry/events.ts";

@@ -11,8 +11,8 @@ import {
 } from "@oncekey/shared";
 import type { ProblemCode } from "@oncekey/shared";
 import type { FastifyContextConfig, FastifySchema } from "fastify";
-import { ARMED } from "./protect.ts";
-import type { PublicOptions } from "./protect.ts";
+import { ARMED } from "./request/protect-route.ts";
+import type { PublicOptions } from "./request/protect-route.ts";
 
 /** What `@fastify/swagger` gives to a `transform`, as far as it is read here. */
 export interface DescribedRoute {

@@ -2,19 +2,19 @@
 import type { FastifyInstance, FastifyPluginAsync, FastifyRequest } from "fastify";
 import fp from "fastify-plugin";
 import type { Pool } from "pg";
-import { createAdministration } from "./administration.ts";
-import { admit } from "./admit.ts";
-import { createEngines } from "./engine.ts";
-import { EXCHANGE, readIdempotency } from "./exchange.ts";
-import { checkOptions, resolveRouteOptions } from "./options.ts";
-import type { IdempotencyOptions } from "./options.ts";
-import { createPools, partsOf } from "./pools.ts";
-import type { Opened, Pools } from "./pools.ts";
-import { arm, nameOf, protectionOf, refuseUnarmed } from "./protect.ts";
-import { onSend } from "./settle.ts";
-import type { DatabaseEngine } from "./store/database-engine.ts";
-import { sweepExpired } from "./store/sweep.ts";
-import { startSweeper } from "./sweeper.ts";
+import { createAdministration } from "./admin-api.ts";
+import { admit } from "./request/admit.ts";
+import { createEngines } from "./backend/backend.ts";
+import { EXCHANGE, readIdempotency } from "./context/request-state.ts";
+import { checkOptions, resolveRouteOptions } from "./options/options.ts";
+import type { IdempotencyOptions } from "./options/options.ts";
+import { createPools, partsOf } from "./backend/pools.ts";
+import type { Opened, Pools } from "./backend/pools.ts";
+import { arm, nameOf, protectionOf, refuseUnarmed } from "./request/protect-route.ts";
+import { onSend } from "./response/on-send.ts";
+import type { DatabaseEngine } from "./store/postgres/dialect.ts";
+import { sweepExpired } from "./store/maintenance/sweep-batch.ts";
+import { startSweeper } from "./store/maintenance/sweeper.ts";
 
 const plugin: FastifyPluginAsync<IdempotencyOptions> = async (app, registered) => {
   checkOptions(registered);

@@ -8,7 +8,7 @@ import Fastify from "fastify";
 import type { FastifyInstance, FastifySchema } from "fastify";
 import type pg from "pg";
 import { beforeAll, describe, expect, it } from "vitest";
-import { withDatabase } from "../../e2e/support/database.ts";
+import { withDatabase } from "@oncekey/test-support/postgres/database";
 
 const database = withDatabase();
 let pool: pg.Pool;

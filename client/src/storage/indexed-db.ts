@@ -1,6 +1,6 @@
 import { openDB } from "idb";
 import type { IDBPDatabase, IDBPObjectStore } from "idb";
-import { checkOptions, isFilled } from "../option-check.ts";
+import { checkOptions, isFilled } from "../validation/check.ts";
 import type { OperationStorage } from "./storage.ts";
 
 export interface IndexedDbStorageOptions {

@@ -1,4 +1,4 @@
-import { canonicalJson } from "../request.ts";
+import { canonicalJson } from "../wire/request.ts";
 
 /** The part of a request that must not change under one key: method, path, sorted query, media type and body. */
 export async function fingerprint(request: Request): Promise<string> {

@@ -1,6 +1,6 @@
 /** A server that honours the contract, in memory, for msw's handlers and for whatever else answers a `Request`. */
 import { IDEMPOTENCY_KEY } from "@oncekey/shared";
-import { accept, checkOptions, integer, oneOf } from "../option-check.ts";
+import { accept, checkOptions, integer, oneOf } from "../validation/check.ts";
 import { checkFault, cutOff } from "./fault.ts";
 import type { Fault } from "./fault.ts";
 import { takeIn } from "./intake.ts";

@@ -1,7 +1,7 @@
 /** The way of a request through the model server: found, run and stored, or refused. */
 import { IDEMPOTENT_REPLAYED } from "@oncekey/shared";
 import type { ProblemCode } from "@oncekey/shared";
-import { pause } from "../backoff.ts";
+import { pause } from "../options/backoff.ts";
 import type { Fault } from "./fault.ts";
 import type { Intake } from "./intake.ts";
 import { isKept, toStored } from "./ledger.ts";

@@ -3,7 +3,7 @@ import { execFile } from "node:child_process";
 import { access, constants, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { idsOf } from "../../support/postgres-binaries.ts";
+import { idsOf } from "@oncekey/test-support/postgres/binaries";
 
 const PACKAGES = "postgresql patroni etcd-server haproxy";
 const PROGRAMS = ["etcd", "patroni", "haproxy"] as const;

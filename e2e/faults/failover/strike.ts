@@ -1,6 +1,6 @@
 /** What befalls a leader. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { listProcesses } from "../../support/processes.ts";
+import { listProcesses } from "@oncekey/test-support/processes/processes";
 import type { Cluster, ClusterNode } from "./cluster.ts";
 import { awaitLeader, switchOver } from "./members.ts";
 

@@ -2,8 +2,8 @@
 import { cp, readFile, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { makeFolder } from "../../support/postgres-binaries.ts";
-import { startReaper } from "../../support/reaper.ts";
+import { makeFolder } from "@oncekey/test-support/postgres/binaries";
+import { startReaper } from "@oncekey/test-support/processes/reaper";
 import type { Edit } from "./mutant.ts";
 
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));

@@ -4,14 +4,14 @@ import type { Edit, Mutant } from "./mutant.ts";
 const STORE = "server/src/store";
 
 const NO_FENCE: Edit = {
-  file: `${STORE}/statements.ts`,
+  file: `${STORE}/sql/statements.ts`,
   find: "when record.expires_at <= excluded.created_at then excluded.fingerprint",
   replace: "when true then excluded.fingerprint",
 };
 
 // The look-up after the lock would still find the record: what the one statement said has to be believed.
 const BELIEVE_LOCK: Edit = {
-  file: `${STORE}/transactional.ts`,
+  file: `${STORE}/round-trip.ts`,
   find: "const record = recordIn(results.at(-1), askedAt);",
   replace: "const record = isOurs(results) ? undefined : recordIn(results.at(-1), askedAt);",
 };
@@ -27,7 +27,7 @@ export const LOCK_MUTANTS: readonly Mutant[] = [
       NO_FENCE,
       BELIEVE_LOCK,
       {
-        file: `${STORE}/statements.ts`,
+        file: `${STORE}/sql/statements.ts`,
         find: TRY_LOCK,
         replace: "else (select count(*) from pg_advisory_xact_lock($4::bigint)) = 1",
       },
@@ -41,12 +41,12 @@ export const LOCK_MUTANTS: readonly Mutant[] = [
       NO_FENCE,
       BELIEVE_LOCK,
       {
-        file: `${STORE}/statements.ts`,
+        file: `${STORE}/sql/statements.ts`,
         find: TRY_LOCK,
         replace: `else "\${schema}".unseen($1, $2, $3, $4::bigint)`,
       },
       {
-        file: "server/src/migrations/0001_records.sql",
+        file: "server/src/store/sql/migrations/0001_records.sql",
         find: "create index records_expires_at",
         replace: `create function {{schema}}.unseen(k text, s text, t text, id bigint) returns boolean language plpgsql stable as
           'begin perform pg_advisory_xact_lock(id); return not exists
@@ -62,7 +62,7 @@ export const LOCK_MUTANTS: readonly Mutant[] = [
     edits: [
       NO_FENCE,
       {
-        file: `${STORE}/statements.ts`,
+        file: `${STORE}/sql/statements.ts`,
         find: TRY_LOCK,
         replace: "else pg_try_advisory_lock($4::bigint) and pg_advisory_unlock($4::bigint)",
       },

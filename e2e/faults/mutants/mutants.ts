@@ -12,7 +12,7 @@ export const MUTANTS: readonly Mutant[] = [
     hunt: "race",
     edits: [
       {
-        file: `${STORE}/statements.ts`,
+        file: `${STORE}/sql/statements.ts`,
         find: "begin isolation level read committed read write",
         replace: "begin isolation level repeatable read read write",
       },
@@ -24,7 +24,7 @@ export const MUTANTS: readonly Mutant[] = [
     hunt: "strangers",
     edits: [
       {
-        file: "server/src/intake.ts",
+        file: "server/src/request/read-ticket.ts",
         find: "    scope,\n    target: target(request),",
         replace: '    scope: "all",\n    target: target(request),',
       },
@@ -36,7 +36,7 @@ export const MUTANTS: readonly Mutant[] = [
     hunt: "strangers",
     edits: [
       {
-        file: "server/src/single-flight.ts",
+        file: "server/src/layers/single-flight.ts",
         find: "JSON.stringify([scope, target, key])",
         replace: "JSON.stringify([scope.length, target, key])",
       },
@@ -48,7 +48,7 @@ export const MUTANTS: readonly Mutant[] = [
     hunt: "leftRows",
     edits: [
       {
-        file: `${STORE}/statements.ts`,
+        file: `${STORE}/sql/statements.ts`,
         find: "and ${pending} and fingerprint = $4::bytea",
         replace: "and ${pending} and $4::bytea is not null",
       },
@@ -60,7 +60,7 @@ export const MUTANTS: readonly Mutant[] = [
     hunt: "zombie",
     edits: [
       {
-        file: `${STORE}/lease-statements.ts`,
+        file: `${STORE}/sql/lease-statements.ts`,
         find: "and owner = $4::uuid and status is null`",
         replace: "and $4::uuid is not null and status is null`",
       },
@@ -72,7 +72,7 @@ export const MUTANTS: readonly Mutant[] = [
     hunt: "keyless",
     edits: [
       {
-        file: `${STORE}/transaction.ts`,
+        file: `${STORE}/postgres/transaction.ts`,
         find: 'if (tag === "COMMIT")',
         replace: "if (tag !== undefined)",
       },
@@ -84,7 +84,7 @@ export const MUTANTS: readonly Mutant[] = [
     hunt: "commit",
     edits: [
       {
-        file: `${STORE}/transaction.ts`,
+        file: `${STORE}/postgres/transaction.ts`,
         find: '? "rolled-back" : "unknown", cause }',
         replace: '? "rolled-back" : "committed", cause }',
       },
@@ -96,7 +96,7 @@ export const MUTANTS: readonly Mutant[] = [
     hunt: "commit",
     edits: [
       {
-        file: "server/src/settle.ts",
+        file: "server/src/response/on-send.ts",
         find: "const completion = await claim.complete(",
         replace:
           'const completion: Completion = { kind: "stored", lifetimeMs: 1, askedAt: 0, split: false };\n  void claim.complete(',
@@ -109,7 +109,7 @@ export const MUTANTS: readonly Mutant[] = [
     hunt: "commit",
     edits: [
       {
-        file: "server/src/settle.ts",
+        file: "server/src/response/on-send.ts",
         find: 'const completion = await claim.complete(captured.response, threw ? "discard" : "keep");',
         replace:
           'const completion: Completion = { kind: "stored", lifetimeMs: 1, askedAt: 0, split: false };\n  const { response } = captured;\n  reply.raw.once("finish", () => void claim.complete(response, threw ? "discard" : "keep"));',
@@ -122,7 +122,7 @@ export const MUTANTS: readonly Mutant[] = [
     hunt: "race",
     edits: [
       {
-        file: `${STORE}/statements.ts`,
+        file: `${STORE}/sql/statements.ts`,
         find: '"expires_at <= statement_timestamp() and (lease_until is null',
         replace: `"expires_at <= statement_timestamp() + interval '2 days' and (lease_until is null`,
       },
@@ -134,7 +134,7 @@ export const MUTANTS: readonly Mutant[] = [
     hunt: "refusals",
     edits: [
       {
-        file: "server/src/options.ts",
+        file: "server/src/options/options.ts",
         find: "new Set([401, 403, 408, 409, 425, 429])",
         replace: "new Set([401, 403, 408, 409, 425])",
       },
@@ -146,7 +146,7 @@ export const MUTANTS: readonly Mutant[] = [
     hunt: "refusals",
     edits: [
       {
-        file: "server/src/options.ts",
+        file: "server/src/options/options.ts",
         find: "status >= 200 && status < 500 && (status < 300 || storeStatus(status))",
         replace: "status >= 200 && (status < 300 || storeStatus(status))",
       },
@@ -158,7 +158,7 @@ export const MUTANTS: readonly Mutant[] = [
     hunt: "race",
     edits: [
       {
-        file: "server/src/administration.ts",
+        file: "server/src/admin-api.ts",
         find: "if (target !== undefined) engines.forget(",
         replace: "if (target === undefined) engines.forget(",
       },
@@ -170,7 +170,7 @@ export const MUTANTS: readonly Mutant[] = [
     hunt: "mismatch",
     edits: [
       {
-        file: "server/src/fingerprint.ts",
+        file: "server/src/ticket/fingerprint.ts",
         find: "return [request.method, path, parameters.toString(), mediaType, request.body];",
         replace: "return [request.body];",
       },
@@ -182,7 +182,7 @@ export const MUTANTS: readonly Mutant[] = [
     hunt: "lease",
     edits: [
       {
-        file: `${STORE}/heartbeat.ts`,
+        file: `${STORE}/claims/heartbeat.ts`,
         find: "      isStopped = true;\n      clearTimeout(timer);",
         replace: "",
       },
@@ -193,7 +193,11 @@ export const MUTANTS: readonly Mutant[] = [
     what: "nobody listens for errors of a connection that is in use",
     hunt: "terminate",
     edits: [
-      { file: `${STORE}/checkout.ts`, find: '      client.on("error", survive);\n', replace: "" },
+      {
+        file: `${STORE}/postgres/connection.ts`,
+        find: '      client.on("error", survive);\n',
+        replace: "",
+      },
     ],
   },
   {
@@ -202,7 +206,7 @@ export const MUTANTS: readonly Mutant[] = [
     hunt: "commit",
     edits: [
       {
-        file: "client/src/attempt.ts",
+        file: "client/src/retry/retry-loop.ts",
         find: "await send(request, key, {",
         replace: "await send(request, crypto.randomUUID(), {",
       },

@@ -1,6 +1,6 @@
 import { Client } from "pg";
 import { expect, onTestFinished, test } from "vitest";
-import { withDatabase } from "../../support/database.ts";
+import { withDatabase } from "@oncekey/test-support/postgres/database";
 import { startDatabaseProxy } from "./database-proxy.ts";
 import type { CommitFault } from "./database-proxy.ts";
 

@@ -1,6 +1,6 @@
 /** The way of server `D` to its database: through a PgBouncer that can be killed. */
-import { hasPgBouncer, startPgBouncer } from "../../support/pgbouncer.ts";
-import type { Reaper } from "../../support/reaper.ts";
+import { hasPgBouncer, startPgBouncer } from "@oncekey/test-support/postgres/pgbouncer";
+import type { Reaper } from "@oncekey/test-support/processes/reaper";
 import { startDatabaseProxy } from "./database-proxy.ts";
 
 export interface Pooled {

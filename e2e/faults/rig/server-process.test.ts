@@ -1,7 +1,7 @@
 import { expect, onTestFinished, test } from "vitest";
-import { withDatabase } from "../../support/database.ts";
-import { makeFolder } from "../../support/postgres-binaries.ts";
-import { startReaper } from "../../support/reaper.ts";
+import { withDatabase } from "@oncekey/test-support/postgres/database";
+import { makeFolder } from "@oncekey/test-support/postgres/binaries";
+import { startReaper } from "@oncekey/test-support/processes/reaper";
 import { startServer } from "./server-process.ts";
 import type { ServerProcess } from "./server-process.ts";
 

@@ -7,7 +7,7 @@ import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import type { Reaper } from "../../support/reaper.ts";
+import type { Reaper } from "@oncekey/test-support/processes/reaper";
 import type { Trap } from "./boundaries.ts";
 import { ENVIRONMENT } from "./messages.ts";
 import type { FromServer, Inspection, ToServer } from "./messages.ts";

@@ -2,10 +2,10 @@
 import { migrate } from "@oncekey/server";
 import type { Pool } from "pg";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { withDatabase } from "../../support/database.ts";
-import { makeFolder } from "../../support/postgres-binaries.ts";
-import { startReaper } from "../../support/reaper.ts";
-import type { Reaper } from "../../support/reaper.ts";
+import { withDatabase } from "@oncekey/test-support/postgres/database";
+import { makeFolder } from "@oncekey/test-support/postgres/binaries";
+import { startReaper } from "@oncekey/test-support/processes/reaper";
+import type { Reaper } from "@oncekey/test-support/processes/reaper";
 import { FINGERPRINT_HEADER, OPERATION_HEADER, SCOPE_HEADER } from "./order.ts";
 import { policyOf } from "./routes.ts";
 import { startServer } from "./server-process.ts";

@@ -2,15 +2,15 @@
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "@commander-js/extra-typings";
 import type { CommandUnknownOpts } from "@commander-js/extra-typings";
-import { doctorCommand } from "./doctor.ts";
-import { DatabaseFailure, EXIT, UsageError } from "./exit-code.ts";
-import { forgetCommand } from "./forget.ts";
-import { inspectCommand } from "./inspect.ts";
-import { migrateCommand } from "./migrate.ts";
-import { tell } from "./print.ts";
-import { sqlCommand } from "./sql.ts";
-import { statsCommand } from "./stats.ts";
-import { sweepCommand } from "./sweep.ts";
+import { doctorCommand } from "./commands/doctor.ts";
+import { DatabaseFailure, EXIT, UsageError } from "./io/exit-code.ts";
+import { forgetCommand } from "./commands/forget.ts";
+import { inspectCommand } from "./commands/inspect.ts";
+import { migrateCommand } from "./commands/migrate.ts";
+import { tell } from "./io/print.ts";
+import { sqlCommand } from "./commands/sql.ts";
+import { statsCommand } from "./commands/stats.ts";
+import { sweepCommand } from "./commands/sweep.ts";
 
 const EXIT_CODES = `
 Exit codes: 0 done · 1 something is wrong (a failed check, no such record, not deleted) · 2 bad usage ·

@@ -1,5 +1,5 @@
 /** A record's way into the columns of the table and back. */
-import type { Row } from "./batch.ts";
+import type { Row } from "./postgres/batch.ts";
 import type { InFlight, Lifetime, StoredRecord, StoredResponse, Ticket } from "./store.ts";
 
 /** The three columns of the primary key, in its order. */

@@ -1,11 +1,11 @@
 /** What every strategy is made of: one schema's statements and one pool's connections. */
 import type { Pool } from "pg";
-import { createCheckout } from "./checkout.ts";
-import type { Checkout } from "./checkout.ts";
-import { POSTGRES, readEngine } from "./database-engine.ts";
-import type { Dialect } from "./database-engine.ts";
-import { createStatements } from "./statements.ts";
-import type { Statements } from "./statements.ts";
+import { createCheckout } from "./postgres/connection.ts";
+import type { Checkout } from "./postgres/connection.ts";
+import { POSTGRES, readEngine } from "./postgres/dialect.ts";
+import type { Dialect } from "./postgres/dialect.ts";
+import { createStatements } from "./sql/statements.ts";
+import type { Statements } from "./sql/statements.ts";
 
 export interface StoreParts {
   readonly schema: string;

@@ -1,5 +1,5 @@
 /** What has to be true of everything that was seen of one key. */
-import type { Answer } from "./exchange.ts";
+import type { Answer } from "./send.ts";
 
 export interface SeenKey {
   /** Of the same request, each final. The first is the one that a client would have seen first. */

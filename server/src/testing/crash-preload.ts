@@ -4,7 +4,7 @@ import { subscribe } from "node:diagnostics_channel";
 import type { ServerResponse } from "node:http";
 import { Socket } from "node:net";
 import type { FastifyInstance } from "fastify";
-import type { BeginEvent, CompleteEvent } from "../telemetry.ts";
+import type { BeginEvent, CompleteEvent } from "../telemetry/events.ts";
 import { CRASH_AT } from "./crash-points.ts";
 import type { CrashPoint } from "./crash-points.ts";
 

@@ -1,7 +1,7 @@
 /** The options of a crash test, and their check. */
 import { CRASH_POINTS } from "./crash-points.ts";
 import type { CrashPoint } from "./crash-points.ts";
-import type { TestedRequest } from "./exchange.ts";
+import type { TestedRequest } from "./send.ts";
 import type { ServerCommand } from "./server-process.ts";
 
 /** The options of `testCrashes`. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { judgeEngine } from "../../src/store/database-engine.ts";
-import type { EngineFacts } from "../../src/store/database-engine.ts";
+import { judgeEngine } from "../../src/store/postgres/dialect.ts";
+import type { EngineFacts } from "../../src/store/postgres/dialect.ts";
 
 function postgres(version: string, number: number, citus: string | null = null): EngineFacts {
   return { version: `PostgreSQL ${version} on x86_64-pc-linux-gnu`, number, citus };

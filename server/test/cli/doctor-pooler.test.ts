@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { withDatabase } from "../../../e2e/support/database.ts";
-import { hasPgBouncer, withPgBouncer } from "../../../e2e/support/pgbouncer.ts";
+import { withDatabase } from "@oncekey/test-support/postgres/database";
+import { hasPgBouncer, withPgBouncer } from "@oncekey/test-support/postgres/pgbouncer";
 import { diagnose } from "./diagnose.ts";
 
 const database = withDatabase();

@@ -1,8 +1,8 @@
 import { migrate } from "@oncekey/server";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { startPostgres } from "../../../e2e/support/postgres.ts";
-import type { Postgres } from "../../../e2e/support/postgres.ts";
+import { startPostgres } from "@oncekey/test-support/postgres/postgres";
+import type { Postgres } from "@oncekey/test-support/postgres/postgres";
 import { diagnose } from "./diagnose.ts";
 
 // A server of its own: what these tests change holds for all databases of a server.

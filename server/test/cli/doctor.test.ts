@@ -1,6 +1,6 @@
 import pg from "pg";
 import { beforeAll, describe, expect, it } from "vitest";
-import { withDatabase } from "../../../e2e/support/database.ts";
+import { withDatabase } from "@oncekey/test-support/postgres/database";
 import { oncekey } from "./command.ts";
 import { diagnose } from "./diagnose.ts";
 

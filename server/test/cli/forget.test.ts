@@ -1,8 +1,8 @@
 import type pg from "pg";
 import { beforeAll, describe, expect, it } from "vitest";
-import { withDatabase } from "../../../e2e/support/database.ts";
-import { createAdvisoryStore } from "../../src/store/advisory.ts";
-import { createLeaseStore } from "../../src/store/lease.ts";
+import { withDatabase } from "@oncekey/test-support/postgres/database";
+import { createAdvisoryStore } from "../../src/store/strategies/advisory.ts";
+import { createLeaseStore } from "../../src/store/strategies/lease.ts";
 import { createStoreParts } from "../../src/store/store-parts.ts";
 import type { Ticket } from "../../src/store/store.ts";
 import { claimed, createTicket, response } from "../support/store-contract.ts";

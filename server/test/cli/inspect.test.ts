@@ -1,10 +1,10 @@
 import type pg from "pg";
 import { beforeAll, describe, expect, it } from "vitest";
-import { withDatabase } from "../../../e2e/support/database.ts";
-import { createAdvisoryStore } from "../../src/store/advisory.ts";
+import { withDatabase } from "@oncekey/test-support/postgres/database";
+import { createAdvisoryStore } from "../../src/store/strategies/advisory.ts";
 import { createStoreParts } from "../../src/store/store-parts.ts";
 import type { StoredResponse } from "../../src/store/store.ts";
-import { encryptedStore } from "../../src/encrypted-store.ts";
+import { encryptedStore } from "../../src/layers/encryption/encrypted-store.ts";
 import { claimed, createTicket } from "../support/store-contract.ts";
 import { oncekey, oncekeyJson } from "./command.ts";
 

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import pg from "pg";
 import { describe, expect, it } from "vitest";
-import { withDatabase } from "../../../e2e/support/database.ts";
+import { withDatabase } from "@oncekey/test-support/postgres/database";
 import { oncekey, oncekeyJson } from "./command.ts";
 
 const database = withDatabase({ from: "empty" });
@@ -101,7 +101,7 @@ describe("oncekey sql", () => {
 
   it("prints the files that are published, and leaves no placeholder", async () => {
     const { out } = await oncekey(["sql"]);
-    const file = new URL("../../src/migrations/0001_records.sql", import.meta.url);
+    const file = new URL("../../src/store/sql/migrations/0001_records.sql", import.meta.url);
     expect(out).toContain(readFileSync(file, "utf8").replaceAll("{{schema}}", '"oncekey"'));
     expect(out).not.toContain("{{");
   });

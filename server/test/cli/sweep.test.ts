@@ -1,6 +1,6 @@
 import type pg from "pg";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { withDatabase } from "../../../e2e/support/database.ts";
+import { withDatabase } from "@oncekey/test-support/postgres/database";
 import { purposeLockId } from "../../src/store/lock-id.ts";
 import { oncekey, oncekeyInTerminal, oncekeyJson } from "./command.ts";
 

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { describe, expect, it } from "vitest";
-import { withDatabase } from "../../../e2e/support/database.ts";
+import { withDatabase } from "@oncekey/test-support/postgres/database";
 import { oncekey } from "./command.ts";
 
 const database = withDatabase({ from: "empty" });

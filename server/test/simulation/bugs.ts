@@ -1,6 +1,6 @@
 /** Bugs that stand in for a part of the product: each is that part with one thing wrong. */
-import type { ReplayCache } from "../../src/replay-cache.ts";
-import type { SingleFlight } from "../../src/single-flight.ts";
+import type { ReplayCache } from "../../src/layers/replay-cache.ts";
+import type { SingleFlight } from "../../src/layers/single-flight.ts";
 import type { Store, StoredRecord, Ticket } from "../../src/store/store.ts";
 
 type OnRecord = (ticket: Ticket, record: StoredRecord) => void;

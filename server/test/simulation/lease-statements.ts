@@ -1,5 +1,5 @@
 /** What the statements of strategy `lease` do to the model. */
-import type { LeaseStatements } from "../../src/store/lease-statements.ts";
+import type { LeaseStatements } from "../../src/store/sql/lease-statements.ts";
 import { write } from "./database.ts";
 import type { Row } from "./database.ts";
 import { answer, EMPTY, hex, number, read, text, wrote } from "./meaning.ts";

@@ -1,5 +1,5 @@
 /** What the meanings of statements are made of: how one is called, what it answers, and how values are read. */
-import type { Row as Fields } from "../../src/store/batch.ts";
+import type { Row as Fields } from "../../src/store/postgres/batch.ts";
 import type { Database, Row, Transaction } from "./database.ts";
 
 export type Value = string | Buffer | null;

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { afterEach, expect, test, vi } from "vitest";
-import type { Heartbeat, HeartbeatOptions } from "../../src/store/heartbeat.ts";
+import type { Heartbeat, HeartbeatOptions } from "../../src/store/claims/heartbeat.ts";
 import type { StoredRecord } from "../../src/store/store.ts";
 import { scopelessCache, scopelessFlights, slowCache, staleFlights, withoutScope } from "./bugs.ts";
 import { aftermath, history } from "./histories.ts";
@@ -12,8 +12,8 @@ const planted = vi.hoisted(() => ({ bug: "none" }));
 vi.mock("node:timers/promises", () => ({
   setTimeout: (ms: number) => new Promise((resolve) => void globalThis.setTimeout(resolve, ms)),
 }));
-vi.mock("../../src/store/heartbeat.ts", async (load) => {
-  const real = await load<typeof import("../../src/store/heartbeat.ts")>();
+vi.mock("../../src/store/claims/heartbeat.ts", async (load) => {
+  const real = await load<typeof import("../../src/store/claims/heartbeat.ts")>();
   return {
     startHeartbeat(options: HeartbeatOptions): Heartbeat {
       if (planted.bug === "silent") return { stop() {} };
@@ -22,8 +22,8 @@ vi.mock("../../src/store/heartbeat.ts", async (load) => {
     },
   };
 });
-vi.mock("../../src/single-flight.ts", async (load) => {
-  const real = await load<typeof import("../../src/single-flight.ts")>();
+vi.mock("../../src/layers/single-flight.ts", async (load) => {
+  const real = await load<typeof import("../../src/layers/single-flight.ts")>();
   const create: typeof real.createSingleFlight = (store, onRecord) => {
     if (planted.bug === "shared flights")
       return scopelessFlights(real.createSingleFlight, store, onRecord);
@@ -34,8 +34,8 @@ vi.mock("../../src/single-flight.ts", async (load) => {
   };
   return { ...real, createSingleFlight: create };
 });
-vi.mock("../../src/replay-cache.ts", async (load) => {
-  const real = await load<typeof import("../../src/replay-cache.ts")>();
+vi.mock("../../src/layers/replay-cache.ts", async (load) => {
+  const real = await load<typeof import("../../src/layers/replay-cache.ts")>();
   const create: typeof real.createReplayCache = (options) => {
     const cache = real.createReplayCache(options);
     if (planted.bug === "shared cache") return scopelessCache(cache);
@@ -52,14 +52,14 @@ vi.mock("../../src/store/record.ts", async (load) => {
     real.recordValues(ticket, response, planted.bug === "short" ? retentionMs / 2 : retentionMs);
   return { ...real, readRecord, recordValues };
 });
-vi.mock("../../src/derive-key.ts", async (load) => {
-  const real = await load<typeof import("../../src/derive-key.ts")>();
+vi.mock("../../src/ticket/derive-key.ts", async (load) => {
+  const real = await load<typeof import("../../src/ticket/derive-key.ts")>();
   const deriveKey: typeof real.deriveKey = (ticket, name) =>
     real.deriveKey(planted.bug === "shared keys" ? withoutScope(ticket) : ticket, name);
   return { deriveKey };
 });
-vi.mock("../../src/crash.ts", async (load) => {
-  const real = await load<typeof import("../../src/crash.ts")>();
+vi.mock("../../src/request/resolve-crash.ts", async (load) => {
+  const real = await load<typeof import("../../src/request/resolve-crash.ts")>();
   const resolveCrash: typeof real.resolveCrash = async (claim, ...others) =>
     planted.bug === "rerun" ? { kind: "claimed", claim } : real.resolveCrash(claim, ...others);
   return { resolveCrash };

@@ -1,17 +1,17 @@
 /** A server process: the real engine over the model, and what the plugin does around it, without the web framework. */
 import type { FastifyRequest } from "fastify";
-import { createAdministration } from "../../src/administration.ts";
-import { resolveCrash } from "../../src/crash.ts";
-import { deriveKey } from "../../src/derive-key.ts";
-import { createEngines } from "../../src/engine.ts";
-import { resolveRouteOptions } from "../../src/options.ts";
-import type { RouteOptions, Strategy } from "../../src/options.ts";
-import type { Pools } from "../../src/pools.ts";
-import type { Outcome } from "../../src/single-flight.ts";
-import { POSTGRES } from "../../src/store/database-engine.ts";
-import { createCheckout } from "../../src/store/checkout.ts";
+import { createAdministration } from "../../src/admin-api.ts";
+import { resolveCrash } from "../../src/request/resolve-crash.ts";
+import { deriveKey } from "../../src/ticket/derive-key.ts";
+import { createEngines } from "../../src/backend/backend.ts";
+import { resolveRouteOptions } from "../../src/options/options.ts";
+import type { RouteOptions, Strategy } from "../../src/options/options.ts";
+import type { Pools } from "../../src/backend/pools.ts";
+import type { Outcome } from "../../src/layers/single-flight.ts";
+import { POSTGRES } from "../../src/store/postgres/dialect.ts";
+import { createCheckout } from "../../src/store/postgres/connection.ts";
 import type { Claim, StoredRecord, Ticket } from "../../src/store/store.ts";
-import { sweepExpired } from "../../src/store/sweep.ts";
+import { sweepExpired } from "../../src/store/maintenance/sweep-batch.ts";
 import { createPool, INSERT_EFFECT } from "./connection.ts";
 import type { Line } from "./connection.ts";
 import { idOf } from "./database.ts";

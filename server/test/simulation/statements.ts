@@ -1,7 +1,7 @@
 /** What each statement of the store does to the model. A statement sees one moment; between two of them anything may happen. */
-import { POSTGRES } from "../../src/store/database-engine.ts";
-import { createStatements } from "../../src/store/statements.ts";
-import type { Statements } from "../../src/store/statements.ts";
+import { POSTGRES } from "../../src/store/postgres/dialect.ts";
+import { createStatements } from "../../src/store/sql/statements.ts";
+import type { Statements } from "../../src/store/sql/statements.ts";
 import { meaningByHand } from "./by-hand.ts";
 import { see, tryAdvisoryLock, tryLockRow, write, Blocked } from "./database.ts";
 import type { Database, Row, Transaction } from "./database.ts";

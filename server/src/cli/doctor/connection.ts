@@ -1,7 +1,7 @@
 /** Between here and the database: the way, a pooler on it, and the two clocks. */
 import type { PoolClient } from "pg";
-import { sqlState } from "../../store/transaction.ts";
-import { formatDuration } from "../print.ts";
+import { sqlState } from "../../store/postgres/transaction.ts";
+import { formatDuration } from "../io/print.ts";
 import { fail, ok, warn } from "./finding.ts";
 import type { Examine } from "./finding.ts";
 

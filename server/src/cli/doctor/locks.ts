@@ -1,5 +1,5 @@
 /** Whether an advisory lock that one session holds is refused to another. */
-import { tryLocks } from "../../store/self-test.ts";
+import { tryLocks } from "../../store/maintenance/self-test.ts";
 import { fail, ok } from "./finding.ts";
 import type { Examine } from "./finding.ts";
 

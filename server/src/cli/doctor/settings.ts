@@ -1,6 +1,6 @@
 /** Settings that decide how soon a crash is over, and what outlives one. */
-import { SET_LIMITS } from "../../store/limits.ts";
-import { formatDuration } from "../print.ts";
+import { SET_LIMITS } from "../../store/postgres/timeouts.ts";
+import { formatDuration } from "../io/print.ts";
 import { fail, ok, warn } from "./finding.ts";
 import type { Examine, Patient } from "./finding.ts";
 

@@ -1,7 +1,7 @@
 /** The tables: there, logged, permitted, and kept small. */
-import { readSweepLag } from "../../store/admin.ts";
-import { migrationNames } from "../../store/migration-files.ts";
-import { count, formatDuration } from "../print.ts";
+import { readSweepLag } from "../../store/maintenance/records.ts";
+import { migrationNames } from "../../store/sql/migration-files.ts";
+import { count, formatDuration } from "../io/print.ts";
 import { fail, ok, warn } from "./finding.ts";
 import type { Examine } from "./finding.ts";
 

@@ -1,0 +1,73 @@
+/** Calls without an operation: one key for one call, kept through its retries and nothing else. */
+import { formatKey } from "@oncekey/shared";
+import { sendUntilSettled } from "./retry/retry-loop.ts";
+import type { Settlement } from "./retry/retry-loop.ts";
+import { createReport } from "./options/events.ts";
+import type { EventCallbacks } from "./options/events.ts";
+import type { LoopParts } from "./retry/loop-state.ts";
+import type { Minter } from "./operation/key-minter.ts";
+import type { RetryPolicy } from "./options/client-options.ts";
+import { prepareRequest } from "./wire/request.ts";
+import type { RequestSpec } from "./wire/request.ts";
+import { responseOf } from "./wire/send.ts";
+
+/** The request of a plain call, and its key. */
+export interface PlainCallOptions extends Omit<RequestSpec, "method" | "path"> {
+  /** A key of one's own, 1–255 visible ASCII characters, to repeat an earlier call. Default: a new one. */
+  readonly key?: string;
+  /** Stops waiting and sending. Once the request has left, how it ended is not known: `OutcomeUnknownError`. */
+  readonly signal?: AbortSignal;
+}
+
+/** A `Response` whose body has come whole, with its readers at hand before it is awaited. */
+export interface ResponsePromise extends Promise<Response> {
+  /** The parsed body. @throws SyntaxError where it is no JSON, and what the call throws. */
+  readonly json: <Value = unknown>() => Promise<Value>;
+  readonly text: () => Promise<string>;
+}
+
+/**
+ * Sends a request until its answer is final.
+ *
+ * @param path below `baseUrl`, with or without a leading slash, or an absolute URL.
+ * @throws IdempotencyError, by rejecting, for every answer but a success, and where there is none; its `key` repeats the call.
+ * @throws TypeError or RangeError, by rejecting, if the request cannot be sent again as it is, or the key is none.
+ */
+export type PlainCall = (path: string, options?: PlainCallOptions) => ResponsePromise;
+
+interface Parts {
+  readonly loop: LoopParts;
+  readonly minter: Minter;
+  readonly baseUrl: string | undefined;
+  readonly policy: RetryPolicy;
+  readonly method: "POST" | "PUT" | "PATCH" | "DELETE";
+  readonly listener: EventCallbacks;
+}
+
+export function createPlainCall(parts: Parts): PlainCall {
+  const { loop, minter, baseUrl, policy, method, listener } = parts;
+  async function call(path: string, options: PlainCallOptions): Promise<Response> {
+    const { key: own, signal, ...spec } = options;
+    // Checks it, before anything is sent.
+    if (own !== undefined) formatKey(own);
+    const prepared = prepareRequest({ ...spec, method, path }, baseUrl);
+    const request = typeof prepared === "function" ? await prepared() : prepared;
+    const send = (key: string): Promise<Settlement> => {
+      const report = createReport(loop.warn, { key }, [listener]);
+      const input = { request, key, policy, signal, isUnresolved: own !== undefined, report };
+      return sendUntilSettled(loop, input);
+    };
+    const { ending, answer } = await (own === undefined
+      ? minter.sendFresh(() => send(minter.mint()))
+      : send(own));
+    if (ending.kind === "done") return responseOf(answer, ending.status);
+    throw ending.error;
+  }
+  return (path, options = {}) => {
+    const response = call(path, options);
+    return Object.assign(response, {
+      json: async <Value>() => (await (await response).json()) as Value,
+      text: async () => (await response).text(),
+    });
+  };
+}

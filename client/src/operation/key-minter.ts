@@ -1,0 +1,51 @@
+/** Keys for operations and calls, by a clock that a server may correct. */
+import type { Settlement } from "../retry/retry-loop.ts";
+import { mintKey } from "../options/key.ts";
+import type { KeyOption } from "../options/key.ts";
+import type { Warn } from "../options/warnings.ts";
+
+export interface Minter {
+  mint(): string;
+  /**
+   * Sends under a new key. Refused with 412 `idempotency_key_expired` at once, nothing was sent under it before: the clock is wrong
+   * then, is corrected by the reply's `Date`, and it is sent under another key, once.
+   *
+   * @param send mints the key that it sends, the second time at the latest.
+   */
+  sendFresh(send: () => Promise<Settlement>): Promise<Settlement>;
+}
+
+/** A clock that is off by less is right: keys are judged by days. */
+const TOLERANCE_MS = 60_000;
+
+/** @param option only UUIDv7 carries a time that can be corrected. */
+export function createMinter(option: KeyOption, warn: Warn): Minter {
+  let offsetMs = 0;
+
+  function isCorrectedBy({ ending, answer }: Settlement): boolean {
+    if (ending.kind !== "rejected" || ending.error.code !== "idempotency_key_expired") return false;
+    if (option !== "v7" || answer === undefined) return false;
+    const trueMs = Date.parse(answer.headers.get("date") ?? "") - Date.now();
+    if (Number.isNaN(trueMs)) {
+      const message =
+        "New keys are refused as too old, and the reply's Date cannot be read: expose it (CORS)";
+      warn({ code: "date_unreadable", message });
+      return false;
+    }
+    if (Math.abs(trueMs - offsetMs) < TOLERANCE_MS) return false;
+    offsetMs = trueMs;
+    const message = `The clock is off by ${Math.round(-trueMs / 1000)} s; keys go by the server's`;
+    warn({ code: "clock_wrong", message });
+    return true;
+  }
+
+  return {
+    mint: () => mintKey(option, offsetMs),
+    async sendFresh(send) {
+      const first = await send();
+      if (!isCorrectedBy(first)) return first;
+      const second = await send();
+      return { ...second, attempts: first.attempts + second.attempts };
+    },
+  };
+}

@@ -1,0 +1,115 @@
+/** Where each operation stands, for everybody who looks: one state an instance, whoever started the run. */
+import { guard } from "../options/events.ts";
+import type { Report } from "../options/events.ts";
+import type { Done, Rejected, Unknown } from "../result.ts";
+import type { Warn } from "../options/warnings.ts";
+
+/** Where an instance of an operation stands. A state is one and the same object until the next one takes its place. */
+export type OperationState<Value> =
+  /** Nothing runs, and nothing of it is remembered. */
+  | { readonly kind: "idle" }
+  /** The first attempt. The key is `undefined` until it is known that no earlier one is left. */
+  | { readonly kind: "sending"; readonly key: string | undefined }
+  /** Another attempt: it waits until `retryAt`, or is under way where there is none. */
+  | {
+      readonly kind: "retrying";
+      readonly key: string;
+      readonly attempt: number;
+      readonly retryAt?: Date;
+    }
+  /** Something was sent before, and the server is asked what came of it. */
+  | { readonly kind: "checking"; readonly key: string }
+  | { readonly kind: "settled"; readonly result: Done<Value> | Rejected }
+  | { readonly kind: "unknown"; readonly result: Unknown<Value> };
+
+/** One instance to look at, in the form that `useSyncExternalStore` and its like take. Its functions need no `this`. */
+export interface OperationStore<Value> {
+  /** Stores of one operation with the same instance are interchangeable. */
+  readonly instance: string;
+  readonly getState: () => OperationState<Value>;
+  /** Calls `listener` after each change, until the function that it returns is called. */
+  readonly subscribe: (listener: () => void) => () => void;
+}
+
+export interface Progress {
+  set(id: string, state: OperationState<unknown>): void;
+  observe(id: string, instance: string): OperationStore<unknown>;
+}
+
+interface Entry {
+  state: OperationState<unknown>;
+  readonly listeners: Set<() => void>;
+}
+
+export const IDLE: OperationState<never> = Object.freeze({ kind: "idle" });
+
+/** Ended states that nobody subscribes to are kept for a page that looks again, but not without end. */
+const KEPT = 50;
+
+export function createProgress(warn: Warn): Progress {
+  const entries = new Map<string, Entry>();
+
+  function isAtRest({ state, listeners }: Entry): boolean {
+    return listeners.size === 0 && ["idle", "settled", "unknown"].includes(state.kind);
+  }
+
+  function tidy(id: string, entry: Entry): void {
+    if (!isAtRest(entry)) return;
+    // To the end of the order: those that ended first are given up first.
+    entries.delete(id);
+    if (entry.state !== IDLE) entries.set(id, entry);
+    const resting = [...entries].filter(([, other]) => isAtRest(other));
+    for (const [old] of resting.slice(0, -KEPT)) entries.delete(old);
+  }
+
+  function entryOf(id: string): Entry {
+    const entry = entries.get(id) ?? { state: IDLE, listeners: new Set() };
+    entries.set(id, entry);
+    return entry;
+  }
+
+  function set(id: string, state: OperationState<unknown>): void {
+    const entry = entryOf(id);
+    if (entry.state === state) return;
+    entry.state = state;
+    for (const listener of entry.listeners) guard(warn, listener);
+    tidy(id, entry);
+  }
+
+  return {
+    set,
+    observe: (id, instance) => ({
+      instance,
+      getState: () => entries.get(id)?.state ?? IDLE,
+      subscribe(listener) {
+        const entry = entryOf(id);
+        // A function of its own: the same listener may subscribe twice.
+        const own = (): void => listener();
+        entry.listeners.add(own);
+        return () => {
+          entry.listeners.delete(own);
+          tidy(id, entry);
+        };
+      },
+    }),
+  };
+}
+
+/** Turns what the loop tells into states. `isUnresolved`: an earlier run sent this key. */
+export function createTracker(
+  progress: Progress,
+  id: string,
+  key: string,
+  isUnresolved: boolean,
+): Report {
+  const checking = { kind: "checking", key } as const;
+  let isChecking = isUnresolved;
+  return (event) => {
+    const { kind, attempt } = event;
+    isChecking ||= kind === "wait" && event.reason === "in-flight";
+    if (isChecking) return progress.set(id, checking);
+    if (kind === "attempt" && attempt === 1) return progress.set(id, { kind: "sending", key });
+    const retryAt = kind === "wait" ? { retryAt: new Date(Date.now() + event.waitMs) } : {};
+    return progress.set(id, { kind: "retrying", key, attempt, ...retryAt });
+  };
+}

@@ -1,0 +1,96 @@
+/** The options of everything that sends: their meaning, their defaults with the reason, and their check at creation. */
+import type { KeyFormat } from "@oncekey/shared";
+import type { BackoffOptions } from "./backoff.ts";
+import type { EventCallbacks } from "./events.ts";
+import type { KeyOption } from "./key.ts";
+import { accept, checkOptions, integer, isFunction, oneOf } from "../validation/check.ts";
+import type { Check } from "../validation/check.ts";
+import type { Warn } from "./warnings.ts";
+
+/** How hard one operation tries. On the client for all, on an operation for its own. */
+export interface RetryOptions {
+  /** How many times a request is sent at the most, 1–100. Polls of an earlier request that still runs do not count. Default 4. */
+  readonly attempts?: number;
+  /** Milliseconds for one attempt, body included, 1–600_000. Default 15_000: longer than a server holds a duplicate. */
+  readonly attemptTimeoutMs?: number;
+  /**
+   * Milliseconds for settling one key, waits included, 1–3_600_000. Default 60_000: longer than anybody watches a spinner. An
+   * earlier operation that a run has to settle first has its own.
+   */
+  readonly deadlineMs?: number;
+  /** Waits between attempts, with full jitter. Default `{ baseMs: 500, capMs: 8_000 }`. */
+  readonly backoff?: BackoffOptions;
+  /**
+   * A success without the echoed `Idempotency-Key`: the route may not be protected. `'warn'` (default): said through `onWarning`.
+   * `'refuse'`: the result is `unknown`, and so it is for a refusal without it after an attempt whose outcome is not known, such as a
+   * gateway's 404. For servers that echo it on every answer, as `@oncekey/server` does.
+   */
+  readonly onUnacknowledged?: "warn" | "refuse";
+}
+
+/** Options that the client and `createIdempotentFetch` have in common, all of them optional. */
+export interface SendingOptions extends RetryOptions, EventCallbacks {
+  /** How keys are made. Default `'v7'`. */
+  readonly key?: KeyOption;
+  /** How keys are written: `'bare'` (default: every deployed service takes it) or `'structured'`, as the IETF draft has it. */
+  readonly keyFormat?: KeyFormat;
+  /** Retries that all operations together have before a success is needed, 0–1_000_000. Default 10. */
+  readonly retryBudget?: number;
+  /** What sends. Default the global `fetch`. */
+  readonly fetch?: typeof globalThis.fetch;
+  /** Told what does not fail but should not stay. Default `console.warn`. */
+  readonly onWarning?: Warn;
+}
+
+/** {@link RetryOptions} with every default in place. */
+export type SendingPolicy = Omit<Required<RetryOptions>, "backoff"> & {
+  readonly backoff: Required<BackoffOptions>;
+};
+
+const DEFAULTS: SendingPolicy = {
+  attempts: 4,
+  attemptTimeoutMs: 15_000,
+  deadlineMs: 60_000,
+  backoff: { baseMs: 500, capMs: 8_000 },
+  onUnacknowledged: "warn",
+};
+
+export const RETRY_CHECKS: Readonly<Record<keyof RetryOptions, Check>> = {
+  attempts: integer(1, 100),
+  attemptTimeoutMs: integer(1, 600_000),
+  deadlineMs: integer(1, 3_600_000),
+  backoff(name, value) {
+    checkOptions(
+      value as object,
+      { baseMs: integer(1, 60_000), capMs: integer(1, 600_000) },
+      `${name}.`,
+    );
+  },
+  onUnacknowledged: oneOf("warn", "refuse"),
+};
+
+export const SENDING_CHECKS: Readonly<Record<keyof SendingOptions, Check>> = {
+  ...RETRY_CHECKS,
+  key: accept(
+    (value) => value === "v7" || value === "v4" || typeof value === "function",
+    "'v7', 'v4' or a function",
+  ),
+  keyFormat: oneOf("bare", "structured"),
+  retryBudget: integer(0, 1_000_000),
+  fetch: isFunction,
+  onWarning: isFunction,
+  onAttempt: isFunction,
+  onWait: isFunction,
+};
+
+/** Fills in what `own` leaves out from `base`, the defaults where there is none. */
+export function resolveSending(own: RetryOptions, base: SendingPolicy = DEFAULTS): SendingPolicy {
+  return { ...fillIn(own, base), backoff: fillIn(own.backoff ?? {}, base.backoff) };
+}
+
+/** What `base` has, each member from `own` where that gives one. */
+export function fillIn<Options extends object>(own: object, base: Options): Options {
+  const given = own as Partial<Options>;
+  const names = Object.keys(base) as (keyof Options)[];
+  return Object.fromEntries(names.map((name) => [name, given[name] ?? base[name]])) as Options;
+}

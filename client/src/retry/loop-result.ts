@@ -1,0 +1,59 @@
+/** How the loop ends: by an answer, or without one where it is given up or stopped. */
+import { IdempotencyError, OutcomeUnknownError } from "@oncekey/shared";
+import type { ErrorDetails } from "@oncekey/shared";
+import { reasonOf } from "../wire/timeout.ts";
+import type { LoopInput, LoopState } from "./loop-state.ts";
+
+/** How the loop ended. `unsent`: no byte ever left. */
+export type Ending =
+  | {
+      readonly kind: "done";
+      readonly value: unknown;
+      readonly replayed: boolean;
+      readonly status: number;
+    }
+  | { readonly kind: "rejected" | "unsent" | "unknown"; readonly error: IdempotencyError };
+
+/** What the last attempt ended with is the cause. */
+export function gaveUp(
+  why: string,
+  input: LoopInput,
+  state: LoopState,
+  cause: IdempotencyError,
+): Ending {
+  const unsent = `${why}, and nothing was sent: ${cause.message}`;
+  return withoutAnswer(input, state, cause, unsent, `${why}; how it ended is not known`);
+}
+
+/** By the caller's signal. */
+export function stopped(signal: AbortSignal, input: LoopInput, state: LoopState): Ending {
+  return withoutAnswer(
+    input,
+    state,
+    reasonOf(signal),
+    "Stopped before anything was sent",
+    "Stopped; how it ended is not known",
+  );
+}
+
+function withoutAnswer(
+  { key, isUnresolved }: LoopInput,
+  { isSent }: LoopState,
+  cause: unknown,
+  unsent: string,
+  unknown: string,
+): Ending {
+  return isSent || isUnresolved
+    ? { kind: "unknown", error: unknownBecause(cause, unknown, key) }
+    : { kind: "unsent", error: new IdempotencyError(unsent, undefined, { key, cause }) };
+}
+
+/** The error of an outcome that is not known, with what its cause knows. */
+export function unknownBecause(
+  cause: unknown,
+  message: string,
+  key: string | undefined,
+): OutcomeUnknownError {
+  const known: ErrorDetails = cause instanceof IdempotencyError ? cause : {};
+  return new OutcomeUnknownError(message, { ...known, key, cause });
+}

@@ -1,0 +1,67 @@
+/** What the loop is given, and where it stands. */
+import type { ErrorMaker } from "@oncekey/shared";
+import type { RetryBudget } from "../options/backoff.ts";
+import type { Report } from "../options/events.ts";
+import type { Repeat } from "./repeat.ts";
+import type { PreparedRequest } from "../wire/request.ts";
+import type { Answer, Send } from "../wire/send.ts";
+import type { SendingPolicy } from "../options/retry-options.ts";
+import type { Warn } from "../options/warnings.ts";
+
+/** What the loop needs from the client. */
+export interface LoopParts {
+  readonly send: Send;
+  readonly repeat: Repeat;
+  readonly budget: RetryBudget;
+  readonly warn: Warn;
+  /** Makes the error of a refusal. */
+  readonly createError: ErrorMaker;
+  /** Has the application renew its credentials after a 401; whether it is worth sending once more. */
+  readonly renew: Renew | undefined;
+}
+
+export type Renew = (refusal: Answer, input: LoopInput, state: LoopState) => Promise<boolean>;
+
+export interface LoopInput {
+  readonly request: PreparedRequest;
+  readonly key: string;
+  readonly policy: SendingPolicy;
+  readonly signal: AbortSignal | undefined;
+  /** Whether an earlier run sent this key and does not know what came of it. */
+  readonly isUnresolved: boolean;
+  /** When the key may be forgotten where it was sent, in milliseconds since 1970, by what the server has told. */
+  readonly sendableUntil?: (told: Told) => number;
+  /** Whether only a stored response is asked for. */
+  readonly isCheck?: boolean;
+  readonly report: Report;
+}
+
+/** What the server has told. */
+export interface Told {
+  /** When the run began, in milliseconds since 1970. */
+  readonly startedAt: number;
+  /** The last answer that came whole, final or not. */
+  readonly answer: Answer | undefined;
+}
+
+/** Where the loop stands. */
+export interface LoopState extends Told {
+  /** By a clock that nobody sets, and that may stand still while the machine sleeps. */
+  readonly deadlineAt: number;
+  /** By one that goes on: nothing leaves after it. Sooner once an answer says so. */
+  readonly endsAt: () => number;
+  isUnresolved: boolean;
+  isSent: boolean;
+  /** Whether an attempt had no answer. */
+  hasFailed: boolean;
+  /** Whether the application was asked to renew its credentials. */
+  isRenewed: boolean;
+  attempts: number;
+  polls: number;
+  answer: Answer | undefined;
+}
+
+/** Milliseconds in which something may be sent; none are left after a sleep in which the key may have been forgotten. */
+export function leftMs({ deadlineAt, endsAt }: LoopState): number {
+  return Math.max(0, Math.min(deadlineAt - performance.now(), endsAt() - Date.now()));
+}

@@ -1,0 +1,113 @@
+/** A request in the form in which it is sent, byte for byte the same each time, and kept. */
+import { BODY_CHECK, serialiseBody } from "./body.ts";
+import type { RequestBody, SerialBody, TypedBody } from "./body.ts";
+import { accept, checkOptions, isFilled } from "../validation/check.ts";
+import { HEADERS_CHECK } from "../options/client-options.ts";
+import { parseUrl } from "../validation/parse-url.ts";
+
+/** What an operation or a plain call asks for. */
+export interface RequestSpec {
+  /** `POST`, `PUT`, `PATCH` or `DELETE`. Default `POST`. */
+  readonly method?: "POST" | "PUT" | "PATCH" | "DELETE";
+  /** Below `baseUrl`, with or without a leading slash, or an absolute URL. */
+  readonly path: string;
+  /** Sent as JSON, serialised once. */
+  readonly json?: unknown;
+  /**
+   * Sent as it is, instead of `json`. Serialised once, a form with a boundary of its own; what is no text is kept as base64. An
+   * operation whose body is a Blob or a FormData needs an `identity`. React Native can read neither; give it text or bytes.
+   */
+  readonly body?: RequestBody;
+  /** Kept with the operation: nothing secret. Credentials belong into the client's `headers`. */
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** Everything of a request that does not change between attempts. */
+export interface PreparedRequest extends SerialBody {
+  readonly method: string;
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+  /**
+   * Of a kept request whose body is not at hand: the body in the form of `storedBody`, `null` where it was left out, or empty where
+   * another was sent in its place.
+   */
+  readonly sealedBody?: string | null;
+}
+
+const METHODS: readonly unknown[] = ["POST", "PUT", "PATCH", "DELETE"];
+
+const SPEC_CHECKS = {
+  method: accept((value) => METHODS.includes(value), `one of ${METHODS.join(", ")}`),
+  path: isFilled,
+  json: accept((value) => typeof value !== "function", "a value that JSON has"),
+  body: BODY_CHECK,
+  headers: HEADERS_CHECK,
+};
+
+/**
+ * Serialises a request. One whose body has to be read takes time: then it is a function.
+ *
+ * @throws TypeError that names what is wrong: an unknown member, another method, a body that is a stream, `json` and `body` at once, an `Idempotency-Key` among the headers, or a path that is no URL.
+ */
+export function prepareRequest(
+  spec: RequestSpec,
+  baseUrl: string | undefined,
+): PreparedRequest | (() => Promise<PreparedRequest>) {
+  checkOptions(spec, SPEC_CHECKS, "request.");
+  const { method = "POST", path, json, body, headers = {} } = spec;
+  isFilled("request.path", path);
+  if (json !== undefined && body !== undefined) {
+    throw new TypeError("a request has either json or body, not both");
+  }
+  const lowered = Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]);
+  const own = Object.fromEntries(lowered) as Readonly<Record<string, string>>;
+  const url = resolveUrl(path, baseUrl);
+  const finish = ({ serial, type }: TypedBody): PreparedRequest => {
+    const typed = type === undefined ? {} : { "content-type": type };
+    return { method, url, headers: { accept: "application/json", ...typed, ...own }, ...serial };
+  };
+  if (json !== undefined) {
+    return finish({ serial: { body: JSON.stringify(json) }, type: "application/json" });
+  }
+  const serialised = serialiseBody(body);
+  return typeof serialised === "function"
+    ? async () => finish(await serialised())
+    : finish(serialised);
+}
+
+/**
+ * JSON with the members of every object in order, so that equal values read alike. Different ones do as well where JSON does not tell
+ * them apart: `NaN` and `null`, `undefined` in a list, a member that is `undefined` or private.
+ *
+ * @throws TypeError for nothing at all, and for objects without a member that are no plain ones, such as a Map or a promise.
+ */
+export function canonicalJson(value: unknown): string {
+  const json = JSON.stringify(value, (_name, member: unknown) => {
+    if (typeof member !== "object" || member === null || Array.isArray(member)) return member;
+    const members = Object.entries(member);
+    if (members.length === 0) refuse(member);
+    return Object.fromEntries(members.sort(([a], [b]) => (a < b ? -1 : 1)));
+  }) as string | undefined;
+  return json ?? refuse(value);
+}
+
+function refuse(value: unknown): string {
+  const kind = Object.prototype.toString.call(value);
+  // A plain one may have none.
+  if (kind === "[object Object]") return kind;
+  throw new TypeError(`identity must be what JSON can tell apart, got ${kind}`);
+}
+
+// A page's own address where there is one: `/api/` is enough there.
+function resolveUrl(path: string, baseUrl: string | undefined): string {
+  if (/^https?:/i.test(path)) return new URL(path).href;
+  const page = globalThis.location?.href;
+  const start = parseUrl(baseUrl ?? path, page);
+  if (start === undefined) {
+    throw new TypeError(`baseUrl must be absolute where there is no page, got ${baseUrl ?? path}`);
+  }
+  if (baseUrl === undefined) return start.href;
+  const base = new URL(baseUrl.endsWith("/") ? baseUrl : `${baseUrl}/`, page);
+  // The dot keeps a path with a colon from being read as a URL of another scheme, such as `orders:cancel`.
+  return new URL(`./${path.replace(/^\/+/, "")}`, base).href;
+}

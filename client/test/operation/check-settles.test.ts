@@ -1,0 +1,103 @@
+import { memoryStorage } from "@oncekey/client";
+import type { OperationStorage } from "@oncekey/client";
+import { describe, expect, it } from "vitest";
+import { holdRemovals } from "../support/hold-removals.ts";
+import { cart, createShop } from "../support/shop.ts";
+import { done, json, reset, withServer } from "../support/server.ts";
+import type { Reply } from "../support/server.ts";
+import { createGate, openBrowser } from "../support/tabs.ts";
+
+const replay = json(201, { id: 1 }, { "idempotent-replayed": "true" });
+const changed = { ...cart, lines: ["pear"] };
+
+const gated = (gate: Promise<void>, reply: Reply): Reply => {
+  return (response, seen) => gate.then(() => reply(response, seen));
+};
+
+describe("what a check finds done", () => {
+  const asking = { attempts: 1, statusCheck: true };
+
+  async function leaveUnknown(url: string, storage: OperationStorage) {
+    const shop = createShop(url, { ...asking, storage });
+    const first = await shop.order.run(cart);
+    if (first.kind !== "unknown" || !first.check) throw new Error(first.kind);
+    return { ...shop, key: first.key, check: first.check };
+  }
+
+  it("is told first as well, and the next click waits for the removal", async () => {
+    const { storage, asked, open } = holdRemovals();
+    await withServer([reset, replay, done], async ({ url, seen }) => {
+      const { key, check, order, client } = await leaveUnknown(url, storage);
+      expect(await check()).toMatchObject({ kind: "done", key });
+      const next = order.run(cart);
+      await asked;
+      expect([await client.pending(), seen.length]).toEqual([[], 2]);
+      open();
+      expect((await next).key).not.toBe(key);
+    });
+  });
+
+  it("is what a click meanwhile gets, in this tab and in another one", async () => {
+    const { storage, openTab, waiting } = openBrowser();
+    const { opened, open } = createGate();
+    await withServer([reset, gated(opened, replay)], async ({ url, seen }) => {
+      const { key, check, order } = await leaveUnknown(url, storage);
+      const results = [check(), order.run(cart), openTab(url).order.run(cart)];
+      await waiting(2);
+      open();
+      for (const result of await Promise.all(results)) {
+        expect(result).toMatchObject({ kind: "done", key });
+      }
+      expect(seen).toHaveLength(2);
+    });
+  });
+
+  it("is nothing to a later click, where it was settled elsewhere before", async () => {
+    const storage = memoryStorage();
+    const { opened, open } = createGate();
+    await withServer([reset, replay, gated(opened, done), replay], async ({ url, seen }) => {
+      const { key, check, order } = await leaveUnknown(url, storage);
+      await createShop(url, { storage }).order.run(cart);
+      await expect.poll(() => storage.getAllKeys()).toEqual([]);
+      const later = order.run(cart);
+      await expect.poll(() => seen.length).toBe(3);
+      expect(await check()).toMatchObject({ kind: "done", key });
+      open();
+      expect((await later).key).toBe(seen[2]?.key);
+      expect((await later).key).not.toBe(key);
+    });
+  });
+
+  it("is what a click gets that waits here behind another cart, whatever becomes of that one", async () => {
+    const { opened, open } = createGate();
+    const replies: Reply[] = [reset, gated(opened, reset), replay];
+    await withServer(replies, async ({ url, seen }) => {
+      const { key, check, order } = await leaveUnknown(url, memoryStorage());
+      const [edited, reverted] = [order.run(changed), order.run(cart)];
+      await expect.poll(() => seen.length).toBe(2);
+      expect(await check()).toMatchObject({ kind: "done", key });
+      open();
+      expect(await reverted).toMatchObject({ kind: "done", key });
+      expect(await edited).toMatchObject({ kind: "unknown", key });
+      expect(seen).toHaveLength(3);
+    });
+  });
+
+  it("leaves the state of a run that goes on to that run, where it finds nothing", async () => {
+    const [looked, ran] = [createGate(), createGate()];
+    const missing = json(404, { code: "idempotency_not_found" });
+    const replies: Reply[] = [reset, gated(looked.opened, missing), gated(ran.opened, done)];
+    await withServer(replies, async ({ url, seen }) => {
+      const { check, order } = await leaveUnknown(url, memoryStorage());
+      const looking = check();
+      await expect.poll(() => seen.length).toBe(2);
+      const run = order.run(cart);
+      await expect.poll(() => seen.length).toBe(3);
+      looked.open();
+      expect(await looking).toMatchObject({ kind: "unknown", found: false });
+      expect(order.observe(cart).getState().kind).toBe("checking");
+      ran.open();
+      expect((await run).kind).toBe("done");
+    });
+  });
+});

@@ -1,0 +1,132 @@
+import { afterEach, describe, expect, it, vi } from "vitest";
+import type { ClientOptions } from "@oncekey/client";
+import { cart, createShop } from "../support/shop.ts";
+import { done, json, reset, withServer } from "../support/server.ts";
+import type { Reply } from "../support/server.ts";
+
+const refused = json(401, { detail: "expired" });
+const seeOther: Reply = (response) => response.writeHead(303, { location: "/receipt" }).end();
+const plain401: Reply = (response) => response.writeHead(401).end();
+
+/** A shop whose credentials are renewed by the hook. */
+function createMember(url: string, options: ClientOptions = {}) {
+  let version = 1;
+  const asked: unknown[] = [];
+  const shop = createShop(url, {
+    headers: () => ({ authorization: `v${version}` }),
+    async onUnauthorized(refusal) {
+      asked.push(refusal);
+      await Promise.resolve();
+      version += 1;
+    },
+    ...options,
+  });
+  return { ...shop, asked };
+}
+
+afterEach(() => vi.useRealTimers());
+
+describe("a 401", () => {
+  it("is handed to onUnauthorized, and then the same key and bytes are sent with renewed headers", async () => {
+    await withServer([refused, done], async ({ url, seen }) => {
+      const { order, asked } = createMember(url, { attempts: 1 });
+      const result = await order.run(cart);
+      expect(result).toMatchObject({ kind: "done", attempts: 2 });
+      expect(asked).toEqual([{ status: 401, problem: { detail: "expired" }, key: result.key }]);
+      expect(seen.map(({ headers, key, body }) => [headers.authorization, key, body])).toEqual([
+        ["v1", result.key, '{"lines":["apple"]}'],
+        ["v2", result.key, '{"lines":["apple"]}'],
+      ]);
+    });
+  });
+
+  it("that comes again counts: the hook is asked once in a run", async () => {
+    await withServer([refused], async ({ url, seen }) => {
+      const { order, asked } = createMember(url);
+      expect(await order.run(cart)).toMatchObject({ kind: "rejected", error: { status: 401 } });
+      expect([asked.length, seen.length]).toEqual([1, 2]);
+      await order.run(cart);
+      expect(asked.length).toBe(2);
+    });
+  });
+
+  it("after a lost reply is renewed as well, and settled under the key that was kept", async () => {
+    await withServer([reset, refused, done], async ({ url, seen }) => {
+      const { order } = createMember(url);
+      expect(await order.run(cart)).toMatchObject({ kind: "done", attempts: 3 });
+      expect(new Set(seen.map(({ key }) => key)).size).toBe(1);
+    });
+  });
+
+  it.each<[string, ClientOptions]>([
+    ["says that they cannot be renewed", { onUnauthorized: () => false }],
+    ["fails", { onUnauthorized: () => Promise.reject(new Error("no network")) }],
+    [
+      "takes longer than the deadline",
+      { onUnauthorized: () => (vi.advanceTimersByTime(60_000), new Promise(() => {})) },
+    ],
+  ])("counts where the hook %s", async (name, options) => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
+    await withServer([refused], async ({ url, seen }) => {
+      const { order, warnings } = createMember(url, options);
+      expect(await order.run(cart)).toMatchObject({ kind: "rejected", error: { status: 401 } });
+      expect(seen).toHaveLength(1);
+      expect(warnings.map(({ code }) => code)).toEqual(
+        name.startsWith("says") ? [] : ["callback_failed"],
+      );
+    });
+  });
+
+  it.each<[string, Reply[], string, number]>([
+    ["did nothing, and neither did an attempt that never left", [refused], "rejected", 0],
+    ["says nothing of a reply that got lost", [reset, refused], "unknown", 1],
+    ["says nothing of a request that led to it", [seeOther, plain401], "unknown", 1],
+  ])("%s", async (_name, replies, kind, left) => {
+    await withServer(replies, async ({ url, seen }) => {
+      let isGone = false;
+      const { order, client } = createShop(url, {
+        attempts: 3,
+        onUnauthorized: () => void (isGone = true),
+        headers() {
+          if (isGone) throw new Error("signed out");
+          return {};
+        },
+      });
+      expect(await order.run(cart)).toMatchObject({ kind });
+      expect(seen).toHaveLength(replies.length);
+      expect(await client.pending()).toHaveLength(left);
+    });
+  });
+
+  it("is not waited for any longer once the run is aborted", async () => {
+    await withServer([refused], async ({ url, seen }) => {
+      const controller = new AbortController();
+      const { order, warnings } = createMember(url, {
+        onUnauthorized: () => (controller.abort(), new Promise(() => {})),
+      });
+      const result = await order.run(cart, { signal: controller.signal });
+      expect(result).toMatchObject({ kind: "rejected", error: { status: 401 } });
+      expect([seen.length, warnings]).toEqual([1, []]);
+    });
+  });
+
+  it("of a plain call says nothing of a key that the caller brought, and refuses a new one", async () => {
+    await withServer([refused], async ({ url }) => {
+      const { client } = createShop(url);
+      const repeated = client.post("orders", { key: "mine" });
+      await expect(repeated).rejects.toMatchObject({ code: "outcome_unknown", status: 401 });
+      await expect(client.post("orders")).rejects.toMatchObject({ code: undefined, status: 401 });
+    });
+  });
+
+  it("of a plain call is handed on in the same way", async () => {
+    await withServer([refused, done], async ({ url, seen }) => {
+      const { client } = createMember(url);
+      expect((await client.post("orders", { key: "mine" })).status).toBe(201);
+      expect(seen.map(({ key, headers }) => [key, headers.authorization])).toEqual([
+        ["mine", "v1"],
+        ["mine", "v2"],
+      ]);
+    });
+  });
+});

@@ -1,0 +1,229 @@
+import { createClient, memoryStorage, webStorage } from "@oncekey/client";
+import type { OperationStorage } from "@oncekey/client";
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { cart, createShop } from "../support/shop.ts";
+import { done, json, withServer } from "../support/server.ts";
+import { createStorage } from "../support/storage.ts";
+
+afterEach(() => vi.unstubAllGlobals());
+
+describe("webStorage", () => {
+  it("is localStorage, looked up at each use and not before", async () => {
+    const storage = webStorage();
+    expect(() => storage.getItem("a")).toThrow();
+    vi.stubGlobal("localStorage", createStorage());
+    await storage.setItem("a", "1");
+    expect(globalThis.localStorage.getItem("a")).toBe("1");
+  });
+
+  it.each<[string, PropertyDescriptor]>([
+    ["is missing", { value: undefined }],
+    [
+      "may not even be looked at",
+      {
+        get() {
+          throw new DOMException("denied", "SecurityError");
+        },
+      },
+    ],
+  ])("that %s leaves the client working, in memory and with a warning", async (_name, blocked) => {
+    vi.stubGlobal("localStorage", undefined);
+    Object.defineProperty(globalThis, "localStorage", { configurable: true, ...blocked });
+    await withServer([json(503, {}), done], async ({ url }) => {
+      const { order, client, warnings } = createShop(url, { storage: webStorage(), attempts: 1 });
+      const first = await order.run(cart);
+      expect((await client.pending()).map(({ key }) => key)).toEqual([first.key]);
+      expect(await order.run(cart)).toMatchObject({ kind: "done", key: first.key });
+      expect(warnings.map(({ code }) => code)).toContain("storage_failed");
+    });
+  });
+
+  it("may not even be looked at: a getter that throws costs nothing but the reload", async () => {
+    vi.stubGlobal("localStorage", undefined);
+    Object.defineProperty(globalThis, "localStorage", {
+      configurable: true,
+      get: () => {
+        throw new DOMException("blocked", "SecurityError");
+      },
+    });
+    await withServer([done], async ({ url }) => {
+      const { order, client, warnings } = createShop(url, { storage: webStorage() });
+      expect([await client.pending(), (await order.run(cart)).kind]).toEqual([[], "done"]);
+      expect(warnings[0]).toMatchObject({ cause: { name: "SecurityError" } });
+    });
+  });
+
+  it("that is full does so too", async () => {
+    await withServer([json(503, {}), done], async ({ url }) => {
+      const { order, warnings } = createShop(url, {
+        storage: webStorage(createStorage(10)),
+        attempts: 1,
+      });
+      const first = await order.run(cart);
+      expect(await order.run(cart)).toMatchObject({ kind: "done", key: first.key });
+      expect(warnings).toMatchObject([
+        { code: "storage_failed", cause: { name: "QuotaExceededError" } },
+      ]);
+    });
+  });
+});
+
+describe("a storage that fails", () => {
+  it.each(["getItem", "setItem", "removeItem", "getAllKeys"] as const)(
+    "in %s costs no key and no crash",
+    async (method) => {
+      const inner = memoryStorage();
+      const storage: OperationStorage = {
+        ...inner,
+        [method]: () => Promise.reject(new Error("disk")),
+      };
+      await withServer([json(503, {}), done], async ({ url, seen }) => {
+        const { order, client, warnings } = createShop(url, { storage, attempts: 1 });
+        await order.run(cart);
+        await client.pending();
+        const second = await order.run(cart);
+        expect(second.kind).toBe("done");
+        expect(new Set(seen.map(({ key }) => key)).size, "one key while the page lives").toBe(1);
+        expect(await client.pending()).toEqual([]);
+        expect(warnings.map(({ code }) => code)).toContain("storage_failed");
+      });
+    },
+  );
+});
+
+describe("a storage that recovers", () => {
+  it("is told of again when it fails the next time, and not with every operation", async () => {
+    const inner = memoryStorage();
+    let isFull = true;
+    const storage: OperationStorage = {
+      ...inner,
+      setItem(name, value) {
+        if (isFull) throw new Error("full");
+        return inner.setItem(name, value);
+      },
+    };
+    await withServer([done], async ({ url }) => {
+      const { order, warnings } = createShop(url, { storage });
+      const told: number[] = [];
+      for (const full of [true, false, true]) {
+        isFull = full;
+        await order.run(cart);
+        told.push(warnings.length);
+      }
+      expect(told).toEqual([1, 1, 2]);
+    });
+  });
+});
+
+describe("a storage that fails in everything, at once and not by a promise,", () => {
+  it("costs no key while the page lives", async () => {
+    const fail = (): never => {
+      throw new Error("disk");
+    };
+    const storage = { getItem: fail, setItem: fail, removeItem: fail, getAllKeys: fail };
+    await withServer([json(503, {}), done, json(503, {})], async ({ url }) => {
+      const { order, client } = createShop(url, { storage, attempts: 1 });
+      const first = await order.run(cart);
+      expect((await client.pending()).map(({ key }) => key)).toEqual([first.key]);
+      expect(await order.run(cart)).toMatchObject({ kind: "done", key: first.key });
+      expect(await client.pending()).toEqual([]);
+      expect((await order.run(cart)).key, "settled: a new key").not.toBe(first.key);
+    });
+  });
+});
+
+describe("entries that are not ours to read", () => {
+  const entry = (changes: object): string =>
+    JSON.stringify({
+      version: 1,
+      operation: "order",
+      instance: "cart-1",
+      identity: "{}",
+      key: "kept",
+      request: { method: "POST", url: "https://shop.example/orders", headers: {}, body: "{}" },
+      createdAt: 1,
+      ...changes,
+    });
+
+  it.each([
+    ["no JSON", "{"],
+    ["null", "null"],
+    ["without a version", entry({ version: undefined })],
+    ["another operation's, under this name", entry({ operation: "refund" })],
+    ["without a key", entry({ key: "" })],
+    ["without a time", entry({ createdAt: "yesterday" })],
+    ["with a lifetime that is none", entry({ expiresAt: "tomorrow" })],
+    ["without a request", entry({ request: null })],
+    ["without an address", entry({ request: { method: "POST", headers: {} } })],
+    ["without headers", entry({ request: { method: "POST", url: "https://a.example/" } })],
+    [
+      "with a body that is no text",
+      entry({ request: { method: "POST", url: "https://a.example/", headers: {}, body: 1 } }),
+    ],
+  ])("are passed over with a warning: %s", async (_name, text) => {
+    const storage = memoryStorage();
+    await storage.setItem("oncekey:1:order:cart-1", text);
+    await withServer([done], async ({ url }) => {
+      const { order, client, warnings } = createShop(url, { storage });
+      expect(await client.pending()).toEqual([]);
+      expect(warnings).toMatchObject([{ code: "storage_entry_ignored" }]);
+      expect((await order.run(cart)).kind).toBe("done");
+    });
+  });
+
+  it("are left as they are where a later version of this client wrote them", async () => {
+    const storage = memoryStorage();
+    const later = entry({ version: 2, request: "in another form" });
+    await storage.setItem("oncekey:1:order:cart-1", later);
+    await withServer([json(503, {}), done], async ({ url }) => {
+      const { order, client, warnings } = createShop(url, { storage, attempts: 1 });
+      expect(await client.pending()).toEqual([]);
+      const { key } = await order.run(cart);
+      expect(
+        (await client.pending()).map((one) => one.key),
+        "kept in memory",
+      ).toEqual([key]);
+      expect(await order.run(cart)).toMatchObject({ kind: "done", key });
+      expect(await storage.getItem("oncekey:1:order:cart-1")).toBe(later);
+      expect(warnings).toMatchObject([
+        { code: "storage_entry_ignored", message: expect.stringContaining("later version") },
+      ]);
+      await storage.removeItem("oncekey:1:order:cart-1");
+      await order.run(cart);
+      await expect
+        .poll(() => storage.getAllKeys(), {
+          message: "and used again once the later one is done",
+        })
+        .toEqual([]);
+    });
+  });
+
+  it("are told from ours, which are read", async () => {
+    const storage = memoryStorage();
+    await storage.setItem("oncekey:1:order:cart-1", entry({}));
+    const pending = await createClient({ storage }).pending();
+    expect(pending).toMatchObject([{ operation: "order", instance: "cart-1", key: "kept" }]);
+  });
+
+  it("that were ours cost no key while the page lives", async () => {
+    const storage = memoryStorage();
+    await withServer([json(503, {}), done], async ({ url }) => {
+      const { order } = createShop(url, { storage, attempts: 1 });
+      const first = await order.run(cart);
+      await storage.setItem("oncekey:1:order:cart-1", "{");
+      expect(await order.run(cart)).toMatchObject({ kind: "done", key: first.key });
+    });
+  });
+
+  it("of other programs are left alone", async () => {
+    const storage = memoryStorage();
+    await storage.setItem("cart", "{}");
+    const warnings: unknown[] = [];
+    const client = createClient({ storage, onWarning: (warning) => warnings.push(warning) });
+    expect([await client.pending(), warnings, await storage.getItem("cart")]).toEqual([
+      [],
+      [],
+      "{}",
+    ]);
+  });
+});

@@ -1,0 +1,80 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { expect, it } from "vitest";
+import { json, reset, withServer } from "../support/server.ts";
+import type { Reply } from "../support/server.ts";
+import { createHeld } from "../support/held.ts";
+import { holdRemovals } from "../support/hold-removals.ts";
+import { cart } from "../support/shop.ts";
+import { createGate, openBrowser, RECORD } from "../support/tabs.ts";
+
+const changed = { ...cart, lines: ["pear"] };
+
+it("a click that waits behind a run of its own tab is the one that another tab did meanwhile", async () => {
+  const { openTab, waiting } = openBrowser();
+  const { opened, open } = createGate();
+  const gated: Reply = (...given) => opened.then(() => json(201, { id: 1 })(...given));
+  await withServer([reset, gated, json(201, { id: 2 })], async ({ url, seen }) => {
+    const [one, two] = [openTab(url, { attempts: 1 }), openTab(url)];
+    const first = await one.order.run(cart);
+    if (first.kind !== "unknown") throw new Error(first.kind);
+    const theirs = two.order.run(changed);
+    await expect.poll(() => seen.length).toBe(2);
+    const [resumed, ours] = [first.resume(), one.order.run(changed)];
+    await waiting(1);
+    open();
+    expect(await resumed).toMatchObject({ kind: "done", key: first.key });
+    expect((await ours).key).toBe((await theirs).key);
+    expect(new Set(seen.map(({ key }) => key)).size).toBe(2);
+  });
+});
+
+it("a tab that comes while a refused record is let go of is told of that refusal", async () => {
+  const { openTab, waiting, storage } = openBrowser();
+  const held = holdRemovals(storage);
+  await withServer([json(402, { message: "declined" }), json(201, { id: 2 })], async (shop) => {
+    const one = openTab(shop.url, { storage: held.storage }).order.run(cart);
+    await held.asked;
+    const two = openTab(shop.url).order.run(cart);
+    await waiting(1);
+    held.open();
+    const [first, second] = await Promise.all([one, two]);
+    expect([first.kind, second.kind]).toEqual(["rejected", "rejected"]);
+    expect(second.key).toBe(first.key);
+    expect(shop.seen).toHaveLength(1);
+  });
+});
+
+it("what is given up is not the changed order that is being sent under its key", async () => {
+  const { openTab, storage } = openBrowser();
+  const held = createHeld();
+  await withServer([reset, held.reply], async ({ url, seen }) => {
+    const { order } = openTab(url, { attempts: 1, onChange: "hold" });
+    const first = await order.run(cart);
+    if (first.kind !== "unknown") throw new Error(first.kind);
+    const second = order.run(changed);
+    await held.arrived;
+    const forgetting = first.forget();
+    await sleep(20);
+    // As a page that dies now leaves it behind.
+    const left = await storage.getItem(RECORD);
+    held.go();
+    expect(JSON.parse(left ?? "null")).toMatchObject({ key: first.key });
+    expect(await second).toMatchObject({ kind: "done", key: first.key });
+    await forgetting;
+    expect(await storage.getItem(RECORD)).toBeNull();
+    expect(new Set(seen.map(({ key }) => key))).toEqual(new Set([first.key]));
+  });
+});
+
+it("what is given up leaves what has been sent under its key since, as long as that is unresolved", async () => {
+  const { openTab } = openBrowser();
+  await withServer([reset, reset, json(201, { id: 2 })], async ({ url }) => {
+    const { order, client } = openTab(url, { attempts: 1, onChange: "hold" });
+    const first = await order.run(cart);
+    if (first.kind !== "unknown") throw new Error(first.kind);
+    await order.run(changed);
+    await first.forget();
+    expect(await client.pending()).toMatchObject([{ key: first.key }]);
+    expect(await order.run(changed)).toMatchObject({ kind: "done", key: first.key });
+  });
+});

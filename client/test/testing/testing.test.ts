@@ -1,0 +1,211 @@
+import { createModelServer } from "@oncekey/client/testing";
+import type { Fault, ModelServer } from "@oncekey/client/testing";
+import { http, HttpResponse } from "msw/http";
+import { setupServer } from "msw/node";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
+import { cart, createShop } from "../support/shop.ts";
+
+const BASE_URL = "https://shop.example/api/";
+const network = setupServer();
+
+beforeAll(() => network.listen({ onUnhandledFrame: "error" }));
+beforeEach(() => void vi.useFakeTimers());
+afterEach(() => {
+  vi.useRealTimers();
+  network.resetHandlers();
+});
+afterAll(() => network.close());
+
+/** A shop whose server is the model, and a resolver that numbers the orders. */
+function openShop(model: ModelServer, answer?: () => Response) {
+  let orders = 0;
+  const resolver = () => HttpResponse.json({ id: (orders += 1) }, { status: 201 });
+  network.use(http.post(`${BASE_URL}orders`, model.protect(answer ?? resolver)));
+  return createShop(BASE_URL);
+}
+
+describe("the model server, under msw", () => {
+  it("runs a resolver once for a key, and the counter of effects says so", async () => {
+    const model = createModelServer();
+    const { order } = openShop(model);
+    expect(await settled(order.run(cart))).toMatchObject({
+      kind: "done",
+      value: { id: 1 },
+      replayed: false,
+    });
+    expect(await settled(order.run(cart))).toMatchObject({ kind: "done", value: { id: 2 } });
+    expect(model.effects).toEqual([
+      { key: model.requests[0]?.key, method: "POST", path: "/api/orders", status: 201 },
+      { key: model.requests[1]?.key, method: "POST", path: "/api/orders", status: 201 },
+    ]);
+    model.assertOneEffectPerKey();
+  });
+
+  it.each<[Fault[], object, number]>([
+    [["unreachable"], { kind: "done", attempts: 2, replayed: false }, 1],
+    [["reply-lost"], { kind: "done", attempts: 2, replayed: true }, 1],
+    [["cut-off"], { kind: "done", attempts: 2, replayed: true }, 1],
+    [["down"], { kind: "done", attempts: 2, replayed: false }, 1],
+    [["in-flight", "in-flight"], { kind: "done", attempts: 1, replayed: true }, 1],
+    [["replay"], { kind: "done", attempts: 1, replayed: true }, 1],
+    [["reply-lost", "in-flight", "unreachable"], { kind: "done", attempts: 3, replayed: true }, 1],
+    [
+      ["mismatch"],
+      { kind: "rejected", error: { code: "idempotency_conflict", original: { body: { id: 1 } } } },
+      1,
+    ],
+    [["response-not-stored"], { kind: "done", value: undefined, status: 201 }, 1],
+    [["outcome-unknown"], { kind: "unknown", error: { code: "idempotency_outcome_unknown" } }, 0],
+    [["unreachable", "none"], { kind: "done", attempts: 2 }, 1],
+  ])("shows the client %j", async (faults, result, effects) => {
+    const model = createModelServer();
+    const { order } = openShop(model);
+    model.script(...faults);
+    expect(await settled(order.run(cart))).toMatchObject(result);
+    expect(model.effects).toHaveLength(effects);
+    expect(new Set(model.requests.map(({ key }) => key)).size, "one key").toBe(1);
+    model.assertOneEffectPerKey();
+  });
+
+  it("never shows another request as done, where the response of the first was not stored either", async () => {
+    const model = createModelServer();
+    const { client } = openShop(model);
+    model.script("response-not-stored");
+    const post = (lines: string[]) =>
+      settled(
+        client.post("orders", { json: { lines }, key: "own" }).catch((error: unknown) => error),
+      );
+    expect(await post(["apple"])).toMatchObject({ status: 201 });
+    expect(await post(["pear"])).toMatchObject({ code: "idempotency_conflict", status: 410 });
+  });
+
+  it("shows the client that its key has expired, after a reply was lost", async () => {
+    const model = createModelServer();
+    const { order } = openShop(model);
+    model.script("unreachable", "expired");
+    expect(await settled(order.run(cart))).toMatchObject({
+      kind: "unknown",
+      error: { code: "idempotency_key_expired" },
+    });
+    expect(model.effects).toEqual([]);
+  });
+
+  it("tells its time with a key that is too old at once, as every server does: the clock is right", async () => {
+    const model = createModelServer();
+    const { order, warnings } = openShop(model);
+    model.script("expired");
+    expect(await settled(order.run(cart))).toMatchObject({
+      kind: "rejected",
+      error: { code: "idempotency_key_expired" },
+    });
+    expect([model.requests.length, warnings]).toEqual([1, []]);
+  });
+
+  it("keeps no response that is not final, and the key stays free", async () => {
+    const model = createModelServer();
+    let turn = 0;
+    const { order } = openShop(model, () => {
+      turn += 1;
+      return turn < 3 ? new Response(null, { status: 500 }) : HttpResponse.json({ id: turn });
+    });
+    expect(await settled(order.run(cart))).toMatchObject({
+      kind: "done",
+      value: { id: 3 },
+      replayed: false,
+    });
+    expect(model.effects).toHaveLength(1);
+  });
+
+  it("frees the key where the resolver throws", async () => {
+    const model = createModelServer();
+    let turn = 0;
+    const error = vi.spyOn(console, "error").mockReturnValue(undefined);
+    const { order } = openShop(model, () => {
+      turn += 1;
+      if (turn === 1) throw new Error("out of stock");
+      return HttpResponse.json({ id: turn });
+    });
+    expect(await settled(order.run(cart))).toMatchObject({
+      kind: "done",
+      value: { id: 2 },
+      attempts: 2,
+    });
+    expect(error, "msw tells what was thrown").toHaveBeenCalled();
+    error.mockRestore();
+  });
+
+  it("names the key that had two effects, as one has that is sent again after its retention", async () => {
+    const model = createModelServer();
+    const { client } = openShop(model);
+    await settled(client.post("orders", { key: "k1", json: {} }));
+    model.expire();
+    await settled(client.post("orders", { key: "k1", json: {} }));
+    expect(() => model.assertOneEffectPerKey()).toThrow(
+      "k1 had 2: POST /api/orders 201, POST /api/orders 201",
+    );
+    model.script("down");
+    model.reset();
+    model.assertOneEffectPerKey();
+    expect([model.effects, model.requests]).toEqual([[], []]);
+    expect((await settled(client.post("orders", { key: "k1", json: {} }))).status).toBe(201);
+  });
+
+  it("knows the path and the body that msw has found, by their types too", async () => {
+    const model = createModelServer();
+    network.use(
+      http.post(
+        `${BASE_URL}orders/:id`,
+        model.protect(({ params }) => HttpResponse.json({ id: params["id"] })),
+      ),
+      http.patch<{ id: string }, { readonly add: string }>(
+        `${BASE_URL}orders/:id`,
+        model.protect(async ({ params, request }) =>
+          HttpResponse.json({ id: params.id, added: (await request.json()).add }),
+        ),
+      ),
+    );
+    const { client } = createShop(BASE_URL);
+    expect(await settled(client.post("orders/7").json())).toEqual({ id: "7" });
+    const change = client.patch("orders/7", { json: { add: "pear" } }).json();
+    expect(await settled(change)).toEqual({ id: "7", added: "pear" });
+  });
+
+  it("answers without msw as well", async () => {
+    const model = createModelServer();
+    const fetch = model.fetch(() => Response.json({ id: 1 }, { status: 201 }));
+    model.script("reply-lost");
+    const { order } = createShop(BASE_URL, { fetch });
+    expect(await settled(order.run(cart))).toMatchObject({ kind: "done", replayed: true });
+    expect(model.effects).toHaveLength(1);
+  });
+});
+
+/** Lets time pass at once, through every wait that `Retry-After` asks for. */
+async function settled<Result>(run: Promise<Result>): Promise<Result> {
+  let isSettled = false;
+  const end = run.finally(() => (isSettled = true));
+  while (!isSettled) await vi.advanceTimersByTimeAsync(100);
+  return end;
+}
+
+describe("what is wrong is refused", () => {
+  it.each<[object, string]>([
+    [{ retention: 1 }, "unknown option retention; allowed are required, mismatch"],
+    [{ required: "yes" }, 'required must be true or false, got "yes"'],
+    [{ mismatch: "ignore" }, "mismatch must be 'replay' or 'reject', got \"ignore\""],
+    [{ inFlight: "queue" }, "inFlight must be 'wait' or 'reject', got \"queue\""],
+    [{ waitMs: -1 }, "waitMs must be a whole number from 0 to 120000, got -1"],
+    [{ retentionMs: 1 }, "retentionMs must be a whole number from 1000 to 31622400000, got 1"],
+  ])("an option: %j", (options, message) => {
+    expect(() => createModelServer(options)).toThrow(message);
+  });
+
+  it("a fault that there is not, and the script stays as it was", async () => {
+    const model = createModelServer();
+    const { order } = openShop(model);
+    expect(() => model.script("down", "on-fire" as Fault)).toThrow(
+      "a fault must be one of none, unreachable",
+    );
+    expect(await settled(order.run(cart))).toMatchObject({ kind: "done", attempts: 1 });
+  });
+});

@@ -1,0 +1,95 @@
+/** `sizes`: what each entry of the client adds to a page, held to a limit. A kilobyte is 1000 bytes here. */
+import { promisify } from "node:util";
+import { gzip } from "node:zlib";
+import { bundle } from "@oncekey/test-support/browser/bundle";
+
+interface Entry {
+  readonly name: string;
+  /** What a page would write. */
+  readonly code: string;
+  /** Of the minified bundle, compressed by gzip. 0: nothing of it may be left. */
+  readonly limitBytes: number;
+  /** What the page has already. */
+  readonly external?: readonly string[];
+  /** No module may come from here. */
+  readonly without: RegExp;
+}
+
+// What is for tests, for Node or for other entries has no place on a page.
+const NOT_FOR_PAGES = /[/\\](msw|react|@tanstack)[/\\]|[/\\]testing\b|^node:/;
+
+// Of the first two, 1.5 kB are p-retry's.
+const ENTRIES: readonly Entry[] = [
+  {
+    name: "@oncekey/client, all of it",
+    code: 'export * from "@oncekey/client"',
+    limitBytes: 17_000,
+    without: NOT_FOR_PAGES,
+  },
+  {
+    name: "createClient and webStorage",
+    code: 'export { createClient, webStorage } from "@oncekey/client"',
+    limitBytes: 15_000,
+    without: NOT_FOR_PAGES,
+  },
+  {
+    name: "@oncekey/client/fetch",
+    code: 'export { createIdempotentFetch } from "@oncekey/client/fetch"',
+    limitBytes: 6_000,
+    without: /[/\\]p-retry[/\\]|[/\\]storage[/\\]/,
+  },
+  {
+    name: "@oncekey/client/react",
+    code: 'export * from "@oncekey/client/react"',
+    limitBytes: 1_500,
+    external: ["react"],
+    without: /[/\\](p-retry|shared)[/\\]/,
+  },
+  {
+    name: "@oncekey/client/tanstack-query",
+    code: 'export * from "@oncekey/client/tanstack-query"',
+    limitBytes: 1_500,
+    without: /[/\\](p-retry|shared|@tanstack)[/\\]/,
+  },
+  {
+    name: "isIdempotencyError alone",
+    code: 'export { isIdempotencyError } from "@oncekey/client"',
+    limitBytes: 1_000,
+    without: /[/\\](p-retry)[/\\]/,
+  },
+  {
+    name: "imports that are not used",
+    code: 'import { createClient } from "@oncekey/client"; import { createModelServer } from "@oncekey/client/testing"',
+    limitBytes: 0,
+    without: /@oncekey/,
+  },
+];
+
+const rows = await Promise.all(ENTRIES.map(measure));
+const width = Math.max(...rows.map(({ name }) => name.length));
+for (const { name, bytes, limitBytes, strangers } of rows) {
+  const verdict = bytes > limitBytes ? "  TOO LARGE" : "";
+  console.log(`${name.padEnd(width)}  ${inKb(bytes)} of ${inKb(limitBytes)} kB${verdict}`);
+  for (const module of strangers) console.log(`  HAS NO PLACE HERE: ${module}`);
+}
+const isRight = rows.every(
+  ({ bytes, limitBytes, strangers }) => bytes <= limitBytes && strangers.length === 0,
+);
+process.exitCode = isRight ? 0 : 1;
+
+interface Measured extends Entry {
+  readonly bytes: number;
+  readonly strangers: readonly string[];
+}
+
+async function measure(entry: Entry): Promise<Measured> {
+  const { code, modules } = await bundle(entry.code, "es", entry.external);
+  const trimmed = code.trim();
+  const { byteLength } = await promisify(gzip)(trimmed, { level: 9 });
+  const strangers = modules.filter((module) => entry.without.test(module));
+  return { ...entry, bytes: trimmed === "" ? 0 : byteLength, strangers };
+}
+
+function inKb(bytes: number): string {
+  return (bytes / 1000).toFixed(1).padStart(4);
+}

@@ -1,0 +1,149 @@
+/** What runs behind the routes: for each pool its connections, for each way of keeping records a store with its flights. */
+import type { FastifyRequest } from "fastify";
+import type { Pool } from "pg";
+import { encryptedStore, unencryptedStore } from "../layers/encryption/encrypted-store.ts";
+import { whyNot } from "./pools.ts";
+import type { Opened, Pools } from "./pools.ts";
+import type { PoolOption, RouteOptions, Strategy } from "../options/options.ts";
+import { createReplayCache } from "../layers/replay-cache.ts";
+import type { ReplayCache, ReplayCacheOptions } from "../layers/replay-cache.ts";
+import { createSingleFlight } from "../layers/single-flight.ts";
+import type { Outcome, SingleFlight } from "../layers/single-flight.ts";
+import { createAdvisoryStore } from "../store/strategies/advisory.ts";
+import { createLeaseStore } from "../store/strategies/lease.ts";
+import { createRowStore } from "../store/strategies/row.ts";
+import type { StoreParts } from "../store/store-parts.ts";
+import type { OpenOutcome, Store, Ticket, Unavailable } from "../store/store.ts";
+import { createUniqueStore } from "../store/strategies/unique.ts";
+
+/** How one route's requests get their outcome. */
+export interface Engine {
+  /** @param onHeld told each time before it waits for another that runs the ticket. */
+  begin(ticket: Ticket, request: FastifyRequest, onHeld: () => void): Promise<Outcome>;
+  /** What is stored or running; starts nothing. */
+  lookup(ticket: Ticket, request: FastifyRequest): Promise<Outcome>;
+  open(request: FastifyRequest): Promise<OpenOutcome>;
+}
+
+/** All engines of one registration. */
+export interface Engines {
+  forRoute(options: RouteOptions): Engine;
+  /** The strategies of the routes so far. */
+  strategies(): ReadonlySet<Strategy>;
+  forget(pool: Pool, ticket: Omit<Ticket, "fingerprint">): void;
+}
+
+interface PerPool {
+  readonly flights: SingleFlight;
+  readonly store: Store;
+}
+
+interface EngineOptions {
+  readonly pool: PoolOption;
+  readonly pools: Pools;
+  readonly replayCache: boolean | ReplayCacheOptions;
+}
+
+export function createEngines({ pool, pools, replayCache }: EngineOptions): Engines {
+  // One for all routes: a ticket names its route. A route with an option of its own has one of its own.
+  const shared = createReplayCache(typeof replayCache === "object" ? replayCache : {});
+  const caches = new Set([shared]);
+  const strategies = new Set<Strategy>();
+  const routes = new Set<ReadonlyMap<Pool, PerPool>>();
+
+  function poolOf(request: FastifyRequest): Pool {
+    return typeof pool === "function" ? pool(request) : pool;
+  }
+
+  function cacheOf(own: boolean | ReplayCacheOptions): ReplayCache | undefined {
+    if (own === false) return undefined;
+    if (own === true || own === replayCache) return shared;
+    const cache = createReplayCache(own);
+    caches.add(cache);
+    return cache;
+  }
+
+  return {
+    strategies: () => strategies,
+    forget: (used, ticket) => {
+      for (const perPool of routes) perPool.get(used)?.flights.forget(ticket);
+      for (const cache of caches) cache.forget(used, ticket);
+    },
+    forRoute(options) {
+      strategies.add(options.strategy);
+      const cache = cacheOf(options.replayCache);
+      const perPool = new Map<Pool, PerPool>();
+      routes.add(perPool);
+      // One for all requests, those included that waited for the test of their pool together.
+      const make = (used: Pool, parts: StoreParts): PerPool => {
+        const store = createRouteStore(parts, options);
+        const flights = createSingleFlight(store, (ticket, record) =>
+          cache?.set(used, ticket, record),
+        );
+        const made = { store, flights };
+        perPool.set(used, made);
+        return made;
+      };
+      const of = async (used: Pool): Promise<PerPool | Unavailable> => {
+        const opened = await pools.open(used);
+        if (opened.kind !== "open") return unavailable(opened);
+        return perPool.get(used) ?? make(used, opened.parts);
+      };
+      return createEngine(poolOf, of, cache, options);
+    },
+  };
+}
+
+function createEngine(
+  poolOf: (request: FastifyRequest) => Pool,
+  of: (used: Pool) => Promise<PerPool | Unavailable>,
+  cache: ReplayCache | undefined,
+  options: RouteOptions,
+): Engine {
+  return {
+    async begin(ticket, request, onHeld) {
+      const used = poolOf(request);
+      const record = cache?.get(used, ticket);
+      if (record !== undefined) return { kind: "replay", record };
+      const found = await of(used);
+      return "kind" in found ? found : found.flights.begin(ticket, options, onHeld);
+    },
+    async lookup(ticket, request) {
+      const used = poolOf(request);
+      const record = cache?.get(used, ticket);
+      if (record !== undefined) return { kind: "replay", record };
+      const found = await of(used);
+      return "kind" in found ? found : found.flights.lookup(ticket, options);
+    },
+    async open(request) {
+      const found = await of(poolOf(request));
+      return "kind" in found ? found : found.store.open();
+    },
+  };
+}
+
+function unavailable(opened: Exclude<Opened, { kind: "open" }>): Unavailable {
+  const detail = "The idempotency store cannot be used";
+  return { kind: "unavailable", detail, cause: whyNot(opened) };
+}
+
+function createRouteStore(parts: StoreParts, options: RouteOptions): Store {
+  const store = createStore(parts, options);
+  const { encryption } = options;
+  return encryption === undefined ? unencryptedStore(store) : encryptedStore(store, encryption);
+}
+
+function createStore(parts: StoreParts, { strategy, leaseDurationMs }: RouteOptions): Store {
+  switch (strategy) {
+    case "advisory":
+      return createAdvisoryStore(parts);
+    case "unique":
+      return createUniqueStore(parts);
+    case "row":
+      return createRowStore(parts);
+    case "lease":
+      return createLeaseStore(parts, leaseDurationMs);
+    default:
+      return strategy satisfies never;
+  }
+}

@@ -1,0 +1,83 @@
+/** The pools that requests come with: each is tested before its first use, and again until it was found sound. */
+import type { Pool } from "pg";
+import type { DatabaseEngine } from "../store/postgres/dialect.ts";
+import { selfTest } from "../store/maintenance/self-test.ts";
+import type { SelfTest } from "../store/maintenance/self-test.ts";
+import { createStoreParts } from "../store/store-parts.ts";
+import type { StoreParts } from "../store/store-parts.ts";
+
+/** A pool that may be used, or why it may not. */
+export type Opened =
+  | { readonly kind: "open"; readonly parts: StoreParts }
+  | Exclude<SelfTest, { kind: "sound" }>;
+
+export interface Pools {
+  /** Takes note of a pool, and asks nothing yet. */
+  add(pool: Pool): void;
+  /** The connections of a pool. Asks the database only until it was found sound once. Never throws. */
+  open(pool: Pool): Promise<Opened>;
+  /** Asks the database whatever is known. Never throws. */
+  test(pool: Pool): Promise<Opened>;
+  /** Those of note so far. */
+  seen(): readonly Pool[];
+}
+
+export interface PoolOptions {
+  readonly schema: string;
+  /** Whether a route relies on advisory locks. */
+  readonly needsAdvisoryLocks: () => boolean;
+  /** Told of each pool as soon as it is of note. */
+  readonly onSeen: (pool: Pool) => void;
+  /** Told of each pool once it was found sound. */
+  readonly onSound: (engine: DatabaseEngine) => void;
+}
+
+export function createPools(options: PoolOptions): Pools {
+  const seen = new Set<Pool>();
+  const known = new Map<Pool, Opened & { kind: "open" }>();
+  // Requests that come while a pool is tested wait for the one answer.
+  const tests = new Map<Pool, Promise<Opened>>();
+
+  async function ask(pool: Pool): Promise<Opened> {
+    const found = await selfTest(pool, options.schema, options.needsAdvisoryLocks());
+    if (found.kind !== "sound") return found;
+    const { engine } = found;
+    const opened = known.get(pool);
+    if (opened !== undefined) return opened;
+    const parts = createStoreParts(pool, options.schema, engine.dialect);
+    const open = { kind: "open", parts } as const;
+    known.set(pool, open);
+    options.onSound(engine);
+    return open;
+  }
+
+  function add(pool: Pool): void {
+    if (!seen.has(pool)) options.onSeen(pool);
+    seen.add(pool);
+  }
+
+  function test(pool: Pool): Promise<Opened> {
+    add(pool);
+    const running = tests.get(pool) ?? ask(pool).finally(() => tests.delete(pool));
+    tests.set(pool, running);
+    return running;
+  }
+
+  return {
+    add,
+    open: async (pool) => known.get(pool) ?? test(pool),
+    test,
+    seen: () => [...seen],
+  };
+}
+
+/** The connections of a pool, for whoever has no way to answer without. @throws the reason why it may not be used. */
+export function partsOf(opened: Opened): StoreParts {
+  if (opened.kind === "open") return opened.parts;
+  throw whyNot(opened);
+}
+
+export function whyNot(opened: Exclude<Opened, { kind: "open" }>): unknown {
+  if (opened.kind === "unreachable") return opened.cause;
+  return new Error(`${opened.reason}; ${opened.remedy}`);
+}

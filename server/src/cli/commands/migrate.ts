@@ -1,0 +1,16 @@
+import { migrate } from "../../store/sql/migrate.ts";
+import { databaseCommand, withPool } from "../io/database.ts";
+import type { CommandUnknownOpts } from "@commander-js/extra-typings";
+import { printLine } from "../io/print.ts";
+
+export function migrateCommand(): CommandUnknownOpts {
+  return databaseCommand("migrate")
+    .description("create or update the tables; does nothing where they are up to date")
+    .action((options) =>
+      withPool(options, async ({ pool, schema }) => {
+        const applied = await migrate(pool, { schema });
+        for (const name of applied) printLine(`applied ${name}`);
+        if (applied.length === 0) printLine(`schema "${schema}" is up to date`);
+      }),
+    );
+}

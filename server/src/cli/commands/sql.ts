@@ -1,0 +1,18 @@
+import type { CommandUnknownOpts } from "@commander-js/extra-typings";
+import { schemaCommand } from "../io/database.ts";
+import { migrationScripts } from "./migration-script.ts";
+import { printJson, printLine } from "../io/print.ts";
+
+export function sqlCommand(): CommandUnknownOpts {
+  return schemaCommand("sql")
+    .description("print the migrations, to paste into another migration tool; asks no database")
+    .option("--distributed", "the form for Citus: the records are distributed by scope")
+    .option("--json", "a list of { name, sql } instead of one script")
+    .action(async ({ schema, distributed, json }) => {
+      const scripts = await migrationScripts(schema, distributed ? "distributed" : "one-node");
+      if (json) return printJson(scripts);
+      printLine("-- Run each migration once, in this order, in a transaction of its own.");
+      for (const { name, sql } of scripts) printLine(`\n-- ${name}\n${sql}`);
+      return undefined;
+    });
+}

@@ -1,0 +1,36 @@
+/** Fingerprints as they stand in an encrypted row: keyed, because the plain digest of a short body can be guessed. */
+import { createHmac, hkdfSync } from "node:crypto";
+import { findKey } from "./keys.ts";
+import type { EncryptionKey, EncryptionOptions } from "./keys.ts";
+import type { Ticket } from "../../store/store.ts";
+
+/** Of a plain fingerprint: the version byte and SHA-256. A keyed one is longer by the id of its key. */
+const PLAIN_BYTES = 33;
+
+/**
+ * The version byte of a ticket's plain one, HMAC-SHA-256 of it, and the id of the key. Whose ticket it is goes in as well: equal
+ * requests under two keys must not show, or a guess could be tried out by sending it.
+ */
+export function keyFingerprint({ id, secret }: EncryptionKey, ticket: Ticket): Buffer {
+  const { scope, key, target, fingerprint } = ticket;
+  const own = Buffer.from(hkdfSync("sha256", secret, "", "oncekey:fingerprint:v1", 32));
+  const whose = JSON.stringify([scope, key, target, fingerprint.toString("hex")]);
+  const digest = createHmac("sha256", own).update(whose).digest();
+  return Buffer.concat([fingerprint.subarray(0, 1), digest, Buffer.from(id)]);
+}
+
+export function isKeyed(fingerprint: Buffer): boolean {
+  return fingerprint.length > PLAIN_BYTES;
+}
+
+/** Whether `stored` is of the request of a ticket. `unreadable`: its key is not in the list, so nobody here can tell. */
+export function compareFingerprint(
+  stored: Buffer,
+  ticket: Ticket,
+  options: EncryptionOptions,
+): "same" | "other" | "unreadable" {
+  if (!isKeyed(stored)) return stored.equals(ticket.fingerprint) ? "same" : "other";
+  const key = findKey(stored.subarray(PLAIN_BYTES).toString(), options);
+  if (key === undefined) return "unreadable";
+  return stored.equals(keyFingerprint(key, ticket)) ? "same" : "other";
+}

@@ -1,0 +1,161 @@
+/** Encryption at rest: AES-256-GCM over what a record says, bound to whose record it is. */
+import { createCipheriv, createDecipheriv, createHash, hkdfSync, randomBytes } from "node:crypto";
+import { DecryptionError, findKey } from "./keys.ts";
+import type { EncryptionKey, EncryptionOptions } from "./keys.ts";
+import { compareFingerprint, isKeyed } from "./keyed-fingerprint.ts";
+import type { StoredRecord, StoredResponse, Ticket } from "../../store/store.ts";
+
+/** The one header of a record whose content is encrypted: its value begins with the id of the key, up to a dot. */
+export const SEALED = "oncekey-sealed";
+/** A key's id and base64 of at least salt, nonce and tag: no JSON text is like that. */
+const SEALED_TEXT = /^[\w-]{1,64}\.[A-Za-z0-9+/]{59,}=*$/;
+const SALT_BYTES = 16;
+const NONCE_BYTES = 12;
+const TAG_BYTES = 16;
+
+export function sealResponse(
+  response: StoredResponse,
+  key: EncryptionKey,
+  ticket: Ticket,
+): StoredResponse {
+  const { status } = response;
+  const body = response.body && seal(response.body, key, ticket, bodyPurpose(status, ticket));
+  const head = JSON.stringify({
+    headers: response.headers,
+    fingerprint: ticket.fingerprint.toString("hex"),
+    body: digestBody(body),
+  });
+  return {
+    status,
+    headers: [[SEALED, sealText(head, key, ticket, `head:${status}`)]],
+    body,
+  };
+}
+
+export function openRecord(
+  record: StoredRecord,
+  options: EncryptionOptions,
+  ticket: Ticket,
+): StoredRecord {
+  const { status, headers, body } = record.response;
+  const sealed = headers.find(([name]) => name === SEALED)?.[1];
+  if (sealed === undefined) {
+    if (options.plaintext === "read") return requirePlain(record);
+    throw new DecryptionError("the record is not encrypted");
+  }
+  const head = JSON.parse(openText(sealed, options, ticket, `head:${status}`)) as {
+    headers: [string, string][];
+    fingerprint: string;
+    body: string | null;
+  };
+  if (head.body !== digestBody(body))
+    throw new DecryptionError("the record's body is not the one it was written with");
+  const [id = ""] = sealed.split(".", 1);
+  const key = keyOf(id, options);
+  const fingerprint = Buffer.from(head.fingerprint, "hex");
+  // The sealed one counts. A lease that was taken over keeps the one that it was begun with, whose key may be gone by now.
+  if (compareFingerprint(record.fingerprint, { ...ticket, fingerprint }, options) === "other") {
+    throw new DecryptionError("the record's fingerprint is not the one it was written with");
+  }
+  const opened = body && unseal(body, key, ticket, bodyPurpose(status, { fingerprint }));
+  return { ...record, fingerprint, response: { status, headers: head.headers, body: opened } };
+}
+
+/** A record that was written without a key. @throws DecryptionError if it was not, or if a part of it was not. */
+export function requirePlain(record: StoredRecord): StoredRecord {
+  if (record.response.headers.some(([name]) => name === SEALED)) throw keyless("record");
+  if (!isKeyed(record.fingerprint)) return record;
+  throw new DecryptionError("the record is not encrypted, and its fingerprint is keyed");
+}
+
+/** @param options `undefined` on a server without keys. */
+export function openStep(
+  stored: string,
+  name: string,
+  options: EncryptionOptions | undefined,
+  ticket: Ticket,
+): string {
+  if (SEALED_TEXT.test(stored)) {
+    if (options === undefined) throw keyless("step's result");
+    return openText(stored, options, ticket, stepPurpose(name));
+  }
+  if (options === undefined || options.plaintext === "read") return stored;
+  throw new DecryptionError("the step's result is not encrypted");
+}
+
+export function sealStep(json: string, name: string, key: EncryptionKey, ticket: Ticket): string {
+  return sealText(json, key, ticket, stepPurpose(name));
+}
+
+function keyless(what: string): DecryptionError {
+  return new DecryptionError(`the ${what} is encrypted, and option encryption is not set`);
+}
+
+function stepPurpose(name: string): string {
+  return `step:${name}`;
+}
+
+function bodyPurpose(status: number, { fingerprint }: Pick<Ticket, "fingerprint">): string {
+  return `body:${status}:${fingerprint.toString("hex")}`;
+}
+
+/** Of a sealed body, for the head: a body that was taken away, or an older one of the same ticket, would open by itself. */
+function digestBody(sealed: Buffer | undefined): string | null {
+  return sealed === undefined ? null : createHash("sha256").update(sealed).digest("hex");
+}
+
+function sealText(text: string, key: EncryptionKey, ticket: Ticket, purpose: string): string {
+  return `${key.id}.${seal(Buffer.from(text), key, ticket, purpose).toString("base64")}`;
+}
+
+function openText(
+  sealed: string,
+  options: EncryptionOptions,
+  ticket: Ticket,
+  purpose: string,
+): string {
+  const [id = "", base64 = ""] = sealed.split(".", 2);
+  return unseal(Buffer.from(base64, "base64"), keyOf(id, options), ticket, purpose).toString();
+}
+
+// A key of its own for each text, from a random salt (HKDF, RFC 5869): random nonces under one key would run out (NIST SP 800-38D §8.3).
+function seal(plain: Buffer, key: EncryptionKey, ticket: Ticket, purpose: string): Buffer {
+  const salt = randomBytes(SALT_BYTES);
+  const nonce = randomBytes(NONCE_BYTES);
+  const cipher = createCipheriv("aes-256-gcm", derive(key, salt), nonce);
+  cipher.setAAD(context(ticket, purpose));
+  const text = Buffer.concat([cipher.update(plain), cipher.final()]);
+  return Buffer.concat([salt, nonce, text, cipher.getAuthTag()]);
+}
+
+function unseal(sealed: Buffer, key: EncryptionKey, ticket: Ticket, purpose: string): Buffer {
+  const nonceAt = SALT_BYTES + NONCE_BYTES;
+  const decipher = createDecipheriv(
+    "aes-256-gcm",
+    derive(key, sealed.subarray(0, SALT_BYTES)),
+    sealed.subarray(SALT_BYTES, nonceAt),
+  );
+  decipher.setAAD(context(ticket, purpose));
+  try {
+    decipher.setAuthTag(sealed.subarray(-TAG_BYTES));
+    return Buffer.concat([decipher.update(sealed.subarray(nonceAt, -TAG_BYTES)), decipher.final()]);
+  } catch (cause) {
+    throw new DecryptionError("the record was not written for this ticket, or not with this key", {
+      cause,
+    });
+  }
+}
+
+function derive({ secret }: EncryptionKey, salt: Uint8Array): Uint8Array {
+  return new Uint8Array(hkdfSync("sha256", secret, salt, "oncekey:record:v1", 32));
+}
+
+function context({ scope, key, target }: Ticket, purpose: string): Buffer {
+  return Buffer.from(JSON.stringify(["oncekey:v1", scope, key, target, purpose]));
+}
+
+function keyOf(id: string, options: EncryptionOptions): EncryptionKey {
+  const key = findKey(id, options);
+  if (key === undefined) throw new DecryptionError("no key of the list has the record's key id");
+  return key;
+}

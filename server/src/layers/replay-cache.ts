@@ -1,0 +1,61 @@
+/** Finished records of this process, so that a repeat that comes back here asks no database. Bounded by entries and by bytes. */
+import { LRUCache } from "lru-cache";
+import type { Pool } from "pg";
+import { ticketId } from "./single-flight.ts";
+import { remainingMs } from "../store/record.ts";
+import type { StoredRecord, Ticket } from "../store/store.ts";
+
+export interface ReplayCacheOptions {
+  /** How many records are kept, 1–1_000_000. Default 1_000. */
+  readonly maxEntries?: number;
+  /** Bytes of their bodies, headers and names together, 1–1_073_741_824. Default 16 MiB. */
+  readonly maxBytes?: number;
+}
+
+/** A record is its pool's: where tenants have pools of their own, a scope may mean somebody else in another one. */
+export interface ReplayCache {
+  get(pool: Pool, ticket: Ticket): StoredRecord | undefined;
+  set(pool: Pool, ticket: Ticket, record: StoredRecord): void;
+  forget(pool: Pool, ticket: Omit<Ticket, "fingerprint">): void;
+}
+
+// Another process may forget a record meanwhile; a minute is how long it can still be answered here.
+const MAX_AGE_MS = 60_000;
+// Objects and buffers around what is counted.
+const OVERHEAD_BYTES = 512;
+
+export function createReplayCache({
+  maxEntries = 1_000,
+  maxBytes = 16_777_216,
+}: ReplayCacheOptions): ReplayCache {
+  const entries = new LRUCache<string, StoredRecord>({
+    max: maxEntries,
+    maxSize: maxBytes,
+    sizeCalculation: (record, id) => sizeOf(record) + id.length * 2,
+  });
+  const pools = new WeakMap<Pool, number>();
+  let poolCount = 0;
+  const idOf = (pool: Pool, ticket: Omit<Ticket, "fingerprint">): string => {
+    const number = pools.get(pool) ?? poolCount++;
+    pools.set(pool, number);
+    return `${number} ${ticketId(ticket)}`;
+  };
+  return {
+    get(pool, ticket) {
+      const id = idOf(pool, ticket);
+      const record = entries.get(id);
+      if (record === undefined) return undefined;
+      const ageMs = performance.now() - record.askedAt;
+      if (remainingMs(record) > 0 && ageMs < MAX_AGE_MS) return record;
+      entries.delete(id);
+      return undefined;
+    },
+    set: (pool, ticket, record) => void entries.set(idOf(pool, ticket), record),
+    forget: (pool, ticket) => void entries.delete(idOf(pool, ticket)),
+  };
+}
+
+function sizeOf({ response: { headers, body } }: StoredRecord): number {
+  const text = headers.reduce((length, [name, value]) => length + name.length + value.length, 0);
+  return OVERHEAD_BYTES + text * 2 + (body?.length ?? 0);
+}

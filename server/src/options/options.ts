@@ -1,0 +1,224 @@
+/** Every option: its meaning, its unit and range, its default with the reason. */
+import type { FastifyRequest } from "fastify";
+import type { Pool } from "pg";
+
+import type { EncryptionOptions } from "../layers/encryption/keys.ts";
+import type { FingerprintOption } from "../ticket/fingerprint.ts";
+import type { OnCrash } from "./on-crash.ts";
+import { checkRegistration, checkRoute } from "./validate.ts";
+import type { ReplayCacheOptions } from "../layers/replay-cache.ts";
+import type { ScopeOption } from "../ticket/scope.ts";
+import { STORED_HEADERS, storableHeaders } from "./stored-headers.ts";
+import type { SweepOptions } from "../store/maintenance/sweeper.ts";
+
+// Here, because this file is part of the published types: the merge has to come along with them.
+declare module "fastify" {
+  interface FastifyContextConfig {
+    /** `true` protects the route with the options of the registration; an object protects it with some of its own. */
+    idempotency?: boolean | RouteIdempotencyOptions;
+  }
+}
+
+/** How a record is kept. See {@link RouteIdempotencyOptions.strategy}. */
+export type Strategy = "advisory" | "unique" | "row" | "lease";
+
+/** Options of strategy `lease`. */
+export interface LeaseOptions {
+  /** Milliseconds that a claim lasts without being renewed, 1_000–600_000; it is renewed three times in that. Default 30_000. */
+  readonly durationMs?: number;
+  /**
+   * What becomes of a request whose owner did not finish. `'rerun'`: the retry runs the handler again, past its finished steps.
+   * `'fail'`: it stays closed with 500 `idempotency_outcome_unknown`. Or a function that finds out and decides. No default: a
+   * wrong guess charges twice or not at all.
+   */
+  readonly onCrash: OnCrash;
+}
+
+/** Options that a route may set in `config.idempotency`; what it leaves out comes from the registration. */
+export interface RouteIdempotencyOptions {
+  /**
+   * Whose key it is: `(request) => string`, 1–512 bytes, called after authentication, or the literal `'single-tenant'`.
+   * A callback that returns anything else refuses the request with 500. No default: none could be safe.
+   */
+  readonly scope?: ScopeOption;
+  /**
+   * How the record is kept. `'advisory'` (default: PostgreSQL, one commit, least work), `'unique'` (one commit, any engine with
+   * unique keys), `'row'` (one commit, and unfinished keys are seen in the table), `'lease'` (no connection held; for handlers
+   * that call the outside world or run long).
+   */
+  readonly strategy?: Strategy;
+  /** Needed with strategy `'lease'`, and only there. */
+  readonly lease?: LeaseOptions;
+  /** Whether a request without a key is refused with 400. Default `true`; `false` runs it in a transaction that stores nothing. */
+  readonly required?: boolean;
+  /**
+   * Same key, other request. `'replay'` (default: the key, not the body, names the operation): the original response with
+   * `Idempotency-Mismatch: true`. `'reject'`: 422, as draft-ietf-httpapi-idempotency-key-header-07 §2.7 has it. Where the original's
+   * lease ended unfinished there is no response yet, and only the original can go on: 422 either way.
+   */
+  readonly mismatch?: "replay" | "reject";
+  /**
+   * A duplicate while the first still runs. `'wait'` (default: the caller gets the answer it wants): held for up to `waitMs`, then
+   * the first one's response or 409. `'reject'`: 409 at once, as draft-07 §2.7 has it.
+   */
+  readonly inFlight?: "wait" | "reject";
+  /** Milliseconds for which a duplicate is held, 0–120_000. Default 10_000: below the timeout of most proxies and of our client. */
+  readonly waitMs?: number;
+  /** Milliseconds for which a record is replayed, 1_000–31_622_400_000 (366 days). Default 24 h, as most services keep keys. */
+  readonly retentionMs?: number;
+  /**
+   * The part of the request that must not change under one key. Default: method, path, sorted query, media type and the
+   * canonical JSON (RFC 8785) of the body; raw bytes where it is not JSON.
+   */
+  readonly fingerprint?: FingerprintOption;
+  /**
+   * Which of the statuses 300–499 are kept. Default: all but 401, 403, 408, 409, 425 and 429, which say nothing final. What is
+   * not kept is rolled back, the handler's writes included. 2xx is always kept, 5xx never.
+   */
+  readonly storeStatus?: (status: number) => boolean;
+  /**
+   * Names of the response headers that are kept; replaces the default list, {@link STORED_HEADERS}. `content-type` is always
+   * kept. Cookies, credentials, hop-by-hop, CORS and rate-limit headers are refused: they belong to one reader and one moment.
+   */
+  readonly storeHeaders?: readonly string[];
+  /**
+   * Bytes of the largest body that is kept, 0–67_108_864. Default 1 MiB: far above any receipt, far below what a row should
+   * hold. A larger one is delivered, and a repeat is told that it was done: 410 `idempotency_response_not_stored`.
+   */
+  readonly maxResponseBytes?: number;
+  /** The store cannot be reached. `'reject'` (default): 503. `'run'`: the handler runs unprotected and without a transaction. */
+  readonly onUnavailable?: "reject" | "run";
+  /** Keeps bodies, headers and step results encrypted. Default off. */
+  readonly encryption?: EncryptionOptions;
+  /**
+   * Milliseconds after which a UUIDv7 key (RFC 9562 §5.7) that is not stored is refused with 412 instead of being run, by this
+   * server's clock; 1_000–31_622_400_000. Default off: a key past its retention counts as new.
+   */
+  readonly maxKeyAgeMs?: number;
+  /** Keeps finished records in this process as well. Default `{ maxEntries: 1_000, maxBytes: 16 MiB }`; `false`: off. */
+  readonly replayCache?: boolean | ReplayCacheOptions;
+  /** Prefix of a problem's `type`, an absolute URI. Default `urn:oncekey:problem:`. */
+  readonly problemBaseUri?: string;
+  /** A page about keys for the API's users, an absolute URL: problems link to it with `rel="describedby"`. Default none. */
+  readonly docsUrl?: string;
+}
+
+/** Where a request's records are: one pool, or one for each tenant. */
+export type PoolOption = Pool | ((request: FastifyRequest) => Pool);
+
+/** Options of the plugin. Unknown or wrong ones throw at registration. */
+export interface IdempotencyOptions extends RouteIdempotencyOptions {
+  /**
+   * A `pg.Pool`, or `(request) => pg.Pool` to route tenants to clusters of their own, the same pool for the same scope each time.
+   * Lent: never closed, and never taken to its last connection.
+   */
+  readonly pool: PoolOption;
+  readonly scope: ScopeOption;
+  /** Schema of our tables, `^[a-z_][a-z0-9_]{0,62}$`. Default `oncekey`. */
+  readonly schema?: string;
+  /** Protects every POST and PATCH route; `config: { idempotency: false }` exempts one. Default `false`. */
+  readonly global?: boolean;
+  /** Deletes expired rows in the background. Default `{ intervalMs: 60_000, batchSize: 1_000 }`; `false`: off. */
+  readonly sweep?: false | SweepOptions;
+}
+
+/** The options of one route, checked and with every default in place. */
+export interface RouteOptions {
+  readonly scope: ScopeOption;
+  readonly strategy: Strategy;
+  readonly leaseDurationMs: number;
+  readonly onCrash: OnCrash | undefined;
+  readonly required: boolean;
+  readonly mismatch: "replay" | "reject";
+  readonly inFlight: "wait" | "reject";
+  readonly waitMs: number;
+  readonly retentionMs: number;
+  readonly fingerprint: FingerprintOption | undefined;
+  readonly storeStatus: (status: number) => boolean;
+  readonly storeHeaders: ReadonlySet<string>;
+  readonly maxResponseBytes: number;
+  readonly onUnavailable: "reject" | "run";
+  readonly encryption: EncryptionOptions | undefined;
+  readonly maxKeyAgeMs: number | undefined;
+  readonly replayCache: boolean | ReplayCacheOptions;
+  readonly problemBaseUri: string | undefined;
+  readonly docsUrl: string | undefined;
+}
+
+const NOT_FINAL: ReadonlySet<number> = new Set([401, 403, 408, 409, 425, 429]);
+
+/**
+ * Checks the plugin's options.
+ *
+ * @throws TypeError or RangeError that names the option, what it got and what is allowed.
+ */
+export function checkOptions(options: IdempotencyOptions): void {
+  checkRegistration(options);
+  for (const name of ["pool", "scope"] as const) {
+    if (options[name] === undefined) throw new TypeError(`idempotency option ${name} is required`);
+  }
+}
+
+/**
+ * The options of one route: its own, then the registration's, then the defaults.
+ *
+ * @throws TypeError or RangeError that names the route, the option, what it got and what is allowed.
+ */
+export function resolveRouteOptions(
+  registered: IdempotencyOptions,
+  own: RouteIdempotencyOptions,
+  route: string,
+): RouteOptions {
+  checkRoute(own, route);
+  const set = { ...withoutUndefined(registered), ...withoutUndefined(own) };
+  const { strategy = "advisory", lease } = set;
+  const storeStatus = decided(set.storeStatus ?? isFinal);
+  if (strategy === "lease" && lease === undefined) {
+    throw new TypeError(
+      `${route}: strategy 'lease' needs option lease with onCrash: 'rerun', 'fail' or a function`,
+    );
+  }
+  const onCrash = strategy === "lease" ? lease?.onCrash : undefined;
+  return Object.freeze({
+    scope: set.scope,
+    strategy,
+    leaseDurationMs: lease?.durationMs ?? 30_000,
+    onCrash,
+    required: set.required ?? true,
+    mismatch: set.mismatch ?? "replay",
+    inFlight: set.inFlight ?? "wait",
+    waitMs: set.waitMs ?? 10_000,
+    retentionMs: set.retentionMs ?? 24 * 3_600_000,
+    fingerprint: set.fingerprint,
+    storeStatus: (status: number) =>
+      status >= 200 && status < 500 && (status < 300 || storeStatus(status)),
+    storeHeaders: storableHeaders("storeHeaders", set.storeHeaders ?? STORED_HEADERS),
+    maxResponseBytes: set.maxResponseBytes ?? 1_048_576,
+    onUnavailable: set.onUnavailable ?? "reject",
+    encryption: set.encryption,
+    maxKeyAgeMs: set.maxKeyAgeMs,
+    replayCache: set.replayCache ?? true,
+    problemBaseUri: set.problemBaseUri,
+    docsUrl: set.docsUrl,
+  });
+}
+
+/** The same, which throws where it answers neither yes nor no: a promise would be a yes to everything. */
+function decided(storeStatus: (status: number) => unknown): (status: number) => boolean {
+  return (status) => {
+    const isStored = storeStatus(status);
+    if (typeof isStored === "boolean") return isStored;
+    if (isStored instanceof Promise) isStored.catch(() => {});
+    throw new TypeError("idempotency option storeStatus must return true or false, and at once");
+  };
+}
+
+function isFinal(status: number): boolean {
+  return !NOT_FINAL.has(status);
+}
+
+function withoutUndefined<Options extends object>(options: Options): Options {
+  return Object.fromEntries(
+    Object.entries(options).filter(([, value]) => value !== undefined),
+  ) as Options;
+}

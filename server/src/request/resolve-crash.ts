@@ -1,0 +1,130 @@
+/** What becomes of a ticket whose owner did not finish: by the route's declared `onCrash`, never by a silent guess. */
+import { createProblem, PROBLEM_CONTENT_TYPE } from "@oncekey/shared";
+import type { FastifyRequest } from "fastify";
+import { keptHeaders } from "../response/capture.ts";
+import { deriveKey } from "../ticket/derive-key.ts";
+import type { CrashDecision, CrashResponse } from "../options/on-crash.ts";
+import type { RouteOptions } from "../options/options.ts";
+import type { Outcome } from "../layers/single-flight.ts";
+import type { Claim, StoredResponse, Ticket } from "../store/store.ts";
+
+/** Decides for a claim that was taken over: the handler may run, or something else is stored and answered. */
+export async function resolveCrash(
+  claim: Claim,
+  ticket: Ticket,
+  options: RouteOptions,
+  request: FastifyRequest,
+): Promise<Outcome> {
+  const decided = await decide(claim, ticket, options, request);
+  if (decided === "rerun") return { kind: "claimed", claim };
+  const { response, kept = response } = decided;
+  const completion = await claim.complete(kept, "keep");
+  switch (completion.kind) {
+    case "stored": {
+      const record = {
+        fingerprint: ticket.fingerprint,
+        response,
+        lifetimeMs: completion.lifetimeMs,
+        askedAt: completion.askedAt,
+      };
+      return { kind: "replay", record };
+    }
+    case "superseded":
+      return { kind: "replay", record: completion.record };
+    case "lost":
+      return { kind: "in-flight" };
+    case "rolled-back":
+    case "unknown":
+      return {
+        kind: "unavailable",
+        detail: "The idempotency store did not answer",
+        cause: completion.cause,
+        // It was decided that the handler does not run.
+        isDone: true,
+      };
+    default:
+      return completion satisfies never;
+  }
+}
+
+interface Decided {
+  readonly response: StoredResponse;
+  /** What is stored, where that is not the response itself. */
+  readonly kept?: StoredResponse;
+}
+
+async function decide(
+  claim: Claim,
+  ticket: Ticket,
+  options: RouteOptions,
+  request: FastifyRequest,
+): Promise<"rerun" | Decided> {
+  const { onCrash } = options;
+  if (onCrash === "rerun") return "rerun";
+  if (typeof onCrash !== "function") return { response: outcomeUnknown(options) };
+  const { key, scope, target } = ticket;
+  try {
+    const decision = await onCrash({
+      key,
+      scope,
+      target,
+      attempts: claim.attempt - 1,
+      request,
+      deriveKey: (name) => deriveKey(ticket, name),
+    });
+    if (decision === "rerun") return "rerun";
+    // Here, where what throws still ends the claim: a body that is no JSON, a header that could not be sent.
+    if (isDecision(decision)) {
+      return decision === "fail"
+        ? { response: outcomeUnknown(options) }
+        : limited(toStored(decision, options), options);
+    }
+    throw new TypeError("onCrash must return 'rerun', 'fail' or { status } from 200 to 599");
+  } catch (error) {
+    await claim.release("failed");
+    throw error;
+  }
+}
+
+function isDecision(decision: CrashDecision): boolean {
+  if (decision === "fail") return true;
+  const status: unknown = (decision as Partial<CrashResponse> | undefined)?.status;
+  return Number.isInteger(status) && Number(status) >= 200 && Number(status) <= 599;
+}
+
+function outcomeUnknown(options: RouteOptions): StoredResponse {
+  const detail =
+    "The handler of this request failed or did not finish, and what it did is not known";
+  const code = "idempotency_outcome_unknown";
+  const problem = createProblem(code, { detail, baseUri: options.problemBaseUri });
+  return {
+    status: problem.status,
+    headers: [["content-type", PROBLEM_CONTENT_TYPE]],
+    body: Buffer.from(JSON.stringify(problem)),
+  };
+}
+
+function toStored(
+  { status, headers = {}, body }: CrashResponse,
+  { storeHeaders }: RouteOptions,
+): StoredResponse {
+  const isRaw = typeof body === "string" || body instanceof Uint8Array;
+  const names = Object.fromEntries(
+    Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]),
+  );
+  const typed =
+    isRaw || body === undefined
+      ? names
+      : { "content-type": "application/json; charset=utf-8", ...names };
+  return {
+    status,
+    headers: keptHeaders(typed, storeHeaders),
+    body: body === undefined ? Buffer.alloc(0) : Buffer.from(isRaw ? body : JSON.stringify(body)),
+  };
+}
+
+/** As for a handler's reply: whoever asked gets it whole, and a body above the limit is not kept. */
+function limited(response: StoredResponse, { maxResponseBytes }: RouteOptions): Decided {
+  const isKept = response.body === undefined || response.body.length <= maxResponseBytes;
+  return isKept ? { response } : { response, kept: { ...response, body: undefined } };
+}

@@ -1,0 +1,209 @@
+/** From a reply to the response that is stored: exact bytes and the headers of the allow-list. */
+import { isUtf8 } from "node:buffer";
+import { validateHeaderValue } from "node:http";
+import { Readable } from "node:stream";
+import type { FastifyReply } from "fastify";
+import { decode } from "./content-encoding.ts";
+import type { RouteOptions } from "../options/options.ts";
+import type { StoredResponse } from "../store/store.ts";
+
+/** What is stored, and what is sent on: the payload as it came, or its bytes where it had to be read. */
+export interface Captured {
+  readonly response: StoredResponse;
+  readonly payload: unknown;
+}
+
+/**
+ * Puts a web `Response` into the reply as Fastify would a moment later, so that its status and headers can be read here.
+ * Any other payload comes back as it is.
+ */
+export function unwrap(reply: FastifyReply, payload: unknown): unknown {
+  if (!isResponse(payload)) return payload;
+  reply.code(payload.status);
+  for (const [name, value] of payload.headers) reply.header(name, value);
+  return payload.body ?? undefined;
+}
+
+// By name, as Fastify does: a fetch library may bring a class of its own.
+function isResponse(payload: unknown): payload is Response {
+  return Object.prototype.toString.call(payload) === "[object Response]";
+}
+
+/** Status and headers of a reply as they stand when it is sent. Whatever fails while it is being stored may change both. */
+export interface Head {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, HeaderValue>>;
+}
+
+type HeaderValue = number | string | string[] | undefined;
+
+/** Takes the head of a reply down. */
+export function readHead(reply: FastifyReply): Head {
+  const headers = Object.entries(reply.getHeaders()).map(([name, value]) => [name, copied(value)]);
+  return { status: reply.statusCode, headers: Object.fromEntries(headers) };
+}
+
+/** Puts a reply back to what it was, its error's headers taken off. */
+export function restoreHead(reply: FastifyReply, { status, headers }: Head): void {
+  if (reply.statusCode !== status) reply.code(status);
+  const now = reply.getHeaders();
+  for (const name of new Set([...Object.keys(now), ...Object.keys(headers)])) {
+    if (String(now[name]) === String(headers[name])) continue;
+    reply.removeHeader(name);
+    if (headers[name] !== undefined) reply.header(name, copied(headers[name]));
+  }
+}
+
+// Fastify adds a further cookie to the list that is there.
+function copied(value: HeaderValue): HeaderValue {
+  return Array.isArray(value) ? [...value] : value;
+}
+
+/** The payload as it is read: every kind of stream becomes one of Node, so that closing it closes where it comes from. */
+export function asReadable(payload: unknown): unknown {
+  const isWhole = payload === undefined || payload === null || typeof payload === "string";
+  return isWhole || payload instanceof Uint8Array ? payload : toReadable(payload);
+}
+
+/** Closes a payload that is not sent. */
+export function discard(payload: unknown): void {
+  const body = isResponse(payload) ? payload.body : payload;
+  if (body instanceof Readable) body.destroy();
+  else if (body instanceof ReadableStream) body.cancel().catch(() => {});
+}
+
+/**
+ * Reads the payload of a reply, {@link asReadable} before. A body above `maxResponseBytes` is sent on whole but not kept.
+ *
+ * @throws what a streamed body throws, and Node's error for a header value that could not be sent.
+ */
+export async function capture(
+  reply: FastifyReply,
+  { status, headers: all }: Head,
+  payload: unknown,
+  { storeHeaders, maxResponseBytes }: RouteOptions,
+): Promise<Captured> {
+  const headers = keptHeaders(all, storeHeaders);
+  const { body, payload: sent } = await readBody(payload, maxResponseBytes);
+  const encoding = all["content-encoding"];
+  if (encoding === undefined || body === undefined || body.length === 0) {
+    const asSent = body === undefined || body.length === 0 ? sent : present(reply, body);
+    return { response: { status, headers, body }, payload: asSent };
+  }
+  const identity = await decode(body, String(encoding), maxResponseBytes);
+  return { response: { status, headers, body: identity }, payload: sent };
+}
+
+/**
+ * A stored body as later hooks get it, on the first answer and on a replay alike: text where the type says so, as a handler's
+ * JSON is, else bytes. A hook that rewrites only the one or the other then does the same to both.
+ */
+export function present(reply: FastifyReply, body: Buffer): string | Buffer {
+  const type = String(reply.getHeader("content-type"));
+  return TEXT.test(type) && isUtf8(body) ? body.toString() : body;
+}
+
+const TEXT = /^text\/|[/+](json|xml)\b|charset=/i;
+
+/**
+ * What a record keeps of headers: those of the allow-list, in lower case.
+ *
+ * @throws Node's error for a value that could not be sent.
+ */
+export function keptHeaders(all: Head["headers"], kept: ReadonlySet<string>): [string, string][] {
+  return Object.entries(all).flatMap(([name, value]) => {
+    if (value === undefined || !kept.has(name.toLowerCase())) return [];
+    const values = Array.isArray(value) ? value : [value];
+    return values.map((one): [string, string] => {
+      // Refused here, before it is stored: otherwise every replay would fail on it.
+      validateHeaderValue(name, String(one));
+      return [name.toLowerCase(), String(one)];
+    });
+  });
+}
+
+interface Body {
+  readonly body: Buffer | undefined;
+  readonly payload: unknown;
+}
+
+async function readBody(payload: unknown, limit: number): Promise<Body> {
+  if (payload === undefined || payload === null) return { body: Buffer.alloc(0), payload };
+  if (typeof payload === "string") return keepSmall(Buffer.from(payload), payload, limit);
+  if (payload instanceof Uint8Array) return keepSmall(Buffer.from(payload), payload, limit);
+  if (payload instanceof Readable) return readStream(payload, limit);
+  throw unreadable();
+}
+
+function keepSmall(bytes: Buffer, payload: unknown, limit: number): Body {
+  return { body: bytes.length <= limit ? bytes : undefined, payload };
+}
+
+function toReadable(payload: unknown): Readable {
+  if (payload instanceof Readable) return payload;
+  if (typeof payload !== "object" || payload === null) throw unreadable();
+  // Web streams, and streams of other libraries: Fastify takes whatever has a `pipe`.
+  if (Symbol.asyncIterator in payload) return Readable.from(payload as AsyncIterable<unknown>);
+  if ("pipe" in payload) return wrap(payload as NodeJS.ReadableStream & Partial<Destroyable>);
+  throw unreadable();
+}
+
+interface Destroyable {
+  destroy(): void;
+}
+
+function wrap(stream: NodeJS.ReadableStream & Partial<Destroyable>): Readable {
+  return new Readable({
+    destroy(error, done) {
+      stream.destroy?.();
+      done(error);
+    },
+  }).wrap(stream);
+}
+
+function unreadable(): TypeError {
+  return new TypeError("the reply's payload must be text, bytes or a stream");
+}
+
+async function readStream(stream: Readable, limit: number): Promise<Body> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  const source = stream[Symbol.asyncIterator]() as AsyncIterator<unknown>;
+  for (;;) {
+    const { done, value } = await source.next();
+    if (done === true) {
+      const body = Buffer.concat(chunks);
+      return { body, payload: body };
+    }
+    const chunk = toBuffer(value);
+    // Node takes nothing more from a stream that begins with several of these.
+    if (chunk.length > 0) chunks.push(chunk);
+    bytes += chunk.length;
+    if (bytes > limit) return { body: undefined, payload: resume(chunks, source, stream) };
+  }
+}
+
+function toBuffer(chunk: unknown): Buffer {
+  return typeof chunk === "string" ? Buffer.from(chunk) : Buffer.from(chunk as Uint8Array);
+}
+
+/** What was read of a stream and then its rest. No generator: one that is closed before it has begun closes nothing behind it. */
+function resume(read: Buffer[], rest: AsyncIterator<unknown>, stream: Readable): Readable {
+  return new Readable({
+    read() {
+      const chunk = read.shift();
+      if (chunk !== undefined) {
+        this.push(chunk);
+        return;
+      }
+      rest
+        .next()
+        .then(({ done, value }) => this.push(done === true ? null : toBuffer(value)))
+        .catch((error: Error) => this.destroy(error));
+    },
+    destroy(error, done) {
+      stream.destroy();
+      done(error);
+    },
+  });
+}

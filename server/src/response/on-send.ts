@@ -1,0 +1,220 @@
+/** The last step of a protected request: the response is stored, and only then sent. */
+import type { FastifyReply, FastifyRequest } from "fastify";
+import { asReadable, capture, discard, present, readHead, restoreHead, unwrap } from "./capture.ts";
+import type { Captured, Head } from "./capture.ts";
+import { EXCHANGE } from "../context/request-state.ts";
+import type { Exchange, Reading } from "../context/request-state.ts";
+import {
+  acknowledge,
+  clearContent,
+  markRefusal,
+  refusalOf,
+  writeProblem,
+  writeReplay,
+} from "./replay.ts";
+import { remainingMs } from "../store/record.ts";
+import type { Claim, Completion } from "../store/store.ts";
+import { digestKey } from "../telemetry/events.ts";
+
+/**
+ * The `onSend` hook: stores what a claim's handler answered before it leaves, and puts the stored bytes of a replay in place of
+ * what earlier hooks made of them. All other replies pass.
+ */
+export function onSend(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  payload: unknown,
+  done: (error: null, payload: unknown) => void,
+): Promise<unknown> | undefined {
+  const exchange = request[EXCHANGE];
+  if (exchange?.sending === "now") {
+    const { reading } = exchange;
+    // A second send while the first is being stored, such as the empty one that Fastify adds where a handler sent without
+    // returning the reply: the first one answers, and this one must not get past it.
+    if (reading === undefined || reading.threw || !exchange.threw) return undefined;
+    discard(reading.payload);
+    return finish(reading.claim, exchange, request, reply, payload);
+  }
+  if (exchange?.sending === "not-yet") {
+    const { claim, replay } = exchange;
+    if (claim !== undefined) return finish(claim, exchange, request, reply, payload);
+    exchange.sending = "done";
+    if (replay !== undefined) payload = presentReplay(reply, replay.body);
+  }
+  done(null, payload);
+  return undefined;
+}
+
+/** The stored body, whatever earlier hooks made of it. Null, because Fastify reads undefined as "leave the payload as it is". */
+function presentReplay(reply: FastifyReply, body: Buffer | undefined): string | Buffer | null {
+  // Said by an earlier hook of the bytes that it had made.
+  reply.removeHeader("content-encoding");
+  return body === undefined ? null : present(reply, body);
+}
+
+async function finish(
+  claim: Claim,
+  exchange: Exchange,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  payload: unknown,
+): Promise<unknown> {
+  const reading: Reading = { claim, payload, threw: exchange.threw };
+  exchange.claim = undefined;
+  exchange.sending = "now";
+  exchange.reading = reading;
+  const taken = await take(exchange, reading, reply);
+  if (isOverruled(exchange, reading)) return new Promise<never>(() => {});
+  exchange.reading = undefined;
+  try {
+    return await settle(reading, taken, exchange, request, reply);
+  } finally {
+    exchange.sending = "done";
+    exchange.status = reply.statusCode;
+  }
+}
+
+/** Whether the handler failed while this payload was read: then its error is the answer, whether it has come yet or not. */
+function isOverruled(exchange: Exchange, reading: Reading): boolean {
+  if (exchange.reading !== reading) return true;
+  if (exchange.threw === reading.threw) return false;
+  discard(reading.payload);
+  exchange.reading = undefined;
+  exchange.claim = reading.claim;
+  exchange.sending = "not-yet";
+  return true;
+}
+
+/** Ends the claim with what was taken of the reply and returns what is to be sent. Throws what reading the payload threw. */
+async function settle(
+  { claim, threw, payload }: Reading,
+  taken: Taken,
+  exchange: Exchange,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<unknown> {
+  const { options } = exchange;
+  if (taken.kind === "failed") {
+    discard(payload);
+    await claim.release("failed");
+    // Fastify would keep a 4xx of the handler for this error, and the caller would take it for its final answer.
+    reply.code(500);
+    throw taken.error;
+  }
+  const { captured, head } = taken;
+  if (captured.response === undefined) {
+    await claim.release(threw || head.status >= 500 ? "failed" : "free");
+    restoreHead(reply, head);
+    return captured.payload;
+  }
+  const completion = await claim.complete(captured.response, threw ? "discard" : "keep");
+  // What failed in the meantime comes too late: the caller sees what is stored.
+  restoreHead(reply, head);
+  report(request, exchange.key, completion);
+  if (completion.kind !== "stored") discard(captured.payload);
+  switch (completion.kind) {
+    case "stored":
+      return captured.payload;
+    case "superseded": {
+      const { record } = completion;
+      clearContent(reply, options.storeHeaders);
+      acknowledge(reply, exchange.key, remainingMs(record));
+      // Where the key was forgotten meanwhile, another request may have taken it.
+      const isMismatch = exchange.fingerprint?.equals(record.fingerprint) === false;
+      const refusal = refusalOf(record, isMismatch, options);
+      if (refusal === undefined)
+        return presentReplay(reply, writeReplay(reply, record.response, isMismatch));
+      markRefusal(reply, isMismatch, options);
+      return writeProblem(reply, refusal, options);
+    }
+    case "lost":
+      clearContent(reply, options.storeHeaders);
+      return writeProblem(
+        reply,
+        {
+          code: "idempotency_in_flight",
+          detail: "Another request has taken this key over and still runs",
+        },
+        options,
+      );
+    case "rolled-back":
+      return unavailable(
+        exchange,
+        reply,
+        "Nothing was kept of this request; send it again with the same key",
+      );
+    case "unknown":
+      return unavailable(
+        exchange,
+        reply,
+        "Whether this request was done is not known yet; send it again with the same key",
+      );
+    default:
+      return completion satisfies never;
+  }
+}
+
+/** What is sent, and of it the response to store, if its status is kept; or what went wrong on the way. */
+type Taken =
+  | {
+      readonly kind: "taken";
+      readonly head: Head;
+      readonly captured: Captured | { readonly response: undefined; readonly payload: unknown };
+    }
+  | { readonly kind: "failed"; readonly error: unknown };
+
+async function take({ options }: Exchange, reading: Reading, reply: FastifyReply): Promise<Taken> {
+  try {
+    reading.payload = unwrap(reply, reading.payload);
+    const head = readHead(reply);
+    const isStored = options.storeStatus(head.status);
+    if (isStored) reading.payload = asReadable(reading.payload);
+    const { payload } = reading;
+    const captured = isStored
+      ? await capture(reply, head, payload, options)
+      : { response: undefined, payload };
+    return { kind: "taken", head, captured };
+  } catch (error) {
+    return { kind: "failed", error };
+  }
+}
+
+function unavailable(exchange: Exchange, reply: FastifyReply, detail: string): Buffer {
+  clearContent(reply, exchange.options.storeHeaders);
+  return writeProblem(reply, { code: "idempotency_unavailable", detail }, exchange.options);
+}
+
+function report(request: FastifyRequest, key: string | undefined, completion: Completion): void {
+  if (completion.kind === "stored" && !completion.split) return;
+  const keyDigest = digestKey(key);
+  if (completion.kind === "stored") {
+    request.log.error(
+      { keyDigest },
+      "the handler ended the transaction of request.idempotency.tx itself: its writes and the stored response were not one commit",
+    );
+  } else if (completion.kind === "superseded") {
+    request.log.warn(
+      { keyDigest },
+      "another request with this key finished first; this one's writes were rolled back",
+    );
+  } else if (completion.kind === "lost") {
+    request.log.error(
+      { keyDigest },
+      "the lease was lost while the handler ran; its response was not stored",
+    );
+  } else {
+    const { cause, kind } = completion;
+    logFailure(request, { key, cause }, `the response was not stored: ${kind}`);
+  }
+}
+
+/** Logs a failure of the store without what Postgres quotes from the row: key, scope and body stay out of the log. */
+export function logFailure(
+  request: FastifyRequest,
+  { key, cause }: { readonly key: string | undefined; readonly cause: unknown },
+  message: string,
+): void {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  const sqlState = cause instanceof Error && "code" in cause ? cause.code : undefined;
+  request.log.error({ keyDigest: digestKey(key), reason, sqlState }, message);
+}

@@ -1,0 +1,113 @@
+/** What is answered without running the handler: stored responses and problem documents. */
+import {
+  createProblem,
+  IDEMPOTENCY_KEY,
+  IDEMPOTENCY_KEY_LIFETIME,
+  IDEMPOTENCY_MISMATCH,
+  IDEMPOTENT_REPLAYED,
+  PROBLEM_CONTENT_TYPE,
+  PROBLEMS,
+  formatKey,
+} from "@oncekey/shared";
+import type { ProblemCode } from "@oncekey/shared";
+import type { FastifyReply } from "fastify";
+import type { RouteOptions } from "../options/options.ts";
+import type { StoredRecord, StoredResponse } from "../store/store.ts";
+
+// The shortest wait that whole seconds can say; the duplicate has already been held for `waitMs`.
+const RETRY_AFTER_S = "1";
+
+/** A refusal as a value: everything but the body. */
+export interface Refusal {
+  readonly code: ProblemCode;
+  readonly detail: string;
+  readonly originalStatus?: number;
+}
+
+/** Sets what every reply of a protected route carries. */
+export function acknowledge(
+  reply: FastifyReply,
+  key: string | undefined,
+  lifetimeMs: number,
+): void {
+  if (key !== undefined) reply.header(IDEMPOTENCY_KEY, formatKey(key));
+  reply.header(IDEMPOTENCY_KEY_LIFETIME, String(Math.max(0, Math.floor(lifetimeMs / 1000))));
+}
+
+/** Sets status and headers of a problem document and returns its body, as bytes: nothing of the route may reshape or relabel it. */
+export function writeProblem(reply: FastifyReply, refusal: Refusal, options: RouteOptions): Buffer {
+  const { code, detail, originalStatus } = refusal;
+  const { status, retryable } = PROBLEMS[code];
+  const problem = createProblem(code, { detail, originalStatus, baseUri: options.problemBaseUri });
+  reply.code(status).type(PROBLEM_CONTENT_TYPE).header("cache-control", "no-store");
+  if (options.docsUrl !== undefined)
+    reply.header("link", `<${options.docsUrl}>; rel="describedby"`);
+  if (retryable) reply.header("retry-after", RETRY_AFTER_S);
+  return Buffer.from(JSON.stringify(problem));
+}
+
+/** Sets status and headers of a replay and returns the stored bytes. */
+export function writeReplay(
+  reply: FastifyReply,
+  response: StoredResponse,
+  isMismatch: boolean,
+): Buffer | undefined {
+  reply.code(response.status);
+  for (const [name, value] of grouped(response.headers)) reply.header(name, value);
+  reply.header(IDEMPOTENT_REPLAYED, "true").header("cache-control", "no-store");
+  if (isMismatch) reply.header(IDEMPOTENCY_MISMATCH, "true");
+  return response.body === undefined || response.body.length === 0 ? undefined : response.body;
+}
+
+/** Why a record cannot be replayed to this request, if so. */
+export function refusalOf(
+  record: StoredRecord,
+  isMismatch: boolean,
+  options: RouteOptions,
+): Refusal | undefined {
+  if (isMismatch && options.mismatch === "reject") return conflict();
+  const { status, body } = record.response;
+  if (body !== undefined) return undefined;
+  return {
+    code: "idempotency_response_not_stored",
+    detail: `The request was done and answered with status ${status}; its body could not be kept`,
+    originalStatus: status,
+  };
+}
+
+/**
+ * Marks a refusal that stands for another request's response: without the mark the caller would take what it says for the end of
+ * its own. A 422 says it by itself.
+ */
+export function markRefusal(
+  reply: FastifyReply,
+  isMismatch: boolean,
+  { mismatch }: RouteOptions,
+): void {
+  if (isMismatch && mismatch === "replay") reply.header(IDEMPOTENCY_MISMATCH, "true");
+}
+
+export function conflict(): Refusal {
+  return {
+    code: "idempotency_conflict",
+    detail: "This key was first used for a different request",
+  };
+}
+
+/** Takes off the reply what the handler said about a body that is not sent after all. */
+export function clearContent(reply: FastifyReply, storeHeaders: ReadonlySet<string>): void {
+  for (const name of Object.keys(reply.getHeaders())) {
+    if (storeHeaders.has(name) || name.startsWith("content-") || name === "set-cookie") {
+      reply.removeHeader(name);
+    }
+  }
+}
+
+function grouped(headers: StoredResponse["headers"]): Map<string, string | string[]> {
+  const values = new Map<string, string | string[]>();
+  for (const [name, value] of headers) {
+    const before = values.get(name);
+    values.set(name, before === undefined ? value : [before, value].flat());
+  }
+  return values;
+}

@@ -1,0 +1,154 @@
+/** What has to be true of a database before a strategy can keep its promise on it. Asked once, at start-up. */
+import { randomInt } from "node:crypto";
+import type { Pool, PoolClient } from "pg";
+import { connect, giveBack, patienceMs } from "../postgres/connection.ts";
+import { readEngine } from "../postgres/dialect.ts";
+import type { DatabaseEngine } from "../postgres/dialect.ts";
+import { inTime, sqlState } from "../postgres/transaction.ts";
+
+/** The strategy must not start, with the reason and what to do instead. */
+export interface Unsound {
+  readonly kind: "unsound";
+  readonly reason: string;
+  readonly remedy: string;
+}
+
+/** What the self-test found. `unreachable`: nothing could be asked. */
+export type SelfTest =
+  | { readonly kind: "sound"; readonly engine: DatabaseEngine }
+  | Unsound
+  | { readonly kind: "unreachable"; readonly cause: unknown };
+
+interface Facts {
+  readonly in_recovery: boolean;
+  /** `p` permanent, `u` unlogged; null where the table is missing. */
+  readonly persistence: string | null;
+}
+
+/**
+ * Tests a pool: its driver is new enough, the table is there and logged, the server takes writes, and, where
+ * `needsAdvisoryLocks`, a lock that one connection holds is refused to another. Takes two connections for a moment (a pool of one is not asked about locks), and no longer for
+ * them than a request would. Never throws.
+ */
+export async function selfTest(
+  pool: Pool,
+  schema: string,
+  needsAdvisoryLocks: boolean,
+): Promise<SelfTest> {
+  try {
+    return await withClient(pool, async (one) => {
+      const fault =
+        testDriver(one) ??
+        (await testTable(one, schema)) ??
+        (needsAdvisoryLocks && pool.options.max > 1
+          ? await withClient(pool, (two) => testLocks(one, two))
+          : undefined);
+      return fault ?? { kind: "sound", engine: await readEngine(one, schema) };
+    });
+  } catch (cause) {
+    return { kind: "unreachable", cause };
+  }
+}
+
+// The first version whose client says whether its transaction still stands. Where the tree holds another copy, nobody else tells.
+function testDriver(client: PoolClient): Unsound | undefined {
+  if (typeof client.getTransactionStatus === "function") return undefined;
+  return unsound("the pool is of a pg before 8.21", "install pg 8.21 or later");
+}
+
+async function testTable(client: PoolClient, schema: string): Promise<Unsound | undefined> {
+  const { rows } = await client.query<Facts>(
+    `select pg_is_in_recovery() as in_recovery,
+      (select relpersistence::text from pg_class where oid = to_regclass($1::text)) as persistence`,
+    [`"${schema}".records`],
+  );
+  const facts = rows[0];
+  if (facts?.in_recovery === true) {
+    return unsound(
+      "the database is a standby: locks taken on it hold nobody off",
+      "connect to the primary",
+    );
+  }
+  if (facts === undefined || facts.persistence === null) {
+    return unsound(
+      `there is no table "${schema}".records`,
+      `run migrate(pool, { schema: "${schema}" }) or: oncekey migrate`,
+    );
+  }
+  if (facts.persistence !== "p") {
+    return unsound(
+      `the table "${schema}".records is not logged: a crash of the database empties it, and what was done is done again`,
+      `alter table "${schema}".records set logged`,
+    );
+  }
+  return undefined;
+}
+
+async function testLocks(one: PoolClient, two: PoolClient): Promise<Unsound | undefined> {
+  const remedy = "use strategy 'unique', which needs nothing but unique keys";
+  const locks = await tryLocks(one, two);
+  switch (locks) {
+    case "shared":
+      return undefined;
+    case "not-shared":
+      return unsound(
+        "an advisory lock that one connection holds is granted to another as well",
+        remedy,
+      );
+    case "absent":
+      return unsound("this engine has no transaction-level advisory locks", remedy);
+    default:
+      return locks satisfies never;
+  }
+}
+
+/** Whether an advisory lock that one session holds is refused to another (`shared`), or this engine has none (`absent`). */
+export async function tryLocks(
+  one: PoolClient,
+  two: PoolClient,
+): Promise<"shared" | "not-shared" | "absent"> {
+  // A number of this test's own, so that two processes that start at once do not disturb each other.
+  const id = String(randomInt(2 ** 47));
+  try {
+    await one.query("begin");
+    await two.query("begin");
+    const isHeld = await tryLock(one, id);
+    const isHeldTwice = await tryLock(two, id);
+    return isHeld && !isHeldTwice ? "shared" : "not-shared";
+  } catch (error) {
+    // Engines without them say "function does not exist" or "feature not supported".
+    const state = sqlState(error);
+    if (state !== "42883" && state !== "0A000") throw error;
+    return "absent";
+  } finally {
+    await Promise.allSettled([one.query("rollback"), two.query("rollback")]);
+  }
+}
+
+async function tryLock(client: PoolClient, id: string): Promise<boolean> {
+  const { rows } = await client.query<{ locked: boolean }>(
+    "select pg_try_advisory_xact_lock($1::bigint) as locked",
+    [id],
+  );
+  return rows[0]?.locked === true;
+}
+
+async function withClient<Result>(
+  pool: Pool,
+  use: (client: PoolClient) => Promise<Result>,
+): Promise<Result> {
+  const client = await connect(pool, patienceMs(pool));
+  let isAnswered = false;
+  try {
+    const result = await inTime(use(client));
+    isAnswered = true;
+    return result;
+  } finally {
+    // Closed where it did not answer: what it was asked may still be under way.
+    giveBack(client, !isAnswered);
+  }
+}
+
+function unsound(reason: string, remedy: string): Unsound {
+  return { kind: "unsound", reason, remedy };
+}

@@ -1,0 +1,140 @@
+/** Checked begin and commit: what a transaction did is read from its command tags, its notices and a clock of our own. */
+import { sendBatch } from "./batch.ts";
+import type { Statement, StatementResult } from "./batch.ts";
+import type { Lease } from "./connection.ts";
+import type { PoolClient } from "pg";
+
+/** How a commit ended. `unknown`: it may stand or not; nothing may be concluded from it. */
+export type CommitOutcome =
+  | { readonly kind: "committed" }
+  | { readonly kind: "rolled-back"; readonly cause: unknown }
+  | { readonly kind: "unknown"; readonly cause: unknown };
+
+/** Postgres did not answer in time. The connection it was asked on must be destroyed. */
+class DatabaseTimeoutError extends Error {
+  override name = "DatabaseTimeoutError";
+}
+
+/** Committed on this node, and not where it was promised to be as well: a failover may lose it. */
+export class LocalCommitError extends Error {
+  override name = "LocalCommitError";
+  constructor() {
+    super("committed on one node only");
+  }
+}
+
+/** A statement of the transaction had failed, so that COMMIT was answered with ROLLBACK. */
+export class FailedTransactionError extends Error {
+  override name = "FailedTransactionError";
+}
+
+// A COMMIT that waits for a synchronous standby is ended by no timeout of the server, and a cut line by nothing at all.
+// 10 s is above any healthy commit and below the 15 s after which our client gives an attempt up.
+const ANSWER_MS = 10_000;
+
+/** Sends one batch, bounded by a timer on this side of the line. */
+export function ask(
+  client: PoolClient,
+  statements: readonly Statement[],
+): Promise<readonly StatementResult[]> {
+  return inTime(sendBatch(client, statements));
+}
+
+// "canceling wait for synchronous replication", which syncrep.c says with the codes of any other warning, such as one of a deferred
+// trigger. Citus passes a node's warning on under a routine of its own.
+const SAY_LOCAL: ReadonlySet<string> = new Set(["SyncRepWaitForLSN", "DefaultCitusNoticeReceiver"]);
+
+interface NoticeMessage {
+  readonly code?: string | undefined;
+  readonly routine?: string | undefined;
+}
+
+/**
+ * Sends one batch that ends its transaction.
+ *
+ * @throws LocalCommitError where Postgres says that it committed without the standby.
+ */
+export async function askToEnd(
+  client: PoolClient,
+  statements: readonly Statement[],
+): Promise<readonly StatementResult[]> {
+  let isLocal = false;
+  const onNotice = ({ code, routine }: NoticeMessage): void => {
+    isLocal ||= (code === "01000" || code === "57P01") && SAY_LOCAL.has(routine ?? "");
+  };
+  client.on("notice", onNotice);
+  try {
+    const results = await ask(client, statements);
+    if (!isLocal) return results;
+  } catch (error) {
+    if (!isLocal) throw error;
+  } finally {
+    client.removeListener("notice", onNotice);
+  }
+  throw new LocalCommitError();
+}
+
+/** Gives an answer of the database up after as long as one may take. */
+export function inTime<Answer>(asked: Promise<Answer>): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => {
+      reject(new DatabaseTimeoutError(`the database did not answer within ${ANSWER_MS} ms`));
+    }, ANSWER_MS);
+    asked.then(resolve, reject).finally(() => clearTimeout(timer));
+  });
+}
+
+/**
+ * Sends `before` and COMMIT as one batch with one Sync: an error in `before` skips the COMMIT. Never throws, and leaves the
+ * lease to its caller.
+ */
+export async function commit(
+  client: PoolClient,
+  before: readonly Statement[],
+): Promise<CommitOutcome> {
+  try {
+    const results = await askToEnd(client, [...before, { text: "commit" }]);
+    const tag = results.at(-1)?.tag;
+    if (tag === "COMMIT") return { kind: "committed" };
+    const cause = new FailedTransactionError(`COMMIT was answered with ${tag}`);
+    return { kind: "rolled-back", cause };
+  } catch (cause) {
+    return { kind: isCleanFailure(cause) ? "rolled-back" : "unknown", cause };
+  }
+}
+
+/**
+ * Rolls back and gives the connection back; one that does not answer is destroyed, which rolls back as well. Never throws.
+ *
+ * @returns whether the session was still there.
+ */
+export async function abandon(lease: Lease): Promise<boolean> {
+  try {
+    await ask(lease.client, [{ text: "rollback" }]);
+    lease.release();
+    return true;
+  } catch {
+    lease.release("destroy");
+    return false;
+  }
+}
+
+/** The SQLSTATE of an error that Postgres sent, `undefined` for any other. */
+export function sqlState(error: unknown): string | undefined {
+  if (!(error instanceof Error) || !("code" in error) || !("severity" in error)) return undefined;
+  return typeof error.code === "string" ? error.code : undefined;
+}
+
+/** Whether an answer is missing because the line or the session broke, so that what was asked may have been done. */
+export function isConnectionFailure(error: unknown): boolean {
+  const state = sqlState(error);
+  return state === undefined || state.startsWith("08") || state.startsWith("57P");
+}
+
+// Postgres said ERROR: the transaction is gone. Not so where the session ended (57), the line broke (08), the system failed
+// (58, XX) or Postgres itself says that completion is unknown (40003): then the COMMIT may have been carried out.
+function isCleanFailure(error: unknown): boolean {
+  const state = sqlState(error);
+  if (state === undefined || state === "40003") return false;
+  return !["08", "57", "58", "XX"].includes(state.slice(0, 2));
+}

@@ -1,0 +1,61 @@
+import type { Pool, PoolClient } from "pg";
+import { borrow, giveBack } from "../postgres/connection.ts";
+import { inSchema, MIGRATIONS_TABLE, migrationNames, readMigration } from "./migration-files.ts";
+import { SCHEMA_NAME } from "./statements.ts";
+
+/** Options of {@link migrate}. */
+export interface MigrateOptions {
+  /** The schema that holds the tables; the same as the plugin's option. `^[a-z_][a-z0-9_]{0,62}$`, default `oncekey`. */
+  readonly schema?: string;
+}
+
+// "oncekey" and "migrate" as ASCII: an id of our own, so that no other tool's lock is taken for this one.
+const MIGRATION_LOCK = "8029464456226010469";
+
+/**
+ * Creates or updates the tables. Append-only: each migration runs once, in order, all in one transaction. Safe when several
+ * processes call it at the same moment: one works, the others wait for it and then find nothing to do.
+ *
+ * @returns the names of the migrations that this call applied.
+ * @throws RangeError if `schema` is not a plain lower-case identifier; what the database throws, with nothing changed.
+ */
+export async function migrate(pool: Pool, options: MigrateOptions = {}): Promise<string[]> {
+  const schema = options.schema ?? "oncekey";
+  if (!SCHEMA_NAME.test(schema)) {
+    throw new RangeError(`schema must match ${SCHEMA_NAME.source}, got ${JSON.stringify(schema)}`);
+  }
+  const client = await borrow(pool);
+  try {
+    await client.query("begin isolation level read committed");
+    const applied = await applyMissing(client, schema);
+    await client.query("commit");
+    giveBack(client, false);
+    return applied;
+  } catch (error) {
+    // Destroyed rather than rolled back: whatever state it is in, the server ends its transaction.
+    giveBack(client, true);
+    throw error;
+  }
+}
+
+async function applyMissing(client: PoolClient, schema: string): Promise<string[]> {
+  // Two at once: the second waits here until the first has committed, at most a minute, and its next statement sees the result.
+  await client.query("set local lock_timeout = '60s'");
+  await client.query("select pg_advisory_xact_lock($1::bigint)", [MIGRATION_LOCK]);
+  // Asked first, because `create … if not exists` wants the right to create even where there is nothing to do.
+  const found = await client.query("select to_regclass($1::text) is not null as there", [
+    `"${schema}".migrations`,
+  ]);
+  if (found.rows[0]?.there !== true) {
+    await client.query(`create schema if not exists "${schema}"`);
+    await client.query(inSchema(MIGRATIONS_TABLE, schema));
+  }
+  const { rows } = await client.query<{ name: string }>(`select name from "${schema}".migrations`);
+  const done = new Set(rows.map((row) => row.name));
+  const missing = (await migrationNames()).filter((name) => !done.has(name));
+  for (const name of missing) {
+    await client.query(inSchema(await readMigration(name), schema));
+    await client.query(`insert into "${schema}".migrations (name) values ($1::text)`, [name]);
+  }
+  return missing;
+}

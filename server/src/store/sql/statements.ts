@@ -1,0 +1,195 @@
+/** Every statement of the store, made once for a schema and an engine. Each says why two of them at once are fine. */
+import type { Statement } from "../postgres/batch.ts";
+import type { Dialect } from "../postgres/dialect.ts";
+import { leaseStatements } from "./lease-statements.ts";
+import type { LeaseStatements } from "./lease-statements.ts";
+import { SET_LIMITS, setCommands } from "../postgres/timeouts.ts";
+
+export interface Statements extends LeaseStatements {
+  /** Begins a transaction that ends in the same batch. */
+  readonly begin: readonly Statement[];
+  /** Begins a transaction that stays open. */
+  readonly open: readonly Statement[];
+  readonly impatient: string;
+  readonly patient: readonly Statement[];
+  readonly checkAndLock: string;
+  readonly checkAndProbe: string;
+  readonly claimUnique: string;
+  readonly reclaimUnique: string;
+  readonly claimRow: string;
+  readonly reclaimRow: string;
+  readonly lockRow: string;
+  readonly lockPending: string;
+  readonly probeRow: string;
+  readonly renamePending: string;
+  readonly pendingRow: string;
+  readonly lookup: string;
+  readonly store: string;
+  readonly sweep: string;
+  readonly gate: string;
+  readonly sweepBound: string;
+  readonly sweepUntil: string;
+}
+
+/** What an identifier of ours may be: it needs no quoting rules beyond the quotes. */
+export const SCHEMA_NAME: RegExp = /^[a-z_][a-z0-9_]{0,62}$/;
+
+/** @param schema already checked against {@link SCHEMA_NAME}. */
+export function createStatements(schema: string, dialect: Dialect): Statements {
+  const records = `"${schema}".records`;
+  const thisTicket = "key = $1::text and scope = $2::text and target = $3::text";
+  const finished = "status is not null and expires_at > statement_timestamp()";
+  const pending = "status is null and owner is null and expires_at > statement_timestamp()";
+  const unfinished =
+    "fingerprint = $4::bytea, status = null, headers = null, body = null, owner = null, lease_until = null, steps = null";
+  const sweepable =
+    "expires_at <= statement_timestamp() and (lease_until is null or lease_until <= statement_timestamp())";
+  const begin = beginOn(dialect);
+  const limits = limitsOn(dialect);
+  return Object.freeze({
+    begin,
+    open: [...begin, ...limits],
+
+    // Around a statement that would wait for another transaction: a waiter is to give its connection back, not to queue on it.
+    impatient: "set local lock_timeout = '20ms'",
+    patient: [{ text: "set local lock_timeout to default" }, ...limits],
+
+    // Takes the lock only where no record is visible, and never waits. Two at once: one gets the lock, the other reads false.
+    // The check's snapshot may be older than the lock, which is why the look-up that decides is a statement of its own.
+    checkAndLock: `
+      select case
+        when exists (select 1 from ${records} where ${thisTicket} and ${finished}) then null
+        else pg_try_advisory_xact_lock($4::bigint)
+      end`,
+
+    // The same question asked without keeping the lock: shared probes do not exclude each other, and the batch that asks
+    // ends its transaction in the same flight. A first request that meets one for that moment tries again.
+    checkAndProbe: `
+      select case
+        when exists (select 1 from ${records} where ${thisTicket} and ${finished}) then null
+        else pg_try_advisory_xact_lock_shared($4::bigint)
+      end`,
+
+    // Strategy unique. Two at once: the second waits for the first one's transaction, or gives up by its lock timeout. The row
+    // is born expired, so that nothing but a finished one ever counts, even if a handler commits by itself.
+    claimUnique: `
+      insert into ${records} (key, scope, target, fingerprint, created_at, expires_at)
+      values ($1::text, $2::text, $3::text, $4::bytea, statement_timestamp(), statement_timestamp())
+      on conflict (key, scope, target) do nothing`,
+
+    // Takes an expired row over, which stays expired until it is finished. Two at once: the second waits for the row or gives
+    // up, and what it finds then is finished and no longer expired, so it changes nothing.
+    reclaimUnique: `
+      update ${records} set ${unfinished}, created_at = statement_timestamp()
+      where ${thisTicket} and expires_at <= statement_timestamp()`,
+
+    // Strategy row, committed at once. Two at once: one row, whoever writes it; who runs is decided by the lock on it.
+    claimRow: `
+      insert into ${records} (key, scope, target, fingerprint, created_at, expires_at)
+      values ($1::text, $2::text, $3::text, $4::bytea, statement_timestamp(),
+        statement_timestamp() + $5::bigint * interval '1 millisecond')
+      on conflict (key, scope, target) do nothing`,
+
+    // Makes an expired row a pending one again. One that a handler still holds is locked: then this gives up.
+    reclaimRow: `
+      update ${records} set ${unfinished}, created_at = statement_timestamp(),
+        expires_at = statement_timestamp() + $5::bigint * interval '1 millisecond'
+      where ${thisTicket} and expires_at <= statement_timestamp()`,
+
+    // Never waits: of two, one gets the row and the other none. A row that was finished in between is no longer pending, and one
+    // that names another request is not ours: so whoever holds it is the one that it names.
+    lockRow: `
+      select 1 from ${records}
+      where ${thisTicket} and ${pending} and fingerprint = $4::bytea
+      for update skip locked`,
+
+    // Whatever request it names, and weaker than the lock of a handler, which it respects. Two at once: one gets the row.
+    lockPending: `
+      select 1 from ${records}
+      where ${thisTicket} and ${pending}
+      for no key update skip locked`,
+
+    // Finds the row unless a handler holds it: the lock above does not keep it away. Any number at once, and none waits; a
+    // handler that would begin at that moment tries again.
+    probeRow: `
+      select 1 from ${records}
+      where ${thisTicket} and ${pending}
+      for key share skip locked`,
+
+    // Under that lock, so there are no two at once. What an earlier request left behind is named after the one that begins now.
+    renamePending: `
+      update ${records} set fingerprint = $4::bytea, created_at = statement_timestamp(),
+        expires_at = statement_timestamp() + $5::bigint * interval '1 millisecond'
+      where ${thisTicket} and ${pending}`,
+
+    // Reads only. Behind probeRow it names the request that is being worked on.
+    pendingRow: `select encode(fingerprint, 'hex') from ${records} where ${thisTicket} and ${pending}`,
+
+    ...leaseStatements(records, thisTicket),
+
+    // Reads only, in a snapshot taken after the lock: under the lock it sees every record that was committed before.
+    lookup: `
+      select encode(fingerprint, 'hex'), status, headers, encode(body, 'hex'),
+        floor(extract(epoch from expires_at - statement_timestamp()) * 1000)::bigint, owner
+      from ${records}
+      where ${thisTicket} and ${finished}`,
+
+    // The fence. Absent and expired are one condition: an expired row is overwritten, and so is one that this transaction
+    // holds unfinished. Where another stands, by whatever way, the fingerprint becomes null and NOT NULL fails the
+    // statement, so the COMMIT behind it in the batch never runs.
+    store: `
+      insert into ${records} as record
+        (key, scope, target, fingerprint, status, headers, body, created_at, expires_at)
+      values ($1::text, $2::text, $3::text, $4::bytea, $5::smallint, $6::text, $7::bytea,
+        statement_timestamp(), statement_timestamp() + $8::bigint * interval '1 millisecond')
+      on conflict (key, scope, target) do update set
+        fingerprint = case
+          when record.expires_at <= excluded.created_at then excluded.fingerprint
+          when record.status is null and record.owner is null then excluded.fingerprint
+        end,
+        status = excluded.status,
+        headers = excluded.headers,
+        body = excluded.body,
+        owner = null,
+        lease_until = null,
+        steps = null,
+        created_at = excluded.created_at,
+        expires_at = excluded.expires_at`,
+
+    // Two at once: the second does not get the lock and deletes nothing. A row that a retry is overwriting right now, or that
+    // a handler holds, is locked and left alone; so is one whose lease still runs.
+    sweep: `
+      with gate as materialized (select pg_try_advisory_xact_lock($2::bigint) as is_mine)
+      delete from ${records}
+      where (select is_mine from gate) and ctid = any (array(
+        select ctid from ${records} where ${sweepable}
+        order by expires_at
+        limit $1::int
+        for update skip locked
+      ))`,
+
+    // The sweep where rows are on several nodes: none can be named by its ctid there, nor skipped where it is locked. So a slice
+    // of time goes at once. Two at once delete the same rows or none; a row that a retry has overwritten meanwhile has left the slice.
+    gate: "select pg_try_advisory_xact_lock($1::bigint)",
+    sweepBound: `
+      select max(expires_at)::text from (
+        select expires_at from ${records} where ${sweepable} order by expires_at limit $1::int
+      ) as slice`,
+    sweepUntil: `delete from ${records} where expires_at <= $1::timestamptz and ${sweepable}`,
+  });
+}
+
+// READ COMMITTED whatever the database's default is: the look-up needs a snapshot newer than the lock.
+// READ WRITE makes a standby refuse, where the lock would hold and mean nothing.
+function beginOn(dialect: Dialect): Statement[] {
+  const begin = { text: "begin isolation level read committed read write" };
+  if (dialect.kind === "postgres") return [begin];
+  // Or the settings below would bound nothing on the node that has the shard.
+  return [begin, { text: "set local citus.propagate_set_commands = 'local'" }];
+}
+
+// Citus carries what `set` commands say to its nodes, and not what set_config does.
+function limitsOn(dialect: Dialect): Statement[] {
+  const texts = dialect.kind === "postgres" ? [SET_LIMITS] : setCommands(dialect.limits);
+  return texts.map((text) => ({ text }));
+}

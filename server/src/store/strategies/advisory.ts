@@ -1,0 +1,48 @@
+/** The `advisory` strategy: everything in the handler's own transaction, guarded by an advisory lock, fenced by the primary key. */
+import type { StatementResult } from "../postgres/batch.ts";
+import { lockId } from "../lock-id.ts";
+import { ticketValues } from "../record.ts";
+import type { Store } from "../store.ts";
+import type { StoreParts } from "../store-parts.ts";
+import { sweepExpired } from "../maintenance/sweep-batch.ts";
+import { attempt, inOneFlight, openUnrecorded, recordIn, withLease } from "../round-trip.ts";
+
+export function createAdvisoryStore(parts: StoreParts): Store {
+  const { schema, statements, checkout } = parts;
+  return {
+    begin: (ticket, retentionMs) =>
+      withLease(checkout, (lease) => {
+        const identity = ticketValues(ticket);
+        const lock = {
+          text: statements.checkAndLock,
+          values: [...identity, lockId(schema, ticket)],
+        };
+        const batch = [...statements.open, lock, { text: statements.lookup, values: identity }];
+        // Null, no lock asked for, where a record was seen that expired before the look-up: the next try takes it.
+        const isOurs = (results: readonly StatementResult[]): boolean =>
+          results.at(-2)?.rows[0]?.[0] === "t";
+        const claim = { statements, ticket, retentionMs, relock: lock };
+        return attempt(lease, { batch, isOurs }, claim);
+      }),
+
+    lookup: (ticket) => {
+      const identity = ticketValues(ticket);
+      return inOneFlight(
+        parts,
+        [
+          { text: statements.checkAndProbe, values: [...identity, lockId(schema, ticket)] },
+          { text: statements.lookup, values: identity },
+        ],
+        "rollback",
+        ([probe, found], askedAt) => {
+          const record = recordIn(found, askedAt);
+          if (record !== undefined) return { kind: "replay", record };
+          return { kind: probe?.rows[0]?.[0] === "f" ? "in-flight" : "absent" };
+        },
+      );
+    },
+
+    open: () => openUnrecorded(parts),
+    sweep: (batchSize) => sweepExpired(parts, batchSize),
+  };
+}

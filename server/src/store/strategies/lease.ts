@@ -1,0 +1,133 @@
+/** The `lease` strategy: a committed claim with an owner and an end, renewed while the handler runs, which holds no connection. */
+import { randomUUID } from "node:crypto";
+import type { Row } from "../postgres/batch.ts";
+import { createKeylessClaim } from "../claims/keyless-claim.ts";
+import { createLeaseClaim, renewLease } from "../claims/lease-claim.ts";
+import { readInFlight, ticketValues } from "../record.ts";
+import type { StoreParts } from "../store-parts.ts";
+import { sweepExpired } from "../maintenance/sweep-batch.ts";
+import type { BeginOutcome, Claim, Store, Ticket } from "../store.ts";
+import { isConnectionFailure, sqlState } from "../postgres/transaction.ts";
+import { inOneFlight, recordIn } from "../round-trip.ts";
+
+type Unclaimed = Exclude<BeginOutcome, { readonly claim: Claim }>;
+
+/** The row names this owner, as far as the answer knows. */
+interface Won {
+  readonly kind: "won";
+  readonly attempt: number;
+  readonly steps: string | null;
+  readonly askedAt: number;
+}
+
+/** @param durationMs how long a claim lasts without being renewed, in milliseconds. */
+export function createLeaseStore(parts: StoreParts, durationMs: number): Store {
+  const { statements } = parts;
+
+  /** @param lost the owner, where an answer to it was lost: what it may have claimed already is its own. */
+  async function tryOnce(
+    ticket: Ticket,
+    owner: string,
+    retentionMs: number,
+    lost: string | null,
+  ): Promise<BeginOutcome> {
+    const identity = ticketValues(ticket);
+    const claim = [...identity, ticket.fingerprint, owner, String(durationMs), String(retentionMs)];
+    const outcome = await inOneFlight(
+      parts,
+      [
+        { text: statements.impatient },
+        { text: statements.claimLease, values: claim },
+        { text: statements.takeLease, values: [...claim, lost] },
+        { text: statements.lookup, values: identity },
+        { text: statements.leaseState, values: identity },
+      ],
+      "commit",
+      ([, claimed, taken, found, state], askedAt): Unclaimed | Won => {
+        const record = recordIn(found, askedAt);
+        if (record !== undefined) return { kind: "replay", record };
+        const row = claimed?.rows[0] ?? taken?.rows[0];
+        if (row === undefined) return readHeld(state?.rows[0], ticket);
+        return { kind: "won", attempt: Number(row[0]), steps: row[1] ?? null, askedAt };
+      },
+    );
+    return outcome.kind === "won" ? hold(ticket, owner, retentionMs, outcome) : outcome;
+  }
+
+  /** Makes the claim of what was won, once it is sure that its lease still runs. */
+  async function hold(
+    ticket: Ticket,
+    owner: string,
+    retentionMs: number,
+    won: Won,
+  ): Promise<BeginOutcome> {
+    const { attempt, steps } = won;
+    let { askedAt } = won;
+    // The COMMIT waited for a standby, or this process stood still: another may have taken it over by now.
+    if (performance.now() >= askedAt + durationMs) {
+      askedAt = performance.now();
+      const renewed = await renewLease(parts, ticket, owner, durationMs);
+      if (renewed.kind === "unavailable") return renewed;
+      if (renewed.rows === 0 || performance.now() >= askedAt + durationMs)
+        return { kind: "in-flight" };
+    }
+    const claim = createLeaseClaim({
+      parts,
+      ticket,
+      owner,
+      durationMs,
+      retentionMs,
+      attempt,
+      askedAt,
+      steps,
+    });
+    return { kind: attempt === 1 ? "claimed" : "crashed", claim };
+  }
+
+  return {
+    async begin(ticket, retentionMs) {
+      const owner = randomUUID();
+      const outcome = await tryOnce(ticket, owner, retentionMs, null);
+      if (outcome.kind !== "unavailable") return outcome;
+      // Another is writing the row right now.
+      if (sqlState(outcome.cause) === "55P03") return { kind: "in-flight" };
+      // The claim may stand although its answer was lost. Asked again with the same owner, it is recognised as our own.
+      return isConnectionFailure(outcome.cause)
+        ? tryOnce(ticket, owner, retentionMs, owner)
+        : outcome;
+    },
+
+    lookup: (ticket) => {
+      const identity = ticketValues(ticket);
+      return inOneFlight(
+        parts,
+        [
+          { text: statements.lookup, values: identity },
+          { text: statements.leaseState, values: identity },
+        ],
+        "rollback",
+        ([found, state], askedAt) => {
+          const record = recordIn(found, askedAt);
+          if (record !== undefined) return { kind: "replay", record };
+          const row = state?.rows[0];
+          if (row === undefined) return { kind: "absent" };
+          return row[1] === "t" ? readInFlight(row) : { kind: "unknown" };
+        },
+      );
+    },
+
+    open: async () => ({ kind: "claimed", claim: createKeylessClaim() }),
+    sweep: (batchSize) => sweepExpired(parts, batchSize),
+  };
+}
+
+/** Reads a row of the `leaseState` statement that could not be claimed. */
+function readHeld(row: Row | undefined, { fingerprint }: Ticket): Unclaimed {
+  const held = readInFlight(row);
+  const isOver = row?.[1] === "f";
+  // Only the request that was begun can go on with it: whoever sends another would wait for nobody. An owner that is only late may
+  // renew its lease after this, and that the key is another request's stays true.
+  if (!isOver || held.fingerprint === undefined || held.fingerprint.equals(fingerprint))
+    return held;
+  return { kind: "conflict", fingerprint: held.fingerprint };
+}

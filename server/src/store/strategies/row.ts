@@ -1,0 +1,112 @@
+/** The `row` strategy: a committed pending row shows that the key was started; a lock on it, in the handler's transaction, says who runs. */
+import type { Row, StatementResult } from "../postgres/batch.ts";
+import { readInFlight, ticketValues } from "../record.ts";
+import type { StoreParts } from "../store-parts.ts";
+import { sweepExpired } from "../maintenance/sweep-batch.ts";
+import type { InFlight, Store, Ticket, Unavailable } from "../store.ts";
+import { abandon, ask, askToEnd } from "../postgres/transaction.ts";
+import { attempt, inOneFlight, openUnrecorded, recordIn, withLease } from "../round-trip.ts";
+import type { TryOutcome } from "../round-trip.ts";
+
+// The commit of the pending row need not reach the disk by itself: the handler's own commit, behind it in the log, takes it along.
+const NO_FLUSH = { text: "set local synchronous_commit = off" };
+
+export function createRowStore(parts: StoreParts): Store {
+  const { statements } = parts;
+  return {
+    async begin(ticket, retentionMs) {
+      const outcome = await tryOnce(parts, ticket, retentionMs);
+      if (!isAnothers(outcome, ticket)) return outcome;
+      const renamed = await rename(parts, ticket, retentionMs);
+      if (renamed.kind !== "renamed") return renamed;
+      const again = await tryOnce(parts, ticket, retentionMs);
+      // Another has named the row in between, and may not run it either: the next try asks who does.
+      return isAnothers(again, ticket) ? { kind: "in-flight" } : again;
+    },
+
+    lookup: (ticket) => {
+      const identity = ticketValues(ticket);
+      return inOneFlight(
+        parts,
+        [
+          { text: statements.probeRow, values: identity },
+          { text: statements.pendingRow, values: identity },
+          { text: statements.lookup, values: identity },
+        ],
+        "rollback",
+        ([idle, pending, found], askedAt) => {
+          const record = recordIn(found, askedAt);
+          if (record !== undefined) return { kind: "replay", record };
+          // Pending and held: somebody works on it. Pending and not held: a crash or a failure left it behind.
+          const row = pending?.rows[0];
+          if (row === undefined || idle?.rows.length === 1) return { kind: "absent" };
+          return readInFlight(row);
+        },
+      );
+    },
+
+    open: () => openUnrecorded(parts),
+    sweep: (batchSize) => sweepExpired(parts, batchSize),
+  };
+}
+
+function tryOnce(
+  { statements, checkout }: StoreParts,
+  ticket: Ticket,
+  retentionMs: number,
+): Promise<TryOutcome> {
+  return withLease(checkout, (lease) => {
+    const identity = ticketValues(ticket);
+    const pending = [...identity, ticket.fingerprint, String(retentionMs)];
+    const batch = [
+      ...statements.begin,
+      { text: statements.impatient },
+      NO_FLUSH,
+      { text: statements.claimRow, values: pending },
+      { text: statements.reclaimRow, values: pending },
+      { text: "commit" },
+      ...statements.open,
+      { text: statements.pendingRow, values: identity },
+      { text: statements.lockRow, values: [...identity, ticket.fingerprint] },
+      { text: statements.lookup, values: identity },
+    ];
+    const isOurs = (results: readonly StatementResult[]): boolean =>
+      results.at(-2)?.rows.length === 1;
+    const running = (results: readonly StatementResult[]): Row | undefined =>
+      results.at(-3)?.rows[0];
+    return attempt(lease, { batch, isOurs, running }, { statements, ticket, retentionMs });
+  });
+}
+
+/** Whether a row is in the way that names another request: it runs, or it left the row behind. */
+function isAnothers(outcome: TryOutcome, { fingerprint }: Ticket): boolean {
+  if (outcome.kind !== "in-flight" || outcome.fingerprint === undefined) return false;
+  return !outcome.fingerprint.equals(fingerprint);
+}
+
+/**
+ * Names a row that nobody works on after this request, in a transaction of its own: from then on all see whom it is for. Where it
+ * cannot, it says who is in the way: a handler, or for a moment another that names the row.
+ */
+function rename(
+  { statements, checkout }: StoreParts,
+  ticket: Ticket,
+  retentionMs: number,
+): Promise<{ readonly kind: "renamed" } | InFlight | Unavailable> {
+  return withLease(checkout, async (lease) => {
+    const identity = ticketValues(ticket);
+    const asked = [statements.lockPending, statements.probeRow, statements.pendingRow];
+    const look = asked.map((text) => ({ text, values: identity }));
+    const results = await ask(lease.client, [...statements.open, NO_FLUSH, ...look]);
+    const [locked, idle, pending] = results.slice(-look.length);
+    if (locked?.rows.length !== 1) {
+      await abandon(lease);
+      // The name is read behind the probe: whoever held the row then had it already.
+      return idle?.rows.length === 1 ? { kind: "in-flight" } : readInFlight(pending?.rows[0]);
+    }
+    const values = [...identity, ticket.fingerprint, String(retentionMs)];
+    await askToEnd(lease.client, [{ text: statements.renamePending, values }, { text: "commit" }]);
+    lease.release();
+    return { kind: "renamed" };
+  });
+}

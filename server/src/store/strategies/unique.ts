@@ -1,0 +1,46 @@
+/** The `unique` strategy: the record's row is inserted first, in the handler's transaction; the primary key keeps all others out. */
+import type { StatementResult } from "../postgres/batch.ts";
+import { ticketValues } from "../record.ts";
+import type { StoreParts } from "../store-parts.ts";
+import { sweepExpired } from "../maintenance/sweep-batch.ts";
+import type { Store, Ticket } from "../store.ts";
+import { attempt, openUnrecorded, withLease } from "../round-trip.ts";
+import type { TryOutcome } from "../round-trip.ts";
+
+export function createUniqueStore(parts: StoreParts): Store {
+  const { statements, checkout } = parts;
+
+  function begin(ticket: Ticket, retentionMs: number): Promise<TryOutcome> {
+    return withLease(checkout, (lease) => {
+      const identity = ticketValues(ticket);
+      const values = [...identity, ticket.fingerprint];
+      const batch = [
+        ...statements.begin,
+        { text: statements.impatient },
+        { text: statements.reclaimUnique, values },
+        { text: statements.claimUnique, values },
+        ...statements.patient,
+        { text: statements.lookup, values: identity },
+      ];
+      return attempt(lease, { batch, isOurs }, { statements, ticket, retentionMs });
+    });
+  }
+
+  return {
+    begin,
+    // Its own try, taken back: an uncommitted row of another cannot be seen, only run into.
+    async lookup(ticket) {
+      const outcome = await begin(ticket, 0);
+      if (outcome.kind !== "claimed") return outcome;
+      await outcome.claim.release("free");
+      return { kind: "absent" };
+    },
+    open: () => openUnrecorded(parts),
+    sweep: (batchSize) => sweepExpired(parts, batchSize),
+  };
+}
+
+// One row written: either an expired one taken over, or one of our own.
+function isOurs(results: readonly StatementResult[]): boolean {
+  return results.some(({ tag }) => tag === "UPDATE 1" || tag === "INSERT 0 1");
+}

@@ -1,0 +1,121 @@
+/** What the plugin tells those who listen on `node:diagnostics_channel`: never a key, a scope, a body or a parameter. */
+import { createHmac, randomBytes } from "node:crypto";
+import { channel } from "node:diagnostics_channel";
+import type { Channel } from "node:diagnostics_channel";
+import type { Completion } from "../store/store.ts";
+
+/**
+ * The events by the names of their channels. They are published in the async context of the request they belong to; those of the
+ * sweep in none.
+ *
+ * @example
+ * subscribe("oncekey:begin", (message) => {
+ *   const { route, outcome } = message as TelemetryEvents["oncekey:begin"];
+ * });
+ */
+export interface TelemetryEvents {
+  readonly "oncekey:begin": BeginEvent;
+  readonly "oncekey:complete": CompleteEvent;
+  readonly "oncekey:heartbeat": HeartbeatEvent;
+  readonly "oncekey:lease-lost": LeaseLostEvent;
+  readonly "oncekey:sweep": SweepEvent;
+}
+
+/** Names the protected route of an event. */
+export interface RouteLabels {
+  readonly strategy: string;
+  readonly method: string;
+  /** As it was registered, with `:id` where the request has a value. */
+  readonly route: string;
+}
+
+/** Correlates the events of one key. */
+export interface KeyDigest {
+  /**
+   * 16 hexadecimal digits of an HMAC-SHA256 of the key, under a secret of this process that is made anew at each start: it
+   * cannot be turned into the key, nor be compared across processes. `undefined` where the request has no key.
+   */
+  readonly keyDigest: string | undefined;
+}
+
+/**
+ * What was decided for a request before its handler. `claimed`: the handler runs. `crashed`: an earlier owner did not finish, and
+ * `onCrash` decides. `replay`: the stored response; `mismatch`: the same, to another request. `unprotected`: the store is down
+ * and `onUnavailable` is `'run'`. All others are refusals, in the words of the problem codes; `refused`: no usable key, or no scope.
+ */
+export type BeginOutcomeName =
+  | "claimed"
+  | "crashed"
+  | "replay"
+  | "mismatch"
+  | "in-flight"
+  | "conflict"
+  | "absent"
+  | "unknown"
+  | "expired"
+  | "unavailable"
+  | "unprotected"
+  | "refused";
+
+/** Channel `oncekey:begin`: once for each request on a protected route. */
+export interface BeginEvent extends RouteLabels, KeyDigest {
+  readonly outcome: BeginOutcomeName;
+  /** Milliseconds that the claim or the look-up took, less `waitMs`. */
+  readonly beginMs: number;
+  /** Milliseconds that the request was held because another with its key was running; 0 where it was not. */
+  readonly waitMs: number;
+}
+
+/** Channel `oncekey:complete`: once for each claim. */
+export interface CompleteEvent extends RouteLabels, KeyDigest {
+  /**
+   * `stored`: with the handler's writes. `superseded`: another had finished. `lost`: another runs it. `rolled-back`: nothing was
+   * kept. `unknown`: the commit was not answered. `released`: the answer was none to store. `failed`: the handler threw or broke off.
+   */
+  readonly outcome: Completion["kind"] | "released" | "failed";
+  /** Milliseconds that storing and committing took, or giving the claim back. */
+  readonly completeMs: number;
+}
+
+/** Channel `oncekey:heartbeat`: each time that a lease was to be renewed. */
+export interface HeartbeatEvent extends KeyDigest {
+  /** `unanswered`: the database did not say. `taken-over`: the lease is another owner's. */
+  readonly outcome: "renewed" | "unanswered" | "taken-over";
+  readonly beatMs: number;
+}
+
+/** Channel `oncekey:lease-lost`: once for each lease that another took over, or may have. */
+export interface LeaseLostEvent extends KeyDigest {
+  readonly reason: string;
+}
+
+/** Channel `oncekey:sweep`: for each batch, by the plugin or by `app.idempotency.sweep`. */
+export interface SweepEvent {
+  readonly deletedRows: number;
+  readonly sweepMs: number;
+}
+
+const CHANNELS: Readonly<Record<keyof TelemetryEvents, Channel>> = {
+  "oncekey:begin": channel("oncekey:begin"),
+  "oncekey:complete": channel("oncekey:complete"),
+  "oncekey:heartbeat": channel("oncekey:heartbeat"),
+  "oncekey:lease-lost": channel("oncekey:lease-lost"),
+  "oncekey:sweep": channel("oncekey:sweep"),
+};
+
+/** @param make called only where somebody listens. */
+export function publish<Name extends keyof TelemetryEvents>(
+  name: Name,
+  make: () => TelemetryEvents[Name],
+): void {
+  const to = CHANNELS[name];
+  if (to.hasSubscribers) to.publish(make());
+}
+
+const SECRET = randomBytes(32);
+
+/** See {@link KeyDigest}. */
+export function digestKey(key: string | undefined): string | undefined {
+  if (key === undefined) return undefined;
+  return createHmac("sha256", SECRET).update(key).digest("hex").slice(0, 16);
+}

@@ -1,0 +1,154 @@
+/** Spans and metrics for OpenTelemetry, made from the plugin's channels. */
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
+import { metrics, SpanStatusCode, trace } from "@opentelemetry/api";
+import type { Attributes, Histogram, Meter, Tracer } from "@opentelemetry/api";
+import type { BeginEvent, CompleteEvent, RouteLabels, TelemetryEvents } from "./events.ts";
+
+const SCOPE = "@oncekey/server";
+
+// From a stored key on the same host to a handler's longest wait.
+const BUCKETS_S = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+
+// Outcomes that are somebody's trouble, and not an answer that the contract foresees.
+const TROUBLE: ReadonlySet<string> = new Set([
+  "unavailable",
+  "unprotected",
+  "unknown",
+  "rolled-back",
+  "lost",
+]);
+
+/**
+ * Sends what the plugin tells to the tracer and meter providers that are registered globally at the time of the call: call it once,
+ * after the SDK was started.
+ *
+ * Spans `oncekey begin` and `oncekey complete` below the active one, which itself gets the attributes `oncekey.strategy`,
+ * `oncekey.outcome`, `oncekey.key_digest` and `oncekey.wait_ms`, and the event `oncekey.lease_lost`. Counters `oncekey.begins`, `oncekey.completions`, `oncekey.heartbeats`,
+ * `oncekey.leases.lost`, `oncekey.rows.swept`; histograms `oncekey.begin.duration`, `oncekey.wait.duration` and
+ * `oncekey.complete.duration`, in seconds. No metric has the key's digest.
+ *
+ * @returns a function that ends it.
+ */
+export function observeWithOpenTelemetry(): () => void {
+  const tracer = trace.getTracer(SCOPE);
+  const meter = metrics.getMeter(SCOPE);
+  const stops = [
+    on("oncekey:begin", observeBegins(tracer, meter)),
+    on("oncekey:complete", observeCompletions(tracer, meter)),
+    on("oncekey:heartbeat", observeHeartbeats(meter)),
+    on("oncekey:lease-lost", observeLostLeases(meter)),
+    on("oncekey:sweep", observeSweeps(meter)),
+  ];
+  return () => {
+    for (const stop of stops) stop();
+  };
+}
+
+type Listener<Name extends keyof TelemetryEvents> = (event: TelemetryEvents[Name]) => void;
+
+function on<Name extends keyof TelemetryEvents>(name: Name, listener: Listener<Name>): () => void {
+  const onMessage = (message: unknown): void => listener(message as TelemetryEvents[Name]);
+  subscribe(name, onMessage);
+  return () => void unsubscribe(name, onMessage);
+}
+
+function observeBegins(tracer: Tracer, meter: Meter): Listener<"oncekey:begin"> {
+  const begins = meter.createCounter("oncekey.begins", {
+    description: "Requests on protected routes, by what was decided for them",
+    unit: "{request}",
+  });
+  const beginDuration = seconds(meter, "oncekey.begin.duration", "Claiming or looking up a key");
+  const waitDuration = seconds(meter, "oncekey.wait.duration", "Waiting for a running request");
+  return (event) => {
+    const { outcome, beginMs, waitMs } = event;
+    const route = routeAttributes(event);
+    const own = { ...ownAttributes(event), "oncekey.wait_ms": waitMs };
+    const labels = { ...route, "oncekey.outcome": outcome };
+    begins.add(1, labels);
+    beginDuration.record(beginMs / 1_000, labels);
+    if (waitMs > 0) waitDuration.record(waitMs / 1_000, labels);
+    trace.getActiveSpan()?.setAttributes(own);
+    record(tracer, "oncekey begin", {
+      elapsedMs: beginMs + waitMs,
+      attributes: { ...route, ...own },
+    });
+  };
+}
+
+function observeCompletions(tracer: Tracer, meter: Meter): Listener<"oncekey:complete"> {
+  const completions = meter.createCounter("oncekey.completions", {
+    description: "Claims, by how they ended",
+    unit: "{claim}",
+  });
+  const duration = seconds(meter, "oncekey.complete.duration", "Storing and committing");
+  return (event) => {
+    const { outcome, completeMs } = event;
+    const route = routeAttributes(event);
+    const labels = { ...route, "oncekey.outcome": outcome };
+    completions.add(1, labels);
+    duration.record(completeMs / 1_000, labels);
+    const attributes = { ...route, ...ownAttributes(event) };
+    record(tracer, "oncekey complete", { elapsedMs: completeMs, attributes });
+  };
+}
+
+function observeHeartbeats(meter: Meter): Listener<"oncekey:heartbeat"> {
+  const heartbeats = meter.createCounter("oncekey.heartbeats", {
+    description: "Renewals of leases, by how they ended",
+    unit: "{heartbeat}",
+  });
+  return ({ outcome }) => heartbeats.add(1, { "oncekey.outcome": outcome });
+}
+
+function observeLostLeases(meter: Meter): Listener<"oncekey:lease-lost"> {
+  const losses = meter.createCounter("oncekey.leases.lost", {
+    description: "Leases that another took over, or may have",
+    unit: "{lease}",
+  });
+  return ({ reason }) => {
+    losses.add(1);
+    trace.getActiveSpan()?.addEvent("oncekey.lease_lost", { "oncekey.reason": reason });
+  };
+}
+
+function observeSweeps(meter: Meter): Listener<"oncekey:sweep"> {
+  const rows = meter.createCounter("oncekey.rows.swept", {
+    description: "Expired rows that this process deleted",
+    unit: "{row}",
+  });
+  return ({ deletedRows }) => rows.add(deletedRows);
+}
+
+function seconds(meter: Meter, name: string, description: string): Histogram {
+  return meter.createHistogram(name, {
+    description,
+    unit: "s",
+    advice: { explicitBucketBoundaries: BUCKETS_S },
+  });
+}
+
+/** By the names of OpenTelemetry's HTTP semantic conventions where there is one; few enough for a metric. */
+function routeAttributes({ strategy, method, route }: RouteLabels): Attributes {
+  return { "oncekey.strategy": strategy, "http.request.method": method, "http.route": route };
+}
+
+function ownAttributes({ strategy, outcome, keyDigest }: BeginEvent | CompleteEvent): Attributes {
+  return {
+    "oncekey.strategy": strategy,
+    "oncekey.outcome": outcome,
+    ...(keyDigest === undefined ? {} : { "oncekey.key_digest": keyDigest }),
+  };
+}
+
+// The event comes when the work is done, so the span is written with the start that it had.
+function record(
+  tracer: Tracer,
+  name: string,
+  { elapsedMs, attributes }: { readonly elapsedMs: number; readonly attributes: Attributes },
+): void {
+  const outcome = attributes["oncekey.outcome"];
+  const span = tracer.startSpan(name, { startTime: Date.now() - elapsedMs, attributes });
+  if (typeof outcome === "string" && TROUBLE.has(outcome))
+    span.setStatus({ code: SpanStatusCode.ERROR, message: outcome });
+  span.end();
+}

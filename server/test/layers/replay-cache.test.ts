@@ -1,0 +1,156 @@
+import pg from "pg";
+import { beforeAll, describe, expect, it, vi } from "vitest";
+import { withDatabase } from "@oncekey/test-support/postgres/database";
+import { createReplayCache } from "../../src/layers/replay-cache.ts";
+import type { StoredRecord, Ticket } from "../../src/store/store.ts";
+import { addPayments, createPayments, withShop } from "../support/shop.ts";
+import { createWire } from "@oncekey/test-support/wire/wire";
+
+function ticket(key: string, scope = "s"): Ticket {
+  return { key, scope, target: "POST /pay", fingerprint: Buffer.from([1]) };
+}
+
+function record(bytes: number, lifetimeMs = 60_000): StoredRecord {
+  return {
+    fingerprint: Buffer.from([1]),
+    response: { status: 200, headers: [], body: Buffer.alloc(bytes) },
+    lifetimeMs,
+    askedAt: performance.now(),
+  };
+}
+
+// Never asked: what they are is enough.
+const onePool = new pg.Pool();
+const otherPool = new pg.Pool();
+
+describe("the replay cache", () => {
+  it("answers the same scope, target and key, and no other", () => {
+    const cache = createReplayCache({});
+    cache.set(onePool, ticket("a"), record(10));
+    expect(cache.get(onePool, ticket("a"))).toMatchObject({ response: { status: 200 } });
+    expect([
+      cache.get(onePool, ticket("a", "other")),
+      cache.get(onePool, ticket("b")),
+      cache.get(onePool, { ...ticket("a"), target: "POST /else" }),
+    ]).toEqual([undefined, undefined, undefined]);
+  });
+
+  it("is bounded by entries: the least used go first", () => {
+    const cache = createReplayCache({ maxEntries: 2 });
+    for (const key of ["a", "b"]) cache.set(onePool, ticket(key), record(10));
+    cache.get(onePool, ticket("a"));
+    cache.set(onePool, ticket("c"), record(10));
+    expect(["a", "b", "c"].filter((key) => cache.get(onePool, ticket(key)) !== undefined)).toEqual([
+      "a",
+      "c",
+    ]);
+  });
+
+  it("is bounded by bytes, and keeps nothing that is larger than it", () => {
+    const cache = createReplayCache({ maxBytes: 10_000 });
+    cache.set(onePool, ticket("a"), record(5_000));
+    cache.set(onePool, ticket("b"), record(5_000));
+    expect([
+      cache.get(onePool, ticket("a")) !== undefined,
+      cache.get(onePool, ticket("b")) !== undefined,
+    ]).toEqual([false, true]);
+    cache.set(onePool, ticket("c"), record(20_000));
+    expect(cache.get(onePool, ticket("c"))).toBeUndefined();
+  });
+
+  it("never outlives the retention, and no record more than a minute", () => {
+    vi.useFakeTimers({ toFake: ["performance"] });
+    try {
+      const cache = createReplayCache({});
+      cache.set(onePool, ticket("short"), record(1, 1_000));
+      cache.set(onePool, ticket("long"), record(1, 86_400_000));
+      vi.advanceTimersByTime(999);
+      expect(cache.get(onePool, ticket("short"))).toBeDefined();
+      vi.advanceTimersByTime(1);
+      expect([
+        cache.get(onePool, ticket("short")),
+        cache.get(onePool, ticket("long")) !== undefined,
+      ]).toEqual([undefined, true]);
+      vi.advanceTimersByTime(59_000);
+      expect(cache.get(onePool, ticket("long"))).toBeUndefined();
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  it("forgets one", () => {
+    const cache = createReplayCache({});
+    for (const key of ["a", "b"]) cache.set(onePool, ticket(key), record(1));
+    cache.forget(onePool, ticket("a"));
+    expect([
+      cache.get(onePool, ticket("a")),
+      cache.get(onePool, ticket("b")) !== undefined,
+    ]).toEqual([undefined, true]);
+  });
+
+  it("keeps, forgets and counts by onePool: the same ticket in another one is another's", () => {
+    const cache = createReplayCache({ maxEntries: 2 });
+    cache.set(onePool, ticket("a"), record(10));
+    expect(cache.get(otherPool, ticket("a"))).toBeUndefined();
+    cache.set(otherPool, ticket("a"), record(20));
+    cache.forget(otherPool, ticket("a"));
+    expect(cache.get(onePool, ticket("a"))?.response.body).toHaveLength(10);
+    for (const key of ["b", "c"]) cache.set(otherPool, ticket(key), record(20));
+    expect(cache.get(onePool, ticket("a")), "the least used of the process").toBeUndefined();
+  });
+});
+
+describe("a replay from the process", () => {
+  const database = withDatabase();
+  let pool: pg.Pool;
+  beforeAll(async () => {
+    pool = database.pool();
+    await createPayments(pool);
+  });
+
+  it("asks no database, and is the same answer", async () => {
+    const { hostname, port } = new URL(database.url);
+    const wire = await createWire({ host: hostname, port: Number(port) });
+    const url = new URL(database.url);
+    url.host = `127.0.0.1:${wire.port}`;
+    const relayed = database.pool({ connectionString: url.href });
+    await withShop(
+      { pool: relayed, replayCache: true },
+      (app) => addPayments(app),
+      async ({ post }) => {
+        const request = { key: "cached", json: { amount: 1 } };
+        const first = await post("/payments", request);
+        wire.reset();
+        const again = await post("/payments", request);
+        const other = await post("/payments", { ...request, json: { amount: 2 } });
+        expect(wire.trips()).toBe(0);
+        expect(again.bytes).toEqual(first.bytes);
+        expect(again.headers.get("idempotent-replayed")).toBe("true");
+        expect(other.headers.get("idempotency-mismatch")).toBe("true");
+        expect(
+          (
+            await post("/payments", {
+              ...request,
+              headers: { "idempotency-only-if-stored": "true" },
+            })
+          ).bytes,
+        ).toEqual(first.bytes);
+      },
+    );
+    await relayed.end();
+    await wire.close();
+  });
+
+  it("is off where a route says so", async () => {
+    await withShop(
+      { pool, replayCache: true },
+      (app) => addPayments(app, { replayCache: false }),
+      async ({ post }) => {
+        const request = { key: "uncached", json: { amount: 1 } };
+        await post("/payments", request);
+        await pool.query("delete from oncekey.records where key = 'uncached'");
+        expect((await post("/payments", request)).headers.get("idempotent-replayed")).toBeNull();
+      },
+    );
+  });
+});

@@ -1,0 +1,105 @@
+import { expect, test } from "vitest";
+import { createSingleFlight } from "../../src/layers/single-flight.ts";
+import type { Waiting } from "../../src/layers/single-flight.ts";
+import type { BeginOutcome, Store, StoredRecord, Ticket } from "../../src/store/store.ts";
+
+const ticket = (content: number): Ticket => ({
+  key: "k1",
+  scope: "ada",
+  target: "POST /orders",
+  fingerprint: Buffer.from([content]),
+});
+const waiting: Waiting = {
+  inFlight: "reject",
+  waitMs: 10_000,
+  mismatch: "reject",
+  retentionMs: 60_000,
+};
+
+/** A store whose row was left behind by a request with content 1, and whose first answer is kept back until `answer` is called. */
+function leftBehind(): { readonly store: Store; readonly answer: () => void } {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const claim = { signal: new AbortController().signal, attempt: 2 };
+  const outcomeFor = (asked: Ticket): BeginOutcome =>
+    asked.fingerprint[0] === 1
+      ? ({ kind: "crashed", claim } as unknown as BeginOutcome)
+      : { kind: "in-flight", fingerprint: Buffer.from([1]) };
+  const store = {
+    begin: async (asked: Ticket) => {
+      await promise;
+      return outcomeFor(asked);
+    },
+    lookup: async () => ({ kind: "unknown" }),
+  } as unknown as Store;
+  return { store, answer: resolve };
+}
+
+test("a request that only asks for a key is no reason to refuse the one whose key it is", async () => {
+  const { store, answer } = leftBehind();
+  const flights = createSingleFlight(store, () => {});
+  const other = flights.begin(ticket(0), waiting, () => {});
+  const owner = flights.begin(ticket(1), waiting, () => {});
+  answer();
+  expect(await other).toEqual({ kind: "conflict" });
+  expect(await owner).toMatchObject({ kind: "crashed" });
+});
+
+test("nor is it a reason to tell the one whose key it is that another request has it", async () => {
+  const { store, answer } = leftBehind();
+  const flights = createSingleFlight(store, () => {});
+  const other = flights.begin(ticket(0), waiting, () => {});
+  expect(await flights.lookup(ticket(1), waiting)).toEqual({ kind: "unknown" });
+  answer();
+  await other;
+});
+
+test("once the key is claimed, a request with other content is refused at once, whether it begins or asks", async () => {
+  const { store, answer } = leftBehind();
+  answer();
+  const flights = createSingleFlight(store, () => {});
+  expect(await flights.begin(ticket(1), waiting, () => {})).toMatchObject({ kind: "crashed" });
+  expect(await flights.begin(ticket(0), waiting, () => {})).toEqual({ kind: "conflict" });
+  expect(await flights.lookup(ticket(0), waiting)).toEqual({ kind: "conflict" });
+});
+
+test("what was over before a request came is not handed on to it", async () => {
+  const { promise, resolve } = Promise.withResolvers<BeginOutcome>();
+  const record = {
+    fingerprint: Buffer.from([1]),
+    response: { status: 201, headers: [], body: undefined },
+    lifetimeMs: 1_000,
+    askedAt: performance.now(),
+  };
+  const answers = [promise, Promise.resolve({ kind: "claimed", claim: {} } as BeginOutcome)];
+  const store = { begin: () => answers.shift() } as unknown as Store;
+  const flights = createSingleFlight(store, () => {});
+  const patient: Waiting = { ...waiting, inFlight: "wait" };
+  const first = flights.begin(ticket(1), patient, () => {});
+  const second = flights.begin(ticket(1), patient, () => {});
+  // As if this process had stood still for longer than that, with the database's answer unread.
+  resolve({ kind: "replay", record: { ...record, askedAt: record.askedAt - 1_000 } });
+  expect(await first).toMatchObject({ kind: "replay" });
+  expect(await second).toMatchObject({ kind: "claimed" });
+});
+
+test("what was read before its record was forgotten is neither kept nor handed on to whoever comes then", async () => {
+  const { promise, resolve } = Promise.withResolvers<BeginOutcome>();
+  const record = {
+    fingerprint: Buffer.from([1]),
+    response: { status: 201, headers: [], body: undefined },
+    lifetimeMs: 60_000,
+    askedAt: performance.now(),
+  };
+  const answers = [promise, Promise.resolve({ kind: "claimed", claim: {} } as BeginOutcome)];
+  const store = { begin: () => answers.shift() } as unknown as Store;
+  const kept: StoredRecord[] = [];
+  const flights = createSingleFlight(store, (_ticket, one) => void kept.push(one));
+  const patient: Waiting = { ...waiting, inFlight: "wait" };
+  const first = flights.begin(ticket(1), patient, () => {});
+  flights.forget(ticket(1));
+  const second = flights.begin(ticket(1), patient, () => {});
+  resolve({ kind: "replay", record });
+  expect(await first).toMatchObject({ kind: "replay" });
+  expect(await second).toMatchObject({ kind: "claimed" });
+  expect(kept).toEqual([]);
+});

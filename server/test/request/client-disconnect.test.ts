@@ -1,0 +1,171 @@
+import net from "node:net";
+import type { FastifyInstance, FastifyRequest, RouteHandlerMethod } from "fastify";
+import type pg from "pg";
+import { beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { withDatabase } from "@oncekey/test-support/postgres/database";
+import { createGate } from "../support/gate.ts";
+import { countPayments, createPayments, withShop } from "../support/shop.ts";
+
+const database = withDatabase();
+let pool: pg.Pool;
+let runs = 0;
+beforeAll(async () => {
+  pool = database.pool();
+  await createPayments(pool);
+});
+beforeEach(() => {
+  runs = 0;
+});
+
+async function pay(request: FastifyRequest): Promise<void> {
+  runs += 1;
+  await request.idempotency.tx.query("insert into payments (amount) values (1)");
+}
+
+function payRaw(app: FastifyInstance, key: string): net.Socket {
+  const { port } = app.server.address() as net.AddressInfo;
+  const socket = net.connect(port, "127.0.0.1");
+  socket.write(
+    `POST /pay HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\nidempotency-key: ${key}\r\n\r\n`,
+  );
+  return socket;
+}
+
+type Handler = RouteHandlerMethod;
+
+const protect = { config: { idempotency: true } };
+
+describe("a caller that hangs up while the handler runs", () => {
+  it.each<[string, (request: FastifyRequest) => Promise<unknown>]>([
+    ["with a body", async () => ({ paid: true })],
+    ["without one", async () => undefined],
+  ])("changes nothing: the payment and its response are kept, %s", async (name, answer) => {
+    const gate = createGate();
+    await withShop(
+      { pool },
+      (app) =>
+        app.post("/pay", protect, async (request) => {
+          await pay(request);
+          await gate.pass();
+          return answer(request);
+        }),
+      async ({ app, post }) => {
+        const key = `hang-up-${name.replaceAll(" ", "-")}`;
+        const before = await countPayments(pool);
+        const socket = payRaw(app, key);
+        await gate.reached;
+        socket.destroy();
+        await new Promise((resolve) => setTimeout(resolve, 20));
+        gate.open();
+        const again = await post("/pay", { key });
+        expect(again.status).toBe(200);
+        expect(again.headers.get("idempotent-replayed")).toBe("true");
+        expect([runs, (await countPayments(pool)) - before]).toEqual([1, 1]);
+      },
+    );
+  });
+});
+
+describe("a caller that hangs up while a replay is on its way", () => {
+  it("does not start the handler by it", async () => {
+    const gate = createGate();
+    let isSlow = false;
+    await withShop(
+      { pool },
+      (app) => {
+        app.addHook("onSend", async () => {
+          if (isSlow) await gate.pass();
+        });
+        app.post("/pay", protect, async () => {
+          runs += 1;
+          return "paid";
+        });
+      },
+      async ({ app, post }) => {
+        await post("/pay", { key: "replayed" });
+        isSlow = true;
+        const socket = payRaw(app, "replayed");
+        await gate.reached;
+        socket.destroy();
+        await new Promise((resolve) => setTimeout(resolve, 20));
+        gate.open();
+        isSlow = false;
+        expect((await post("/pay", { key: "replayed" })).text).toBe("paid");
+        expect(runs).toBe(1);
+      },
+    );
+  });
+});
+
+describe("a handler that answers by itself", () => {
+  it.each<[string, Handler]>([
+    [
+      "a hijacked reply",
+      async (request, reply) => (await pay(request), reply.hijack(), void reply.raw.end("raw")),
+    ],
+    ["a raw reply", async (request, reply) => (await pay(request), void reply.raw.end("raw"))],
+  ])("keeps nothing and frees the key when its socket closes: %s", async (name, handler) => {
+    await withShop(
+      { pool },
+      (app) => app.post("/pay", protect, handler),
+      async ({ post }) => {
+        const before = await countPayments(pool);
+        const key = name.replaceAll(" ", "-");
+        const answers = [await post("/pay", { key }), await post("/pay", { key })];
+        expect(answers.map((answer) => answer.text)).toEqual(["raw", "raw"]);
+        expect([runs, (await countPayments(pool)) - before]).toEqual([2, 0]);
+      },
+    );
+  });
+
+  it("also where the caller had gone before it took the reply over", async () => {
+    const gate = createGate();
+    await withShop(
+      { pool },
+      (app) =>
+        app.post("/pay", protect, async (request, reply) => {
+          await pay(request);
+          await gate.pass();
+          reply.hijack();
+        }),
+      async ({ app }) => {
+        const before = await countPayments(pool);
+        const socket = payRaw(app, "gone");
+        await gate.reached;
+        socket.destroy();
+        await new Promise((resolve) => setTimeout(resolve, 20));
+        gate.open();
+        while (pool.totalCount > pool.idleCount)
+          await new Promise((resolve) => setTimeout(resolve, 5));
+        expect(await countPayments(pool)).toBe(before);
+      },
+    );
+  });
+
+  it("cannot write through its transaction after its time was up", async () => {
+    const late = Promise.withResolvers<unknown>();
+    let isBegun = false;
+    await withShop(
+      { pool },
+      (app) =>
+        app.post("/pay", { ...protect, handlerTimeout: 1_000 }, async (request, reply) => {
+          isBegun = true;
+          try {
+            await pay(request);
+            while (!reply.sent) await new Promise((resolve) => setTimeout(resolve, 5));
+            await pay(request);
+          } catch (error) {
+            late.resolve(error);
+          }
+        }),
+      async ({ post }) => {
+        const before = await countPayments(pool);
+        // On a busy machine the time is up before the handler begins.
+        for (let tries = 1; !isBegun; tries += 1)
+          expect((await post("/pay", { key: `late-${tries}` })).status).toBe(503);
+        expect(String(await late.promise)).toContain("after its transaction had ended");
+        expect(await countPayments(pool)).toBe(before);
+      },
+    );
+  });
+});

@@ -1,0 +1,145 @@
+import { formatKey } from "@oncekey/shared";
+import fc from "fast-check";
+import type { FastifyInstance } from "fastify";
+import type pg from "pg";
+import { describe, expect, it } from "vitest";
+import { withDatabase } from "@oncekey/test-support/postgres/database";
+import { fuzzedRequest, ROUTES } from "../support/fuzzed-request.ts";
+import type { FuzzedRequest } from "../support/fuzzed-request.ts";
+import { sendRaw } from "../support/raw-http.ts";
+import type { RawAnswer } from "../support/raw-http.ts";
+import { withShop } from "../support/shop.ts";
+
+const database = withDatabase();
+
+const RUNS = 1_000;
+const AT_ONCE = 10;
+/** The rest of a burst repeats its first ones. */
+const DIFFERENT = 7;
+/** Far above the half minute that it takes, below the timeout of the test: a failure that is still being shrunk is reported with its seed. */
+const STOP_AFTER_MS = 240_000;
+const TIMEOUT_MS = 300_000;
+
+interface Effect {
+  readonly id: number;
+  readonly user: string;
+  readonly url: string;
+  readonly key: string;
+}
+
+describe("10,000 arbitrary requests on raw sockets", () => {
+  it(
+    "meet no 500, have no effect without a valid key, and get no answer from another scope",
+    async () => {
+      const pool = database.pool({ max: 16 });
+      await pool.query(
+        `create table effects (id int generated always as identity primary key, "user" text, url text, key text)`,
+      );
+      const seen = new Map<string, number>();
+      let known = 0;
+      await withShop(
+        { pool, scope: ({ headers }) => String(headers["x-user"]), replayCache: true },
+        (app) => addRoutes(app, pool),
+        async ({ url }) => {
+          const port = Number(new URL(url).port);
+          const burst = fc
+            .array(fuzzedRequest, { minLength: DIFFERENT, maxLength: DIFFERENT })
+            .map((requests) => [...requests, ...requests.slice(0, AT_ONCE - DIFFERENT)]);
+          const property = fc.asyncProperty(burst, async (requests) => {
+            const answers = await Promise.all(requests.map(({ raw }) => sendRaw(port, raw)));
+            const effects = await effectsAfter(pool, known);
+            known = effects.at(-1)?.id ?? known;
+            for (const effect of effects) expect(requests.some(asksFor(effect))).toBe(true);
+            for (const [index, request] of requests.entries()) {
+              const kind = judge(request, answers[index]);
+              seen.set(kind, (seen.get(kind) ?? 0) + 1);
+            }
+          });
+          await fc.assert(property, {
+            numRuns: RUNS,
+            interruptAfterTimeLimit: STOP_AFTER_MS,
+            markInterruptAsFailure: true,
+          });
+        },
+      );
+      expect(await repeatedEffects(pool)).toEqual([]);
+      // Without these, nothing was shown by it.
+      for (const kind of [
+        "201",
+        "201 replayed",
+        "201 replayed mismatch",
+        "400",
+        "404",
+        "415",
+        "422",
+      ]) {
+        expect(seen.get(kind) ?? 0, `answers of kind ${kind}`).toBeGreaterThan(50);
+      }
+      expect(seen.get("none") ?? 0, "requests without an answer").toBeLessThan(RUNS / 10);
+    },
+    TIMEOUT_MS,
+  );
+});
+
+function addRoutes(app: FastifyInstance, pool: pg.Pool): void {
+  app.addContentTypeParser("*", { parseAs: "buffer" }, (_request, body, done) => done(null, body));
+  for (const route of ROUTES) {
+    const config =
+      route === "strict"
+        ? { mismatch: "reject" as const, inFlight: "reject" as const }
+        : route === "lease"
+          ? { strategy: route, lease: { onCrash: "fail" as const } }
+          : { strategy: route };
+    app.post(`/${route}/*`, { config: { idempotency: config } }, async (request, reply) => {
+      const { key } = request.idempotency;
+      const user = request.headers["x-user"];
+      const client = route === "lease" ? pool : request.idempotency.tx;
+      await client.query(`insert into effects ("user", url, key) values ($1, $2, $3)`, [
+        user,
+        request.url,
+        key,
+      ]);
+      return reply.code(201).send({ user, path: request.url.split("?", 1)[0], key });
+    });
+  }
+}
+
+/** What kind of answer it is. Throws where the request must not have got it. */
+function judge(request: FuzzedRequest, answer: RawAnswer | undefined): string {
+  if (answer === undefined) return "none";
+  const { status, headers, body } = answer;
+  expect(status, body).toBeLessThan(500);
+  const replayed = headers.get("idempotent-replayed") === "true";
+  if (status === 201) {
+    const path = request.raw.path.split("?", 1)[0];
+    expect(JSON.parse(body)).toEqual({ user: request.user, path, key: request.key });
+    expect(headers.get("idempotency-key")).toBe(request.key && formatKey(request.key));
+    expect(replayed || !request.onlyIfStored).toBe(true);
+  } else {
+    expect(replayed).toBe(false);
+  }
+  const mismatch = headers.get("idempotency-mismatch") === "true";
+  return `${status}${replayed ? " replayed" : ""}${mismatch ? " mismatch" : ""}`;
+}
+
+function asksFor({ user, url, key }: Effect): (request: FuzzedRequest) => boolean {
+  return (request) =>
+    request.key === key &&
+    request.user === user &&
+    request.raw.path === url &&
+    !request.onlyIfStored;
+}
+
+async function effectsAfter(pool: pg.Pool, id: number): Promise<Effect[]> {
+  const { rows } = await pool.query<Effect>("select * from effects where id > $1 order by id", [
+    id,
+  ]);
+  return rows;
+}
+
+async function repeatedEffects(pool: pg.Pool): Promise<unknown[]> {
+  const { rows } = await pool.query(
+    `select "user", split_part(url, '?', 1) as path, key from effects group by 1, 2, 3 having count(*) > 1`,
+  );
+  return rows;
+}

@@ -1,0 +1,246 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import pg from "pg";
+import { beforeAll, describe, expect, it } from "vitest";
+import { withDatabase } from "@oncekey/test-support/postgres/database";
+import { createLeaseStore } from "../../src/store/strategies/lease.ts";
+import { createStoreParts } from "../../src/store/store-parts.ts";
+import type { Claim, Store, Ticket } from "../../src/store/store.ts";
+import { claimed, createTicket, response } from "../support/store-contract.ts";
+import { createWire } from "@oncekey/test-support/wire/wire";
+import type { Wire } from "@oncekey/test-support/wire/wire";
+
+const RETENTION_MS = 60_000;
+const LONG_MS = 60_000;
+
+const database = withDatabase();
+let pool: pg.Pool;
+let one: Store;
+let two: Store;
+beforeAll(() => {
+  pool = database.pool();
+  one = createLeaseStore(createStoreParts(pool, "oncekey"), LONG_MS);
+  two = createLeaseStore(createStoreParts(pool, "oncekey"), LONG_MS);
+});
+
+/** As if the lease had run out: the owner crashed, or was stopped for too long. */
+async function runOut(ticket: Ticket): Promise<void> {
+  await pool.query(
+    "update oncekey.records set lease_until = statement_timestamp() where key = $1",
+    [ticket.key],
+  );
+  await sleep(2);
+}
+
+async function takenOver(store: Store, ticket: Ticket): Promise<Claim> {
+  const outcome = await store.begin(ticket, RETENTION_MS);
+  if (outcome.kind !== "crashed") throw new Error(`expected a crashed claim, got ${outcome.kind}`);
+  return outcome.claim;
+}
+
+describe("lease store", () => {
+  it("holds no connection while the handler runs, and stores what it answers", async () => {
+    const ticket = createTicket();
+    const claim = await claimed(one, ticket);
+    expect([claim.tx, claim.attempt, claim.signal.aborted]).toEqual([undefined, 1, false]);
+    expect(pool.totalCount - pool.idleCount).toBe(0);
+    expect(await two.begin(ticket, RETENTION_MS)).toEqual({
+      kind: "in-flight",
+      fingerprint: ticket.fingerprint,
+    });
+    expect(await two.lookup(ticket)).toEqual({
+      kind: "in-flight",
+      fingerprint: ticket.fingerprint,
+    });
+    expect(await claim.complete(response("made"), "keep")).toMatchObject({ kind: "stored" });
+    expect(await two.begin(ticket, RETENTION_MS)).toMatchObject({
+      kind: "replay",
+      record: { response: response("made") },
+    });
+    expect(await two.lookup(ticket)).toMatchObject({ kind: "replay" });
+  });
+
+  it("is taken over by exactly one of many where it ran out, which knows how often it was tried", async () => {
+    const ticket = createTicket();
+    await claimed(one, ticket);
+    await runOut(ticket);
+    const outcomes = await Promise.all(
+      Array.from({ length: 20 }, (_, index) =>
+        (index % 2 === 0 ? one : two).begin(ticket, RETENTION_MS),
+      ),
+    );
+    const crashed = outcomes.filter((outcome) => outcome.kind === "crashed");
+    expect(crashed).toHaveLength(1);
+    expect(crashed[0]?.claim.attempt).toBe(2);
+    expect(new Set(outcomes.map(({ kind }) => kind))).toEqual(new Set(["crashed", "in-flight"]));
+    await crashed[0]?.claim.complete(response("second"), "keep");
+  });
+
+  it("is not taken over for another request than the one that crashed", async () => {
+    const ticket = createTicket();
+    await claimed(one, ticket);
+    await runOut(ticket);
+    const other = { ...ticket, fingerprint: Buffer.from([9]) };
+    const { fingerprint } = ticket;
+    expect(await two.begin(other, RETENTION_MS)).toEqual({ kind: "conflict", fingerprint });
+    await takenOver(two, ticket);
+    expect(await one.begin(other, RETENTION_MS)).toEqual({ kind: "in-flight", fingerprint });
+  });
+
+  it("changes nothing by a late answer of a robbed owner, who gets the stored one", async () => {
+    const ticket = createTicket();
+    const robbed = await claimed(one, ticket);
+    await runOut(ticket);
+    const owner = await takenOver(two, ticket);
+    expect(await robbed.complete(response("late"), "keep"), "while the other runs").toEqual({
+      kind: "lost",
+    });
+    await owner.complete(response("stored"), "keep");
+    expect(await robbed.complete(response("late"), "keep")).toMatchObject({
+      kind: "superseded",
+      record: { response: response("stored") },
+    });
+    await robbed.release("free");
+    expect(await one.lookup(ticket)).toMatchObject({ record: { response: response("stored") } });
+  });
+
+  it("says that the outcome is not known to one who only asks, once a lease ran out", async () => {
+    const ticket = createTicket();
+    await claimed(one, ticket);
+    await runOut(ticket);
+    expect(await two.lookup(ticket)).toEqual({ kind: "unknown" });
+  });
+
+  it("is free after an orderly release, and counts as crashed after a failed one", async () => {
+    const ticket = createTicket();
+    await (await claimed(one, ticket)).release("free");
+    expect(await one.lookup(ticket)).toEqual({ kind: "absent" });
+    await (await claimed(one, ticket)).release("failed");
+    await sleep(2);
+    expect((await takenOver(two, ticket)).attempt).toBe(2);
+  });
+
+  it("remembers finished steps through a takeover, and refuses those of a robbed owner", async () => {
+    const ticket = createTicket();
+    const robbed = await claimed(one, ticket);
+    await robbed.steps?.write("charge", '"ch_1"');
+    await runOut(ticket);
+    const owner = await takenOver(two, ticket);
+    expect(owner.steps?.read("charge")).toBe('"ch_1"');
+    await expect(robbed.steps?.write("mail", '"sent"')).rejects.toThrow("another owner");
+    expect(robbed.signal.aborted).toBe(true);
+    await owner.complete(response("made"), "keep");
+    const { rows } = await pool.query(
+      "select steps, lease_until from oncekey.records where key = $1",
+      [ticket.key],
+    );
+    expect(rows).toEqual([{ steps: null, lease_until: null }]);
+  });
+
+  it("counts an expired record as absent, and its steps and attempts with it", async () => {
+    const ticket = createTicket();
+    await (await claimed(one, ticket)).complete(response("first"), "keep");
+    await pool.query(
+      "update oncekey.records set expires_at = statement_timestamp() where key = $1",
+      [ticket.key],
+    );
+    await sleep(2);
+    const claim = await claimed(one, ticket);
+    expect([claim.attempt, claim.steps?.read("charge")]).toEqual([1, undefined]);
+    await claim.release("free");
+  });
+});
+
+describe("the heartbeat", () => {
+  it("keeps a lease for as long as the handler runs, and stops with it", async () => {
+    const ticket = createTicket();
+    const store = createLeaseStore(createStoreParts(pool, "oncekey"), 1_200);
+    const claim = await claimed(store, ticket);
+    const until = performance.now() + 2_500;
+    while (performance.now() < until) {
+      expect((await two.begin(ticket, RETENTION_MS)).kind).toBe("in-flight");
+      await sleep(100);
+    }
+    expect(await claim.complete(response("made"), "keep")).toMatchObject({ kind: "stored" });
+  });
+
+  it("aborts the signal of a claim that was taken over", async () => {
+    const ticket = createTicket();
+    // Long enough for its beats to come in time on a busy machine: one that does not says something else.
+    const store = createLeaseStore(createStoreParts(pool, "oncekey"), 6_000);
+    const robbed = await claimed(store, ticket);
+    await runOut(ticket);
+    // The beat may have renewed it in between: then it is run out again.
+    let owner = await two.begin(ticket, RETENTION_MS);
+    while (owner.kind !== "crashed") {
+      await runOut(ticket);
+      owner = await two.begin(ticket, RETENTION_MS);
+    }
+    await expect.poll(() => robbed.signal.aborted, { timeout: 30_000 }).toBe(true);
+    expect(robbed.signal.reason).toMatchObject({
+      name: "LeaseLostError",
+      message: "another owner took the claim over",
+    });
+    await owner.claim.release("free");
+  });
+
+  it("aborts the signal where the lease could not be renewed in time", async () => {
+    const { hostname, port } = new URL(database.url);
+    const wire = await createWire({ host: hostname, port: Number(port) });
+    const url = new URL(database.url);
+    url.host = `127.0.0.1:${wire.port}`;
+    const cut = new pg.Pool({ connectionString: url.href, connectionTimeoutMillis: 5_000 });
+    cut.on("error", () => {});
+    const claim = await claimed(
+      createLeaseStore(createStoreParts(cut, "oncekey"), 600),
+      createTicket(),
+    );
+    await wire.close();
+    await expect.poll(() => claim.signal.aborted).toBe(true);
+    expect(claim.signal.reason).toMatchObject({
+      message: "the lease could not be renewed in time",
+    });
+    await cut.end();
+  });
+});
+
+describe("a lost answer of the database", () => {
+  it.each(["drop-answer", "drop-request"] as const)(
+    "to a claim: it is asked again and recognised as one's own: %s",
+    async (fault) => {
+      await withRelay(async (store, wire) => {
+        const ticket = createTicket();
+        wire.onText("insert into", fault);
+        const claim = await claimed(store, ticket);
+        expect(claim.attempt).toBe(1);
+        expect(await claim.complete(response("made"), "keep")).toMatchObject({ kind: "stored" });
+      });
+    },
+  );
+
+  it.each(["drop-answer", "drop-request"] as const)(
+    "to a store: it is stored again, once: %s",
+    async (fault) => {
+      await withRelay(async (store, wire) => {
+        const ticket = createTicket();
+        const claim = await claimed(store, ticket);
+        wire.onText("set status", fault);
+        expect(await claim.complete(response("made"), "keep")).toMatchObject({ kind: "stored" });
+        expect(await two.begin(ticket, RETENTION_MS)).toMatchObject({
+          record: { response: response("made") },
+        });
+      });
+    },
+  );
+
+  async function withRelay(use: (store: Store, wire: Wire) => Promise<void>): Promise<void> {
+    const { hostname, port } = new URL(database.url);
+    const wire = await createWire({ host: hostname, port: Number(port) });
+    const url = new URL(database.url);
+    url.host = `127.0.0.1:${wire.port}`;
+    const relayed = new pg.Pool({ connectionString: url.href });
+    relayed.on("error", () => {});
+    await use(createLeaseStore(createStoreParts(relayed, "oncekey"), LONG_MS), wire);
+    await relayed.end();
+    await wire.close();
+  }
+});

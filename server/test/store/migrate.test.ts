@@ -1,0 +1,107 @@
+import { migrate } from "@oncekey/server";
+import { createHash } from "node:crypto";
+import pg from "pg";
+import { describe, expect, it } from "vitest";
+import { withDatabase } from "@oncekey/test-support/postgres/database";
+import { migrationNames, readMigration } from "../../src/store/sql/migration-files.ts";
+import { addPayments, countPayments, createPayments, withShop } from "../support/shop.ts";
+
+const database = withDatabase({ from: "empty" });
+
+describe("migrate", () => {
+  it("lets several processes start at once: one works, the others find nothing to do", async () => {
+    const pools = Array.from({ length: 6 }, () => database.pool({ max: 1 }));
+    const applied = await Promise.all(pools.map((pool) => migrate(pool)));
+    expect(applied.filter((names) => names.length > 0)).toEqual([["0001_records.sql"]]);
+    expect(await migrate(database.pool())).toEqual([]);
+  });
+
+  it("makes the tables in the schema it is given, and describes each column in the database", async () => {
+    const pool = database.pool();
+    await migrate(pool, { schema: "billing_keys" });
+    const { rows } = await pool.query(`
+      select attname from pg_attribute
+      where attrelid = 'billing_keys.records'::regclass and attnum > 0
+        and col_description(attrelid, attnum) is null`);
+    expect(rows).toEqual([]);
+  });
+
+  it("needs no right to create where there is nothing to do", async () => {
+    const pool = database.pool();
+    await migrate(pool);
+    await pool.query(`
+      drop role if exists clerk;
+      create role clerk login password 'clerk';
+      grant usage on schema oncekey to clerk;
+      grant select, insert, update, delete on all tables in schema oncekey to clerk`);
+    const url = new URL(database.url);
+    url.username = "clerk";
+    url.password = "clerk";
+    const clerk = new pg.Pool({ connectionString: url.href });
+    expect(await migrate(clerk)).toEqual([]);
+    await clerk.end();
+    await pool.query("drop owned by clerk; drop role clerk");
+  });
+
+  it("refuses a schema that is no plain name, before it touches the database", async () => {
+    for (const schema of ['a"; drop schema public', "Upper", "a".repeat(64), ""]) {
+      await expect(migrate(database.pool(), { schema })).rejects.toThrow("schema must match");
+    }
+  });
+
+  it("leaves nothing behind when it fails", async () => {
+    const pool = database.pool();
+    await pool.query("create schema taken; create table taken.records (id int)");
+    await expect(migrate(pool, { schema: "taken" })).rejects.toThrow("already exists");
+    const { rows } = await pool.query("select to_regclass('taken.migrations') as migrations");
+    expect(rows).toEqual([{ migrations: null }]);
+  });
+});
+
+// Each by the digest with which it was published: what a database has applied is never changed, only followed by another.
+const PUBLISHED: Readonly<Record<string, string>> = {
+  "0001_records.sql": "4217a2931cd5ac8dae829336cc8958f609688912957b10c5107708b5438a6569",
+};
+
+describe("a rolling deploy", () => {
+  it("finds every migration as it was published", async () => {
+    const digests = await Promise.all(
+      (await migrationNames()).map(async (name) => {
+        const text = await readMigration(name);
+        return [name, createHash("sha256").update(text).digest("hex")] as const;
+      }),
+    );
+    expect(Object.fromEntries(digests)).toEqual(PUBLISHED);
+  });
+
+  // What a later migration may do by the rule of "append only": add what this version does not know of.
+  it("goes on with this version beside the next one, whose migration came first", async () => {
+    const pool = database.pool();
+    await createPayments(pool);
+    await migrate(pool);
+    const key = (name: string) => ({ key: name, json: { amount: 1 } });
+    await withShop({ pool }, addPayments, async (before) => {
+      const first = await before.post("/payments", key("before"));
+      await pool.query(`
+        alter table oncekey.records add column region text, add column priority int not null default 0;
+        create index records_region on oncekey.records (region);
+        insert into oncekey.migrations (name) values ('0002_region.sql')`);
+      await withShop({ pool: database.pool() }, addPayments, async (after) => {
+        const answers = await Promise.all(
+          [before, after].flatMap(({ post }) =>
+            ["before", "shared", "during"].map((name) => post("/payments", key(name))),
+          ),
+        );
+        expect(answers.map(({ status }) => status)).toEqual(Array(6).fill(201));
+        expect(answers[0]?.text).toBe(first.text);
+        expect(answers.slice(0, 3).map(({ text }) => text)).toEqual(
+          answers.slice(3).map(({ text }) => text),
+        );
+        expect(await countPayments(pool)).toBe(3);
+        await before.app.idempotency.sweep();
+      });
+    });
+    expect(await migrate(pool), "the older one finds nothing to do").toEqual([]);
+    await pool.query("drop table payments; drop schema oncekey cascade");
+  });
+});

@@ -1,0 +1,174 @@
+import type pg from "pg";
+import { beforeAll, describe, expect, it } from "vitest";
+import { withDatabase } from "@oncekey/test-support/postgres/database";
+import {
+  findRecords,
+  forgetRecord,
+  readStats,
+  readSweepLag,
+} from "../../src/store/maintenance/records.ts";
+import type { TableRecord } from "../../src/store/maintenance/records.ts";
+import { createAdvisoryStore } from "../../src/store/strategies/advisory.ts";
+import { createLeaseStore } from "../../src/store/strategies/lease.ts";
+import { createRowStore } from "../../src/store/strategies/row.ts";
+import { createStoreParts } from "../../src/store/store-parts.ts";
+import type { StoreParts } from "../../src/store/store-parts.ts";
+import type { Store, Ticket } from "../../src/store/store.ts";
+import { claimed, createTicket, response, txOf } from "../support/store-contract.ts";
+
+const database = withDatabase();
+let pool: pg.Pool;
+let parts: StoreParts;
+let stores: Record<"advisory" | "row" | "lease", Store>;
+beforeAll(() => {
+  pool = database.pool();
+  parts = createStoreParts(pool, "oncekey");
+  stores = {
+    advisory: createAdvisoryStore(parts),
+    row: createRowStore(parts),
+    lease: createLeaseStore(parts, 60_000),
+  };
+});
+
+async function only(ticket: Ticket): Promise<TableRecord> {
+  const [record, ...more] = await findRecords(pool, "oncekey", ticket);
+  if (record === undefined || more.length > 0) throw new Error("expected one record");
+  return record;
+}
+
+async function finish(store: Store, ticket: Ticket): Promise<void> {
+  await (await claimed(store, ticket)).complete(response("made"), "keep");
+}
+
+async function expire({ key }: Ticket, age = "1 second"): Promise<void> {
+  await pool.query(
+    "update oncekey.records set expires_at = statement_timestamp() - $2::interval where key = $1",
+    [key, age],
+  );
+}
+
+/** One record in each state. */
+async function makeStates(): Promise<Record<TableRecord["state"], Ticket>> {
+  const made = {
+    finished: createTicket(),
+    expired: createTicket(),
+    started: createTicket(),
+    leased: createTicket(),
+    crashed: createTicket(),
+  };
+  await finish(stores.advisory, made.finished);
+  await finish(stores.lease, made.expired);
+  await expire(made.expired);
+  const broken = await claimed(stores.row, made.started);
+  await broken.release("failed");
+  await (await claimed(stores.lease, made.crashed)).release("failed");
+  await pool.query(
+    `insert into oncekey.records (key, scope, target, fingerprint, owner, lease_until, created_at, expires_at)
+     values ($1, $2, $3, $4, gen_random_uuid(), now() + interval '1 minute', now(), now() + interval '1 day')`,
+    [made.leased.key, made.leased.scope, made.leased.target, made.leased.fingerprint],
+  );
+  return made;
+}
+
+describe("looking at the table", () => {
+  it("tells a record's state by what the next request with its key would find", async () => {
+    for (const [state, ticket] of Object.entries(await makeStates())) {
+      expect((await only(ticket)).state, state).toBe(state);
+    }
+  });
+
+  it("names finished steps and keeps their results to itself", async () => {
+    const ticket = createTicket();
+    const claim = await claimed(stores.lease, ticket);
+    await claim.steps?.write("charge", '"4242"');
+    expect(await only(ticket)).toMatchObject({ steps: ["charge"], state: "leased" });
+    await claim.release("free");
+  });
+
+  it("counts the states, bodies that could not be kept, and rows to sweep", async () => {
+    await pool.query("truncate oncekey.records");
+    await makeStates();
+    const claim = await claimed(stores.advisory, createTicket());
+    await claim.complete({ status: 200, headers: [], body: undefined }, "keep");
+    expect(await readStats(pool, "oncekey")).toMatchObject({
+      records: 6,
+      finished: 2,
+      withoutBody: 1,
+      started: 1,
+      leased: 1,
+      crashed: 1,
+      expired: 1,
+      oldestCreatedAt: expect.stringMatching(/^\d{4}-.*T.*\.\d{6}Z$/),
+      sizeBytes: expect.any(Number),
+    });
+  });
+
+  it("measures how long expired rows have been waiting, and leaves out those whose owner is at work", async () => {
+    await pool.query("truncate oncekey.records");
+    expect(await readSweepLag(pool, "oncekey")).toEqual({
+      expired: 0,
+      oldestExpiredAt: null,
+      lagMs: 0,
+    });
+    const { finished, leased } = await makeStates();
+    await expire(finished, "2 hours");
+    await expire(leased, "3 hours");
+    const { expired, lagMs } = await readSweepLag(pool, "oncekey");
+    expect(expired).toBe(2);
+    expect(lagMs).toBeGreaterThanOrEqual(7_200_000);
+    expect(lagMs).toBeLessThan(7_300_000);
+  });
+});
+
+describe("forgetting a record", () => {
+  it("frees its key for another run", async () => {
+    const ticket = createTicket();
+    await finish(stores.advisory, ticket);
+    expect(await forgetRecord(parts, await only(ticket))).toBe("forgotten");
+    await (await claimed(stores.advisory, ticket)).release("free");
+  });
+
+  it("keeps one that was finished after it was looked at", async () => {
+    const ticket = createTicket();
+    await (await claimed(stores.row, ticket)).release("failed");
+    const looked = await only(ticket);
+    await finish(stores.row, ticket);
+    expect(await forgetRecord(parts, looked)).toBe("changed");
+    expect((await only(ticket)).state).toBe("finished");
+  });
+
+  it("keeps one that was forgotten and made again after it was looked at", async () => {
+    const ticket = createTicket();
+    await finish(stores.advisory, ticket);
+    const looked = await only(ticket);
+    await forgetRecord(parts, looked);
+    await finish(stores.advisory, ticket);
+    expect(await forgetRecord(parts, looked)).toBe("changed");
+    expect((await only(ticket)).state).toBe("finished");
+  });
+
+  it("keeps one whose owner's lease runs, and deletes it once the owner has crashed", async () => {
+    const ticket = createTicket();
+    const claim = await claimed(stores.lease, ticket);
+    expect(await forgetRecord(parts, await only(ticket))).toBe("held");
+    await claim.release("failed");
+    expect(await forgetRecord(parts, await only(ticket))).toBe("forgotten");
+  });
+
+  it("keeps one that a handler's transaction holds, without waiting for it", async () => {
+    const ticket = createTicket();
+    const claim = await claimed(stores.row, ticket);
+    const looked = await only(ticket);
+    expect(await forgetRecord(parts, looked)).toBe("held");
+    await txOf(claim).query("select 1");
+    expect(await claim.complete(response("made"), "keep")).toMatchObject({ kind: "stored" });
+  });
+
+  it("throws what the database throws", async () => {
+    const elsewhere = createStoreParts(pool, "absent");
+    const record = { ...createTicket(), createdAt: new Date().toISOString() };
+    await expect(forgetRecord(elsewhere, record)).rejects.toThrow(
+      '"absent.records" does not exist',
+    );
+  });
+});

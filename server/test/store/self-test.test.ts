@@ -1,0 +1,123 @@
+import { idempotency, migrate } from "@oncekey/server";
+import Fastify from "fastify";
+import pg from "pg";
+import { describe, expect, it } from "vitest";
+import { withDatabase } from "@oncekey/test-support/postgres/database";
+import { selfTest } from "../../src/store/maintenance/self-test.ts";
+import { addPayments } from "../support/shop.ts";
+
+const database = withDatabase({ from: "empty" });
+
+/** A database whose advisory locks behave as some engines' do: granted to everybody, or not there. */
+async function withLocksOf(body: string): Promise<pg.Pool> {
+  const pool = database.pool();
+  await migrate(pool);
+  await pool.query(`create schema if not exists shadow; ${body}`);
+  return database.pool({ options: "-c search_path=shadow,pg_catalog,public" });
+}
+
+describe("the self-test", () => {
+  it("finds a migrated primary sound, for every strategy, and leaves nothing behind", async () => {
+    const pool = database.pool();
+    await migrate(pool);
+    const sound = { kind: "sound", engine: { dialect: { kind: "postgres" } } };
+    expect(await selfTest(pool, "oncekey", true)).toMatchObject(sound);
+    expect(await selfTest(database.pool({ max: 1 }), "oncekey", true)).toMatchObject(sound);
+  });
+
+  it("refuses a missing and an unlogged table, with what to do", async () => {
+    const pool = database.pool();
+    expect(await selfTest(pool, "absent", false)).toMatchObject({
+      kind: "unsound",
+      remedy: expect.stringContaining("migrate"),
+    });
+    await migrate(pool, { schema: "fast" });
+    await pool.query("alter table fast.records set unlogged");
+    expect(await selfTest(pool, "fast", false)).toMatchObject({
+      kind: "unsound",
+      reason: expect.stringContaining("not logged"),
+    });
+  });
+
+  it("refuses a driver that does not tell whether its transaction still stands", async () => {
+    const Client = class extends pg.Client {
+      override getTransactionStatus = undefined as never;
+    };
+    const pool = database.pool({ Client });
+    expect(await selfTest(pool, "oncekey", true)).toMatchObject({
+      kind: "unsound",
+      remedy: "install pg 8.21 or later",
+    });
+  });
+
+  it("refuses advisory locks that do not hold others off, where they are needed", async () => {
+    const pool = await withLocksOf(
+      "create or replace function shadow.pg_try_advisory_xact_lock(bigint) returns boolean language sql as 'select true'",
+    );
+    expect(await selfTest(pool, "oncekey", true)).toMatchObject({
+      kind: "unsound",
+      reason: expect.stringContaining("is granted to another"),
+      remedy: expect.stringContaining("strategy 'unique'"),
+    });
+    expect(await selfTest(pool, "oncekey", false)).toMatchObject({ kind: "sound" });
+  });
+
+  it("refuses an engine that has none", async () => {
+    const pool = await withLocksOf(
+      `create or replace function shadow.pg_try_advisory_xact_lock(bigint) returns boolean language plpgsql as
+       $$ begin raise exception 'not supported' using errcode = '0A000'; end $$`,
+    );
+    expect(await selfTest(pool, "oncekey", true)).toMatchObject({
+      reason: expect.stringContaining("no transaction-level advisory locks"),
+    });
+  });
+
+  it("refuses a standby, whose locks hold nobody off", async () => {
+    const pool = await withLocksOf(
+      "create or replace function shadow.pg_is_in_recovery() returns boolean language sql as 'select true'",
+    );
+    expect(await selfTest(pool, "oncekey", false)).toMatchObject({
+      reason: expect.stringContaining("standby"),
+    });
+    await pool.query("drop function shadow.pg_is_in_recovery");
+  });
+
+  it("says where nobody answers, and does not throw", async () => {
+    const nobody = new pg.Pool({ host: "127.0.0.1", port: 1 });
+    expect(await selfTest(nobody, "oncekey", true)).toMatchObject({ kind: "unreachable" });
+    await nobody.end();
+  });
+});
+
+describe("at start-up", () => {
+  it("a strategy that cannot keep its promise refuses to start, with the reason and the alternative", async () => {
+    const pool = await withLocksOf(
+      "create or replace function shadow.pg_try_advisory_xact_lock(bigint) returns boolean language sql as 'select true'",
+    );
+    const start = async (strategy: "advisory" | "unique"): Promise<unknown> => {
+      const app = Fastify();
+      await app.register(idempotency, { pool, scope: "single-tenant", strategy });
+      addPayments(app);
+      try {
+        return await app.ready();
+      } finally {
+        await app.close();
+      }
+    };
+    await expect(start("advisory")).rejects.toThrow(
+      /granted to another as well; use strategy 'unique'/,
+    );
+    await expect(start("unique")).resolves.toBeDefined();
+  });
+
+  it("a database that does not answer yet is no reason not to start", async () => {
+    const app = Fastify();
+    await app.register(idempotency, {
+      pool: new pg.Pool({ host: "127.0.0.1", port: 1 }),
+      scope: "single-tenant",
+    });
+    addPayments(app);
+    await app.ready();
+    await app.close();
+  });
+});

@@ -1,0 +1,43 @@
+/** One contract, four strategies. How many scenarios that were is printed, so that a shrinking suite is seen. */
+import type pg from "pg";
+import { afterAll, afterEach, beforeAll, describe, expect } from "vitest";
+import { withDatabase } from "@oncekey/test-support/postgres/database";
+import { createAdvisoryStore } from "../../src/store/strategies/advisory.ts";
+import { createLeaseStore } from "../../src/store/strategies/lease.ts";
+import { createRowStore } from "../../src/store/strategies/row.ts";
+import type { StoreParts } from "../../src/store/store-parts.ts";
+import type { Store } from "../../src/store/store.ts";
+import { createUniqueStore } from "../../src/store/strategies/unique.ts";
+import { describeStore } from "../support/store-contract.ts";
+import { describeTransactionalStore } from "../support/transaction-contract.ts";
+
+const STRATEGIES: Readonly<Record<string, (parts: StoreParts) => Store>> = {
+  advisory: createAdvisoryStore,
+  unique: createUniqueStore,
+  row: createRowStore,
+  lease: (parts) => createLeaseStore(parts, 60_000),
+};
+
+const database = withDatabase();
+let pool: pg.Pool;
+beforeAll(async () => {
+  pool = database.pool();
+  await pool.query("create table effects (key text)");
+});
+
+for (const [name, create] of Object.entries(STRATEGIES)) {
+  describe(name, () => {
+    let passed = 0;
+    afterEach(({ task }) => {
+      if (task.result?.state === "pass") passed += 1;
+    });
+    afterAll(() => {
+      const way = process.env["ONCEKEY_POOLER"] ?? "a direct connection";
+      console.log(`contract, ${name}, through ${way}: ${passed} scenarios passed`);
+      expect(passed).toBeGreaterThan(0);
+    });
+    const underTest = { name, pool: () => pool, create };
+    describeStore(underTest);
+    if (name !== "lease") describeTransactionalStore(underTest);
+  });
+}

@@ -1,0 +1,94 @@
+import type pg from "pg";
+import { beforeAll, describe, expect, it } from "vitest";
+import { withDatabase } from "@oncekey/test-support/postgres/database";
+import { addPayments, countPayments, createPayments, withShop } from "../support/shop.ts";
+
+const database = withDatabase();
+let pool: pg.Pool;
+beforeAll(async () => {
+  pool = database.pool();
+  await createPayments(pool);
+});
+
+describe("scope and target", () => {
+  const bySomebody = (request: { headers: Record<string, unknown> }) =>
+    request.headers["x-user"] as string;
+
+  it("keep the same key of two callers, two routes and two ids apart", async () => {
+    await withShop(
+      { pool, scope: bySomebody },
+      (app) => {
+        addPayments(app);
+        app.post<{ Params: { id: string } }>(
+          "/refunds/:id",
+          { config: { idempotency: true } },
+          async (request) => ({
+            id: request.params.id,
+            user: request.headers["x-user"],
+          }),
+        );
+      },
+      async ({ post }) => {
+        const as = (user: string) => ({
+          key: "shared",
+          json: { amount: 1 },
+          headers: { "x-user": user },
+        });
+        const answers = [
+          await post("/payments", as("alice")),
+          await post("/payments", as("bob")),
+          await post("/refunds/1", as("alice")),
+          await post("/refunds/2", as("alice")),
+          await post("/refunds/2", as("bob")),
+        ];
+        expect(answers.map(({ headers }) => headers.get("idempotent-replayed"))).toEqual(
+          Array(5).fill(null),
+        );
+        expect(answers.slice(2).map((answer) => answer.json())).toEqual([
+          { id: "1", user: "alice" },
+          { id: "2", user: "alice" },
+          { id: "2", user: "bob" },
+        ]);
+      },
+    );
+  });
+
+  it.each<[string, unknown]>([
+    ["undefined", undefined],
+    ["empty", ""],
+    ["a number", 7],
+    ["a NUL", "\0"],
+    ["513 bytes", "x".repeat(513)],
+  ])("refuse the request where no usable scope is found: %s", async (_name, scope) => {
+    await withShop(
+      { pool, scope: () => scope as string },
+      (app) => addPayments(app),
+      async ({ post }) => {
+        const before = await countPayments(pool);
+        const answer = await post("/payments", { key: "nobody", json: { amount: 1 } });
+        expect(answer.status).toBe(500);
+        expect(answer.headers.get("content-type")).toBe("application/problem+json");
+        expect(await countPayments(pool)).toBe(before);
+      },
+    );
+  });
+
+  it("take a path that is longer than the column", async () => {
+    await withShop(
+      { pool },
+      (app) =>
+        app.post("/long/*", { config: { idempotency: true } }, async (request) =>
+          request.url.at(-1),
+        ),
+      async ({ post }) => {
+        const path = `/long/${"ü".repeat(1_000)}`;
+        const a = await post(`${path}a`, { key: "long" });
+        const b = await post(`${path}b`, { key: "long" });
+        expect([a.text, b.text]).toEqual(["a", "b"]);
+        expect((await post(`${path}a`, { key: "long" })).headers.get("idempotent-replayed")).toBe(
+          "true",
+        );
+      },
+    );
+  });
+});

@@ -1,0 +1,149 @@
+/** A real PgBouncer before a Postgres. In transaction mode every transaction may run on another connection of it. */
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { chmod, chown, mkdtemp, rm, writeFile } from "node:fs/promises";
+import net from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { freePort } from "../processes/free-port.ts";
+import { idsOf } from "./binaries.ts";
+import type { Reaper } from "../processes/reaper.ts";
+
+export interface Pooler {
+  /** The connection string that it was given, through it. */
+  readonly url: string;
+  /** Asks it to end in the way of that signal. */
+  signal(signal: NodeJS.Signals): void;
+  /** Resolves when it has ended. */
+  readonly gone: Promise<unknown>;
+  stop(): Promise<void>;
+}
+
+export interface PoolerOptions {
+  /** Default `transaction`. */
+  readonly mode?: "session" | "transaction" | "statement";
+  /** Whether connections take turns. Default `false`: the one used last comes first. */
+  readonly roundRobin?: boolean;
+  /** Who ends it where its owner cannot. */
+  readonly reaper?: Reaper;
+}
+
+const START_MS = 10_000;
+
+// Debian keeps it where a user's PATH does not look.
+const PROGRAM = ["pgbouncer", "/usr/sbin/pgbouncer"].find(
+  (program) => spawnSync(program, ["--version"]).status === 0,
+);
+
+/** Whether there is one on this machine. A run that asks for a pooler counts on it, so that there a missing one fails. */
+export const hasPgBouncer: boolean =
+  PROGRAM !== undefined || process.env["ONCEKEY_POOLER"] !== undefined;
+
+/** Runs one for as long as `use` runs, with the address under which the database is found through it. */
+export async function withPgBouncer(
+  databaseUrl: string,
+  options: PoolerOptions,
+  use: (url: string) => Promise<void>,
+): Promise<void> {
+  const pooler = await startPgBouncer(databaseUrl, options);
+  try {
+    await use(pooler.url);
+  } finally {
+    await pooler.stop();
+  }
+}
+
+/**
+ * Starts Debian's `pgbouncer`, which must be installed.
+ *
+ * @param postgresUrl where it takes its connections from, with the user and password that all of them have.
+ * @throws Error that says how to get it, where it is not there.
+ */
+export async function startPgBouncer(
+  postgresUrl: string,
+  options: PoolerOptions = {},
+): Promise<Pooler> {
+  const folder = await mkdtemp(
+    join(
+      options.reaper?.folder ?? (process.getuid?.() === 0 ? "/tmp" : tmpdir()),
+      "oncekey-pgbouncer-",
+    ),
+  );
+  const port = await freePort();
+  const file = join(folder, "pgbouncer.ini");
+  await writeFile(file, configuration(new URL(postgresUrl), port, options));
+  // It refuses to run as root.
+  const user = process.getuid?.() === 0 ? await idsOf("nobody") : undefined;
+  if (user !== undefined) {
+    await chmod(folder, 0o700);
+    await chown(folder, user.uid, user.gid);
+    await chown(file, user.uid, user.gid);
+  }
+  const child = spawn(PROGRAM ?? "pgbouncer", ["--quiet", file], {
+    stdio: "ignore",
+    env: { ...process.env, ...options.reaper?.mark },
+    // Then a Ctrl-C, which reaches the whole terminal, need not end it.
+    detached: options.reaper !== undefined,
+    ...user,
+  });
+  const failed = once(child, "error").then(([error]) => error as Error);
+  const ended = once(child, "exit").then(() => new Error("pgbouncer ended as it was started"));
+  const problem = await Promise.race([failed, ended, accepts(port)]);
+  if (problem !== undefined) {
+    await rm(folder, { recursive: true });
+    const hint = "the pooler tests need PgBouncer: apt-get install pgbouncer";
+    throw new Error(hint, { cause: problem });
+  }
+  const url = new URL(postgresUrl);
+  url.port = String(port);
+  return {
+    url: url.href,
+    signal: (signal) => void child.kill(signal),
+    gone: ended,
+    async stop() {
+      child.kill("SIGKILL");
+      await ended;
+      await rm(folder, { recursive: true });
+    },
+  };
+}
+
+// `server_reset_query` is empty as it is by default in this mode: what a client leaves in a session, the next one finds there.
+// `server_login_retry` is 15 s by default: for so long it refuses everybody after Postgres has refused it once.
+function configuration(
+  { hostname, port, username, password }: URL,
+  listenPort: number,
+  { mode = "transaction", roundRobin = false }: PoolerOptions,
+): string {
+  return `
+[databases]
+* = host=${hostname} port=${port} user=${username} password=${password}
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = ${listenPort}
+unix_socket_dir =
+auth_type = any
+pool_mode = ${mode}
+server_round_robin = ${roundRobin ? 1 : 0}
+max_client_conn = 1000
+default_pool_size = 15
+server_idle_timeout = 2
+server_login_retry = 1
+`;
+}
+
+async function accepts(port: number): Promise<Error | undefined> {
+  const until = Date.now() + START_MS;
+  while (Date.now() < until) {
+    const socket = net.connect(port, "127.0.0.1");
+    const isOpen = await Promise.race([
+      once(socket, "connect").then(() => true),
+      once(socket, "close").then(() => false),
+    ]).catch(() => false);
+    socket.destroy();
+    if (isOpen) return undefined;
+    await sleep(50);
+  }
+  return new Error(`pgbouncer did not listen within ${START_MS} ms`);
+}
