@@ -1,19 +1,19 @@
-/** What can happen to one request, as a script says it. */
+/** The scripted faults of one request. */
 
 /**
- * - `none`: nothing; the request is answered as the contract has it.
- * - `unreachable`: it does not arrive. A network error, and nothing was done.
- * - `reply-lost`: it is done and its response is stored, and the reply is lost. A network error.
- * - `cut-off`: it is done and stored, and its body breaks off halfway.
- * - `down`: 503 `idempotency_unavailable`. Nothing was done.
+ * - `none`: the request is answered according to the contract.
+ * - `unreachable`: a network error; the request does not arrive.
+ * - `reply-lost`: a network error after the resolver ran and its response was stored.
+ * - `cut-off`: the resolver ran and its response was stored; the body of the reply breaks off halfway.
+ * - `down`: 503 `idempotency_unavailable`; the resolver does not run.
  *
- * The others are about an earlier copy of the request, which the client sent and knows nothing of:
- * - `replay`: it was done; its stored response comes back.
- * - `in-flight`: it still runs: 409 `idempotency_in_flight`. It is done by the time of the next request.
- * - `mismatch`: it was done, with other content: its response comes back with the mark, or 422 under `mismatch: 'reject'`.
- * - `response-not-stored`: it was done, and its body could not be kept: 410 `idempotency_response_not_stored`.
- * - `outcome-unknown`: its server crashed: 500 `idempotency_outcome_unknown`, from now on.
- * - `expired`: the key is too old: 412 `idempotency_key_expired`, from now on. Nothing was done.
+ * The others describe an earlier copy of the request whose answer the client never saw:
+ * - `replay`: the copy ran; its stored response comes back.
+ * - `in-flight`: the copy still runs: 409 `idempotency_in_flight`. It has ended by the next request.
+ * - `mismatch`: the copy ran with different content: its response with the mark, or 422 under `mismatch: 'reject'`.
+ * - `response-not-stored`: the copy ran and its body could not be stored: 410 `idempotency_response_not_stored`.
+ * - `outcome-unknown`: the server of the copy crashed: 500 `idempotency_outcome_unknown`, from now on.
+ * - `expired`: the key is too old: 412 `idempotency_key_expired`, from now on; the resolver does not run.
  */
 export type Fault = (typeof FAULTS)[number];
 
@@ -31,14 +31,14 @@ export const FAULTS = [
   "expired",
 ] as const;
 
-/** @throws TypeError that names what is no fault. */
+/** @throws TypeError that names an unknown fault. */
 export function checkFault(fault: unknown): void {
   const known: readonly unknown[] = FAULTS;
   if (known.includes(fault)) return;
   throw new TypeError(`a fault must be one of ${FAULTS.join(", ")}, got ${String(fault)}`);
 }
 
-/** A reply whose headers arrive and whose body does not. */
+/** Returns the response with its headers whole and its body cut off. */
 export function cutOff(response: Response): Response {
   const reader = response.body?.getReader();
   const body = new ReadableStream({

@@ -1,4 +1,4 @@
-/** From a request to what it asks for, or to the reason why it gets nothing. */
+/** Reads the key, target and fingerprint of a request, or the reason to refuse it. */
 import { IDEMPOTENCY_KEY, IDEMPOTENCY_ONLY_IF_STORED, parseKey } from "@oncekey/shared";
 import type { ProblemCode } from "@oncekey/shared";
 import { fingerprint } from "./fingerprint.ts";
@@ -7,7 +7,7 @@ export type Intake =
   | {
       readonly kind: "keyed";
       readonly key: string;
-      /** Method and path: the same key elsewhere is another operation. */
+      /** Method and path: the same key on another target is another operation. */
       readonly target: string;
       readonly fingerprint: string;
       readonly onlyIfStored: boolean;

@@ -1,23 +1,22 @@
-/** What the model server remembers: a record for each key and target, and every effect that there was. */
+/** The memory of the model server: one record per key and target, and the list of effects. */
 
-/** One time that a route did its work and what it did was kept. */
+/** One run of a resolver that answered 200–399: a refusal has no effect. */
 export interface Effect {
-  /** `undefined` where the request had none and the route does not require one. */
+  /** `undefined` if the route does not require a key and the request had none. */
   readonly key: string | undefined;
   readonly method: string;
   readonly path: string;
-  /** 200–399: what was refused had no effect. */
   readonly status: number;
 }
 
-/** A response as it is kept; `undefined` bytes: it was too large. */
+/** A stored response; its `bytes` are `undefined` if the body was too large. */
 export interface StoredResponse {
   readonly status: number;
   readonly headers: Headers;
   readonly bytes: ArrayBuffer | undefined;
 }
 
-/** `closed`: whether it was done is not known, and stays so. `too-old`: the key is not taken. */
+/** `closed`: the outcome is unknown and stays so. `too-old`: the key is refused. */
 export type ModelRecord =
   | { readonly kind: "running"; readonly fingerprint: string; readonly ended: Promise<unknown> }
   | {
@@ -29,7 +28,7 @@ export type ModelRecord =
   | { readonly kind: "closed" }
   | { readonly kind: "too-old" };
 
-// As the server's default has them: what describes the body or where its resource is.
+// The default list of the server.
 const KEPT_HEADERS: readonly string[] = [
   "content-type",
   "content-language",
@@ -40,7 +39,7 @@ const KEPT_HEADERS: readonly string[] = [
   "link",
   "location",
 ];
-// Statuses that say nothing final. What answered so is rolled back, as a 5xx is.
+// Statuses that are not final: the server rolls back, as for a 5xx.
 const NOT_FINAL: ReadonlySet<number> = new Set([401, 403, 408, 409, 425, 429]);
 
 export function isKept(status: number): boolean {

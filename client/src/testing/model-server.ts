@@ -1,4 +1,4 @@
-/** A server that honours the contract, in memory, for msw's handlers and for whatever else answers a `Request`. */
+/** An in-memory server that honours the contract, for the handlers of msw 2 and 3 and for tests without msw. */
 import { IDEMPOTENCY_KEY } from "@oncekey/shared";
 import { accept, checkOptions, integer, oneOf } from "../validation/check.ts";
 import { checkFault, cutOff } from "./fault.ts";
@@ -9,49 +9,49 @@ import type { Effect } from "./ledger.ts";
 import { refuse } from "./reply.ts";
 import { createRoute } from "./route.ts";
 
-/** All that a protected resolver needs to be asked with. */
+/** The argument that a protected resolver needs at least. */
 export interface Asked {
   readonly request: Request;
 }
 
-/** What answers a request, as msw has it: the function that `http.post` takes. */
+/** A resolver of msw: the function that `http.post` takes. */
 export type Resolver<Info extends Asked> = (info: Info) => Response | Promise<Response>;
 
-/** What a resolver of msw's is given, where nothing more is said of the path or the body. */
+/** The argument of an msw resolver without its own types for the path or the body. */
 export interface ResolverInfo extends Asked {
-  /** The parts of the path that have a name. */
+  /** The named parts of the path. */
   readonly params: Readonly<Record<string, string | readonly string[] | undefined>>;
   readonly cookies: Readonly<Record<string, string>>;
 }
 
 /** Options of {@link createModelServer}, named and defaulted as the server's are. */
 export interface ModelServerOptions {
-  /** Whether a request without a key is refused with 400. Default `true`. */
-  readonly required?: boolean;
-  /** Same key, other request: the original response with a mark (`'replay'`, default), or 422 (`'reject'`). */
-  readonly mismatch?: "replay" | "reject";
-  /** A duplicate while the first runs: held until that has ended (`'wait'`, default), or 409 at once (`'reject'`). */
-  readonly inFlight?: "wait" | "reject";
-  /** Milliseconds for which a duplicate is held, 0–120_000; then 409. Default 10_000. */
-  readonly waitMs?: number;
-  /** Milliseconds for which a stored response is replayed, 1_000–31_622_400_000. Default 24 h. */
-  readonly retentionMs?: number;
+  /** Whether a request without a key is refused with 400. `@default true` */
+  readonly required?: boolean | undefined;
+  /** Same key, different request: the original response with a mark (`'replay'`), or 422 (`'reject'`). `@default 'replay'` */
+  readonly mismatch?: "replay" | "reject" | undefined;
+  /** A duplicate of a running request: held until the first ends (`'wait'`), or 409 at once (`'reject'`). `@default 'wait'` */
+  readonly inFlight?: "wait" | "reject" | undefined;
+  /** How long a duplicate is held before it gets 409, in ms. `@range 0–120_000 @default 10_000` */
+  readonly waitMs?: number | undefined;
+  /** How long a stored response is replayed, in ms. `@range 1_000–31_622_400_000 @default 86_400_000` (24 h) */
+  readonly retentionMs?: number | undefined;
 }
 
-/** A request that came to a protected route. */
+/** A request to a protected route. */
 export interface ReceivedRequest {
-  /** The value of `Idempotency-Key`, as it was sent; `null` where there was none. */
+  /** The value of `Idempotency-Key` as sent; `null` if the header was missing. */
   readonly key: string | null;
   readonly method: string;
   readonly path: string;
   readonly fault: Fault;
 }
 
-/** What {@link createModelServer} makes. Its functions need no `this`. */
+/** The return value of {@link createModelServer}. Its functions need no `this`. */
 export interface ModelServer {
   /**
-   * Protects a resolver of msw's: it runs once for a key, and its response is stored and replayed. A 5xx, and a status that says
-   * nothing final such as 401, is not kept, and the key stays free.
+   * Protects an msw resolver: it runs once per key, and its response is stored and replayed. A 5xx or a status that is not final,
+   * such as 401, is not stored, and the key stays free.
    *
    * @example
    * http.post("/api/orders", server.protect(() => HttpResponse.json({ id: 1 }, { status: 201 })))
@@ -59,29 +59,28 @@ export interface ModelServer {
   readonly protect: <Info extends Asked = ResolverInfo>(
     resolver: Resolver<Info>,
   ) => (info: Info) => Promise<Response>;
-  /** The same as a `fetch`, for `createClient` and tests without msw: whatever it is asked for, the resolver answers. */
+  /** Returns a `fetch` that answers every request with the protected resolver, for tests without msw. */
   readonly fetch: (resolver: Resolver<Asked>) => typeof globalThis.fetch;
   /**
-   * What is to happen to the next requests to come, one after the other; after the last one nothing does. Adds to what is left of
-   * an earlier script.
+   * Sets the faults of the next requests, one each, after those still left of an earlier script.
    *
-   * @throws TypeError that names what is no fault.
+   * @throws TypeError that names an unknown fault.
    */
   readonly script: (...faults: Fault[]) => void;
   /** Every effect so far, in order. */
   readonly effects: readonly Effect[];
-  /** Every request so far, in order, those that did not arrive too. */
+  /** Every request so far, in order, including those that did not arrive. */
   readonly requests: readonly ReceivedRequest[];
   /** @throws Error that lists every key with more than one effect. */
   readonly assertOneEffectPerKey: () => void;
-  /** Forgets every stored response, as the end of their retention does: a retry after that runs again. */
+  /** Forgets every stored response, as expired retention does: a later retry runs again. */
   readonly expire: () => void;
-  /** Forgets everything: records, effects, requests and what is left of the script. */
+  /** Forgets all records, effects, requests and scripted faults. */
   readonly reset: () => void;
 }
 
 /**
- * Makes a server that honours the contract, for tests of a page.
+ * Creates a server that honours the contract, for tests of a page.
  *
  * @throws TypeError or RangeError that names a wrong option and what is allowed.
  */

@@ -11,24 +11,24 @@ import {
 import type { ProblemCode } from "@oncekey/shared";
 import type { StoredResponse } from "./ledger.ts";
 
-/** What every reply of a protected route carries. */
+/** The members of every reply of a protected route. */
 export interface Acknowledgement {
   readonly key: string | undefined;
   readonly lifetimeMs: number;
 }
 
-/** Adds the headers that every reply has to a route's own response. */
+/** Adds the contract's headers to a resolver's response. */
 export function acknowledge(response: Response, { key, lifetimeMs }: Acknowledgement): Response {
   const headers = new Headers(response.headers);
   if (key !== undefined) headers.set(IDEMPOTENCY_KEY, formatKey(key));
-  // By which a client tells a wrong clock from a key that is too old.
+  // Lets a client tell a wrong clock from an expired key.
   headers.set("date", new Date().toUTCString());
   headers.set(IDEMPOTENCY_KEY_LIFETIME, String(Math.floor(lifetimeMs / 1000)));
   const { status, statusText } = response;
   return new Response(response.body, { status, statusText, headers });
 }
 
-/** A problem document. */
+/** Returns a problem document. */
 export function refuse(
   code: ProblemCode,
   detail: string,
@@ -45,7 +45,7 @@ export function refuse(
   return acknowledge(response, acknowledgement);
 }
 
-/** A stored response, once more. */
+/** Returns the replay of a stored response. */
 export function replay(
   { status, headers: stored, bytes }: StoredResponse,
   acknowledgement: Acknowledgement,

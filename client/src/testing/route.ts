@@ -1,4 +1,4 @@
-/** The way of a request through the model server: found, run and stored, or refused. */
+/** Looks a request up, runs and stores it, or refuses it. */
 import { IDEMPOTENT_REPLAYED } from "@oncekey/shared";
 import type { ProblemCode } from "@oncekey/shared";
 import { pause } from "../options/backoff.ts";
@@ -8,10 +8,10 @@ import { isKept, toStored } from "./ledger.ts";
 import type { Effect, ModelRecord } from "./ledger.ts";
 import { acknowledge, refuse, replay } from "./reply.ts";
 
-/** What a model server is told once. */
+/** The settings of a model server. */
 export interface RouteSettings {
   readonly mismatch: "replay" | "reject";
-  /** 0: a duplicate is refused at once. */
+  /** 0 refuses a duplicate at once. */
   readonly waitMs: number;
   readonly retentionMs: number;
 }
@@ -21,7 +21,7 @@ type Asked = Exclude<Intake, { kind: "refused" }>;
 type Run = () => Response | Promise<Response>;
 
 export interface Route {
-  /** @param run the resolver. It is called once for a key whose response is kept. */
+  /** @param run the resolver, called once for a key whose response is stored. */
   answer(asked: Asked, fault: Fault, run: Run): Promise<Response>;
   forget(): void;
 }
@@ -36,7 +36,7 @@ const DETAILS = {
   idempotency_unavailable: "The store cannot be reached; send the request again with the same key",
 } as const satisfies Partial<Record<ProblemCode, string>>;
 
-// No request has it, so that every request differs from what is stored under it.
+// No request has this fingerprint, so every request differs from it.
 const OTHER_CONTENT = "other content";
 const IS_ABOUT_EARLIER_COPY: ReadonlySet<Fault> = new Set([
   "replay",
@@ -63,7 +63,7 @@ export function createRoute(settings: RouteSettings, onEffect: (effect: Effect) 
   };
 }
 
-/** Puts in place what the fault says of an earlier copy; answers itself where nothing of that could be kept. */
+/** Stores the earlier copy that the fault describes. Returns the copy's own answer if it could not be stored. */
 async function prepare(
   model: Model,
   asked: Keyed,
@@ -115,14 +115,14 @@ async function answerKeyed(model: Model, asked: Keyed, run: Run): Promise<Respon
   }
 }
 
-/** Stored as the answer from the moment on that the crash was noticed. */
+/** Answers as the server does after it noticed the crash. */
 function closed(model: Model, asked: Keyed): Response {
   const response = refused(model, "idempotency_outcome_unknown", asked);
   response.headers.set(IDEMPOTENT_REPLAYED, "true");
   return response;
 }
 
-/** The first request of a key, during which others with it find it running. */
+/** Runs the first request of a key; duplicates find it running. */
 async function runFirst(model: Model, asked: Keyed, run: Run): Promise<Response> {
   const { records } = model;
   const id = idOf(asked);
@@ -137,7 +137,7 @@ async function runFirst(model: Model, asked: Keyed, run: Run): Promise<Response>
   }
 }
 
-/** Runs the resolver, and keeps its response where its status is kept. */
+/** Runs the resolver and stores its response if the status is final. */
 async function perform(model: Model, asked: Asked, run: Run): Promise<Response> {
   const response = await run();
   if (isKept(response.status)) {

@@ -12,7 +12,7 @@ const ask = (headers: Record<string, string> = {}) => ({
   }),
 });
 
-it("the model server counts a stored response's lifetime down, and runs again once it is over", async () => {
+it("the model server counts the lifetime down and runs the resolver again after it", async () => {
   const model = createModelServer({ retentionMs: 60_000 });
   const order = model.protect<Asked>(() => new Response("made", { status: 201 }));
   const lifetime = async () => {
@@ -27,12 +27,11 @@ it("the model server counts a stored response's lifetime down, and runs again on
   expect(model.effects).toHaveLength(2);
 });
 
-it("holds a duplicate for waitMs, and answers at once who asks only for what is stored", async () => {
+it("holds a duplicate for waitMs and answers Idempotency-Only-If-Stored at once", async () => {
   const model = createModelServer({ waitMs: 5_000 });
   const { promise, resolve } = Promise.withResolvers<Response>();
   const order = model.protect<Asked>(() => promise);
   const first = order(ask());
-  // Without any time going by.
   expect((await order(ask({ "idempotency-only-if-stored": "true" }))).status).toBe(409);
   const late = order(ask());
   await vi.advanceTimersByTimeAsync(4_999);

@@ -1,31 +1,28 @@
 import { createModelServer } from "@oncekey/client/testing";
 import type { Fault, ModelServer } from "@oncekey/client/testing";
-import { http, HttpResponse } from "msw/http";
-import { setupServer } from "msw/node";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
+import { NETWORKS } from "../support/msw.ts";
 import { cart, createShop } from "../support/shop.ts";
 
 const BASE_URL = "https://shop.example/api/";
-const network = setupServer();
 
-beforeAll(() => network.listen({ onUnhandledFrame: "error" }));
 beforeEach(() => void vi.useFakeTimers());
-afterEach(() => {
-  vi.useRealTimers();
-  network.resetHandlers();
-});
-afterAll(() => network.close());
+afterEach(() => void vi.useRealTimers());
 
-/** A shop whose server is the model, and a resolver that numbers the orders. */
-function openShop(model: ModelServer, answer?: () => Response) {
-  let orders = 0;
-  const resolver = () => HttpResponse.json({ id: (orders += 1) }, { status: 201 });
-  network.use(http.post(`${BASE_URL}orders`, model.protect(answer ?? resolver)));
-  return createShop(BASE_URL);
-}
+describe.each(NETWORKS)("the model server under %s", (_name, network) => {
+  beforeAll(() => network.listen());
+  afterEach(() => network.reset());
+  afterAll(() => network.close());
 
-describe("the model server, under msw", () => {
-  it("runs a resolver once for a key, and the counter of effects says so", async () => {
+  /** A shop whose server is the model, and a resolver that numbers the orders. */
+  function openShop(model: ModelServer, answer?: () => Response) {
+    let orders = 0;
+    const resolver = () => Response.json({ id: (orders += 1) }, { status: 201 });
+    network.post(`${BASE_URL}orders`, model.protect(answer ?? resolver));
+    return createShop(BASE_URL);
+  }
+
+  it("runs a resolver once per key and counts its effects", async () => {
     const model = createModelServer();
     const { order } = openShop(model);
     expect(await settled(order.run(cart))).toMatchObject({
@@ -67,7 +64,7 @@ describe("the model server, under msw", () => {
     model.assertOneEffectPerKey();
   });
 
-  it("never shows another request as done, where the response of the first was not stored either", async () => {
+  it("refuses a different request under a used key if the first response was not stored", async () => {
     const model = createModelServer();
     const { client } = openShop(model);
     model.script("response-not-stored");
@@ -79,7 +76,7 @@ describe("the model server, under msw", () => {
     expect(await post(["pear"])).toMatchObject({ code: "idempotency_conflict", status: 410 });
   });
 
-  it("shows the client that its key has expired, after a reply was lost", async () => {
+  it("answers idempotency_key_expired after a lost reply", async () => {
     const model = createModelServer();
     const { order } = openShop(model);
     model.script("unreachable", "expired");
@@ -90,7 +87,7 @@ describe("the model server, under msw", () => {
     expect(model.effects).toEqual([]);
   });
 
-  it("tells its time with a key that is too old at once, as every server does: the clock is right", async () => {
+  it("sends Date with an expired key, so the client does not correct its clock", async () => {
     const model = createModelServer();
     const { order, warnings } = openShop(model);
     model.script("expired");
@@ -101,12 +98,12 @@ describe("the model server, under msw", () => {
     expect([model.requests.length, warnings]).toEqual([1, []]);
   });
 
-  it("keeps no response that is not final, and the key stays free", async () => {
+  it("keeps the key free if the response is not final", async () => {
     const model = createModelServer();
     let turn = 0;
     const { order } = openShop(model, () => {
       turn += 1;
-      return turn < 3 ? new Response(null, { status: 500 }) : HttpResponse.json({ id: turn });
+      return turn < 3 ? new Response(null, { status: 500 }) : Response.json({ id: turn });
     });
     expect(await settled(order.run(cart))).toMatchObject({
       kind: "done",
@@ -116,25 +113,25 @@ describe("the model server, under msw", () => {
     expect(model.effects).toHaveLength(1);
   });
 
-  it("frees the key where the resolver throws", async () => {
+  it("frees the key if the resolver throws", async () => {
     const model = createModelServer();
     let turn = 0;
     const error = vi.spyOn(console, "error").mockReturnValue(undefined);
     const { order } = openShop(model, () => {
       turn += 1;
       if (turn === 1) throw new Error("out of stock");
-      return HttpResponse.json({ id: turn });
+      return Response.json({ id: turn });
     });
     expect(await settled(order.run(cart))).toMatchObject({
       kind: "done",
       value: { id: 2 },
       attempts: 2,
     });
-    expect(error, "msw tells what was thrown").toHaveBeenCalled();
+    expect(error, "msw logs the error").toHaveBeenCalled();
     error.mockRestore();
   });
 
-  it("names the key that had two effects, as one has that is sent again after its retention", async () => {
+  it("names a key with two effects when the key is sent again after its retention", async () => {
     const model = createModelServer();
     const { client } = openShop(model);
     await settled(client.post("orders", { key: "k1", json: {} }));
@@ -150,27 +147,25 @@ describe("the model server, under msw", () => {
     expect((await settled(client.post("orders", { key: "k1", json: {} }))).status).toBe(201);
   });
 
-  it("knows the path and the body that msw has found, by their types too", async () => {
+  it("passes the named parts of the path and the body on to the resolver", async () => {
     const model = createModelServer();
-    network.use(
-      http.post(
-        `${BASE_URL}orders/:id`,
-        model.protect(({ params }) => HttpResponse.json({ id: params["id"] })),
-      ),
-      http.patch<{ id: string }, { readonly add: string }>(
-        `${BASE_URL}orders/:id`,
-        model.protect(async ({ params, request }) =>
-          HttpResponse.json({ id: params.id, added: (await request.json()).add }),
-        ),
+    network.post(
+      `${BASE_URL}orders/:id`,
+      model.protect(({ params }) => Response.json({ id: params["id"] })),
+    );
+    network.patch(
+      `${BASE_URL}orders/:id`,
+      model.protect(async ({ params, request }) =>
+        Response.json({ id: params["id"], ...((await request.json()) as object) }),
       ),
     );
     const { client } = createShop(BASE_URL);
     expect(await settled(client.post("orders/7").json())).toEqual({ id: "7" });
-    const change = client.patch("orders/7", { json: { add: "pear" } }).json();
+    const change = client.patch("orders/7", { json: { added: "pear" } }).json();
     expect(await settled(change)).toEqual({ id: "7", added: "pear" });
   });
 
-  it("answers without msw as well", async () => {
+  it("answers as a fetch without msw", async () => {
     const model = createModelServer();
     const fetch = model.fetch(() => Response.json({ id: 1 }, { status: 201 }));
     model.script("reply-lost");
@@ -180,7 +175,7 @@ describe("the model server, under msw", () => {
   });
 });
 
-/** Lets time pass at once, through every wait that `Retry-After` asks for. */
+/** Advances the fake clock until the run settles. */
 async function settled<Result>(run: Promise<Result>): Promise<Result> {
   let isSettled = false;
   const end = run.finally(() => (isSettled = true));
@@ -188,7 +183,7 @@ async function settled<Result>(run: Promise<Result>): Promise<Result> {
   return end;
 }
 
-describe("what is wrong is refused", () => {
+describe("createModelServer throws", () => {
   it.each<[object, string]>([
     [{ retention: 1 }, "unknown option retention; allowed are required, mismatch"],
     [{ required: "yes" }, 'required must be true or false, got "yes"'],
@@ -196,13 +191,15 @@ describe("what is wrong is refused", () => {
     [{ inFlight: "queue" }, "inFlight must be 'wait' or 'reject', got \"queue\""],
     [{ waitMs: -1 }, "waitMs must be a whole number from 0 to 120000, got -1"],
     [{ retentionMs: 1 }, "retentionMs must be a whole number from 1000 to 31622400000, got 1"],
-  ])("an option: %j", (options, message) => {
+  ])("for the option %j", (options, message) => {
     expect(() => createModelServer(options)).toThrow(message);
   });
 
-  it("a fault that there is not, and the script stays as it was", async () => {
+  it("for an unknown fault and leaves the script unchanged", async () => {
     const model = createModelServer();
-    const { order } = openShop(model);
+    const { order } = createShop(BASE_URL, {
+      fetch: model.fetch(() => Response.json({ id: 1 }, { status: 201 })),
+    });
     expect(() => model.script("down", "on-fire" as Fault)).toThrow(
       "a fault must be one of none, unreachable",
     );
