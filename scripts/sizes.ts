@@ -38,7 +38,7 @@ const ENTRIES: readonly Entry[] = [
   {
     name: "@oncekey/client/fetch",
     code: 'export { createIdempotentFetch } from "@oncekey/client/fetch"',
-    limitBytes: 6_000,
+    limitBytes: 6_500,
     without: /[/\\]p-retry[/\\]|[/\\]storage[/\\]/,
   },
   {

@@ -1,4 +1,4 @@
-/** Names of the headers in the Oncekey contract, and the two ways to write a key in one. */
+/** Names of the contract's headers, and how a key is read from and written to one. */
 
 /** Request header that carries the key, and the response header that echoes it (draft-ietf-httpapi-idempotency-key-header-07 §2). */
 export const IDEMPOTENCY_KEY = "Idempotency-Key";
@@ -43,31 +43,36 @@ export type ParsedKey =
   | { readonly kind: "key"; readonly key: string }
   | { readonly kind: "invalid"; readonly reason: string };
 
+// The longest key written as a structured string takes 512 characters; parameters have the rest.
+const MAX_VALUE_LENGTH = 1_024;
+
 const VISIBLE_ASCII = /^[\x21-\x7e]+$/;
-const STRUCTURED_STRING = /^"((?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"$/;
+// A string and its parameters (RFC 9651 §3.3.3, §3.1.2). No two parts can match one character, so the match is linear.
+const STRUCTURED_STRING =
+  /^"((?:[ !#-[\]-~]|\\["\\])*)"(?:; *[a-z*][\w.*-]*(?:=(?:%?"(?:[ !#-[\]-~]|\\["\\])*"|[!#-+\--:<-~]+))?)*$/;
 
 /**
  * Reads a key from the value of one `Idempotency-Key` header. `abc` and `"abc"` are the same key.
  *
  * A key is 1–255 visible ASCII characters (0x21–0x7E) after unquoting. A value that begins with a double quote must be
- * one whole structured-field string (RFC 9651 §3.3.3), without parameters. Never throws.
+ * one structured-field string (RFC 9651 §3.3.3); its parameters are ignored. Refuses a value of more than 1,024
+ * characters by its length alone. Takes time linear in the length, and never throws.
  */
 export function parseKey(value: string): ParsedKey {
+  if (value.length > MAX_VALUE_LENGTH) return tooLong(value.length);
   const key = unquote(value);
   if (key === undefined) {
     return invalid("begins with a double quote but is not a whole structured-field string");
   }
   if (key === "") return invalid("is empty");
-  if (key.length > MAX_KEY_LENGTH) {
-    return invalid(`is ${key.length} characters long, at most ${MAX_KEY_LENGTH} are allowed`);
-  }
+  if (key.length > MAX_KEY_LENGTH) return tooLong(key.length);
   if (!isKey(key)) return invalid("has a character outside visible ASCII (0x21 to 0x7E)");
   return { kind: "key", key };
 }
 
-/** Reads a key as {@link parseKey} does, where nobody asks why there is none: `undefined`. */
+/** Reads a key as {@link parseKey} does, and returns `undefined` for an invalid one. */
 export function readKey(value: string): string | undefined {
-  const key = unquote(value);
+  const key = value.length > MAX_VALUE_LENGTH ? undefined : unquote(value);
   return isKey(key) ? key : undefined;
 }
 
@@ -94,9 +99,22 @@ export function isKey(value: unknown): value is string {
 }
 
 function unquote(value: string): string | undefined {
-  const trimmed = value.replace(/^[ \t]+|[ \t]+$/g, "");
+  let start = 0;
+  let end = value.length;
+  while (isBlank(value[start])) start += 1;
+  while (end > start && isBlank(value[end - 1])) end -= 1;
+  const trimmed = value.slice(start, end);
   if (!trimmed.startsWith('"')) return trimmed;
   return STRUCTURED_STRING.exec(trimmed)?.[1]?.replace(/\\(["\\])/g, "$1");
+}
+
+// Optional white space (RFC 9110 §5.6.3).
+function isBlank(character: string | undefined): boolean {
+  return character === " " || character === "\t";
+}
+
+function tooLong(length: number): ParsedKey {
+  return invalid(`is ${length} characters long, at most ${MAX_KEY_LENGTH} are allowed`);
 }
 
 function invalid(reason: string): ParsedKey {

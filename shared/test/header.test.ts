@@ -19,6 +19,10 @@ describe("parseKey", () => {
     ['"abc"', "abc"],
     ["  abc\t", "abc"],
     ['"a\\"b\\\\c"', 'a"b\\c'],
+    ['"abc";v=1', "abc"],
+    ['"abc"; v=1;b;c=?0;d="x;\\"y";e=:aGk=:;f=@1659578233;g=*t/o:k;h=-1.5;*i=%"%c3%bc"', "abc"],
+    ['"a;b=1"', "a;b=1"],
+    ["abc;v=1", "abc;v=1"],
     ["stripe-node-retry-0f8f", "stripe-node-retry-0f8f"],
     ["a/b+c==", "a/b+c=="],
     ['a"b', 'a"b'],
@@ -34,6 +38,11 @@ describe("parseKey", () => {
     ['""', "is empty"],
     ['"abc', "not a whole structured-field string"],
     ['"abc" ; a=1', "not a whole structured-field string"],
+    ['"abc";', "not a whole structured-field string"],
+    ['"abc";A=1', "not a whole structured-field string"],
+    ['"abc";v=', "not a whole structured-field string"],
+    ['"abc";v="x', "not a whole structured-field string"],
+    ['"abc";v=1, "def"', "not a whole structured-field string"],
     ['"a"b"', "not a whole structured-field string"],
     ['"a\\b"', "not a whole structured-field string"],
     ['"', "not a whole structured-field string"],
@@ -46,6 +55,23 @@ describe("parseKey", () => {
     [`"${"k".repeat(256)}"`, "256 characters long, at most 255"],
   ])("refuses %j and says why", (value, reason) => {
     expect(parseKey(value)).toEqual({ kind: "invalid", reason: expect.stringContaining(reason) });
+  });
+
+  it.each([" ", "a", '"', "\\", '"a";', '\\"'])(
+    "refuses more than 1,024 characters made of %j by their number, whatever they are",
+    (part) => {
+      const value = part.repeat(1_025);
+      const reason = `is ${value.length} characters long, at most 255 are allowed`;
+      expect(parseKey(value)).toEqual({ kind: "invalid", reason });
+      expect(readKey(value)).toBeUndefined();
+    },
+  );
+
+  it("reads 255 characters that all have to be escaped, and parameters behind them", () => {
+    const quotes = '"'.repeat(255);
+    const value = formatKey(quotes, "structured");
+    const room = 1_024 - value.length;
+    expect(parseKey(`${value};v=${"1".repeat(room - 3)}`)).toEqual({ kind: "key", key: quotes });
   });
 
   it("reads back every key as formatKey wrote it, in both formats", () => {

@@ -20,10 +20,12 @@ export interface Acknowledgement {
 /** Adds the contract's headers to a resolver's response. */
 export function acknowledge(response: Response, { key, lifetimeMs }: Acknowledgement): Response {
   const headers = new Headers(response.headers);
-  if (key !== undefined) headers.set(IDEMPOTENCY_KEY, formatKey(key));
   // Lets a client tell a wrong clock from an expired key.
   headers.set("date", new Date().toUTCString());
-  headers.set(IDEMPOTENCY_KEY_LIFETIME, String(Math.floor(lifetimeMs / 1000)));
+  if (key !== undefined) {
+    headers.set(IDEMPOTENCY_KEY, formatKey(key));
+    headers.set(IDEMPOTENCY_KEY_LIFETIME, String(Math.floor(lifetimeMs / 1000)));
+  }
   const { status, statusText } = response;
   return new Response(response.body, { status, statusText, headers });
 }

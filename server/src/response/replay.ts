@@ -24,13 +24,14 @@ export interface Refusal {
   readonly originalStatus?: number;
 }
 
-/** Sets what every reply of a protected route carries. */
+/** Sets the key's echo and lifetime on a reply to a request that has a key. */
 export function acknowledge(
   reply: FastifyReply,
   key: string | undefined,
   lifetimeMs: number,
 ): void {
-  if (key !== undefined) reply.header(IDEMPOTENCY_KEY, formatKey(key));
+  if (key === undefined) return;
+  reply.header(IDEMPOTENCY_KEY, formatKey(key));
   reply.header(IDEMPOTENCY_KEY_LIFETIME, String(Math.max(0, Math.floor(lifetimeMs / 1000))));
 }
 

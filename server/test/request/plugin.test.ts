@@ -54,13 +54,25 @@ describe("a protected route", () => {
     );
   });
 
+  it("sends no lifetime to a request without a key", async () => {
+    await withShop(
+      { pool, required: false },
+      (app) => addPayments(app),
+      async ({ post }) => {
+        const { status, headers } = await post("/payments", { json: { amount: 5 } });
+        expect(status).toBe(201);
+        expect(headers.get("idempotency-key-lifetime")).toBeNull();
+      },
+    );
+  });
+
   it("takes a bare key and the same key as a structured string for one", async () => {
     await withShop(
       { pool },
       (app) => addPayments(app),
       async ({ post }) => {
         const first = await post("/payments", { key: "both", json: { amount: 5 } });
-        const again = await post("/payments", { key: '"both"', json: { amount: 5 } });
+        const again = await post("/payments", { key: '"both";v=1', json: { amount: 5 } });
         expect(again.bytes).toEqual(first.bytes);
         expect(again.headers.get("idempotent-replayed")).toBe("true");
       },
@@ -85,6 +97,7 @@ describe("a protected route", () => {
           expect(answer.status).toBe(400);
           expect(answer.headers.get("content-type")).toBe("application/problem+json");
           expect(answer.headers.get("cache-control")).toBe("no-store");
+          expect(answer.headers.get("idempotency-key-lifetime")).toBeNull();
           expect(answer.json()).toMatchObject({
             code,
             status: 400,
