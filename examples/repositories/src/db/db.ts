@@ -1,0 +1,8 @@
+import { Kysely, PostgresDialect } from "kysely";
+import pg from "pg";
+import { config } from "../config.ts";
+import type { Tables } from "./tables.ts";
+
+export const pool = new pg.Pool({ connectionString: config.databaseUrl, max: config.poolSize });
+
+export const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) });
