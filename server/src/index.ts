@@ -6,11 +6,12 @@ export { STORED_HEADERS } from "./options/stored-headers.ts";
 export type { IdempotencyAdministration } from "./admin-api.ts";
 export type { CrashContext, CrashDecision, CrashResponse, OnCrash } from "./options/on-crash.ts";
 export type { EncryptionKey, EncryptionOptions } from "./layers/encryption/keys.ts";
-export type { RequestIdempotency } from "./context/request-state.ts";
+export type { RequestIdempotency } from "./context/handler-api.ts";
 export type { FingerprintOption } from "./ticket/fingerprint.ts";
 export type { DescribedRoute } from "./openapi.ts";
 export type {
   IdempotencyOptions,
+  KeyOption,
   LeaseOptions,
   PoolOption,
   RouteIdempotencyOptions,

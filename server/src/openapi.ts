@@ -11,7 +11,7 @@ import {
 } from "@oncekey/shared";
 import type { ProblemCode } from "@oncekey/shared";
 import type { FastifyContextConfig, FastifySchema } from "fastify";
-import { ARMED } from "./request/protect-route.ts";
+import { PROTECTED } from "./request/protect-route.ts";
 import type { PublicOptions } from "./request/protect-route.ts";
 
 /** What `@fastify/swagger` gives to a `transform`, as far as it is read here. */
@@ -44,7 +44,7 @@ export function openapiTransform(described: DescribedRoute): {
     throw new TypeError("openapiTransform needs option openapi of @fastify/swagger, not swagger");
   const { url, route } = described;
   const schema: DescribedSchema = described.schema ?? {};
-  const options = route.config?.[ARMED];
+  const options = route.config?.[PROTECTED];
   if (options === undefined) return { schema, url };
   const headers = withKey(asSchema(schema.headers), options);
   return { schema: { ...schema, headers, response: withProblems(schema, options) }, url };

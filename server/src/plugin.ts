@@ -5,12 +5,21 @@ import type { Pool } from "pg";
 import { createAdministration } from "./admin-api.ts";
 import { admit } from "./request/admit.ts";
 import { createEngines } from "./backend/backend.ts";
-import { EXCHANGE, readIdempotency } from "./context/request-state.ts";
+import type { RequestIdempotency } from "./context/handler-api.ts";
+import { STATE } from "./context/request-state.ts";
 import { checkOptions, resolveRouteOptions } from "./options/options.ts";
 import type { IdempotencyOptions } from "./options/options.ts";
 import { createPools, partsOf } from "./backend/pools.ts";
 import type { Opened, Pools } from "./backend/pools.ts";
-import { arm, nameOf, protectionOf, refuseUnarmed } from "./request/protect-route.ts";
+import {
+  nameOf,
+  protectionOf,
+  protectRoute,
+  REGISTRATION,
+  rejectOutOfScope,
+  rejectUnprotected,
+} from "./request/protect-route.ts";
+import type { Registration } from "./request/protect-route.ts";
 import { onSend } from "./response/on-send.ts";
 import type { DatabaseEngine } from "./store/postgres/dialect.ts";
 import { sweepExpired } from "./store/maintenance/sweep-batch.ts";
@@ -18,6 +27,11 @@ import { startSweeper } from "./store/maintenance/sweeper.ts";
 
 const plugin: FastifyPluginAsync<IdempotencyOptions> = async (app, registered) => {
   checkOptions(registered);
+  if (Object.hasOwn(app, REGISTRATION)) {
+    throw new TypeError(
+      "idempotency is already registered on this Fastify instance; a second registration needs a scope of its own: app.register(async (scope) => …)",
+    );
+  }
   const { pool, schema = "oncekey", replayCache = true, global = false, sweep = {} } = registered;
   const pools = createPools({
     schema,
@@ -28,24 +42,22 @@ const plugin: FastifyPluginAsync<IdempotencyOptions> = async (app, registered) =
   const engines = createEngines({ pool, pools, replayCache });
   if (typeof pool !== "function") pools.add(pool);
 
+  const registration: Registration = { global };
+  app.decorate(REGISTRATION, registration);
   app.decorate("idempotency", createAdministration(pool, schema, pools, engines));
-  app.decorateRequest(EXCHANGE, null);
-  app.decorateRequest("idempotency", {
-    getter(this: FastifyRequest) {
-      return readIdempotency(this);
-    },
-  });
-  app.addHook("onRoute", (route) => {
+  addRequestHooks(app);
+  app.addHook("onRoute", function (route) {
+    // A nested scope runs the hooks of the scopes around it as well: the nearest registration protects the route.
+    if (this[REGISTRATION] !== registration) return;
     const protection = protectionOf(route, global);
     if (protection === undefined) return;
     const options = resolveRouteOptions(registered, protection.own, nameOf(route));
     const engine = engines.forRoute(options);
     const { covers } = protection;
-    arm(route, { covers, options }, (request, reply) => admit(engine, options, request, reply));
+    protectRoute(route, { covers, options }, (request, reply) =>
+      admit(engine, options, request, reply),
+    );
   });
-  // On the instance, so that it runs before every `onSend` of a route: a compressor there sees a stored response, never the other way.
-  app.addHook("onSend", onSend);
-  app.addHook("onRequest", refuseUnarmed(global));
   app.addHook("onReady", async () => {
     if (typeof pool !== "function" && engines.strategies().size > 0)
       await refuseUnsound(app, pools, pool);
@@ -64,6 +76,39 @@ const plugin: FastifyPluginAsync<IdempotencyOptions> = async (app, registered) =
   );
   app.addHook("onClose", () => sweeper.stop());
 };
+
+/** Adds what all registrations of one tree share: an outer scope's decorators and hooks reach the scopes in it. */
+function addRequestHooks(app: FastifyInstance): void {
+  if (app.hasRequestDecorator(STATE)) return;
+  app.decorateRequest(STATE, null);
+  app.decorateRequest("idempotency", {
+    getter(this: FastifyRequest) {
+      // Undefined outside of protected requests, which the type leaves out as that of `request.user` does.
+      return this[STATE]?.api as RequestIdempotency;
+    },
+  });
+  // On the instance, so that it runs before every `onSend` of a route: a compressor there sees a stored response, never the other way.
+  app.addHook("onSend", onSend);
+  const root = rootOf(app);
+  if (guardedRoots.has(root)) return;
+  guardedRoots.add(root);
+  root.addHook("onRoute", function (route) {
+    rejectOutOfScope(this, route);
+  });
+  root.addHook("onRequest", rejectUnprotected);
+}
+
+const guardedRoots = new WeakSet<FastifyInstance>();
+
+/** Returns the instance around all scopes. Fastify makes each scope from the one around it, as its prototype. */
+function rootOf(app: FastifyInstance): FastifyInstance {
+  let root: FastifyInstance = app;
+  for (;;) {
+    const outer: unknown = Object.getPrototypeOf(root);
+    if (typeof outer !== "object" || outer === null || !("addHook" in outer)) return root;
+    root = outer as FastifyInstance;
+  }
+}
 
 /**
  * The Fastify plugin. Routes ask for it with `config: { idempotency: true }`; their handler writes through

@@ -32,7 +32,7 @@ export function observedClaim(claim: Claim, labels: RouteLabels, key: string | u
     complete: (response, writes) =>
       observed(
         () => claim.complete(response, writes),
-        ({ kind }) => kind,
+        ({ kind }) => (kind === "stored" && key === undefined ? "committed" : kind),
       ),
     release: (how) =>
       observed(

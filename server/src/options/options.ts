@@ -22,6 +22,9 @@ declare module "fastify" {
 /** How a record is kept. See {@link RouteIdempotencyOptions.strategy}. */
 export type Strategy = "advisory" | "unique" | "row" | "lease";
 
+/** Returns a request's key, or `undefined` if it carries none. */
+export type KeyOption = (request: FastifyRequest) => string | undefined;
+
 /** Options of strategy `lease`. */
 export interface LeaseOptions {
   /** Milliseconds that a claim lasts without being renewed, 1_000–600_000; it is renewed three times in that. Default 30_000. */
@@ -47,8 +50,13 @@ export interface RouteIdempotencyOptions {
    * that call the outside world or run long).
    */
   readonly strategy?: Strategy;
-  /** Needed with strategy `'lease'`, and only there. */
+  /** Required with strategy `'lease'`. On the registration: the default of its lease routes. A route without `'lease'` refuses it. */
   readonly lease?: LeaseOptions;
+  /**
+   * Returns the key if it is not in the `Idempotency-Key` header: another header, a webhook's id, a member of the body. 1–255
+   * visible ASCII characters; any other string is refused with 400. `undefined`: the request carries no key. Default: the header.
+   */
+  readonly key?: KeyOption;
   /** Whether a request without a key is refused with 400. Default `true`; `false` runs it in a transaction that stores nothing. */
   readonly required?: boolean;
   /**
@@ -62,9 +70,15 @@ export interface RouteIdempotencyOptions {
    * the first one's response or 409. `'reject'`: 409 at once, as draft-07 §2.7 has it.
    */
   readonly inFlight?: "wait" | "reject";
-  /** Milliseconds for which a duplicate is held, 0–120_000. Default 10_000: below the timeout of most proxies and of our client. */
+  /**
+   * How long a duplicate is held, in ms. A route with `inFlight: 'reject'` refuses it.
+   * `@range 0–120_000 @default 10_000` (below the timeout of most proxies and of our client)
+   */
   readonly waitMs?: number;
-  /** Milliseconds for which a record is replayed, 1_000–31_622_400_000 (366 days). Default 24 h, as most services keep keys. */
+  /**
+   * How long a record is replayed, in ms; never shorter than `lease.durationMs`.
+   * `@range 1_000–31_622_400_000 @default 24 h` (as most services keep keys)
+   */
   readonly retentionMs?: number;
   /**
    * The part of the request that must not change under one key. Default: method, path, sorted query, media type and the
@@ -72,8 +86,8 @@ export interface RouteIdempotencyOptions {
    */
   readonly fingerprint?: FingerprintOption;
   /**
-   * Which of the statuses 300–499 are kept. Default: all but 401, 403, 408, 409, 425 and 429, which say nothing final. What is
-   * not kept is rolled back, the handler's writes included. 2xx is always kept, 5xx never.
+   * Whether a status from 300 to 499 is kept. Default: all but 401, 403, 408, 409, 423, 424, 425 and 429, which are not final. A
+   * reply that is not kept rolls the handler's writes back. 2xx is always kept, 5xx never.
    */
   readonly storeStatus?: (status: number) => boolean;
   /**
@@ -86,13 +100,12 @@ export interface RouteIdempotencyOptions {
    * hold. A larger one is delivered, and a repeat is told that it was done: 410 `idempotency_response_not_stored`.
    */
   readonly maxResponseBytes?: number;
-  /** The store cannot be reached. `'reject'` (default): 503. `'run'`: the handler runs unprotected and without a transaction. */
-  readonly onUnavailable?: "reject" | "run";
   /** Keeps bodies, headers and step results encrypted. Default off. */
   readonly encryption?: EncryptionOptions;
   /**
-   * Milliseconds after which a UUIDv7 key (RFC 9562 §5.7) that is not stored is refused with 412 instead of being run, by this
-   * server's clock; 1_000–31_622_400_000. Default off: a key past its retention counts as new.
+   * The age, in ms and by this server's clock, above which a UUIDv7 key (RFC 9562 §5.7) that is not stored is refused with 412
+   * instead of being run; so is a key from more than 5 minutes in the future. `@range 1_000–31_622_400_000 @default off` (a key
+   * past its retention counts as new)
    */
   readonly maxKeyAgeMs?: number;
   /** Keeps finished records in this process as well. Default `{ maxEntries: 1_000, maxBytes: 16 MiB }`; `false`: off. */
@@ -128,6 +141,7 @@ export interface RouteOptions {
   readonly strategy: Strategy;
   readonly leaseDurationMs: number;
   readonly onCrash: OnCrash | undefined;
+  readonly key: KeyOption | undefined;
   readonly required: boolean;
   readonly mismatch: "replay" | "reject";
   readonly inFlight: "wait" | "reject";
@@ -137,7 +151,6 @@ export interface RouteOptions {
   readonly storeStatus: (status: number) => boolean;
   readonly storeHeaders: ReadonlySet<string>;
   readonly maxResponseBytes: number;
-  readonly onUnavailable: "reject" | "run";
   readonly encryption: EncryptionOptions | undefined;
   readonly maxKeyAgeMs: number | undefined;
   readonly replayCache: boolean | ReplayCacheOptions;
@@ -145,7 +158,7 @@ export interface RouteOptions {
   readonly docsUrl: string | undefined;
 }
 
-const NOT_FINAL: ReadonlySet<number> = new Set([401, 403, 408, 409, 425, 429]);
+const NOT_FINAL: ReadonlySet<number> = new Set([401, 403, 408, 409, 423, 424, 425, 429]);
 
 /**
  * Checks the plugin's options.
@@ -178,12 +191,12 @@ export function resolveRouteOptions(
       `${route}: strategy 'lease' needs option lease with onCrash: 'rerun', 'fail' or a function`,
     );
   }
-  const onCrash = strategy === "lease" ? lease?.onCrash : undefined;
-  return Object.freeze({
+  const resolved: RouteOptions = {
     scope: set.scope,
     strategy,
     leaseDurationMs: lease?.durationMs ?? 30_000,
-    onCrash,
+    onCrash: strategy === "lease" ? lease?.onCrash : undefined,
+    key: set.key,
     required: set.required ?? true,
     mismatch: set.mismatch ?? "replay",
     inFlight: set.inFlight ?? "wait",
@@ -194,13 +207,37 @@ export function resolveRouteOptions(
       status >= 200 && status < 500 && (status < 300 || storeStatus(status)),
     storeHeaders: storableHeaders("storeHeaders", set.storeHeaders ?? STORED_HEADERS),
     maxResponseBytes: set.maxResponseBytes ?? 1_048_576,
-    onUnavailable: set.onUnavailable ?? "reject",
     encryption: set.encryption,
     maxKeyAgeMs: set.maxKeyAgeMs,
     replayCache: set.replayCache ?? true,
     problemBaseUri: set.problemBaseUri,
     docsUrl: set.docsUrl,
-  });
+  };
+  refuseIneffective(own, resolved, route);
+  return Object.freeze(resolved);
+}
+
+/** Refuses an option of the route that would have no effect beside the others: its author expects one. */
+function refuseIneffective(
+  own: RouteIdempotencyOptions,
+  { strategy, inFlight, retentionMs, leaseDurationMs }: RouteOptions,
+  route: string,
+): void {
+  if (own.lease !== undefined && strategy !== "lease") {
+    throw new TypeError(
+      `${route}: option lease has no effect with strategy '${strategy}'; set strategy: 'lease' or remove it`,
+    );
+  }
+  if (own.waitMs !== undefined && inFlight === "reject") {
+    throw new TypeError(
+      `${route}: option waitMs has no effect with inFlight: 'reject'; set inFlight: 'wait' or remove it`,
+    );
+  }
+  if (strategy === "lease" && retentionMs < leaseDurationMs) {
+    throw new RangeError(
+      `${route}: retentionMs must be at least lease.durationMs (${leaseDurationMs}), got ${retentionMs}`,
+    );
+  }
 }
 
 /** The same, which throws where it answers neither yes nor no: a promise would be a yes to everything. */

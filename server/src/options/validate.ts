@@ -23,6 +23,7 @@ const ROUTE: Checks = {
   ),
   strategy: oneOf("advisory", "unique", "row", "lease"),
   lease: nested(LEASE, ["onCrash"]),
+  key: test(isFunction, "a function of the request"),
   required: test(isBoolean, "true or false"),
   mismatch: oneOf("replay", "reject"),
   inFlight: oneOf("wait", "reject"),
@@ -32,7 +33,6 @@ const ROUTE: Checks = {
   storeStatus: test(isFunction, "a function of the status"),
   storeHeaders: (name, value) => void storableHeaders(name, value),
   maxResponseBytes: integer(0, 67_108_864),
-  onUnavailable: oneOf("reject", "run"),
   encryption: nested(
     {
       keys: test(

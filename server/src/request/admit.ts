@@ -1,14 +1,13 @@
 /** The last step before the handler: the one switch over what may happen to a request. */
-import { PROBLEM_CONTENT_TYPE } from "@oncekey/shared";
+import { PROBLEM_BASE_URI, PROBLEM_CONTENT_TYPE } from "@oncekey/shared";
 import type { FastifyReply, FastifyRequest } from "fastify";
-import { begin, runsUnprotected, tellRefused } from "./claim-ticket.ts";
-import type { Asking, Begun } from "./claim-ticket.ts";
+import { claimTicket, publishRefusal } from "./claim-ticket.ts";
+import type { ClaimOutcome, ClaimRequest } from "./claim-ticket.ts";
 import { resolveCrash } from "./resolve-crash.ts";
 import type { Engine } from "../backend/backend.ts";
-import { createExchange, createView, EXCHANGE } from "../context/request-state.ts";
-import type { Exchange } from "../context/request-state.ts";
-import { refuseLateSends, releaseClaim } from "./wrap-handler.ts";
-import { takeIn } from "./read-ticket.ts";
+import { RequestState, STATE } from "../context/request-state.ts";
+import { ignoreLateReplies, releaseClaim } from "./wrap-handler.ts";
+import { readTicket } from "./read-ticket.ts";
 import type { RouteOptions } from "../options/options.ts";
 import {
   acknowledge,
@@ -23,8 +22,8 @@ import { logFailure } from "../response/on-send.ts";
 import { remainingMs } from "../store/record.ts";
 import type { Claim, StoredRecord } from "../store/store.ts";
 
-/** What the steps of one request have in common. */
-interface Admission extends Asking {
+/** What the steps of one admission have in common. */
+interface Admission extends ClaimRequest {
   readonly reply: FastifyReply;
 }
 
@@ -38,36 +37,39 @@ export async function admit(
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<Admitted> {
-  const intake = takeIn(request, options);
-  const ticket = intake.kind === "ticket" ? intake.ticket : undefined;
-  const mayRun = intake.kind !== "ticket" || !intake.onlyIfStored;
-  const admission = { options, engine, request, reply, ticket, mayRun };
-  acknowledge(reply, ticket?.key, options.retentionMs);
-  switch (intake.kind) {
+  const state = new RequestState(options);
+  request[STATE] = state;
+  const read = readTicket(request, options);
+  if (read.kind === "ticket") state.ticket = read.ticket;
+  const mayRun = read.kind !== "ticket" || !read.onlyIfStored;
+  const admission = { engine, request, reply, state, mayRun };
+  acknowledge(reply, state.ticket?.key, options.retentionMs);
+  switch (read.kind) {
     case "refused":
-      tellRefused(admission);
-      return refuse(admission, intake);
+      publishRefusal(admission);
+      return refuse(admission, read);
     case "no-scope":
-      tellRefused(admission);
+      publishRefusal(admission);
       request.log.error("the idempotency option scope returned no usable scope for this request");
-      return refuseScope(reply);
+      return refuseScope(admission);
     case "keyless":
     case "ticket":
-      return follow(admission, await begin(admission));
+      return follow(admission, await claimTicket(admission));
     default:
-      return intake satisfies never;
+      return read satisfies never;
   }
 }
 
-async function follow(admission: Admission, outcome: Begun): Promise<Admitted> {
-  const { options, request, ticket } = admission;
+async function follow(admission: Admission, outcome: ClaimOutcome): Promise<Admitted> {
+  const { request, state } = admission;
+  const { ticket } = state;
   switch (outcome.kind) {
     case "claimed":
       return hold(admission, outcome.claim);
     case "crashed":
       // Only a ticket can have been begun before.
       if (ticket === undefined) return hold(admission, outcome.claim);
-      return follow(admission, await resolveCrash(outcome.claim, ticket, options, request));
+      return follow(admission, await resolveCrash(outcome.claim, ticket, state.options, request));
     case "replay":
       return replay(admission, outcome.record);
     case "in-flight":
@@ -91,48 +93,44 @@ async function follow(admission: Admission, outcome: Begun): Promise<Admitted> {
     case "expired":
       return refuse(admission, {
         code: "idempotency_key_expired",
-        detail: "This key is older than this server takes, and nothing is stored for it",
+        detail:
+          "This key is older than this server takes, or from the future, and nothing is stored for it",
       });
     case "unavailable":
       logFailure(request, { key: ticket?.key, cause: outcome.cause }, outcome.detail);
-      if (runsUnprotected(admission, outcome)) return runUnprotected(admission);
       return refuse(admission, { code: "idempotency_unavailable", detail: outcome.detail });
     default:
       return outcome satisfies never;
   }
 }
 
-function hold({ options, request, reply, ticket }: Admission, claim: Claim): Admitted {
-  const exchange = createExchange(options, ticket, { claim, view: createView(claim, ticket) });
-  request[EXCHANGE] = exchange;
-  refuseTrailers(exchange, reply);
-  refuseLateSends(exchange, request, reply);
+function hold({ request, reply, state }: Admission, claim: Claim): Admitted {
+  state.claim = claim;
+  state.held = claim;
+  refuseTrailers(state, reply);
+  ignoreLateReplies(state, request, reply);
   // A hijacked reply, or one ended by hand, has no `onSend`. A caller that hangs up also closes, but then nothing is sent yet:
   // the handler goes on and its response is stored.
   reply.raw.once("close", () => {
-    if (reply.sent) void releaseClaim(exchange);
+    if (reply.sent) void releaseClaim(state);
   });
   return "run";
 }
 
 // What hooks add, before or after, is made anew for each reply; what the handler adds would be missing from a replay.
-function refuseTrailers(exchange: Exchange, reply: FastifyReply): void {
+function refuseTrailers(state: RequestState, reply: FastifyReply): void {
   const add = reply.trailer;
   reply.trailer = (name, make) => {
-    if (exchange.sending === "not-yet") {
+    if (state.sending === "not-yet") {
       throw new TypeError(`trailer ${name} is refused: a protected route cannot store trailers`);
     }
     return add.call(reply, name, make);
   };
 }
 
-function runUnprotected({ options, request, ticket }: Admission): Admitted {
-  request[EXCHANGE] = createExchange(options, ticket, { view: createView(undefined, ticket) });
-  return "run";
-}
-
 function replay(admission: Admission, record: StoredRecord): Admitted {
-  const { options, request, reply, ticket } = admission;
+  const { reply, state } = admission;
+  const { options, ticket } = state;
   const isMismatch = ticket !== undefined && !record.fingerprint.equals(ticket.fingerprint);
   const refusal = refusalOf(record, isMismatch, options);
   if (refusal !== undefined) {
@@ -141,21 +139,28 @@ function replay(admission: Admission, record: StoredRecord): Admitted {
   }
   acknowledge(reply, ticket?.key, remainingMs(record));
   const body = writeReplay(reply, record.response, isMismatch);
-  request[EXCHANGE] = createExchange(options, ticket, { replay: { body } });
+  state.replay = { body };
   reply.send(body);
   return "answered";
 }
 
-function refuse({ reply, options }: Admission, refusal: Refusal): Admitted {
-  reply.send(writeProblem(reply, refusal, options));
+function refuse({ reply, state }: Admission, refusal: Refusal): Admitted {
+  reply.send(writeProblem(reply, refusal, state.options));
   return "answered";
 }
 
-// No code of the contract fits: it is the application's mistake, and no caller can mend it.
-function refuseScope(reply: FastifyReply): Admitted {
-  const detail = "The server found no idempotency scope for this request";
+// Not one of the contract's codes: it is the application's mistake, and no caller can mend it.
+function refuseScope({ reply, state }: Admission): Admitted {
+  const code = "idempotency_scope_missing";
+  const problem = {
+    type: `${state.options.problemBaseUri ?? PROBLEM_BASE_URI}${code}`,
+    title: "The server found no scope for the key",
+    status: 500,
+    detail: "The idempotency option scope returned no usable scope for this request",
+    code,
+    retryable: false,
+  };
   reply.code(500).type(PROBLEM_CONTENT_TYPE).header("cache-control", "no-store");
-  const problem = { type: "about:blank", title: "Internal Server Error", status: 500, detail };
   reply.send(Buffer.from(JSON.stringify(problem)));
   return "answered";
 }

@@ -1,88 +1,83 @@
-/** What may happen to a request: asked of the engine, measured, and told to those who listen. */
+/** Asks the engine what may happen to a request, and publishes the answer. */
 import type { FastifyRequest } from "fastify";
 import type { Engine } from "../backend/backend.ts";
-import { isTooOld } from "../ticket/key-age.ts";
+import { isOutOfTime } from "../ticket/key-age.ts";
 import { observedClaim } from "../layers/observed-claim.ts";
-import type { RouteOptions } from "../options/options.ts";
+import type { RequestState } from "../context/request-state.ts";
 import type { Outcome } from "../layers/single-flight.ts";
-import type { Ticket, Unavailable } from "../store/store.ts";
 import { digestKey, publish } from "../telemetry/events.ts";
 import type { BeginEvent, BeginOutcomeName, RouteLabels } from "../telemetry/events.ts";
 
-/** `expired`: the key is too old to be run, and nothing is stored for it. */
-export type Begun = Outcome | { readonly kind: "expired" };
+/** `expired`: the server does not run a key of that time, and nothing is stored for it. */
+export type ClaimOutcome = Outcome | { readonly kind: "expired" };
 
 /** A request that asks for its outcome. */
-export interface Asking {
-  readonly options: RouteOptions;
+export interface ClaimRequest {
   readonly engine: Engine;
   readonly request: FastifyRequest;
-  /** `undefined` for a request without a key. */
-  readonly ticket: Ticket | undefined;
-  /** Whether the handler may run at all: not where only what is stored was asked for. */
+  readonly state: RequestState;
+  /** Whether the handler may run: `false` if the caller asked only for what is stored. */
   readonly mayRun: boolean;
 }
 
-/** Claims the ticket, or finds what stands in its way. */
-export async function begin(asking: Asking): Promise<Begun> {
+/** Claims the ticket, or finds what stands in its way. Writes the outcome's name into the state. */
+export async function claimTicket(asked: ClaimRequest): Promise<ClaimOutcome> {
   const startedAt = performance.now();
   let heldAt: number | undefined;
-  const outcome = await ask(asking, () => {
+  const outcome = await ask(asked, () => {
     heldAt ??= performance.now();
   });
   const endedAt = performance.now();
-  tell(asking, () => ({
-    outcome: outcomeName(asking, outcome),
+  const { state } = asked;
+  state.outcome = outcomeName(state, outcome);
+  publishBegin(asked, () => ({
     beginMs: (heldAt ?? endedAt) - startedAt,
     waitMs: endedAt - (heldAt ?? endedAt),
   }));
   if (outcome.kind !== "claimed" && outcome.kind !== "crashed") return outcome;
-  const claim = observedClaim(outcome.claim, labelsOf(asking), asking.ticket?.key);
+  const claim = observedClaim(outcome.claim, labelsOf(asked), state.ticket?.key);
   return { kind: outcome.kind, claim };
 }
 
-/** For a request that was refused before anything was asked. */
-export function tellRefused(asking: Asking): void {
-  tell(asking, () => ({ outcome: "refused", beginMs: 0, waitMs: 0 }));
-}
-
-/** Whether the handler runs where the store is down. */
-export function runsUnprotected({ options, mayRun }: Asking, { isDone }: Unavailable): boolean {
-  return options.onUnavailable === "run" && mayRun && isDone !== true;
+/** Publishes that the request was refused before the engine was asked. */
+export function publishRefusal(asked: ClaimRequest): void {
+  publishBegin(asked, () => ({ beginMs: 0, waitMs: 0 }));
 }
 
 async function ask(
-  { engine, options, request, ticket, mayRun }: Asking,
+  { engine, request, state, mayRun }: ClaimRequest,
   onHeld: () => void,
-): Promise<Begun> {
+): Promise<ClaimOutcome> {
+  const { options, ticket } = state;
   if (ticket === undefined) return engine.open(request);
   if (!mayRun) return engine.lookup(ticket, request);
-  if (!isTooOld(ticket.key, options.maxKeyAgeMs)) return engine.begin(ticket, request, onHeld);
-  // Too old to be run, and still welcome to what is stored.
+  if (!isOutOfTime(ticket.key, options.maxKeyAgeMs)) return engine.begin(ticket, request, onHeld);
+  // The server does not run it, and still replays what is stored.
   const outcome = await engine.lookup(ticket, request);
   return outcome.kind === "absent" ? { kind: "expired" } : outcome;
 }
 
-function tell(
-  asking: Asking,
-  measured: () => Pick<BeginEvent, "outcome" | "beginMs" | "waitMs">,
+function publishBegin(
+  asked: ClaimRequest,
+  measured: () => Pick<BeginEvent, "beginMs" | "waitMs">,
 ): void {
+  const { outcome, ticket } = asked.state;
   publish("oncekey:begin", () => ({
-    ...labelsOf(asking),
-    keyDigest: digestKey(asking.ticket?.key),
+    ...labelsOf(asked),
+    keyDigest: digestKey(ticket?.key),
+    outcome,
     ...measured(),
   }));
 }
 
-function labelsOf({ options, request }: Asking): RouteLabels {
-  const { strategy } = options;
+function labelsOf({ state, request }: ClaimRequest): RouteLabels {
+  const { strategy } = state.options;
   return { strategy, method: request.method, route: request.routeOptions.url ?? "" };
 }
 
-function outcomeName(asking: Asking, outcome: Begun): BeginOutcomeName {
-  const { options, ticket } = asking;
-  if (outcome.kind === "unavailable" && runsUnprotected(asking, outcome)) return "unprotected";
-  if (outcome.kind !== "replay" || ticket === undefined) return outcome.kind;
-  if (outcome.record.fingerprint.equals(ticket.fingerprint)) return "replay";
+function outcomeName({ options, ticket }: RequestState, outcome: ClaimOutcome): BeginOutcomeName {
+  if (ticket === undefined) return outcome.kind === "claimed" ? "keyless" : outcome.kind;
+  if (outcome.kind !== "replay" || outcome.record.fingerprint.equals(ticket.fingerprint))
+    return outcome.kind;
   return options.mismatch === "reject" ? "conflict" : "mismatch";
 }

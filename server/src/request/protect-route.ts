@@ -1,22 +1,33 @@
-/** Protects a route: which options it has, and where our hooks go on it. */
+/** Protects a route: reads which options it has, and adds our hooks. */
 import type {
+  FastifyInstance,
   FastifyReply,
   FastifyRequest,
   onRequestHookHandler,
   RouteOptions as FastifyRoute,
 } from "fastify";
-import { EXCHANGE } from "../context/request-state.ts";
-import { guardHandler } from "./wrap-handler.ts";
+import { STATE } from "../context/request-state.ts";
+import { wrapHandler } from "./wrap-handler.ts";
 import type { RouteIdempotencyOptions, RouteOptions } from "../options/options.ts";
 
 declare module "fastify" {
   interface FastifyContextConfig {
-    [ARMED]?: PublicOptions;
+    [PROTECTED]?: PublicOptions;
+  }
+  interface FastifyInstance {
+    readonly [REGISTRATION]?: Registration;
   }
 }
 
 /** Under this symbol of its `config` a protected route has what callers may know of its options. */
-export const ARMED: unique symbol = Symbol("oncekey.armed");
+export const PROTECTED: unique symbol = Symbol("oncekey.protected");
+
+/** Under this symbol a Fastify instance has its registration; a nested scope inherits it unless it has its own. */
+export const REGISTRATION: unique symbol = Symbol("oncekey.registration");
+
+export interface Registration {
+  readonly global: boolean;
+}
 
 // Methods without effects (RFC 9110 §9.2.1): a key on them protects nothing, and a stored answer would grow stale.
 const SAFE_METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "TRACE"]);
@@ -32,12 +43,12 @@ export type PublicOptions = Pick<
 /** What a route says of its protection. */
 export interface Protection {
   readonly own: RouteIdempotencyOptions;
-  /** A route may have several methods, of which some are not protected. */
+  /** Whether a method of the route is protected. */
   readonly covers: (method: string) => boolean;
 }
 
 /**
- * What a route says in `config.idempotency`, or where it says nothing the registration's `global`. `undefined`: not protected.
+ * Reads `config.idempotency` of a route, or if it is not set the registration's `global`. `undefined`: not protected.
  *
  * @throws TypeError if it is neither a boolean nor an object, or the route has no method with effects.
  */
@@ -48,7 +59,7 @@ export function protectionOf(route: FastifyRoute, isGlobal: boolean): Protection
     const isCovered = isGlobal && methods.some((method) => GLOBAL_METHODS.has(method));
     return isCovered ? { own: {}, covers: (method) => GLOBAL_METHODS.has(method) } : undefined;
   }
-  if (own === false) return undefined;
+  if (own === false || isHead(methods)) return undefined;
   if (own !== true && (typeof own !== "object" || own === null)) {
     throw new TypeError(
       `${nameOf(route)}: config.idempotency must be true, false or an object of options`,
@@ -62,7 +73,7 @@ export function protectionOf(route: FastifyRoute, isGlobal: boolean): Protection
   return { own: own === true ? {} : own, covers: (method) => !SAFE_METHODS.has(method) };
 }
 
-/** Method and path, for messages. */
+/** Returns method and path, for messages. */
 export function nameOf(route: FastifyRoute): string {
   return `${methodsOf(route).join(",")} ${route.url}`;
 }
@@ -71,41 +82,65 @@ function methodsOf(route: FastifyRoute): string[] {
   return [route.method].flat();
 }
 
-/** Puts us on a route: between all of its hooks and the handler, so that authentication has run. */
-export function arm(
+// Fastify adds a HEAD route with the same config beside each route that has GET.
+function isHead(methods: readonly string[]): boolean {
+  return methods.every((method) => method === "HEAD");
+}
+
+/** Puts admission between all hooks of a route and its handler, so that authentication has run. */
+export function protectRoute(
   route: FastifyRoute,
   { covers, options }: Pick<Protection, "covers"> & { readonly options: RouteOptions },
   admit: (request: FastifyRequest, reply: FastifyReply) => Promise<"run" | "answered">,
 ): void {
   const { required, mismatch, maxKeyAgeMs, strategy } = options;
-  route.config = { ...route.config, [ARMED]: { required, mismatch, maxKeyAgeMs, strategy } };
-  route.handler = guardHandler(route.handler, (request, reply) =>
+  route.config = { ...route.config, [PROTECTED]: { required, mismatch, maxKeyAgeMs, strategy } };
+  route.handler = wrapHandler(route.handler, (request, reply) =>
     covers(request.method) ? admit(request, reply) : undefined,
   );
   route.onError = [
     ...[route.onError ?? []].flat(),
     (request, _reply, _error, done) => {
-      const exchange = request[EXCHANGE];
-      if (exchange !== null) {
-        exchange.threw = true;
-        if (exchange.sending === "done") exchange.failed = true;
+      const state = request[STATE];
+      if (state !== null) {
+        state.threw = true;
+        if (state.sending === "done") state.failed = true;
       }
       done();
     },
   ];
 }
 
-// A route added before the plugin was loaded has passed `onRoute` by: it must not run unprotected without a word. This hook
-// reaches it, also in a scope that is older than the plugin: Fastify adds hooks to the children that are there.
-export function refuseUnarmed(isGlobal: boolean): onRequestHookHandler {
-  return ({ routeOptions, method, is404 }, _reply, done) => {
-    const { config } = routeOptions;
-    const asks = config?.idempotency ?? (isGlobal && !is404 && GLOBAL_METHODS.has(method));
-    if (asks === false || config?.[ARMED]) return done();
-    done(
-      new Error(
-        "this route was added before the idempotency plugin was loaded: await app.register(idempotency, …) first",
-      ),
-    );
-  };
+/**
+ * Refuses a route that asks for protection in a scope that the plugin does not reach, as the route is added. Called by an
+ * `onRoute` hook of the root instance, which sees every route that is added after the plugin was loaded.
+ */
+export function rejectOutOfScope(scope: FastifyInstance, route: FastifyRoute): void {
+  const own = route.config?.idempotency;
+  if (own === undefined || own === false || isHead(methodsOf(route))) return;
+  if (scope[REGISTRATION] !== undefined) return;
+  throw new TypeError(`${nameOf(route)}: ${OUT_OF_SCOPE}`);
 }
+
+/**
+ * Refuses requests to routes that ask for protection and have none, because they were added before the plugin was loaded: an
+ * `onRequest` hook of the root instance. Fastify adds it to scopes that are older than the plugin as well.
+ */
+export const rejectUnprotected: onRequestHookHandler = (
+  { routeOptions, method, is404, server },
+  _reply,
+  done,
+) => {
+  const { config } = routeOptions;
+  if (config?.[PROTECTED] !== undefined || SAFE_METHODS.has(method)) return done();
+  const registration = server[REGISTRATION];
+  const isGlobal = registration?.global === true && !is404 && GLOBAL_METHODS.has(method);
+  const asks = config?.idempotency ?? isGlobal;
+  if (asks === false) return done();
+  done(new Error(registration === undefined ? `this route ${OUT_OF_SCOPE}` : TOO_EARLY));
+};
+
+const OUT_OF_SCOPE =
+  "asks for idempotency, but the plugin is registered in another scope: register it on the same Fastify instance or on one around it";
+const TOO_EARLY =
+  "this route was added before the idempotency plugin was loaded: await app.register(idempotency, …) first";

@@ -39,8 +39,6 @@ export async function resolveCrash(
         kind: "unavailable",
         detail: "The idempotency store did not answer",
         cause: completion.cause,
-        // It was decided that the handler does not run.
-        isDone: true,
       };
     default:
       return completion satisfies never;

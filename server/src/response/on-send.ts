@@ -2,8 +2,8 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { asReadable, capture, discard, present, readHead, restoreHead, unwrap } from "./capture.ts";
 import type { Captured, Head } from "./capture.ts";
-import { EXCHANGE } from "../context/request-state.ts";
-import type { Exchange, Reading } from "../context/request-state.ts";
+import { STATE } from "../context/request-state.ts";
+import type { Reading, RequestState } from "../context/request-state.ts";
 import {
   acknowledge,
   clearContent,
@@ -26,19 +26,19 @@ export function onSend(
   payload: unknown,
   done: (error: null, payload: unknown) => void,
 ): Promise<unknown> | undefined {
-  const exchange = request[EXCHANGE];
-  if (exchange?.sending === "now") {
-    const { reading } = exchange;
+  const state = request[STATE];
+  if (state?.sending === "now") {
+    const { reading } = state;
     // A second send while the first is being stored, such as the empty one that Fastify adds where a handler sent without
     // returning the reply: the first one answers, and this one must not get past it.
-    if (reading === undefined || reading.threw || !exchange.threw) return undefined;
+    if (reading === undefined || reading.threw || !state.threw) return undefined;
     discard(reading.payload);
-    return finish(reading.claim, exchange, request, reply, payload);
+    return finish(reading.claim, state, request, reply, payload);
   }
-  if (exchange?.sending === "not-yet") {
-    const { claim, replay } = exchange;
-    if (claim !== undefined) return finish(claim, exchange, request, reply, payload);
-    exchange.sending = "done";
+  if (state?.sending === "not-yet") {
+    const { claim, replay } = state;
+    if (claim !== undefined) return finish(claim, state, request, reply, payload);
+    state.sending = "done";
     if (replay !== undefined) payload = presentReplay(reply, replay.body);
   }
   done(null, payload);
@@ -54,34 +54,34 @@ function presentReplay(reply: FastifyReply, body: Buffer | undefined): string | 
 
 async function finish(
   claim: Claim,
-  exchange: Exchange,
+  state: RequestState,
   request: FastifyRequest,
   reply: FastifyReply,
   payload: unknown,
 ): Promise<unknown> {
-  const reading: Reading = { claim, payload, threw: exchange.threw };
-  exchange.claim = undefined;
-  exchange.sending = "now";
-  exchange.reading = reading;
-  const taken = await take(exchange, reading, reply);
-  if (isOverruled(exchange, reading)) return new Promise<never>(() => {});
-  exchange.reading = undefined;
+  const reading: Reading = { claim, payload, threw: state.threw };
+  state.claim = undefined;
+  state.sending = "now";
+  state.reading = reading;
+  const taken = await take(state, reading, reply);
+  if (isOverruled(state, reading)) return new Promise<never>(() => {});
+  state.reading = undefined;
   try {
-    return await settle(reading, taken, exchange, request, reply);
+    return await settle(reading, taken, state, request, reply);
   } finally {
-    exchange.sending = "done";
-    exchange.status = reply.statusCode;
+    state.sending = "done";
+    state.status = reply.statusCode;
   }
 }
 
 /** Whether the handler failed while this payload was read: then its error is the answer, whether it has come yet or not. */
-function isOverruled(exchange: Exchange, reading: Reading): boolean {
-  if (exchange.reading !== reading) return true;
-  if (exchange.threw === reading.threw) return false;
+function isOverruled(state: RequestState, reading: Reading): boolean {
+  if (state.reading !== reading) return true;
+  if (state.threw === reading.threw) return false;
   discard(reading.payload);
-  exchange.reading = undefined;
-  exchange.claim = reading.claim;
-  exchange.sending = "not-yet";
+  state.reading = undefined;
+  state.claim = reading.claim;
+  state.sending = "not-yet";
   return true;
 }
 
@@ -89,11 +89,11 @@ function isOverruled(exchange: Exchange, reading: Reading): boolean {
 async function settle(
   { claim, threw, payload }: Reading,
   taken: Taken,
-  exchange: Exchange,
+  state: RequestState,
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<unknown> {
-  const { options } = exchange;
+  const { options } = state;
   if (taken.kind === "failed") {
     discard(payload);
     await claim.release("failed");
@@ -110,7 +110,7 @@ async function settle(
   const completion = await claim.complete(captured.response, threw ? "discard" : "keep");
   // What failed in the meantime comes too late: the caller sees what is stored.
   restoreHead(reply, head);
-  report(request, exchange.key, completion);
+  report(request, state.ticket?.key, completion);
   if (completion.kind !== "stored") discard(captured.payload);
   switch (completion.kind) {
     case "stored":
@@ -118,9 +118,9 @@ async function settle(
     case "superseded": {
       const { record } = completion;
       clearContent(reply, options.storeHeaders);
-      acknowledge(reply, exchange.key, remainingMs(record));
+      acknowledge(reply, state.ticket?.key, remainingMs(record));
       // Where the key was forgotten meanwhile, another request may have taken it.
-      const isMismatch = exchange.fingerprint?.equals(record.fingerprint) === false;
+      const isMismatch = state.ticket?.fingerprint.equals(record.fingerprint) === false;
       const refusal = refusalOf(record, isMismatch, options);
       if (refusal === undefined)
         return presentReplay(reply, writeReplay(reply, record.response, isMismatch));
@@ -139,13 +139,13 @@ async function settle(
       );
     case "rolled-back":
       return unavailable(
-        exchange,
+        state,
         reply,
         "Nothing was kept of this request; send it again with the same key",
       );
     case "unknown":
       return unavailable(
-        exchange,
+        state,
         reply,
         "Whether this request was done is not known yet; send it again with the same key",
       );
@@ -163,7 +163,11 @@ type Taken =
     }
   | { readonly kind: "failed"; readonly error: unknown };
 
-async function take({ options }: Exchange, reading: Reading, reply: FastifyReply): Promise<Taken> {
+async function take(
+  { options }: RequestState,
+  reading: Reading,
+  reply: FastifyReply,
+): Promise<Taken> {
   try {
     reading.payload = unwrap(reply, reading.payload);
     const head = readHead(reply);
@@ -179,9 +183,9 @@ async function take({ options }: Exchange, reading: Reading, reply: FastifyReply
   }
 }
 
-function unavailable(exchange: Exchange, reply: FastifyReply, detail: string): Buffer {
-  clearContent(reply, exchange.options.storeHeaders);
-  return writeProblem(reply, { code: "idempotency_unavailable", detail }, exchange.options);
+function unavailable(state: RequestState, reply: FastifyReply, detail: string): Buffer {
+  clearContent(reply, state.options.storeHeaders);
+  return writeProblem(reply, { code: "idempotency_unavailable", detail }, state.options);
 }
 
 function report(request: FastifyRequest, key: string | undefined, completion: Completion): void {

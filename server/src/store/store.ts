@@ -39,8 +39,6 @@ export interface Unavailable {
   readonly kind: "unavailable";
   readonly detail: string;
   readonly cause?: unknown;
-  /** The request was done, as far as is known: it must not run unprotected, whatever the route says of an unreachable store. */
-  readonly isDone?: true;
 }
 
 /** Another process runs this ticket; `fingerprint` of what it runs, where the strategy can know it. */

@@ -39,12 +39,13 @@ export interface KeyDigest {
 }
 
 /**
- * What was decided for a request before its handler. `claimed`: the handler runs. `crashed`: an earlier owner did not finish, and
- * `onCrash` decides. `replay`: the stored response; `mismatch`: the same, to another request. `unprotected`: the store is down
- * and `onUnavailable` is `'run'`. All others are refusals, in the words of the problem codes; `refused`: no usable key, or no scope.
+ * What was decided for a request before its handler. `claimed`: the handler runs. `keyless`: it runs without a key, because none
+ * is required. `crashed`: an earlier owner did not finish, and `onCrash` decides. `replay`: the stored response; `mismatch`: the
+ * same, to another request. All others are refusals, in the words of the problem codes; `refused`: no usable key, or no scope.
  */
 export type BeginOutcomeName =
   | "claimed"
+  | "keyless"
   | "crashed"
   | "replay"
   | "mismatch"
@@ -54,7 +55,6 @@ export type BeginOutcomeName =
   | "unknown"
   | "expired"
   | "unavailable"
-  | "unprotected"
   | "refused";
 
 /** Channel `oncekey:begin`: once for each request on a protected route. */
@@ -69,10 +69,10 @@ export interface BeginEvent extends RouteLabels, KeyDigest {
 /** Channel `oncekey:complete`: once for each claim. */
 export interface CompleteEvent extends RouteLabels, KeyDigest {
   /**
-   * `stored`: with the handler's writes. `superseded`: another had finished. `lost`: another runs it. `rolled-back`: nothing was
+   * `stored`: with the handler's writes. `committed`: the writes of a request without a key. `superseded`: another had finished. `lost`: another runs it. `rolled-back`: nothing was
    * kept. `unknown`: the commit was not answered. `released`: the answer was none to store. `failed`: the handler threw or broke off.
    */
-  readonly outcome: Completion["kind"] | "released" | "failed";
+  readonly outcome: Completion["kind"] | "committed" | "released" | "failed";
   /** Milliseconds that storing and committing took, or giving the claim back. */
   readonly completeMs: number;
 }

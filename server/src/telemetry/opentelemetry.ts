@@ -10,13 +10,7 @@ const SCOPE = "@oncekey/server";
 const BUCKETS_S = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
 // Outcomes that are somebody's trouble, and not an answer that the contract foresees.
-const TROUBLE: ReadonlySet<string> = new Set([
-  "unavailable",
-  "unprotected",
-  "unknown",
-  "rolled-back",
-  "lost",
-]);
+const TROUBLE: ReadonlySet<string> = new Set(["unavailable", "unknown", "rolled-back", "lost"]);
 
 /**
  * Sends what the plugin tells to the tracer and meter providers that are registered globally at the time of the call: call it once,

@@ -51,7 +51,7 @@ const ROLLING: readonly Rolling[] = [
 const same = { amount: 1 };
 const other = { amount: 2 };
 
-/** What runs unprotected where the store is down, and refuses another request as soon as it is known to be one. */
+/** Options that refuse another request as soon as it is known to be one. */
 function optionsOf(name: keyof typeof SERVERS, strategy: Strategy): ShopOptions {
   const encryption = SERVERS[name];
   return {
@@ -60,7 +60,6 @@ function optionsOf(name: keyof typeof SERVERS, strategy: Strategy): ShopOptions 
     lease: { onCrash: "rerun" },
     mismatch: "reject",
     inFlight: "reject",
-    onUnavailable: "run",
     ...(encryption && { encryption }),
   };
 }

@@ -32,8 +32,7 @@ describe("an encrypted record", () => {
         routes,
         async ({ post }) => void (await post("/pay", { key })),
       );
-      const more = { ...own, onUnavailable: "run" } as const;
-      await withShop({ pool, ...more }, routes, async ({ post }) => {
+      await withShop({ pool, ...own }, routes, async ({ post }) => {
         const onlyIfStored = { "idempotency-only-if-stored": "true" };
         for (const headers of [{}, onlyIfStored]) {
           const answer = await post("/pay", { key, headers });

@@ -94,11 +94,7 @@ describe("options of the registration", () => {
       { pool, scope, maxResponseBytes: -1 },
       "maxResponseBytes must be a whole number from 0 to 67108864",
     ],
-    [
-      "onUnavailable",
-      { pool, scope, onUnavailable: "open" },
-      "onUnavailable must be 'reject' or 'run'",
-    ],
+    ["key", { pool, scope, key: "x-key" }, "key must be a function of the request"],
     [
       "maxKeyAgeMs",
       { pool, scope, maxKeyAgeMs: 1 },
@@ -191,7 +187,7 @@ describe("what is kept", () => {
     expect(kept.filter((status) => status < 400)).toEqual(
       Array.from({ length: 200 }, (_, index) => index + 200),
     );
-    expect([401, 403, 408, 409, 425, 429, 500, 503].filter(storeStatus)).toEqual([]);
+    expect([401, 403, 408, 409, 423, 424, 425, 429, 500, 503].filter(storeStatus)).toEqual([]);
     expect([400, 402, 404, 410, 422, 499].filter(storeStatus)).toEqual([
       400, 402, 404, 410, 422, 499,
     ]);

@@ -1,8 +1,8 @@
-import pg from "pg";
+import type pg from "pg";
 import { beforeAll, describe, expect, it } from "vitest";
-import type { Strategy } from "@oncekey/server";
+import type { RouteIdempotencyOptions, Strategy } from "@oncekey/server";
 import { withDatabase } from "@oncekey/test-support/postgres/database";
-import { isTooOld } from "../../src/ticket/key-age.ts";
+import { isOutOfTime } from "../../src/ticket/key-age.ts";
 import { addPayments, countPayments, createPayments, withShop } from "../support/shop.ts";
 
 const database = withDatabase();
@@ -95,37 +95,6 @@ describe("maxResponseBytes", () => {
   });
 });
 
-describe("onUnavailable", () => {
-  const nobody = () => new pg.Pool({ host: "127.0.0.1", port: 1, connectionTimeoutMillis: 200 });
-
-  it("refuses by default, and runs the handler unprotected where that is asked for", async () => {
-    await withShop(
-      { pool: nobody(), sweep: false },
-      (app) => {
-        app.post("/reject", { config: { idempotency: true } }, async () => "ran");
-        app.post(
-          "/run",
-          { config: { idempotency: { onUnavailable: "run" } } },
-          async (request) => request.idempotency.key,
-        );
-        app.post("/tx", { config: { idempotency: { onUnavailable: "run" } } }, async (request) =>
-          request.idempotency.tx.query("select 1"),
-        );
-      },
-      async ({ post }) => {
-        expect((await post("/reject", { key: "k" })).status).toBe(503);
-        const ran = await post("/run", { key: "k" });
-        expect([ran.status, ran.text, ran.headers.get("idempotency-key")]).toEqual([200, "k", "k"]);
-        expect((await post("/tx", { key: "k" })).json()["message"]).toContain(
-          "the store is unavailable",
-        );
-        const asked = { key: "k", headers: { "idempotency-only-if-stored": "true" } };
-        expect((await post("/run", asked)).status, "nothing may start").toBe(503);
-      },
-    );
-  });
-});
-
 describe("maxKeyAgeMs", () => {
   const age = (ms: number): string => {
     const time = (Date.now() - ms).toString(16).padStart(12, "0");
@@ -155,6 +124,9 @@ describe("maxKeyAgeMs", () => {
         ]);
         expect(await countPayments(pool)).toBe(before);
         expect((await post("/payments", { key: young, json })).status).toBe(201);
+        const early = await post("/payments", { key: age(-301_000), json });
+        expect([early.status, early.json()["code"]]).toEqual([412, "idempotency_key_expired"]);
+        expect((await post("/payments", { key: age(-290_000), json })).status).toBe(201);
         expect(
           (await post("/payments", { key: "no-uuid", json })).status,
           "a key that carries no time",
@@ -170,8 +142,8 @@ describe("maxKeyAgeMs", () => {
     ["01890a5d-ac96-774b-ccce-b302099a8057", false],
     ["order-7", false],
   ])("reads the time of UUIDv7 only: %s", (key, expected) => {
-    expect(isTooOld(key, 1_000)).toBe(expected);
-    expect(isTooOld(key, undefined)).toBe(false);
+    expect(isOutOfTime(key, 1_000)).toBe(expected);
+    expect(isOutOfTime(key, undefined)).toBe(false);
   });
 });
 
@@ -210,6 +182,73 @@ describe("pool as a function", () => {
           ).toBe(201);
         }
         expect([(await countPayments(pool)) - before, await countPayments(other)]).toEqual([1, 1]);
+      },
+    );
+  });
+});
+
+describe("key", () => {
+  it("takes the key from elsewhere, as it is, and the header no longer counts", async () => {
+    await withShop(
+      { pool, key: (request) => (request.body as { event?: string }).event },
+      (app) =>
+        app.post("/hook", { config: { idempotency: true } }, async ({ idempotency }) => ({
+          key: idempotency.key,
+          run: crypto.randomUUID(),
+        })),
+      async ({ post }) => {
+        const event = '"evt_1";v=1';
+        const first = await post("/hook", { json: { event } });
+        const again = await post("/hook", { json: { event } });
+        expect(first.json()["key"]).toBe(event);
+        expect([again.text, again.headers.get("idempotent-replayed")]).toEqual([
+          first.text,
+          "true",
+        ]);
+        const without = await post("/hook", { key: "header", json: {} });
+        expect([without.status, without.json()["code"]]).toEqual([400, "idempotency_key_required"]);
+        const wrong = await post("/hook", { json: { event: "two words" } });
+        expect([wrong.status, wrong.json()["code"]]).toEqual([400, "idempotency_key_invalid"]);
+        expect((await post("/hook", { json: { event: 7 } })).status).toBe(500);
+      },
+    );
+  });
+});
+
+describe("an option without effect", () => {
+  const lease = { onCrash: "fail" } as const;
+
+  it.each<[string, RouteIdempotencyOptions, string]>([
+    ["lease without strategy 'lease'", { lease }, "option lease has no effect with strategy"],
+    [
+      "waitMs with inFlight 'reject'",
+      { waitMs: 5, inFlight: "reject" },
+      "option waitMs has no effect with inFlight: 'reject'",
+    ],
+    [
+      "retentionMs below the lease",
+      { strategy: "lease", lease, retentionMs: 1_000 },
+      "retentionMs must be at least lease.durationMs (30000), got 1000",
+    ],
+  ])("is refused when the route is added: %s", async (_name, own, message) => {
+    const using = withShop(
+      { pool },
+      (app) => addPayments(app, own),
+      async () => {},
+    );
+    await expect(using).rejects.toThrow(`POST /payments: ${message}`);
+  });
+
+  it("is no fault of a registration, whose lease is the default of its lease routes", async () => {
+    await withShop(
+      { pool, lease, waitMs: 5 },
+      (app) => {
+        addPayments(app, { inFlight: "reject" });
+        app.post("/charge", { config: { idempotency: { strategy: "lease" } } }, async () => "paid");
+      },
+      async ({ post }) => {
+        expect((await post("/payments", { key: "plain", json })).status).toBe(201);
+        expect((await post("/charge", { key: "leased", json })).text).toBe("paid");
       },
     );
   });

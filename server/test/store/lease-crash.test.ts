@@ -221,7 +221,7 @@ it("a decision that cannot be stored is refused with 503, also where an unreacha
         code: "idempotency_unavailable",
       });
     },
-    { pool: relayed, onUnavailable: "run", sweep: false },
+    { pool: relayed, sweep: false },
   );
   expect(runs).toBe(1);
   await relayed.end();

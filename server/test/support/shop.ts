@@ -1,6 +1,6 @@
 /** A small shop on a real socket, with one protected route per test's wish. */
 import { idempotency } from "@oncekey/server";
-import type { IdempotencyOptions } from "@oncekey/server";
+import type { IdempotencyOptions, RouteIdempotencyOptions } from "@oncekey/server";
 import Fastify from "fastify";
 import type { FastifyInstance } from "fastify";
 import type pg from "pg";
@@ -75,7 +75,7 @@ export async function post(url: string, path: string, request: ShopRequest = {})
 /** The route that most tests use: one payment a call, answered with its row. */
 export function addPayments(
   app: FastifyInstance,
-  config: Record<string, unknown> | true = true,
+  config: RouteIdempotencyOptions | true = true,
 ): void {
   app.post<{ Body: { amount: number } }>(
     "/payments",

@@ -76,7 +76,7 @@ describe("oncekey:begin", () => {
     );
   });
 
-  it("has words of their own for another request under mismatch 'reject' and for one that ran unprotected", async () => {
+  it("names another request under mismatch 'reject', a request without a key, and a store that is down", async () => {
     await listening("oncekey:begin", async (events) => {
       await withShop(
         { pool, mismatch: "reject" },
@@ -90,25 +90,20 @@ describe("oncekey:begin", () => {
       const broken = database.pool({ max: 2, connectionTimeoutMillis: 200 });
       await broken.end();
       await withShop(
-        { pool: broken, onUnavailable: "run", sweep: false },
-        (app) => {
-          app.post("/run", { config: { idempotency: true } }, async () => "ran");
-          app.post(
-            "/refuse",
-            { config: { idempotency: { onUnavailable: "reject" } } },
-            async () => "ran",
-          );
-        },
-        async ({ post }) => {
-          await post("/run", { key: crypto.randomUUID() });
-          await post("/refuse", { key: crypto.randomUUID() });
-        },
+        { pool: broken, sweep: false },
+        (app) => app.post("/pay", { config: { idempotency: true } }, async () => "ran"),
+        async ({ post }) => void (await post("/pay", { key: crypto.randomUUID() })),
+      );
+      await withShop(
+        { pool, required: false },
+        (app) => app.post("/pay", { config: { idempotency: true } }, async () => "ran"),
+        async ({ post }) => void (await post("/pay")),
       );
       expect(events.map(({ outcome }) => outcome)).toEqual([
         "claimed",
         "conflict",
-        "unprotected",
         "unavailable",
+        "keyless",
       ]);
     });
   });
@@ -169,7 +164,7 @@ describe("oncekey:complete", () => {
             "/busy released",
             "/broken failed",
             "/hijacked failed",
-            "/stored stored",
+            "/stored committed",
           ]);
           expect(events.at(-1)?.keyDigest).toBeUndefined();
           for (const { completeMs } of events) expect(completeMs).toBeGreaterThan(0);

@@ -68,6 +68,11 @@ describe("scope and target", () => {
         const answer = await post("/payments", { key: "nobody", json: { amount: 1 } });
         expect(answer.status).toBe(500);
         expect(answer.headers.get("content-type")).toBe("application/problem+json");
+        expect(answer.json()).toMatchObject({
+          code: "idempotency_scope_missing",
+          status: 500,
+          retryable: false,
+        });
         expect(await countPayments(pool)).toBe(before);
       },
     );

@@ -154,7 +154,6 @@ function orUnreadable<Outcome>(read: () => Outcome): Outcome | Unavailable {
       kind: "unavailable",
       detail: "What is stored for this key could not be decrypted",
       cause,
-      isDone: true,
     };
   }
 }
