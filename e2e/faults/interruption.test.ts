@@ -6,10 +6,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { isDeep } from "@oncekey/test-support/lanes/depth";
 import { findProcess, listProcesses } from "@oncekey/test-support/processes/processes";
 import type { RunningProcess } from "@oncekey/test-support/processes/processes";
 
-const TEST_TIMEOUT_MS = 120_000;
+/** Ends only what hangs. */
+const TEST_TIMEOUT_MS = 300_000;
 const HUNT = "/e2e/faults/mutants/hunt.ts";
 /** A whole fleet: servers, a Postgres and what keeps them; PgBouncer where there is one. */
 const FLEET = ["rig/server.ts", "postgres -D", "reaper.ts"];
@@ -20,9 +22,12 @@ beforeEach(async () => {
 });
 afterEach(() => rm(pages, { recursive: true }));
 
-test.each<[string, string[], (rig: ChildProcess) => void]>([
+type Interrupted = [name: string, command: string[], interrupt: (rig: ChildProcess) => void];
+const SOAK: Interrupted = ["Ctrl-C, in a soak", ["soak.ts"], (rig) => signalGroup(rig, "SIGINT")];
+
+test.each<Interrupted>([
   ["a terminal that closes", ["run.ts", "--operations", "300"], closeTerminal],
-  ["Ctrl-C, in a soak", ["soak.ts"], (rig) => signalGroup(rig, "SIGINT")],
+  ...(isDeep ? [SOAK] : []),
 ])(
   "%s: the rig judges what has happened, says that it was interrupted, and leaves nothing behind",
   async (_name, command, interrupt) => {
@@ -44,7 +49,7 @@ test.each<[string, string[], (rig: ChildProcess) => void]>([
   TEST_TIMEOUT_MS,
 );
 
-test(
+test.runIf(isDeep)(
   "Ctrl-C, in a hunt for planted bugs: it says how many were hunted, and leaves neither processes nor its copy behind",
   async () => {
     const { rig, said } = await startRig(["run.ts", "--mutants"]);
@@ -65,7 +70,7 @@ test(
   TEST_TIMEOUT_MS,
 );
 
-test(
+test.runIf(isDeep)(
   "SIGKILL, in a hunt for planted bugs: neither processes nor the copy stay",
   async () => {
     const { rig } = await startRig(["run.ts", "--mutants"]);

@@ -14,7 +14,7 @@ test("a transaction left open, its lock and its client are each reported", async
   const client = await pool.connect();
   await client.query("begin");
   await client.query("select pg_advisory_xact_lock(1)");
-  await expect(assertNothingLeft(pool)).rejects.toThrow(
+  await expect(assertNothingLeft(pool, 0)).rejects.toThrow(
     /transaction idle in transaction.*advisory lock held.*1 clients checked out/,
   );
   await client.query("rollback");

@@ -1,8 +1,9 @@
 /** A database for each test file, and the proof after each test that nothing was left open in it. */
+import { setTimeout as sleep } from "node:timers/promises";
 import { Client, Pool } from "pg";
 import type { PoolClient, PoolConfig } from "pg";
-import { afterAll, afterEach, beforeAll, inject } from "vitest";
-import type { ProvidedPostgres } from "./global-setup.ts";
+import { afterAll, afterEach, beforeAll } from "vitest";
+import { awaitPostgres, pooledUrlOf, urlOf } from "./provided.ts";
 import { ensureTemplate } from "./template.ts";
 
 export interface TestDatabase {
@@ -30,6 +31,7 @@ export function withDatabase({ from = "migrated" }: DatabaseOptions = {}): TestD
   const pools: Pool[] = [];
   const clients = new Map<PoolClient, Pool>();
   beforeAll(async () => {
+    await awaitPostgres();
     const source = from === "migrated" ? await ensureTemplate(urlOf) : "template0";
     await execute(`create database ${name} template ${source}`);
   });
@@ -63,21 +65,6 @@ export function withDatabase({ from = "migrated" }: DatabaseOptions = {}): TestD
   };
 }
 
-function urlOf(database: string): string {
-  const provided: ProvidedPostgres = inject("postgres");
-  const url = new URL(provided.url);
-  url.pathname = database;
-  return url.href;
-}
-
-function pooledUrlOf(database: string): string {
-  const provided: ProvidedPostgres = inject("postgres");
-  if (provided.pooledUrl === undefined) return urlOf(database);
-  const url = new URL(provided.pooledUrl);
-  url.pathname = database;
-  return url.href;
-}
-
 async function execute(sql: string): Promise<void> {
   const client = new Client(urlOf("postgres"));
   await client.connect();
@@ -89,8 +76,8 @@ async function execute(sql: string): Promise<void> {
 }
 
 /**
- * Fails if somebody still listens on the pool, or on a client of it that is back: a listener for each request would grow for as
- * long as the process lives. The pool's own are one on each idle client.
+ * Fails if a request's listener is left on the pool, or on a client that was given back: listeners would add up for as long as
+ * the process lives. The pool itself has one listener on each idle client.
  */
 function assertNoListenersLeft(pool: Pool, clients: ReadonlyMap<PoolClient, Pool>): void {
   const own = [...clients].filter(([, of]) => of === pool).map(([client]) => client);
@@ -103,23 +90,25 @@ function assertNoListenersLeft(pool: Pool, clients: ReadonlyMap<PoolClient, Pool
   if (left.length > 0) throw new Error(`left after the test: ${left.join("; ")}`);
 }
 
-const SETTLE_MS = 2_000;
+// Ends only what hangs. A reply may leave before its connection is back, on a busy machine long before.
+const PATIENCE_MS = 20_000;
 const POLL_MS = 20;
 
 /**
- * Fails if a client of the pool is checked out or waited for, or if any session of its database is in a transaction or
- * holds an advisory lock. A reply may leave before its connection is back, so this holds within two seconds or not at all.
+ * Waits until no client of the pool is checked out or waited for, and no session of its database is in a transaction or holds an
+ * advisory lock.
  *
+ * @param patienceMs how long it waits, in ms.
  * @throws Error that lists what is left.
  */
-export async function assertNothingLeft(pool: Pool): Promise<void> {
+export async function assertNothingLeft(pool: Pool, patienceMs = PATIENCE_MS): Promise<void> {
   const observer = new Client({ ...pool.options, application_name: "observer" });
   await observer.connect();
   try {
-    const deadline = Date.now() + SETTLE_MS;
+    const deadline = performance.now() + patienceMs;
     let left = await leftovers(pool, observer);
-    while (left.length > 0 && Date.now() < deadline) {
-      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    while (left.length > 0 && performance.now() < deadline) {
+      await sleep(POLL_MS);
       left = await leftovers(pool, observer);
     }
     if (left.length > 0) throw new Error(`left after the test: ${left.join("; ")}`);

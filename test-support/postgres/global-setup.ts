@@ -1,4 +1,8 @@
-/** Vitest's global setup: one Postgres for the whole run. */
+/** Vitest's global setup: one Postgres for the whole run, started when the first test file asks for it. */
+import { once } from "node:events";
+import { createServer } from "node:http";
+import type { Server } from "node:http";
+import type { AddressInfo } from "node:net";
 import type { TestProject } from "vitest/node";
 import { startPgBouncer } from "./pgbouncer.ts";
 import type { Pooler } from "./pgbouncer.ts";
@@ -7,7 +11,8 @@ import type { Postgres } from "./postgres.ts";
 
 declare module "vitest" {
   interface ProvidedContext {
-    readonly postgres: ProvidedPostgres;
+    /** Answers with a {@link ProvidedPostgres} as JSON. The first request starts the server. */
+    readonly postgresAt: string;
   }
 }
 
@@ -15,43 +20,91 @@ declare module "vitest" {
 export interface ProvidedPostgres {
   /** Connection string of database `postgres`. */
   readonly url: string;
-  /** The same through PgBouncer in transaction mode, where the run asks for it. */
-  readonly pooledUrl: string | undefined;
+  /** The same through PgBouncer in transaction mode, if the run asks for a pooler. */
+  readonly pooledUrl?: string;
 }
 
 interface Shared {
   users: number;
-  readonly server: Promise<Postgres>;
-  readonly pooler: Promise<Pooler> | undefined;
+  readonly door: Promise<Door>;
+}
+
+interface Door {
+  readonly url: string;
+  readonly close: () => Promise<void>;
+}
+
+interface Started {
+  readonly server: Postgres;
+  readonly pooler: Pooler | undefined;
 }
 
 // Each project loads this file by itself, so what they share hangs on the process.
 const SHARED = Symbol.for("oncekey.test-postgres");
 const globals = globalThis as typeof globalThis & { [SHARED]?: Shared | undefined };
 
-/** Runs once for each project; the first one starts the server, the last teardown stops it. */
+/** Runs once for each project. The teardown of the last project stops what was started. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const shared = (globals[SHARED] ??= start());
+  const shared = (globals[SHARED] ??= { users: 0, door: openDoor() });
   shared.users += 1;
-  const server = await shared.server;
-  const pooler = await shared.pooler;
-  project.provide("postgres", { url: server.url("postgres"), pooledUrl: pooler?.url });
+  const door = await shared.door;
+  project.provide("postgresAt", door.url);
   return async () => {
     shared.users -= 1;
     if (shared.users > 0) return;
     globals[SHARED] = undefined;
-    await pooler?.stop();
-    await server.stop();
+    await door.close();
+  };
+}
+
+/** Opens an address of the loopback interface. Its path is a secret, because the answer holds a password. */
+async function openDoor(): Promise<Door> {
+  const path = `/${crypto.randomUUID()}`;
+  let started: Promise<Started> | undefined;
+  const server = createServer((request, response) => {
+    if (request.url !== path) {
+      response.writeHead(404).end();
+      return;
+    }
+    started ??= start();
+    started.then(
+      (running) => response.end(JSON.stringify(addressesOf(running))),
+      (error: unknown) => response.writeHead(500).end(String(error)),
+    );
+  }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  server.unref();
+  const { port } = server.address() as AddressInfo;
+  return {
+    url: `http://127.0.0.1:${port}${path}`,
+    async close() {
+      await closed(server);
+      const running = await started?.catch(() => undefined);
+      await running?.pooler?.stop();
+      await running?.server.stop();
+    },
   };
 }
 
 // ONCEKEY_POOLER=pgbouncer puts the pools of all tests behind it.
-function start(): Shared {
-  const server = startPostgres({ fsync: false });
+async function start(): Promise<Started> {
   const { ONCEKEY_POOLER: asked } = process.env;
   if (asked !== undefined && asked !== "pgbouncer") {
     throw new RangeError(`ONCEKEY_POOLER must be pgbouncer or unset, got ${asked}`);
   }
-  const pooler = asked && server.then((postgres) => startPgBouncer(postgres.url("postgres")));
-  return { users: 0, server, pooler: pooler || undefined };
+  const server = await startPostgres({ fsync: false });
+  const pooler = asked && (await startPgBouncer(server.url("postgres")));
+  return { server, pooler: pooler || undefined };
+}
+
+function addressesOf({ server, pooler }: Started): ProvidedPostgres {
+  const url = server.url("postgres");
+  return pooler === undefined ? { url } : { url, pooledUrl: pooler.url };
+}
+
+async function closed(server: Server): Promise<void> {
+  const gone = once(server, "close");
+  server.close();
+  server.closeAllConnections();
+  await gone;
 }

@@ -1,10 +1,11 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { byDepth } from "@oncekey/test-support/lanes/depth";
 import { history } from "./histories.ts";
 import { withVirtualTime } from "./virtual-time.ts";
 import { play } from "./world.ts";
 
-const RUNS = Number(process.env["ONCEKEY_RUNS"] ?? 20_000);
+const RUNS = Number(process.env["ONCEKEY_RUNS"] ?? byDepth(1_000, 20_000));
 // The same histories each time, so that a failure is of the change under test; another seed looks at others.
 const SEED = Number(process.env["ONCEKEY_SEED"] ?? 20_261_124);
 /** Ends only what hangs. */

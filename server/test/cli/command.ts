@@ -1,10 +1,12 @@
-/** Runs the command as a process of its own, from its sources. */
+/** Runs the command from its sources: its function, or a process of its own. */
 import { spawn } from "node:child_process";
 import type { ChildProcessWithoutNullStreams } from "node:child_process";
 import { once } from "node:events";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { expect } from "vitest";
+import { isDeep } from "@oncekey/test-support/lanes/depth";
+import { run } from "../../src/cli/program.ts";
 
 /** How a command line ended. */
 export interface Ended {
@@ -26,8 +28,70 @@ const MAIN = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
 const TERMINAL = "script";
 const SOURCES = ["--conditions=@oncekey/source"];
 
-/** Standard input is no terminal, and at its end. */
+/**
+ * Runs a command line. Standard input is no terminal.
+ *
+ * Calls the command's function, and in the lane `deep` the command as a process. What only a process has, such as arguments of
+ * node, always starts one.
+ */
 export async function oncekey(
+  args: readonly string[],
+  surroundings: Surroundings = {},
+): Promise<Ended> {
+  const { env = {}, nodeArgs, closeAfterBytes } = surroundings;
+  const needsProcess = nodeArgs !== undefined || closeAfterBytes !== undefined;
+  if (isDeep || needsProcess) return oncekeyProcess(args, surroundings);
+  // Exit code, environment and outputs belong to the whole process: one at a time.
+  const turn = lastTurn.then(() => callOncekey(args, env));
+  lastTurn = turn.catch(() => undefined);
+  return turn;
+}
+
+let lastTurn: Promise<unknown> = Promise.resolve();
+
+async function callOncekey(
+  args: readonly string[],
+  env: Readonly<Record<string, string>>,
+): Promise<Ended> {
+  const surroundings = { ...process.env };
+  const { exitCode } = process;
+  const [out, err] = [capture(process.stdout), capture(process.stderr)];
+  process.env = { ...withoutPostgres(), ...env };
+  process.exitCode = undefined;
+  try {
+    const code = await run(args);
+    return { code, out: out.text(), err: err.text() };
+  } finally {
+    out.release();
+    err.release();
+    process.env = surroundings;
+    process.exitCode = exitCode;
+  }
+}
+
+interface Capture {
+  readonly text: () => string;
+  readonly release: () => void;
+}
+
+/** Keeps what is written to a stream from it. */
+function capture(stream: NodeJS.WriteStream): Capture {
+  const write = stream.write.bind(stream);
+  let written = "";
+  stream.write = (chunk: string | Uint8Array) => {
+    written += typeof chunk === "string" ? chunk : Buffer.from(chunk).toString();
+    return true;
+  };
+  return {
+    text: () => written,
+    release: () => {
+      stream.write = write;
+    },
+  };
+}
+
+/** Runs a command line as a process, whose standard input is at its end. */
+export async function oncekeyProcess(
   args: readonly string[],
   { env = {}, nodeArgs = [], closeAfterBytes }: Surroundings = {},
 ): Promise<Ended> {
@@ -88,7 +152,7 @@ async function ended(child: ChildProcessWithoutNullStreams): Promise<Ended> {
   return { code, out, err };
 }
 
-// Whoever runs the tests may have a database of their own in the environment.
+// The environment of the tests may name another database.
 function withoutPostgres(): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("PG")));
 }

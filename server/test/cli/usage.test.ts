@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { describe, expect, it } from "vitest";
 import { withDatabase } from "@oncekey/test-support/postgres/database";
-import { oncekey } from "./command.ts";
+import { oncekey, oncekeyProcess } from "./command.ts";
 
 const database = withDatabase({ from: "empty" });
 
@@ -101,6 +101,11 @@ describe("the command line", () => {
     };
     const { code, out } = await oncekey(["migrate"], { env });
     expect([code, out]).toEqual([0, "applied 0001_records.sql\n"]);
+  });
+
+  it("prints and ends as a process as it does when it is called", async () => {
+    const lines = [["--version"], ["swep"], ["stats", ...NOBODY], ["sql"]];
+    for (const args of lines) expect(await oncekeyProcess(args)).toEqual(await oncekey(args));
   });
 
   it("runs from the build that is published", async () => {

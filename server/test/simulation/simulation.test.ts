@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { expect, test, vi } from "vitest";
+import { byDepth } from "@oncekey/test-support/lanes/depth";
 import { history } from "./histories.ts";
 import { withVirtualTime } from "./virtual-time.ts";
 import { play } from "./world.ts";
@@ -9,7 +10,7 @@ vi.mock("node:timers/promises", () => ({
   setTimeout: (ms: number) => new Promise((resolve) => void globalThis.setTimeout(resolve, ms)),
 }));
 
-const RUNS = Number(process.env["ONCEKEY_RUNS"] ?? 20_000);
+const RUNS = Number(process.env["ONCEKEY_RUNS"] ?? byDepth(2_000, 20_000));
 const SEED = Number(process.env["ONCEKEY_SEED"] ?? Math.floor(Math.random() * 2 ** 31));
 /** Ends only what hangs. */
 const RUN_LIMIT_MS = 50;
