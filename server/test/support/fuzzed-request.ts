@@ -32,10 +32,27 @@ const written = fc.tuple(anyKey, fc.boolean(), padding, padding).map(([key, quot
   return { key, lines: [`${a}${value}${b}`] };
 });
 
+/** Parameters of a key are ignored. */
+const withParameters = fc
+  .tuple(anyKey, fc.constantFrom(";p=1", "; v", ';a="x;y";b', ";q=?1;r=:AAA=:"))
+  .map(([key, parameters]): KeyLines => ({ key, lines: [`${quote(key)}${parameters}`] }));
+
 /** Values that are no key, each for a reason of its own. */
 const malformed = fc
   .oneof(
-    fc.constantFrom("", " ", '""', '"', '"open', '"a"b', '"a";p=1', '"a\\b"', '"a b"', '"\u00e9"'),
+    fc.constantFrom(
+      "",
+      " ",
+      '""',
+      '"',
+      '"open',
+      '"a"b',
+      '"a";',
+      '"a";P=1',
+      '"a\\b"',
+      '"a b"',
+      '"\u00e9"',
+    ),
     fc.string({ unit: visible, minLength: 256, maxLength: 300 }).map((key) => quote(key)),
     fc.string({ unit: visible, minLength: 256, maxLength: 256 }).map((key) => `k${key.slice(1)}`),
     fc.tuple(anyKey, oddByte(), anyKey).map(([before, odd, after]) => `k${before}${odd}${after}`),
@@ -47,7 +64,8 @@ const repeated = fc
   .map((lines): KeyLines => ({ key: undefined, lines }));
 
 const keyLines: fc.Arbitrary<KeyLines> = fc.oneof(
-  { weight: 6, arbitrary: written },
+  { weight: 5, arbitrary: written },
+  { weight: 1, arbitrary: withParameters },
   { weight: 2, arbitrary: malformed },
   { weight: 1, arbitrary: repeated },
   { weight: 1, arbitrary: fc.constant({ key: undefined, lines: [] }) },
