@@ -26,13 +26,13 @@ const ENTRIES: readonly Entry[] = [
   {
     name: "@oncekey/client, all of it",
     code: 'export * from "@oncekey/client"',
-    limitBytes: 17_000,
+    limitBytes: 25_000,
     without: NOT_FOR_PAGES,
   },
   {
     name: "createClient and webStorage",
     code: 'export { createClient, webStorage } from "@oncekey/client"',
-    limitBytes: 15_000,
+    limitBytes: 23_500,
     without: NOT_FOR_PAGES,
   },
   {

@@ -14,9 +14,9 @@ import { responseOf } from "./wire/send.ts";
 /** The request of a plain call, and its key. */
 export interface PlainCallOptions extends Omit<RequestSpec, "method" | "path"> {
   /** A key of one's own, 1–255 visible ASCII characters, to repeat an earlier call. Default: a new one. */
-  readonly key?: string;
+  readonly key?: string | undefined;
   /** Stops waiting and sending. Once the request has left, how it ended is not known: `OutcomeUnknownError`. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** A `Response` whose body has come whole, with its readers at hand before it is awaited. */

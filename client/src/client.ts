@@ -4,9 +4,9 @@ import { createRenewal } from "./retry/renew-credentials.ts";
 import { createRetryBudget } from "./options/backoff.ts";
 import { createCoalescer } from "./tabs/dedupe.ts";
 import { checkOperation, defineOperation } from "./operation/define.ts";
-import type { Operation, OperationOptions } from "./operation/define.ts";
+import type { DefineOperation, HasCheck, Operation, OperationOptions } from "./operation/define.ts";
 import { checkClientOptions, resolvePolicy } from "./options/client-options.ts";
-import type { ClientOptions, RetryPolicy } from "./options/client-options.ts";
+import type { ClientOptions, OperationPolicy } from "./options/client-options.ts";
 import { createMinter } from "./operation/key-minter.ts";
 import { toPending } from "./operation/settle.ts";
 import type { OperationParts } from "./operation/exclusive-run.ts";
@@ -24,17 +24,8 @@ import { listUnresolved } from "./operation/pending.ts";
 import { createWarn } from "./options/warnings.ts";
 
 /** What {@link createClient} makes. Its functions need no `this`. */
-export interface Client {
-  /**
-   * Defines an operation: one key from the first click to the settled outcome.
-   *
-   * @param name names its records; keep it through releases.
-   * @throws TypeError or RangeError if an option is wrong, or the name is taken.
-   */
-  readonly operation: <Input, Value = unknown>(
-    name: string,
-    options: OperationOptions<Input>,
-  ) => Operation<Input, Value>;
+export interface Client<CanCheck extends boolean = boolean> {
+  readonly operation: DefineOperation<CanCheck>;
   /**
    * What was left unfinished, by an earlier page or by a run that ended in `unknown`, oldest first. What runs right now is not
    * among it. Operations need not be defined for it.
@@ -52,7 +43,9 @@ export interface Client {
  *
  * @throws TypeError or RangeError that names a wrong option and what is allowed.
  */
-export function createClient(options: ClientOptions = {}): Client {
+export function createClient<const StatusCheck extends boolean | undefined = undefined>(
+  options: ClientOptions<StatusCheck> = {},
+): Client<HasCheck<StatusCheck, boolean>> {
   checkClientOptions(options);
   const { baseUrl, onUnauthorized } = options;
   const clientPolicy = resolvePolicy(options);
@@ -79,7 +72,7 @@ export function createClient(options: ClientOptions = {}): Client {
     progress: createProgress(warn),
     listener: options,
   };
-  const policies = new Map<string, RetryPolicy>();
+  const policies = new Map<string, OperationPolicy>();
   const call = (method: "POST" | "PUT" | "PATCH" | "DELETE"): PlainCall =>
     createPlainCall({
       loop,
@@ -90,13 +83,15 @@ export function createClient(options: ClientOptions = {}): Client {
       listener: options,
     });
 
+  function operation(name: string, own: OperationOptions<unknown>): Operation<unknown, unknown> {
+    checkOperation(name, own, policies);
+    const policy = { ...resolvePolicy(own, clientPolicy), response: own.response };
+    policies.set(name, policy);
+    return defineOperation(parts, name, own, policy, baseUrl);
+  }
+
   return Object.freeze({
-    operation<Input, Value>(name: string, own: OperationOptions<Input>): Operation<Input, Value> {
-      checkOperation(name, own, policies);
-      const policy = resolvePolicy(own, clientPolicy);
-      policies.set(name, policy);
-      return defineOperation<Input, Value>(parts, name, own, policy, baseUrl);
-    },
+    operation,
     async pending() {
       const records = await listUnresolved(parts);
       return records

@@ -13,12 +13,14 @@ export {
   OutcomeUnknownError,
   ResponseNotStoredError,
   StoreUnavailableError,
+  UnexpectedAnswerError,
   isIdempotencyError,
 } from "@oncekey/shared";
+export type { AnswerIssue } from "@oncekey/shared";
 export type { BackoffOptions } from "./options/backoff.ts";
 export type { RequestBody } from "./wire/body.ts";
 export type { Client } from "./client.ts";
-export type { Operation, OperationOptions, Run } from "./operation/define.ts";
+export type { DefineOperation, Operation, OperationOptions, Run } from "./operation/define.ts";
 export type { AttemptEvent, EventCallbacks, WaitEvent } from "./options/events.ts";
 export type { KeyOption } from "./options/key.ts";
 export type {
@@ -30,8 +32,10 @@ export type {
 } from "./options/client-options.ts";
 export type { PlainCall, PlainCallOptions, ResponsePromise } from "./call.ts";
 export type { OperationState, OperationStore } from "./operation/state.ts";
-export type { RequestSpec } from "./wire/request.ts";
+export type { RequestMethod, RequestSpec } from "./wire/request.ts";
 export type {
+  ApplicationError,
+  CodedError,
   Done,
   PendingOperation,
   Rejected,
@@ -44,3 +48,4 @@ export type { IndexedDbStorageOptions } from "./storage/indexed-db.ts";
 export type { RetryOptions } from "./options/retry-options.ts";
 export type { OperationStorage, StoredBody } from "./storage/storage.ts";
 export type { Warning, WarningCode } from "./options/warnings.ts";
+export type { ResponseSchema } from "./validation/schema.ts";

@@ -1,78 +1,105 @@
-/** How a run ended, in the three kinds that a page has to tell apart. */
-import type { IdempotencyError } from "@oncekey/shared";
+/** The result of a run, in the three kinds that a page must tell apart. */
+import type { ErrorByCode, IdempotencyError, UnexpectedAnswerError } from "@oncekey/shared";
 import type { EventCallbacks } from "./options/events.ts";
+
+/** An error of the application, such as a declined card: it has no code of the contract. */
+export type ApplicationError = IdempotencyError & { readonly code: undefined };
+
+/** An error whose `code` narrows it to its class. */
+export type CodedError = ErrorByCode[keyof ErrorByCode] | ApplicationError;
 
 interface Ended {
   readonly key: string;
   /**
-   * Attempts that this run began, at least 0, those among them that never left, such as for want of headers or time. Polls of an
-   * earlier request that still runs are not counted.
+   * Attempts that this run began, at least 0, including those that never left the device. Polls of an earlier request that still
+   * runs do not count.
    */
   readonly attempts: number;
   /**
-   * How an operation of the same instance ended that was unresolved, with another content: under `onChange: 'resolve-first'` it was
-   * settled before this one got a key. Only the run that settled it has it, and those who wait for the same in other tabs.
+   * The result of an earlier operation of the same instance that was unresolved and had another identity. Only the run that
+   * settled it has this result, and the runs in other tabs that waited for it.
    */
   readonly earlierResult?: Settled;
 }
 
-/** Its outcome is known. */
+/** A result whose outcome is known. */
 export type Settled = Done<unknown> | Rejected;
 
-/** It happened, once. */
-export interface Done<Value> extends Ended {
+/** The operation happened, once. */
+export type Done<Value> = Ended & {
   readonly kind: "done";
-  /** The parsed body; `undefined` where there is none, or where the server could not keep it. */
-  readonly value: Value;
   /** Whether the server answered from its record. */
   readonly replayed: boolean;
   readonly status: number;
-}
+} & (
+    | {
+        /** The parsed body, or the output of the schema; without a schema `undefined` if the answer had no body. */
+        readonly value: Value;
+        readonly valueError?: undefined;
+      }
+    | {
+        readonly value: undefined;
+        /** Why there is no value although the operation happened: its answer does not match the schema of the operation. */
+        readonly valueError: UnexpectedAnswerError;
+      }
+  );
 
-/** It did not happen and will not under this key: the next run mints a new one, unless there is an `earlier` one. */
+/** The operation did not happen and will not under this key: the next run mints a new one, unless there is an `earlier` one. */
 export interface Rejected extends Ended {
   readonly kind: "rejected";
-  readonly error: IdempotencyError;
+  readonly error: CodedError;
   /**
-   * The unresolved operation whose key was used: it is kept, and comes first. Under `onChange: 'hold'`, and for a body that the input
-   * gave in the place of one which was not written down.
+   * The unresolved operation whose key was used: the client keeps it, and the next run settles it first. Under `onChange: 'hold'`,
+   * and for a body that replaced one which was not stored.
    */
   readonly earlier?: PendingOperation;
 }
 
-/** It may have happened. The key is kept, and `resume` asks again with it. */
-export interface Unknown<Value> extends Ended {
+/** Asks the server for the outcome and starts nothing, also with a key that is too old to be sent again. */
+type Check<Value, CanCheck extends boolean> = (
+  options?: RunOptions,
+) => Promise<RunResult<Value, CanCheck>>;
+
+/** The operation may have happened. The client keeps the key, and `resume` asks again with it. */
+export type Unknown<Value, CanCheck extends boolean = boolean> = Ended & {
   readonly kind: "unknown";
-  readonly error: IdempotencyError;
-  /** When asking again makes sense; only where the server named a time. */
+  readonly error: CodedError;
+  /** When asking again makes sense; missing if the server named no time. */
   readonly retryAt?: Date;
   /**
-   * Sends the same request under the same key again. Where it was settled or given up since, so that nothing of it is kept any more,
-   * it is only asked for with `statusCheck: true` (a run of the same meanwhile is that look, and can end `found: false` with nothing
-   * sent: run it once more), and otherwise sent: what was rejected without being stored, or was given up before it arrived, may then
-   * happen after all. So take a new list of `pending()` rather than an old handle.
+   * Sends the same request with the same key again. If the operation was settled or given up in the meantime, there is no local
+   * record: with `statusCheck: true` the client only looks the result up, otherwise it sends the request. A request that was
+   * rejected without being stored, or given up before it arrived, may then happen. Take a new list of `pending()` instead of an
+   * old handle.
    */
-  readonly resume: (options?: RunOptions) => Promise<RunResult<Value>>;
+  readonly resume: (options?: RunOptions) => Promise<RunResult<Value, CanCheck>>;
   /**
-   * Asks what came of it and starts nothing, also of a key that is too old to be sent again. Only with `statusCheck: true`.
-   */
-  readonly check?: (options?: RunOptions) => Promise<RunResult<Value>>;
-  /**
-   * `false`: a check found nothing stored. A request that is still on its way may yet arrive, and so the key is kept; `resume` does
-   * it under the same key, at most once.
+   * `false`: a check found nothing stored. A request that is still on its way may yet arrive, so the client keeps the key; `resume`
+   * runs the operation under the same key, at most once.
    */
   readonly found?: false;
   /**
-   * Gives the operation up, once no run of its instance is under way: the next run mints a new key, and may do it a second time. What
-   * was sent under its key since (`onChange: 'hold'`) is kept.
+   * Gives the operation up as soon as no run of its instance is live: the next run mints a new key and may repeat the operation.
+   * Requests that were sent under its key since (`onChange: 'hold'`) stay.
    */
   readonly forget: () => Promise<void>;
-}
+} & ([CanCheck] extends [true]
+    ? {
+        /** Asks the server for the outcome and starts nothing, also with a key that is too old to be sent again. */
+        readonly check: Check<Value, CanCheck>;
+      }
+    : {
+        /** Asks the server for the outcome and starts nothing. Only with `statusCheck: true`. */
+        readonly check?: Check<Value, CanCheck>;
+      });
 
-/** What a run resolves to. Its `kind` decides what a page shows. */
-export type RunResult<Value> = Done<Value> | Rejected | Unknown<Value>;
+/** The result of a run. Its `kind` decides what a page shows. */
+export type RunResult<Value, CanCheck extends boolean = boolean> =
+  | Done<Value>
+  | Rejected
+  | Unknown<Value, CanCheck>;
 
-/** What one run can be told. A second run is the promise of the one which started, and only that one's options are heeded. */
+/** Options of one run. A second run joins the first one, and only the options of the first one apply. */
 export interface RunOptions extends EventCallbacks {
   /**
    * Stops waiting and sending. Once a request has left, the result is `unknown`, never "cancelled"; before, it is `rejected` and
@@ -87,13 +114,10 @@ export interface PendingOperation {
   readonly instance: string;
   readonly key: string;
   readonly createdAt: Date;
-  /**
-   * Sends the kept request under its key again; where it runs already, this is that run. Where it is kept no longer, as that of an
-   * {@link Unknown} result does.
-   */
+  /** Sends the stored request with its key again, or joins its live run. Without a record it does what {@link Unknown} says. */
   readonly resume: (options?: RunOptions) => Promise<RunResult<unknown>>;
-  /** Asks what came of it and starts nothing. Only with `statusCheck: true`. */
+  /** Asks the server for the outcome and starts nothing. Only with `statusCheck: true`. */
   readonly check?: (options?: RunOptions) => Promise<RunResult<unknown>>;
-  /** Gives it up, as that of an {@link Unknown} result does: the next run may do it a second time, under a new key. */
+  /** Gives the operation up, as `forget` of an {@link Unknown} result does: the next run may repeat it under a new key. */
   readonly forget: () => Promise<void>;
 }

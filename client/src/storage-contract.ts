@@ -17,7 +17,7 @@ export interface StorageContractOptions {
    * Makes another one on the place of the last `open`, as a page does after a reload. Default: none, for a storage that survives
    * nothing.
    */
-  readonly reopen?: () => OperationStorage | Promise<OperationStorage>;
+  readonly reopen?: (() => OperationStorage | Promise<OperationStorage>) | undefined;
 }
 
 // As operations and instances are named by applications, and as objects, paths and file systems trip over.

@@ -16,7 +16,7 @@ export interface OncekeyShopOptions {
 
 export interface OncekeyShop {
   readonly client: Client;
-  readonly placeOrder: Operation<Order, Receipt>;
+  readonly placeOrder: Operation<Order, Receipt | undefined>;
 }
 
 /** Six attempts, so that each of the five faults can have one and the last can succeed. */

@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { rm, writeFile } from "node:fs/promises";
+import { cp, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -11,13 +11,18 @@ const run = promisify(execFile);
 
 let packed: Packed;
 let withReact = "";
+let withTypeTests = "";
 // Everything is compiled and packed first, which a busy machine may take its time for.
 const PACKING_MS = 240_000;
 beforeAll(async () => {
   packed = await packClient();
-  withReact = await packed.withPeer("react");
+  withReact = await packed.withPeers("react");
+  withTypeTests = await packed.withPeers("react", "@types/react", "msw", "msw-2", "zod");
+  await cp(join(ROOT, "client/test/types"), join(withTypeTests, "types"), { recursive: true });
 }, PACKING_MS);
-afterAll(() => Promise.all([packed.folder, withReact].map((at) => rm(at, { recursive: true }))));
+afterAll(() =>
+  Promise.all([packed.folder, withReact, withTypeTests].map((at) => rm(at, { recursive: true }))),
+);
 
 const STRICT = {
   strict: true,
@@ -39,7 +44,7 @@ const MODULES = [
   { module: "esnext", moduleResolution: "bundler" },
 ];
 
-/** What a compiler has to say about a file that imports `entries`. */
+/** Returns the errors of a compiler for a file that imports `entries`. */
 async function complaints(
   compiler: string,
   folder: string,
@@ -48,8 +53,16 @@ async function complaints(
 ): Promise<string> {
   const lines = entries.map((entry, index) => `export * as entry${index} from "${entry}";`);
   await writeFile(join(folder, "consumer.mts"), lines.join("\n"));
-  const compilerOptions = { ...STRICT, ...options };
-  const config = { compilerOptions, files: ["consumer.mts"] };
+  return compile(compiler, folder, ["consumer.mts"], options);
+}
+
+async function compile(
+  compiler: string,
+  folder: string,
+  include: readonly string[],
+  options: object,
+): Promise<string> {
+  const config = { compilerOptions: { ...STRICT, ...options }, include };
   await writeFile(join(folder, "tsconfig.json"), JSON.stringify(config));
   const bin = join(ROOT, compiler, "node_modules/.bin/tsc");
   const ended = run(bin, ["-p", folder, "--pretty", "false"], { cwd: folder });
@@ -69,6 +82,17 @@ describe.each([
       const alone = packed.entries.filter((entry) => !entry.endsWith("/react"));
       expect(await complaints(compiler, packed.folder, alone, options)).toBe("");
       expect(await complaints(compiler, withReact, packed.entries, options)).toBe("");
+    },
+    PACKING_MS,
+  );
+
+  it(
+    "the type tests of the client compile against the published declarations",
+    async () => {
+      // The declarations of msw are not for TypeScript 5.9, nor without Node's types.
+      const options = { ...MODULES[1], skipLibCheck: true, allowImportingTsExtensions: true };
+      const errors = await compile(compiler, withTypeTests, ["types/*"], options);
+      expect(errors).toBe("");
     },
     PACKING_MS,
   );

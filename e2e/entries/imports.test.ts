@@ -29,7 +29,7 @@ beforeAll(async () => {
   packed = await packClient();
   for (const entry of packed.entries) {
     const peer = PEERS[entry];
-    folders.set(entry, peer === undefined ? packed.folder : await packed.withPeer(peer));
+    folders.set(entry, peer === undefined ? packed.folder : await packed.withPeers(peer));
   }
 }, PACKING_MS);
 afterAll(async () => {

@@ -14,8 +14,8 @@ export interface Packed {
   readonly entries: readonly string[];
   /** The files in the client's tarball. */
   readonly files: readonly string[];
-  /** The same once more, with a peer beside it. */
-  readonly withPeer: (peer: string) => Promise<string>;
+  /** Makes a second folder with further packages beside the client. */
+  readonly withPeers: (...peers: string[]) => Promise<string>;
 }
 
 export async function packClient(): Promise<Packed> {
@@ -34,10 +34,10 @@ export async function packClient(): Promise<Packed> {
     folder,
     files,
     entries: Object.keys(exports).map((path) => join(name, path)),
-    async withPeer(peer) {
+    async withPeers(...peers) {
       const other = await createFolder();
       await cp(folder, other, { recursive: true, verbatimSymlinks: true });
-      await link(peer, other);
+      for (const peer of peers) await link(peer, other);
       return other;
     },
   };

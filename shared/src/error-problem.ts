@@ -13,8 +13,15 @@ import {
   OutcomeUnknownError,
   ResponseNotStoredError,
   StoreUnavailableError,
+  UnexpectedAnswerError,
 } from "./errors.ts";
-import type { ErrorByCode, ErrorCode, ErrorDetails, OriginalResponse } from "./errors.ts";
+import type {
+  AnswerIssue,
+  ErrorByCode,
+  ErrorCode,
+  ErrorDetails,
+  OriginalResponse,
+} from "./errors.ts";
 import { createProblem, isProblemCode } from "./problem.ts";
 import type { Problem } from "./problem.ts";
 
@@ -22,6 +29,7 @@ import type { Problem } from "./problem.ts";
 export interface AllErrorDetails extends ErrorDetails {
   readonly original?: OriginalResponse | undefined;
   readonly originalStatus?: number | undefined;
+  readonly issues?: readonly AnswerIssue[] | undefined;
 }
 
 /** Makes the error of a code; of none for an error of the application. */
@@ -47,6 +55,7 @@ const CLASSES: {
   idempotency_response_not_stored: ResponseNotStoredError,
   idempotency_unavailable: StoreUnavailableError,
   outcome_unknown: OutcomeUnknownError,
+  unexpected_answer: UnexpectedAnswerError,
   input_required: InputRequiredError,
   earlier_operation_exists: EarlierOperationExistsError,
 };

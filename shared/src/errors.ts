@@ -6,16 +6,25 @@ import type { NextAction, ProblemCode, ProblemKind } from "./problem.ts";
 const BRAND: unique symbol = Symbol.for("oncekey.error");
 
 /**
- * The codes that no server sends: the client does not know how its operation ended, cannot ask because the body of its request was
- * not kept, or sent another one than the server knows under its key.
+ * The codes that no server sends:
+ *
+ * - `outcome_unknown`: the client does not know how its operation ended;
+ * - `unexpected_answer`: the answer is not what the application sends;
+ * - `input_required`: the body of the request was not stored, so that the client cannot send it again;
+ * - `earlier_operation_exists`: the server knows another request under the key.
  */
-export type ClientCode = "outcome_unknown" | "input_required" | "earlier_operation_exists";
+export type ClientCode =
+  | "outcome_unknown"
+  | "unexpected_answer"
+  | "input_required"
+  | "earlier_operation_exists";
 
 /** Every code that an {@link IdempotencyError} can carry. Errors of the application carry none. */
 export type ErrorCode = ProblemCode | ClientCode;
 
 const CLIENT_KINDS: Readonly<Record<ClientCode, Partial<ProblemKind>>> = {
   outcome_unknown: { retryable: true, nextAction: "resume" },
+  unexpected_answer: { nextAction: "resume" },
   input_required: { nextAction: "fix" },
   earlier_operation_exists: { nextAction: "resume" },
 };
@@ -175,6 +184,27 @@ export class OutcomeUnknownError extends IdempotencyError {
   }
 }
 
+/** One thing that a schema found wrong (Standard Schema, `Issue`). */
+export interface AnswerIssue {
+  readonly message: string;
+  readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
+}
+
+/** The client's own: the answer is not what the application sends, such as a login page, or does not match the schema. */
+export class UnexpectedAnswerError extends IdempotencyError {
+  override name = "UnexpectedAnswerError";
+  declare readonly code: "unexpected_answer";
+  /** The findings of the schema; `undefined` if the operation has none or the answer was not checked. */
+  declare readonly issues: readonly AnswerIssue[] | undefined;
+  constructor(
+    message: string,
+    details?: ErrorDetails & { readonly issues?: readonly AnswerIssue[] | undefined },
+  ) {
+    super(message, "unexpected_answer", details);
+    this.issues = details?.issues;
+  }
+}
+
 /** The client's own: the body of the request was not kept, so that sending it again needs the input. Its key was. */
 export class InputRequiredError extends IdempotencyError {
   override name = "InputRequiredError";
@@ -214,6 +244,7 @@ export interface ErrorByCode {
   idempotency_response_not_stored: ResponseNotStoredError;
   idempotency_unavailable: StoreUnavailableError;
   outcome_unknown: OutcomeUnknownError;
+  unexpected_answer: UnexpectedAnswerError;
   input_required: InputRequiredError;
   earlier_operation_exists: EarlierOperationExistsError;
 }

@@ -35,9 +35,11 @@ export {
   OutcomeUnknownError,
   ResponseNotStoredError,
   StoreUnavailableError,
+  UnexpectedAnswerError,
   isIdempotencyError,
 } from "./errors.ts";
 export type {
+  AnswerIssue,
   ClientCode,
   ErrorByCode,
   ErrorCode,

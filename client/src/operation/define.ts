@@ -1,71 +1,137 @@
 /** What an operation is, and how an input of it becomes a wish to run. */
-import { checkOptions, isFilled, isFunction } from "../validation/check.ts";
 import { LIFE_CHECKS } from "../options/client-options.ts";
-import type { LifeOptions, RetryPolicy } from "../options/client-options.ts";
+import type { LifeOptions, OperationPolicy } from "../options/client-options.ts";
 import type { OperationParts } from "./exclusive-run.ts";
 import type { OperationStore } from "./state.ts";
 import { recordId } from "../records/record-store.ts";
 import { canonicalJson, prepareRequest } from "../wire/request.ts";
-import type { RequestSpec } from "../wire/request.ts";
+import type { RequestMethod, RequestSpec } from "../wire/request.ts";
 import type { RunOptions, RunResult } from "../result.ts";
 import { runWish } from "./run.ts";
 import type { Wish } from "./run.ts";
+import { accept, checkOptions, isFilled, isFunction } from "../validation/check.ts";
+import { isSchema } from "../validation/schema.ts";
+import type { ResponseSchema } from "../validation/schema.ts";
 import { RETRY_CHECKS } from "../options/retry-options.ts";
 import type { RetryOptions } from "../options/retry-options.ts";
 
-/** What an operation is. */
-export interface OperationOptions<Input> extends RetryOptions, LifeOptions {
+/** Options of an operation, besides the schema of its answer. */
+export interface OperationOptions<
+  Input,
+  StatusCheck extends boolean | undefined = boolean | undefined,
+  Spec extends RequestSpec = RequestSpec,
+>
+  extends RetryOptions, LifeOptions<StatusCheck> {
   /**
-   * The request for an input. Called at each run; what it returned when the key was minted is written down, and sent on every
-   * attempt under that key, whatever it returns later.
+   * Returns the request for an input. Called at each run; the request at the time when the key was minted is stored and sent with
+   * every attempt under that key.
    */
-  readonly request: (input: Input) => RequestSpec;
-  /** Which one it is, not empty: of one instance there is one live operation at a time. Default: its identity. */
-  readonly instance?: (input: Input) => string;
+  readonly request: (input: Input) => Spec & Unexpected<Spec>;
+  /** Names the instance, not empty: of one instance there is one live operation at a time. Default: its identity. */
+  readonly instance?: ((input: Input) => string) | undefined;
   /**
-   * What makes it the same operation, so that a changed cart is told from a second click: a value that JSON has, compared as JSON.
-   * Default: the request.
+   * Returns what makes two inputs the same operation, so that the client tells a changed cart from a second click: a JSON value,
+   * compared as JSON. Default: the request.
    */
-  readonly identity?: (input: Input) => unknown;
+  readonly identity?: ((input: Input) => unknown) | undefined;
+  /**
+   * A Standard Schema, such as one of zod or valibot: types and checks `value`. An answer with the echoed key that does not match is
+   * `done` with `valueError`; without the echo it is `unknown`. Default: no check, and the value is of type `Value | undefined`.
+   */
+  readonly response?: ResponseSchema<unknown> | undefined;
 }
 
+/** Makes unknown members and methods of a request type errors: functions that return an object allow them otherwise. */
+type Unexpected<Spec> = { readonly [Member in Exclude<keyof Spec, keyof RequestSpec>]: never } & {
+  readonly method?: Spec extends { readonly method: infer Method extends string }
+    ? string extends Method
+      ? string
+      : RequestMethod
+    : RequestSpec["method"];
+};
+
 /** Runs an operation. A second run of a live instance with the same identity, in the same tick or later, is the same promise. */
-export interface Run<Input, Value> {
+export interface Run<Input, Value, CanCheck extends boolean = boolean> {
   /**
    * Never rejects for anything that a network or a server does. An unresolved record of the instance is settled first, under its
-   * own key; where that stays unknown, it is the result.
+   * own key; if that stays unknown, it is the result.
    *
    * @throws TypeError if the operation's functions return what cannot be sent again.
    */
-  (input: Input, options?: RunOptions): Promise<RunResult<Value>>;
+  (input: Input, options?: RunOptions): Promise<RunResult<Value, CanCheck>>;
   /**
-   * The value alone.
+   * Resolves to the value alone.
    *
-   * @throws IdempotencyError where the result is not `done`; `OutcomeUnknownError` and others with `nextAction: 'resume'`
-   * mean that it may have happened, and that running it again goes on with the same key.
+   * @throws IdempotencyError if the result is not `done`. With `nextAction: 'resume'`, as `OutcomeUnknownError` has it, the
+   * operation may have happened, and another run goes on with the same key.
+   * @throws UnexpectedAnswerError if the operation happened and its answer does not match the schema.
    */
   readonly orThrow: (input: Input, options?: RunOptions) => Promise<Value>;
 }
 
 /** An operation of a client, by its name. */
-export interface Operation<Input, Value> {
+export interface Operation<Input, Value, CanCheck extends boolean = boolean> {
   readonly name: string;
-  readonly run: Run<Input, Value>;
+  readonly run: Run<Input, Value, CanCheck>;
   /**
-   * Where the instance of an input stands, whoever runs it. What has ended is remembered for as long as somebody subscribes, and
-   * the last 50 that nobody does.
+   * Returns the state of the instance of an input, whichever run changes it. A state that has ended is kept while a listener is
+   * subscribed, and the last 50 without one.
    *
    * @throws TypeError if the operation's functions return what cannot be sent again.
    */
-  readonly observe: (input: Input) => OperationStore<Value>;
+  readonly observe: (input: Input) => OperationStore<Value, CanCheck>;
 }
 
-/** The operation of a name, with its options already checked. */
+/** `true` if results certainly have `check`, by the operation's own `statusCheck` and that of its client. */
+export type HasCheck<StatusCheck, Client extends boolean> = [StatusCheck] extends [true]
+  ? true
+  : [StatusCheck] extends [boolean]
+    ? boolean
+    : Client;
+
+/**
+ * Defines an operation: one key from the first click to the settled outcome. The value is typed by the schema, or by the second type
+ * argument, and is then also `undefined`: an answer may have no body.
+ *
+ * @param name names the records of the operation: keep it through releases.
+ * @throws TypeError or RangeError if an option is wrong, or the name is taken.
+ * @example
+ * const placeOrder = shop.operation("place-order", {
+ *   request: (cart: Cart) => ({ path: "orders", json: cart }),
+ *   response: z.object({ id: z.number() }),
+ * })
+ */
+export interface DefineOperation<CanCheck extends boolean = boolean> {
+  <
+    Input = void,
+    Value = unknown,
+    const StatusCheck extends boolean | undefined = boolean | undefined,
+    const Spec extends RequestSpec = RequestSpec,
+  >(
+    name: string,
+    options: OperationOptions<Input, StatusCheck, Spec> & {
+      readonly response: ResponseSchema<Value>;
+    },
+  ): Operation<Input, Value, HasCheck<StatusCheck, CanCheck>>;
+  <
+    Input = void,
+    Value = unknown,
+    const StatusCheck extends boolean | undefined = boolean | undefined,
+    const Spec extends RequestSpec = RequestSpec,
+  >(
+    name: string,
+    options: OperationOptions<Input, StatusCheck, Spec> & {
+      readonly response?: ResponseSchema<Value> | undefined;
+    },
+  ): Operation<Input, Value | undefined, HasCheck<StatusCheck, CanCheck>>;
+}
+
+/** Makes the operation of a name. Its options are checked already. */
 export function defineOperation<Input, Value>(
   parts: OperationParts,
   name: string,
   own: OperationOptions<Input>,
-  policy: RetryPolicy,
+  policy: OperationPolicy,
   baseUrl: string | undefined,
 ): Operation<Input, Value> {
   function toWish(input: Input): Wish {
@@ -89,8 +155,9 @@ export function defineOperation<Input, Value>(
   }
   async function orThrow(input: Input, options?: RunOptions): Promise<Value> {
     const result = await start(input, options);
-    if (result.kind === "done") return result.value;
-    throw result.error;
+    if (result.kind !== "done") throw result.error;
+    if (result.valueError) throw result.valueError;
+    return result.value;
   }
   return {
     name,
@@ -117,6 +184,7 @@ export function checkOperation(
     request: isFunction,
     instance: isFunction,
     identity: isFunction,
+    response: accept(isSchema, "a Standard Schema, such as one of zod or valibot"),
   };
   checkOptions(options, checks, `${name}.`);
   if (options.request === undefined) throw new TypeError(`option ${name}.request is required`);

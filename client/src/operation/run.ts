@@ -3,11 +3,11 @@ import { IdempotencyError } from "@oncekey/shared";
 import { withFirst, withHeld, withInput } from "./held-requests.ts";
 import { handOver, isOpen } from "../tabs/tab-message.ts";
 import { conclude, send, settleForAll, takeOver } from "./settle.ts";
-import type { RetryPolicy } from "../options/client-options.ts";
+import type { OperationPolicy } from "../options/client-options.ts";
 import { recordId } from "../records/record-store.ts";
 import type { OperationRecord } from "../records/record-store.ts";
 import type { PreparedRequest } from "../wire/request.ts";
-import type { Rejected, RunOptions, RunResult, Settled } from "../result.ts";
+import type { CodedError, Rejected, RunOptions, RunResult, Settled } from "../result.ts";
 import type { Turn } from "../tabs/tab-lock.ts";
 import { takeTurn } from "./exclusive-run.ts";
 import type { Conclusion, OperationParts } from "./exclusive-run.ts";
@@ -31,7 +31,7 @@ type ReadyWish = Wish & { readonly request: PreparedRequest };
 export function runWish(
   parts: OperationParts,
   asked: Wish,
-  policy: RetryPolicy,
+  policy: OperationPolicy,
   options: RunOptions,
 ): Promise<RunResult<unknown>> {
   const { identity, request } = asked;
@@ -86,7 +86,7 @@ async function choose(
   { shelf }: OperationParts,
   record: OperationRecord,
   wish: ReadyWish,
-  { onChange }: RetryPolicy,
+  { onChange }: OperationPolicy,
 ): Promise<OperationRecord> {
   const known = withFirst(record, wish.identity);
   // A body that was left out of the storage comes from the input once more, for as long as this page lives.
@@ -102,7 +102,7 @@ async function startForAll(
   turn: Turn,
   written: OperationRecord,
   wish: ReadyWish,
-  policy: RetryPolicy,
+  policy: OperationPolicy,
   options: RunOptions,
   earlierResult: Settled | undefined,
 ): Promise<Conclusion> {
@@ -126,5 +126,5 @@ function mint({ minter }: OperationParts, wish: ReadyWish): OperationRecord {
 function notStarted(key: string, { signal }: RunOptions): Rejected {
   const why = "Another tab may have started it: nothing was sent";
   const error = new IdempotencyError(why, undefined, { key, cause: signal?.reason });
-  return { kind: "rejected", error, key, attempts: 0 };
+  return { kind: "rejected", error: error as CodedError, key, attempts: 0 };
 }

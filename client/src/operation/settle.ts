@@ -5,17 +5,25 @@ import type { Settlement } from "../retry/retry-loop.ts";
 import { later } from "../options/backoff.ts";
 import { whyIncomplete } from "../records/body-codec.ts";
 import { givenWay, leftAfter, leftWithout, withFirst } from "./held-requests.ts";
+import { checkValue } from "./check-value.ts";
 import { isAcknowledged } from "../retry/classify.ts";
 import { createReport } from "../options/events.ts";
 import { handedOver, handOver } from "../tabs/tab-message.ts";
 import type { Wanted } from "../tabs/tab-message.ts";
 import { isCurrent, letGo } from "./release-record.ts";
 import { sendableUntil, whyTooOld, withLifetime } from "./key-lifetime.ts";
-import type { RetryPolicy } from "../options/client-options.ts";
+import type { OperationPolicy } from "../options/client-options.ts";
 import { createTracker, IDLE } from "./state.ts";
 import { recordId } from "../records/record-store.ts";
 import type { OperationRecord } from "../records/record-store.ts";
-import type { PendingOperation, RunOptions, RunResult, Unknown } from "../result.ts";
+import type {
+  CodedError,
+  Done,
+  PendingOperation,
+  RunOptions,
+  RunResult,
+  Unknown,
+} from "../result.ts";
 import type { Turn } from "../tabs/tab-lock.ts";
 import { takeTurn } from "./exclusive-run.ts";
 import type { Conclusion, OperationParts } from "./exclusive-run.ts";
@@ -24,7 +32,7 @@ import type { Conclusion, OperationParts } from "./exclusive-run.ts";
 function askAgain(
   parts: OperationParts,
   record: OperationRecord,
-  policy: RetryPolicy,
+  policy: OperationPolicy,
   options: RunOptions,
   manner: "again" | "check",
 ): Promise<RunResult<unknown>> {
@@ -48,7 +56,7 @@ function askAgain(
 export async function takeOver(
   parts: OperationParts,
   turn: Turn,
-  policy: RetryPolicy,
+  policy: OperationPolicy,
   found: OperationRecord | undefined,
   wanted: Wanted,
 ): Promise<Conclusion | undefined> {
@@ -67,7 +75,7 @@ export async function settleForAll(
   parts: OperationParts,
   turn: Turn,
   record: OperationRecord,
-  policy: RetryPolicy,
+  policy: OperationPolicy,
   options: RunOptions,
   manner: "again" | "check",
 ): Promise<Conclusion> {
@@ -87,7 +95,7 @@ export async function settleForAll(
 async function giveUp(
   parts: OperationParts,
   record: OperationRecord,
-  { deadlineMs: waitMs }: RetryPolicy,
+  { deadlineMs: waitMs }: OperationPolicy,
 ): Promise<void> {
   const { shelf, live, tabs, progress } = parts;
   const id = recordId(record);
@@ -109,11 +117,11 @@ async function giveUp(
 /** `first`: under a key that was never sent. `again`: it was. `check`: it was, and nothing may start. */
 type Manner = "first" | "again" | "check";
 
-/** Sends what is written down, until it is settled or cannot be. */
-export function send(
+/** Sends the stored request until it is settled or cannot be, and checks the value by the schema of the operation. */
+export async function send(
   parts: OperationParts,
   record: OperationRecord,
-  policy: RetryPolicy,
+  policy: OperationPolicy,
   options: RunOptions,
   manner: Manner,
 ): Promise<Settlement> {
@@ -122,7 +130,7 @@ export function send(
   const isUnresolved = manner !== "first";
   const track = createTracker(progress, recordId(record), key, isUnresolved);
   const tell = createReport(loop.warn, { key, operation, instance }, [listener, options]);
-  return sendUntilSettled(loop, {
+  const settlement = await sendUntilSettled(loop, {
     request,
     key,
     policy,
@@ -136,12 +144,13 @@ export function send(
       tell(event);
     },
   });
+  return checkValue(settlement, key, policy.response);
 }
 
 export async function conclude(
   parts: OperationParts,
   record: OperationRecord,
-  policy: RetryPolicy,
+  policy: OperationPolicy,
   settlement: Settlement,
 ): Promise<Conclusion> {
   const { ending, attempts, answer } = settlement;
@@ -149,12 +158,15 @@ export async function conclude(
   const kept = withLifetime(record, policy, settlement);
   switch (ending.kind) {
     case "done":
-      return { result: { ...ending, key, attempts }, record };
+      return { result: { ...ending, key, attempts } as Done<unknown>, record };
     case "unsent":
       if (await isCurrent(parts, record)) await parts.shelf.remove(recordId(record));
-      return { result: { kind: "rejected", error: ending.error, key, attempts } };
+      return {
+        result: { kind: "rejected", error: ending.error as CodedError, key, attempts },
+      };
     case "rejected": {
-      const { kind, error } = ending;
+      const { kind } = ending;
+      const error = ending.error as CodedError;
       const left = leftAfter(kept, error, answer !== undefined && isAcknowledged(answer, key));
       if (left === undefined) {
         await letGo(parts, record);
@@ -162,7 +174,7 @@ export async function conclude(
       }
       await rewrite(parts, left);
       const earlier = toPending(parts, left, policy);
-      return { result: { kind, error: givenWay(error), earlier, key, attempts } };
+      return { result: { kind, error: givenWay(error) as CodedError, earlier, key, attempts } };
     }
     case "unknown": {
       if (kept !== record) await rewrite(parts, kept);
@@ -182,7 +194,7 @@ async function rewrite(parts: OperationParts, record: OperationRecord): Promise<
 function unknown(
   parts: OperationParts,
   record: OperationRecord,
-  policy: RetryPolicy,
+  policy: OperationPolicy,
   { error, attempts }: { readonly error: IdempotencyError; readonly attempts: number },
 ): Unknown<unknown> {
   const retryAt = later(error.retryAfterMs);
@@ -190,7 +202,7 @@ function unknown(
   return {
     kind: "unknown",
     key: record.key,
-    error,
+    error: error as CodedError,
     attempts,
     ...(retryAt === undefined ? {} : { retryAt }),
     ...(isMissing ? { found: false } : {}),
@@ -202,13 +214,13 @@ function unknown(
 export function toPending(
   parts: OperationParts,
   record: OperationRecord,
-  policy: RetryPolicy,
+  policy: OperationPolicy,
 ): PendingOperation {
   const { operation, instance, key, createdAt: at } = record;
   return { operation, instance, key, createdAt: new Date(at), ...handles(parts, record, policy) };
 }
 
-function handles(parts: OperationParts, record: OperationRecord, policy: RetryPolicy) {
+function handles(parts: OperationParts, record: OperationRecord, policy: OperationPolicy) {
   const ask =
     (manner: "again" | "check") =>
     (options: RunOptions = {}): Promise<RunResult<unknown>> =>

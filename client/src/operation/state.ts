@@ -4,30 +4,30 @@ import type { Report } from "../options/events.ts";
 import type { Done, Rejected, Unknown } from "../result.ts";
 import type { Warn } from "../options/warnings.ts";
 
-/** Where an instance of an operation stands. A state is one and the same object until the next one takes its place. */
-export type OperationState<Value> =
-  /** Nothing runs, and nothing of it is remembered. */
+/** The state of an instance of an operation. Each state is one object until the next one replaces it. */
+export type OperationState<Value, CanCheck extends boolean = boolean> =
+  /** Nothing runs, and the client remembers nothing. */
   | { readonly kind: "idle" }
-  /** The first attempt. The key is `undefined` until it is known that no earlier one is left. */
+  /** The first attempt. The key is `undefined` until the client knows that no earlier one is left. */
   | { readonly kind: "sending"; readonly key: string | undefined }
-  /** Another attempt: it waits until `retryAt`, or is under way where there is none. */
+  /** Another attempt: it waits until `retryAt`, or is under way if there is none. */
   | {
       readonly kind: "retrying";
       readonly key: string;
       readonly attempt: number;
       readonly retryAt?: Date;
     }
-  /** Something was sent before, and the server is asked what came of it. */
+  /** A request was sent before, and the client asks the server for its outcome. */
   | { readonly kind: "checking"; readonly key: string }
   | { readonly kind: "settled"; readonly result: Done<Value> | Rejected }
-  | { readonly kind: "unknown"; readonly result: Unknown<Value> };
+  | { readonly kind: "unknown"; readonly result: Unknown<Value, CanCheck> };
 
-/** One instance to look at, in the form that `useSyncExternalStore` and its like take. Its functions need no `this`. */
-export interface OperationStore<Value> {
+/** A store for `useSyncExternalStore` and its like. Its functions need no `this`. */
+export interface OperationStore<Value, CanCheck extends boolean = boolean> {
   /** Stores of one operation with the same instance are interchangeable. */
   readonly instance: string;
-  readonly getState: () => OperationState<Value>;
-  /** Calls `listener` after each change, until the function that it returns is called. */
+  readonly getState: () => OperationState<Value, CanCheck>;
+  /** Calls `listener` after each change, until the returned function is called. */
   readonly subscribe: (listener: () => void) => () => void;
 }
 

@@ -2,9 +2,15 @@
 
 export interface BackoffOptions {
   /** Upper end of the first wait in milliseconds, 1–60_000. It doubles with each attempt. Default 500. */
-  readonly baseMs?: number;
+  readonly baseMs?: number | undefined;
   /** Upper end of every wait in milliseconds, 1–600_000. Default 8_000. */
-  readonly capMs?: number;
+  readonly capMs?: number | undefined;
+}
+
+/** {@link BackoffOptions} with every default in place. */
+export interface Backoff {
+  readonly baseMs: number;
+  readonly capMs: number;
 }
 
 /**
@@ -13,7 +19,7 @@ export interface BackoffOptions {
  *
  * @param attempt how many have been made, from 1.
  */
-export function fullJitterMs(attempt: number, { baseMs, capMs }: Required<BackoffOptions>): number {
+export function fullJitterMs(attempt: number, { baseMs, capMs }: Backoff): number {
   return Math.random() * Math.min(capMs, baseMs * 2 ** (attempt - 1));
 }
 

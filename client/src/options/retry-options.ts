@@ -1,6 +1,6 @@
 /** The options of everything that sends: their meaning, their defaults with the reason, and their check at creation. */
 import type { KeyFormat } from "@oncekey/shared";
-import type { BackoffOptions } from "./backoff.ts";
+import type { Backoff, BackoffOptions } from "./backoff.ts";
 import type { EventCallbacks } from "./events.ts";
 import type { KeyOption } from "./key.ts";
 import { accept, checkOptions, integer, isFunction, oneOf } from "../validation/check.ts";
@@ -10,42 +10,42 @@ import type { Warn } from "./warnings.ts";
 /** How hard one operation tries. On the client for all, on an operation for its own. */
 export interface RetryOptions {
   /** How many times a request is sent at the most, 1–100. Polls of an earlier request that still runs do not count. Default 4. */
-  readonly attempts?: number;
+  readonly attempts?: number | undefined;
   /** Milliseconds for one attempt, body included, 1–600_000. Default 15_000: longer than a server holds a duplicate. */
-  readonly attemptTimeoutMs?: number;
+  readonly attemptTimeoutMs?: number | undefined;
   /**
    * Milliseconds for settling one key, waits included, 1–3_600_000. Default 60_000: longer than anybody watches a spinner. An
    * earlier operation that a run has to settle first has its own.
    */
-  readonly deadlineMs?: number;
+  readonly deadlineMs?: number | undefined;
   /** Waits between attempts, with full jitter. Default `{ baseMs: 500, capMs: 8_000 }`. */
-  readonly backoff?: BackoffOptions;
+  readonly backoff?: BackoffOptions | undefined;
   /**
    * A success without the echoed `Idempotency-Key`: the route may not be protected. `'warn'` (default): said through `onWarning`.
    * `'refuse'`: the result is `unknown`, and so it is for a refusal without it after an attempt whose outcome is not known, such as a
    * gateway's 404. For servers that echo it on every answer, as `@oncekey/server` does.
    */
-  readonly onUnacknowledged?: "warn" | "refuse";
+  readonly onUnacknowledged?: "warn" | "refuse" | undefined;
 }
 
 /** Options that the client and `createIdempotentFetch` have in common, all of them optional. */
 export interface SendingOptions extends RetryOptions, EventCallbacks {
   /** How keys are made. Default `'v7'`. */
-  readonly key?: KeyOption;
+  readonly key?: KeyOption | undefined;
   /** How keys are written: `'bare'` (default: every deployed service takes it) or `'structured'`, as the IETF draft has it. */
-  readonly keyFormat?: KeyFormat;
+  readonly keyFormat?: KeyFormat | undefined;
   /** Retries that all operations together have before a success is needed, 0–1_000_000. Default 10. */
-  readonly retryBudget?: number;
+  readonly retryBudget?: number | undefined;
   /** What sends. Default the global `fetch`. */
-  readonly fetch?: typeof globalThis.fetch;
+  readonly fetch?: typeof globalThis.fetch | undefined;
   /** Told what does not fail but should not stay. Default `console.warn`. */
-  readonly onWarning?: Warn;
+  readonly onWarning?: Warn | undefined;
 }
 
 /** {@link RetryOptions} with every default in place. */
-export type SendingPolicy = Omit<Required<RetryOptions>, "backoff"> & {
-  readonly backoff: Required<BackoffOptions>;
-};
+export type SendingPolicy = Given<Omit<RetryOptions, "backoff">> & { readonly backoff: Backoff };
+
+type Given<Options> = { readonly [Name in keyof Options]-?: NonNullable<Options[Name]> };
 
 const DEFAULTS: SendingPolicy = {
   attempts: 4,

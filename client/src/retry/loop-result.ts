@@ -1,6 +1,6 @@
 /** How the loop ends: by an answer, or without one where it is given up or stopped. */
 import { IdempotencyError, OutcomeUnknownError } from "@oncekey/shared";
-import type { ErrorDetails } from "@oncekey/shared";
+import type { ErrorDetails, UnexpectedAnswerError } from "@oncekey/shared";
 import { reasonOf } from "../wire/timeout.ts";
 import type { LoopInput, LoopState } from "./loop-state.ts";
 
@@ -9,6 +9,8 @@ export type Ending =
   | {
       readonly kind: "done";
       readonly value: unknown;
+      /** Why there is no value, if the answer does not match the schema of the operation. */
+      readonly valueError?: UnexpectedAnswerError;
       readonly replayed: boolean;
       readonly status: number;
     }

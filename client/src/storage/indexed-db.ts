@@ -5,7 +5,7 @@ import type { OperationStorage } from "./storage.ts";
 
 export interface IndexedDbStorageOptions {
   /** The name of the database, not empty. Default `'oncekey'`. It is for this alone: a database of something else is refused. */
-  readonly name?: string;
+  readonly name?: string | undefined;
 }
 
 const STORE = "operations";

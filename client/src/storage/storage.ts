@@ -18,7 +18,7 @@ export interface OperationStorage {
    * What other tabs and workers of the origin, or threads of the process, call the same place: among them an instance then runs
    * once, under a Web Lock. Default: nobody else sees it.
    */
-  readonly sharedAs?: string;
+  readonly sharedAs?: string | undefined;
 }
 
 /** How the body of a request is kept there. Made by `omitBody()` or `sealBody()` of the entry `stored-body`. */

@@ -80,10 +80,16 @@ function isHandover(message: unknown, wanted: Wanted): boolean {
   return identity === wanted.identity && isKey(key) && key === (wanted.key ?? key);
 }
 
-function toResult({ error, earlierResult: earlier, ...told }: Members): RunResult<unknown> {
+function toResult({
+  error,
+  valueError,
+  earlierResult: earlier,
+  ...told
+}: Members): RunResult<unknown> {
   const result = {
     ...told,
     ...(error ? { error: toError(error) } : {}),
+    ...(valueError ? { valueError: toError(valueError) } : {}),
     ...(earlier ? { earlierResult: toResult(earlier as Members) } : {}),
   };
   return result as unknown as RunResult<unknown>;
@@ -101,7 +107,7 @@ function toError(error: unknown): IdempotencyError {
 function data(value: object): Record<string, unknown> {
   const members = Object.entries(value).filter(([, member]) => typeof member !== "function");
   const told = members.map(([name, member]: [string, unknown]) => {
-    const isPart = name === "error" || name === "earlierResult";
+    const isPart = /rror$|^earlierResult$/.test(name);
     return [name, isPart ? data(member as object) : member];
   });
   const message = value instanceof Error ? { message: value.message } : {};

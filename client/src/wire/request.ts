@@ -5,10 +5,13 @@ import { accept, checkOptions, isFilled } from "../validation/check.ts";
 import { HEADERS_CHECK } from "../options/client-options.ts";
 import { parseUrl } from "../validation/parse-url.ts";
 
+/** The methods that can carry a key. A variable of type `string` is accepted as well, and checked at run time. */
+export type RequestMethod = "POST" | "PUT" | "PATCH" | "DELETE";
+
 /** What an operation or a plain call asks for. */
 export interface RequestSpec {
-  /** `POST`, `PUT`, `PATCH` or `DELETE`. Default `POST`. */
-  readonly method?: "POST" | "PUT" | "PATCH" | "DELETE";
+  /** `POST`, `PUT`, `PATCH` or `DELETE`. `@default 'POST'` */
+  readonly method?: RequestMethod | (string & {}) | undefined;
   /** Below `baseUrl`, with or without a leading slash, or an absolute URL. */
   readonly path: string;
   /** Sent as JSON, serialised once. */
@@ -17,9 +20,9 @@ export interface RequestSpec {
    * Sent as it is, instead of `json`. Serialised once, a form with a boundary of its own; what is no text is kept as base64. An
    * operation whose body is a Blob or a FormData needs an `identity`. React Native can read neither; give it text or bytes.
    */
-  readonly body?: RequestBody;
+  readonly body?: RequestBody | undefined;
   /** Kept with the operation: nothing secret. Credentials belong into the client's `headers`. */
-  readonly headers?: Readonly<Record<string, string>>;
+  readonly headers?: Readonly<Record<string, string>> | undefined;
 }
 
 /** Everything of a request that does not change between attempts. */

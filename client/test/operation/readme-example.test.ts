@@ -85,12 +85,10 @@ describe("its types", () => {
       request: ({ lines }) => ({ path: "orders", json: { lines } }),
     });
     expectTypeOf(placeOrder.run).parameter(0).toEqualTypeOf<Cart>();
-    expectTypeOf(placeOrder.run).returns.resolves.toEqualTypeOf<RunResult<{ id: number }>>();
     type Result = Awaited<ReturnType<typeof placeOrder.run>>;
-    expectTypeOf<Extract<Result, { kind: "done" }>["value"]>().toEqualTypeOf<{ id: number }>();
-    expectTypeOf<Extract<Result, { kind: "unknown" }>["resume"]>().returns.resolves.toEqualTypeOf<
-      RunResult<{ id: number }>
+    expectTypeOf<Result>().toEqualTypeOf<RunResult<{ id: number } | undefined>>();
+    expectTypeOf<Extract<Result, { kind: "done" }>["value"]>().toEqualTypeOf<
+      { id: number } | undefined
     >();
-    expectTypeOf<Exclude<Result, { kind: "done" }>["error"]>().toEqualTypeOf<IdempotencyError>();
   });
 });

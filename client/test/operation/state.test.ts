@@ -9,7 +9,7 @@ type Shop = ReturnType<typeof createShop>;
 /** Every state that an observer sees, from now on. */
 function watch({ order }: Shop, input: Cart = cart) {
   const store = order.observe(input);
-  const states: OperationState<{ id: number }>[] = [store.getState()];
+  const states: OperationState<{ id: number } | undefined>[] = [store.getState()];
   const unsubscribe = store.subscribe(() => states.push(store.getState()));
   return { store, states, kinds: () => states.map(({ kind }) => kind), unsubscribe };
 }

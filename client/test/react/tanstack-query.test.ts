@@ -150,7 +150,7 @@ describe("after a reload, a mutation that was dehydrated goes on", () => {
 it("is typed by the operation", () => {
   const { order } = createShop("https://shop.example/");
   const observer = new MutationObserver(new QueryClient(), operationMutationOptions(order));
-  expectTypeOf(observer).toEqualTypeOf<MutationObserver<{ id: number }, Error, Cart>>();
+  expectTypeOf(observer).toEqualTypeOf<MutationObserver<{ id: number } | undefined, Error, Cart>>();
   expect(observer.options).toMatchObject({ mutationKey: MUTATION_KEY, retry: false });
 });
 

@@ -15,7 +15,7 @@ it("useMutation runs an operation: a double click is one order, and its value is
   const held = createHeld();
   await withServer([held.reply], async ({ url, seen }) => {
     const { order } = createShop(url);
-    let used: UseMutationResult<{ id: number }, Error, Cart> | undefined;
+    let used: UseMutationResult<{ id: number } | undefined, Error, Cart> | undefined;
     function Checkout(): ReactNode {
       used = useMutation(operationMutationOptions(order));
       return `${used.status} ${used.data?.id ?? ""}`;

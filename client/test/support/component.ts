@@ -9,7 +9,7 @@ import { createRoot } from "react-dom/client";
 import type { Root } from "react-dom/client";
 import type { Cart } from "./shop.ts";
 
-export type Order = { readonly id: number };
+export type Order = { readonly id: number } | undefined;
 
 /** What the component was given at each render, the last one last. */
 export interface Shown {

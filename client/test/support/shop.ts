@@ -9,7 +9,7 @@ export interface Cart {
 
 export interface TestShop {
   readonly client: Client;
-  readonly order: Operation<Cart, { id: number }>;
+  readonly order: Operation<Cart, { id: number } | undefined>;
   readonly warnings: readonly Warning[];
 }
 

@@ -7,7 +7,7 @@ import { cart, createShop } from "./shop.ts";
 import type { Reply, Seen } from "./server.ts";
 
 export interface Played {
-  readonly result: RunResult<{ id: number }>;
+  readonly result: RunResult<{ id: number } | undefined>;
   readonly seen: readonly Seen[];
   readonly waits: readonly WaitEvent[];
   /** Requests that came before the wait for them was over. */

@@ -16,7 +16,7 @@ export interface DeviceOptions {
 }
 
 export interface Device {
-  readonly pay: (order: Order) => Promise<RunResult<Receipt>>;
+  readonly pay: (order: Order) => Promise<RunResult<Receipt | undefined>>;
   readonly setOnline: (isOnline: boolean) => void;
 }
 

@@ -34,7 +34,7 @@ export function createOncekeyTill(payments: Payments): OncekeyTill {
     open = payments.begin({ title, via: "oncekey", cart });
     running.set(cart, open);
   };
-  const end = (cart: string, result: RunResult<Receipt>): Said => {
+  const end = (cart: string, result: RunResult<Receipt | undefined>): Said => {
     running.delete(cart);
     return saidOf(result);
   };
@@ -56,7 +56,7 @@ export function createOncekeyTill(payments: Payments): OncekeyTill {
         say({ kind: "busy", text: "An unfinished payment from before is being settled …" });
         begin(cart, "Found unfinished, settled by itself");
         running.get(cart)?.note(FOUND);
-        const said = end(cart, (await pending.resume()) as RunResult<Receipt>);
+        const said = end(cart, (await pending.resume()) as RunResult<Receipt | undefined>);
         onSettled(cart, { ...said, text: `There was an unfinished payment. ${said.text}` });
       }
     },
@@ -69,7 +69,7 @@ const FOUND =
 const EARLIER =
   "This cart was sent before, as it was then, and the shop knows it. Put it back and press Pay to see.";
 
-function saidOf(result: RunResult<Receipt>): Said {
+function saidOf(result: RunResult<Receipt | undefined>): Said {
   switch (result.kind) {
     case "done":
       return paid(result.value);

@@ -18,7 +18,7 @@ function Checkout(): ReactNode {
   return <SmallCheckout shop={shop} isBusy={isBusy} status={status} onPay={() => void run()} />;
 }
 
-function say(state: OperationState<Receipt>): string {
+function say(state: OperationState<Receipt | undefined>): string {
   switch (state.kind) {
     case "idle":
       return "Press it twice, if you like.";

@@ -62,7 +62,7 @@ export function createSmallShop(): SmallShop {
 }
 
 /** What a result says to the shopper. */
-export function textOf(result: RunResult<Receipt>): string {
+export function textOf(result: RunResult<Receipt | undefined>): string {
   if (result.kind === "done") return paid(result.value).text;
   return result.kind === "unknown"
     ? "Not known yet. Press Pay again, and it goes on."

@@ -6,7 +6,7 @@ import { find, make } from "./element.ts";
 export interface Said {
   readonly kind: "idle" | "busy" | "paid" | "declined" | "failed";
   readonly text: string;
-  readonly receipt?: Receipt;
+  readonly receipt?: Receipt | undefined;
 }
 
 export function say({ kind, text }: Said): void {
@@ -15,9 +15,10 @@ export function say({ kind, text }: Said): void {
   status.textContent = text;
 }
 
-export function paid(receipt: Receipt): Said {
-  const { amountCents, order } = receipt;
-  return { kind: "paid", text: `Paid ${formatAmount(amountCents)}. Order ${order}.`, receipt };
+/** @param receipt `undefined` if the answer had none: the cart is paid all the same. */
+export function paid(receipt: Receipt | undefined): Said {
+  const text = receipt && `Paid ${formatAmount(receipt.amountCents)}. Order ${receipt.order}.`;
+  return { kind: "paid", text: text ?? "Paid.", receipt };
 }
 
 export function declined(): Said {

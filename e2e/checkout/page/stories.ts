@@ -54,7 +54,7 @@ const STORIES: readonly Story[] = [
         const second = await device.pay(edited);
         if (second.kind !== "rejected" || second.earlier === undefined) return tell(second);
         note("The shop knew the key: it belongs to the cart as it was before.");
-        return `The page asked for the earlier order: ${tell((await second.earlier.resume()) as RunResult<Receipt>)}.`;
+        return `The page asked for the earlier order: ${tell((await second.earlier.resume()) as RunResult<Receipt | undefined>)}.`;
       });
     },
   },
@@ -122,10 +122,10 @@ export function createStories(payments: Payments): void {
   }
 }
 
-function tell(result: RunResult<Receipt>): string {
+function tell(result: RunResult<Receipt | undefined>): string {
   switch (result.kind) {
     case "done":
-      return `order ${result.value.order}, charged once`;
+      return `order ${result.value?.order ?? "without a receipt"}, charged once`;
     case "unknown":
       return "No answer: it is not known whether the order exists";
     case "rejected":

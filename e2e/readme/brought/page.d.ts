@@ -6,12 +6,15 @@ interface Cart {
 }
 declare const cart: Cart;
 declare function pay(cart: Cart): Promise<void>;
-declare function showReceipt(receipt: { readonly id: number }, replayed: boolean): void;
+declare function showReceipt(receipt: { readonly id: number } | undefined, replayed: boolean): void;
 declare function showStillChecking(again: () => Promise<unknown>): void;
 declare function showProblem(error: Error): void;
 
 declare const queryClient: import("@tanstack/query-core").QueryClient;
-declare const placeOrder: import("@oncekey/client").Operation<Cart, { readonly id: number }>;
+declare const placeOrder: import("@oncekey/client").Operation<
+  Cart,
+  { readonly id: number } | undefined
+>;
 
 declare function encrypt(body: string): Promise<string>;
 declare function decrypt(sealed: string): Promise<string>;

@@ -1,0 +1,40 @@
+/** What an operation that is done was answered, by the schema of the operation. */
+import { UnexpectedAnswerError } from "@oncekey/shared";
+import type { AnswerIssue } from "@oncekey/shared";
+import { isAcknowledged } from "../retry/classify.ts";
+import type { Settlement } from "../retry/retry-loop.ts";
+import { validate } from "../validation/schema.ts";
+import type { ResponseSchema } from "../validation/schema.ts";
+
+/**
+ * Puts the output of the schema into a settlement that is done. If the value does not match, a server that echoed the key has done
+ * the operation all the same; without the echo the answer may come from another server, and the outcome is unknown.
+ */
+export async function checkValue(
+  settlement: Settlement,
+  key: string,
+  schema: ResponseSchema<unknown> | undefined,
+): Promise<Settlement> {
+  const { ending, answer } = settlement;
+  if (schema === undefined || ending.kind !== "done") return settlement;
+  const checked = await validate(schema, ending.value);
+  if (checked.issues === undefined) {
+    return { ...settlement, ending: { ...ending, value: checked.value } };
+  }
+  const { value: problem, status } = ending;
+  const { issues } = checked;
+  const message = `The answer does not match the schema: ${issues.map(describe).join("; ")}`;
+  const error = new UnexpectedAnswerError(message, { key, status, problem, issues });
+  const isOurs = answer !== undefined && isAcknowledged(answer, key);
+  return {
+    ...settlement,
+    ending: isOurs
+      ? { ...ending, value: undefined, valueError: error }
+      : { kind: "unknown", error },
+  };
+}
+
+function describe({ message, path = [] }: AnswerIssue): string {
+  const names = path.map((part) => String(typeof part === "object" ? part.key : part));
+  return names.length === 0 ? message : `${names.join(".")}: ${message}`;
+}
