@@ -2,6 +2,7 @@
 import type { FastifyInstance, FastifyPluginAsync, FastifyRequest } from "fastify";
 import fp from "fastify-plugin";
 import type { Pool } from "pg";
+import { withDeadline } from "./deadline.ts";
 import { createAdministration } from "./admin-api.ts";
 import { admit } from "./request/admit.ts";
 import { createEngines } from "./backend/backend.ts";
@@ -10,7 +11,7 @@ import { STATE } from "./context/request-state.ts";
 import { checkOptions, resolveRouteOptions } from "./options/options.ts";
 import type { IdempotencyOptions } from "./options/options.ts";
 import { createPools, partsOf } from "./backend/pools.ts";
-import type { Opened, Pools } from "./backend/pools.ts";
+import type { Pools } from "./backend/pools.ts";
 import {
   nameOf,
   protectionOf,
@@ -64,13 +65,11 @@ const plugin: FastifyPluginAsync<IdempotencyOptions> = async (app, registered) =
   });
   if (sweep === false) return;
   const sweeper = startSweeper(
-    () =>
-      pools.seen().map((used) => async (batchSize) => {
-        return sweepExpired(partsOf(await pools.open(used)), batchSize);
-      }),
+    () => pools.seen(),
+    async (used, batchSize) => sweepExpired(partsOf(await pools.open(used)), batchSize),
     sweep,
-    (outcome) => {
-      if ("error" in outcome)
+    (outcome, used) => {
+      if ("error" in outcome && !used.ending)
         app.log.warn({ reason: String(outcome.error) }, "expired records could not be swept");
     },
   );
@@ -123,7 +122,11 @@ export const idempotency: FastifyPluginAsync<IdempotencyOptions> = fp(plugin, {
 
 // A strategy whose locks hold nobody off, or whose table forgets, would keep no promise: the application must not start with it.
 async function refuseUnsound(app: FastifyInstance, pools: Pools, pool: Pool): Promise<void> {
-  const opened = await inTime(pools.open(pool), startLimitMs(app));
+  const limitMs = startLimitMs(app);
+  const opened = await withDeadline(pools.open(pool), limitMs, () => ({
+    kind: "unreachable" as const,
+    cause: new Error(`no answer within ${limitMs} ms`),
+  }));
   switch (opened.kind) {
     case "open":
       return;
@@ -148,35 +151,24 @@ function startLimitMs({ initialConfig }: FastifyInstance): number {
 
 const MAX_START_MS = 5_000;
 
-async function inTime(opening: Promise<Opened>, limitMs: number): Promise<Opened> {
-  const late = Promise.withResolvers<Opened>();
-  const timer = setTimeout(() => {
-    late.resolve({ kind: "unreachable", cause: new Error(`no answer within ${limitMs} ms`) });
-  }, limitMs);
-  try {
-    return await Promise.race([opening, late.promise]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
 function sayEngine(app: FastifyInstance, { judgement }: DatabaseEngine): void {
   const { verdict, found, advice } = judgement;
   if (verdict === "ok") app.log.info(`idempotency: ${found}`);
   else app.log.warn(`idempotency: ${found}; ${advice}`);
 }
 
-// An idle connection that dies makes the pool emit `error`, which ends a process in which nobody listens. The pool drops the
-// connection by itself, so there is nothing to do but to be there.
+// An idle connection that dies makes the pool emit `error`, which ends a process without a listener. The pool drops the
+// connection by itself.
 function createIdleGuard(app: FastifyInstance): (pool: Pool) => void {
-  const pools = new Set<Pool>();
+  const pools = new Set<WeakRef<Pool>>();
   const onError = (error: Error): void =>
     app.log.warn({ reason: error.message }, "an idle database connection was lost");
   app.addHook("onClose", async () => {
-    for (const pool of pools) pool.removeListener("error", onError);
+    for (const pool of pools) pool.deref()?.removeListener("error", onError);
   });
   return (pool) => {
-    pools.add(pool);
+    for (const ref of pools) if (ref.deref()?.ending ?? true) pools.delete(ref);
+    pools.add(new WeakRef(pool));
     pool.on("error", onError);
   };
 }

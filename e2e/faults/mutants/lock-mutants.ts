@@ -11,7 +11,7 @@ const NO_FENCE: Edit = {
 
 // The look-up after the lock would still find the record: what the one statement said has to be believed.
 const BELIEVE_LOCK: Edit = {
-  file: `${STORE}/round-trip.ts`,
+  file: `${STORE}/strategies/try-claim.ts`,
   find: "const record = recordIn(results.at(-1), askedAt);",
   replace: "const record = isOurs(results) ? undefined : recordIn(results.at(-1), askedAt);",
 };

@@ -195,7 +195,7 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: `${STORE}/postgres/connection.ts`,
-        find: '      client.on("error", survive);\n',
+        find: '      client.on("error", ignoreError);\n',
         replace: "",
       },
     ],

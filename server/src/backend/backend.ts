@@ -18,8 +18,8 @@ import { createUniqueStore } from "../store/strategies/unique.ts";
 
 /** How one route's requests get their outcome. */
 export interface Engine {
-  /** @param onHeld told each time before it waits for another that runs the ticket. */
-  begin(ticket: Ticket, request: FastifyRequest, onHeld: () => void): Promise<Outcome>;
+  /** @param onWait called each time before it waits for another request that runs the ticket. */
+  begin(ticket: Ticket, request: FastifyRequest, onWait: () => void): Promise<Outcome>;
   /** What is stored or running; starts nothing. */
   lookup(ticket: Ticket, request: FastifyRequest): Promise<Outcome>;
   open(request: FastifyRequest): Promise<OpenOutcome>;
@@ -49,7 +49,7 @@ export function createEngines({ pool, pools, replayCache }: EngineOptions): Engi
   const shared = createReplayCache(typeof replayCache === "object" ? replayCache : {});
   const caches = new Set([shared]);
   const strategies = new Set<Strategy>();
-  const routes = new Set<ReadonlyMap<Pool, PerPool>>();
+  const routes = new Set<WeakMap<Pool, PerPool>>();
 
   function poolOf(request: FastifyRequest): Pool {
     return typeof pool === "function" ? pool(request) : pool;
@@ -72,7 +72,7 @@ export function createEngines({ pool, pools, replayCache }: EngineOptions): Engi
     forRoute(options) {
       strategies.add(options.strategy);
       const cache = cacheOf(options.replayCache);
-      const perPool = new Map<Pool, PerPool>();
+      const perPool = new WeakMap<Pool, PerPool>();
       routes.add(perPool);
       // One for all requests, those included that waited for the test of their pool together.
       const make = (used: Pool, parts: StoreParts): PerPool => {
@@ -101,12 +101,12 @@ function createEngine(
   options: RouteOptions,
 ): Engine {
   return {
-    async begin(ticket, request, onHeld) {
+    async begin(ticket, request, onWait) {
       const used = poolOf(request);
       const record = cache?.get(used, ticket);
       if (record !== undefined) return { kind: "replay", record };
       const found = await of(used);
-      return "kind" in found ? found : found.flights.begin(ticket, options, onHeld);
+      return "kind" in found ? found : found.flights.begin(ticket, options, onWait);
     },
     async lookup(ticket, request) {
       const used = poolOf(request);

@@ -1,4 +1,4 @@
-/** The pools that requests come with: each is tested before its first use, and again until it was found sound. */
+/** The pools of the requests: each is tested before its first use, and again until it was found sound. Held weakly. */
 import type { Pool } from "pg";
 import type { DatabaseEngine } from "../store/postgres/dialect.ts";
 import { selfTest } from "../store/maintenance/self-test.ts";
@@ -18,7 +18,7 @@ export interface Pools {
   open(pool: Pool): Promise<Opened>;
   /** Asks the database whatever is known. Never throws. */
   test(pool: Pool): Promise<Opened>;
-  /** Those of note so far. */
+  /** The pools noted so far that the application still has and has not ended. */
   seen(): readonly Pool[];
 }
 
@@ -33,10 +33,12 @@ export interface PoolOptions {
 }
 
 export function createPools(options: PoolOptions): Pools {
-  const seen = new Set<Pool>();
-  const known = new Map<Pool, Opened & { kind: "open" }>();
+  // The application may make and end a pool for each tenant: nothing here keeps one alive.
+  const seen = new Set<WeakRef<Pool>>();
+  const noted = new WeakSet<Pool>();
+  const known = new WeakMap<Pool, Opened & { kind: "open" }>();
   // Requests that come while a pool is tested wait for the one answer.
-  const tests = new Map<Pool, Promise<Opened>>();
+  const tests = new WeakMap<Pool, Promise<Opened>>();
 
   async function ask(pool: Pool): Promise<Opened> {
     const found = await selfTest(pool, options.schema, options.needsAdvisoryLocks());
@@ -52,8 +54,10 @@ export function createPools(options: PoolOptions): Pools {
   }
 
   function add(pool: Pool): void {
-    if (!seen.has(pool)) options.onSeen(pool);
-    seen.add(pool);
+    if (noted.has(pool)) return;
+    noted.add(pool);
+    seen.add(new WeakRef(pool));
+    options.onSeen(pool);
   }
 
   function test(pool: Pool): Promise<Opened> {
@@ -67,7 +71,13 @@ export function createPools(options: PoolOptions): Pools {
     add,
     open: async (pool) => known.get(pool) ?? test(pool),
     test,
-    seen: () => [...seen],
+    seen: () =>
+      [...seen].flatMap((ref) => {
+        const pool = ref.deref();
+        if (pool !== undefined && !pool.ending) return [pool];
+        seen.delete(ref);
+        return [];
+      }),
   };
 }
 

@@ -1,5 +1,6 @@
-/** One request per ticket goes to the database from this process; the others wait for what it brings. */
+/** Deduplicates within this process: one request per ticket goes to the database, the others wait for its result. */
 import { setTimeout as sleep } from "node:timers/promises";
+import { withDeadline } from "../deadline.ts";
 import { remainingMs } from "../store/record.ts";
 import type {
   BeginOutcome,
@@ -29,125 +30,132 @@ interface Conflict {
 
 export interface SingleFlight {
   /**
-   * Claims the ticket, finds its record, or waits for whoever runs it.
+   * Claims the ticket, finds its record, or waits for the request that runs it.
    *
-   * @param onHeld told each time before it waits.
+   * @param onWait called each time before it waits.
    */
-  begin(ticket: Ticket, waiting: Waiting, onHeld: () => void): Promise<Outcome>;
+  begin(ticket: Ticket, waiting: Waiting, onWait: () => void): Promise<Outcome>;
   /** What is stored or running, without starting or waiting. */
   lookup(ticket: Ticket, waiting: Waiting): Promise<Outcome>;
-  /** What a flight on its way now brings is for those who wait for it already, and is kept for nobody. */
+  /** Keeps the result of a running flight from everyone but the requests that wait for it already. */
   forget(ticket: Omit<Ticket, "fingerprint">): void;
 }
 
-/** How a flight ended for those who wait for it. `released`: nothing was kept, the next in line may try. */
-type Landing =
+/**
+ * How a flight ended for its followers. `unclaimed`: its request ran nothing, so the next one may try. `failed`: its handler ran
+ * and nothing was stored.
+ */
+type FlightResult =
   | { readonly kind: "replay"; readonly record: StoredRecord }
-  | { readonly kind: "released" }
+  | { readonly kind: "unclaimed" }
+  | { readonly kind: "failed" }
   | Unavailable;
 
 interface Flight {
   readonly fingerprint: Buffer;
-  /** Resolves with `true` once its request has the claim, with `false` where it lands without one. */
+  /** Resolves with `true` once its request has the claim, with `false` if it ends without one. */
   readonly claimed: Promise<boolean>;
   readonly claim: (isClaimed: boolean) => void;
-  readonly landed: Promise<Landing>;
-  readonly land: (landing: Landing) => void;
+  readonly result: Promise<FlightResult>;
+  readonly end: (result: FlightResult) => void;
 }
 
-// Polls of another process: soon at first, since most handlers are short; a quarter of a second is invisible after a long one.
+// Polls of another process: soon at first, because most handlers are short; 250 ms are invisible after a long one.
 const FIRST_POLL_MS = 15;
 const LAST_POLL_MS = 250;
 
-/** @param onRecord told of each finished record that comes by. */
+/** @param onRecord called with each finished record that comes by. */
 export function createSingleFlight(
   store: Store,
   onRecord: (ticket: Ticket, record: StoredRecord) => void,
 ): SingleFlight {
   const flights = new Map<string, Flight>();
 
-  function takeOff(ticket: Ticket): Flight {
+  function startFlight(ticket: Ticket): Flight {
     const id = ticketId(ticket);
-    const { promise, resolve } = Promise.withResolvers<Landing>();
+    const { promise, resolve } = Promise.withResolvers<FlightResult>();
     const { promise: claimed, resolve: claim } = Promise.withResolvers<boolean>();
     const flight: Flight = {
       fingerprint: ticket.fingerprint,
       claimed,
       claim,
-      landed: promise,
-      land(landing) {
+      result: promise,
+      end(result) {
         claim(false);
-        // Where it has lost its place, its key was forgotten: what it brings may be what was deleted.
+        // Without its place its key was forgotten: the record may be the one that was deleted.
         if (flights.get(id) === flight) {
           flights.delete(id);
-          if (landing.kind === "replay") onRecord(ticket, landing.record);
+          if (result.kind === "replay") onRecord(ticket, result.record);
         }
-        resolve(landing);
+        resolve(result);
       },
     };
     flights.set(id, flight);
     return flight;
   }
 
-  /** The one request of this process that asks the database, again and again while another process runs the ticket. */
-  async function lead(
+  /** Asks the database for all of this process, polling while another process runs the ticket. */
+  async function leadFlight(
     ticket: Ticket,
     waiting: Waiting,
     until: number,
-    onHeld: () => void,
+    onWait: () => void,
   ): Promise<Outcome> {
-    const flight = takeOff(ticket);
-    let landing: Landing = { kind: "released" };
+    const flight = startFlight(ticket);
+    let result: FlightResult = { kind: "unclaimed" };
     try {
-      const outcome = await tryUntil(store, ticket, waiting, until, onHeld);
+      const outcome = await tryUntil(store, ticket, waiting, until, onWait);
       if (outcome.kind === "claimed" || outcome.kind === "crashed") {
         flight.claim(true);
-        return { kind: outcome.kind, claim: landWith(outcome.claim, flight, ticket) };
+        return { kind: outcome.kind, claim: resolveFollowers(outcome.claim, flight, ticket) };
       }
-      if (outcome.kind !== "in-flight" && outcome.kind !== "conflict") landing = outcome;
-      flight.land(landing);
+      if (outcome.kind !== "in-flight" && outcome.kind !== "conflict") result = outcome;
+      flight.end(result);
       return outcome;
     } catch (error) {
-      flight.land(landing);
+      flight.end(result);
       throw error;
     }
   }
 
   return {
-    async begin(ticket, waiting, onHeld) {
+    async begin(ticket, waiting, onWait) {
       const until = performance.now() + waiting.waitMs;
       for (;;) {
         const flight = flights.get(ticketId(ticket));
-        if (flight === undefined) return lead(ticket, waiting, until, onHeld);
-        // Whoever only asks may be the one that is refused: the key can belong to this request, from a process that crashed.
+        if (flight === undefined) return leadFlight(ticket, waiting, until, onWait);
+        // The other request may only ask: the key can belong to this one, from a process that crashed.
         if (isConflict(flight, ticket, waiting)) {
-          const isClaimed = await before(flight.claimed, until);
+          const isClaimed = await untilOrLate(flight.claimed, until);
           if (isClaimed === true) return { kind: "conflict" };
           if (isClaimed === false) continue;
         }
         if (waiting.inFlight === "reject") return { kind: "in-flight" };
-        onHeld();
-        const landing = await before(flight.landed, until);
-        if (landing === "timeout") return { kind: "in-flight" };
-        if (landing.kind === "released") continue;
-        // What was asked for before this request came may be over by now, where the process stood still.
-        if (landing.kind !== "replay" || remainingMs(landing.record) > 0) return landing;
+        onWait();
+        const result = await untilOrLate(flight.result, until);
+        if (result === "late") return { kind: "in-flight" };
+        // One after the other, the followers would multiply the load of a service that is down already.
+        if (result.kind === "failed") return { kind: "in-flight", hasFailed: true };
+        if (result.kind === "unclaimed") continue;
+        // The record may have expired if the process stood still.
+        if (result.kind !== "replay" || remainingMs(result.record) > 0) return result;
       }
     },
     async lookup(ticket, waiting) {
       const flight = flights.get(ticketId(ticket));
-      if (flight === undefined) return ruled(await store.lookup(ticket), ticket, waiting);
+      if (flight === undefined)
+        return applyMismatchPolicy(await store.lookup(ticket), ticket, waiting);
       if (!isConflict(flight, ticket, waiting)) return { kind: "in-flight" };
-      const isClaimed = await before(flight.claimed, performance.now());
+      const isClaimed = await untilOrLate(flight.claimed, performance.now());
       if (isClaimed === true) return { kind: "conflict" };
-      return ruled(await store.lookup(ticket), ticket, waiting);
+      return applyMismatchPolicy(await store.lookup(ticket), ticket, waiting);
     },
     forget: (ticket) => void flights.delete(ticketId(ticket)),
   };
 }
 
-/** In flight, unless the strategy knows that it is another request and the route refuses those. */
-function ruled<Kind extends Outcome>(
+/** Makes a conflict of an in-flight outcome if the running request is another one and the route refuses those. */
+function applyMismatchPolicy<Kind extends Outcome>(
   outcome: Kind,
   ticket: Ticket,
   waiting: Waiting,
@@ -158,7 +166,7 @@ function ruled<Kind extends Outcome>(
     : outcome;
 }
 
-/** A ticket without its fingerprint, as one string. */
+/** Returns a ticket without its fingerprint as one string. */
 export function ticketId({ scope, target, key }: Omit<Ticket, "fingerprint">): string {
   return JSON.stringify([scope, target, key]);
 }
@@ -176,28 +184,32 @@ async function tryUntil(
   ticket: Ticket,
   waiting: Waiting,
   until: number,
-  onHeld: () => void,
+  onWait: () => void,
 ): Promise<BeginOutcome | Conflict> {
   for (let pauseMs = FIRST_POLL_MS; ; pauseMs = Math.min(pauseMs * 1.5, LAST_POLL_MS)) {
-    const outcome = ruled(await store.begin(ticket, waiting.retentionMs), ticket, waiting);
+    const outcome = applyMismatchPolicy(
+      await store.begin(ticket, waiting.retentionMs),
+      ticket,
+      waiting,
+    );
     if (outcome.kind !== "in-flight" || waiting.inFlight === "reject") return outcome;
     const leftMs = until - performance.now();
     if (leftMs <= 0) return outcome;
-    onHeld();
+    onWait();
     // Half of the pause is random, so that waiting processes do not ask in step.
     await sleep(Math.min(leftMs, pauseMs * (0.5 + Math.random() / 2)));
   }
 }
 
-/** The same claim, which tells its followers how it ended. */
-function landWith(claim: Claim, flight: Flight, ticket: Ticket): Claim {
+/** Wraps a claim: however it ends, the followers of its flight get the result. */
+function resolveFollowers(claim: Claim, flight: Flight, ticket: Ticket): Claim {
   return wrapClaim(claim, {
     async complete(response, writes) {
-      let landing: Landing = { kind: "released" };
+      let result: FlightResult = { kind: "failed" };
       try {
         const completion = await claim.complete(response, writes);
         if (completion.kind === "superseded")
-          landing = { kind: "replay", record: completion.record };
+          result = { kind: "replay", record: completion.record };
         if (completion.kind === "stored") {
           const record = {
             fingerprint: ticket.fingerprint,
@@ -205,31 +217,24 @@ function landWith(claim: Claim, flight: Flight, ticket: Ticket): Claim {
             lifetimeMs: completion.lifetimeMs,
             askedAt: completion.askedAt,
           };
-          landing = { kind: "replay", record };
+          result = { kind: "replay", record };
         }
         return completion;
       } finally {
-        flight.land(landing);
+        flight.end(result);
       }
     },
     async release(how) {
       try {
         await claim.release(how);
       } finally {
-        flight.land({ kind: "released" });
+        flight.end({ kind: "failed" });
       }
     },
   });
 }
 
-async function before<Value>(promise: Promise<Value>, until: number): Promise<Value | "timeout"> {
-  let timer: NodeJS.Timeout | undefined;
-  const timeout = new Promise<"timeout">((resolve) => {
-    timer = setTimeout(resolve, Math.max(0, until - performance.now()), "timeout");
-  });
-  try {
-    return await Promise.race([promise, timeout]);
-  } finally {
-    clearTimeout(timer);
-  }
+/** @param until on the clock of `performance.now()`. */
+function untilOrLate<Value>(promise: Promise<Value>, until: number): Promise<Value | "late"> {
+  return withDeadline(promise, until - performance.now(), () => "late" as const);
 }

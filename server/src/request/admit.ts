@@ -75,7 +75,9 @@ async function follow(admission: Admission, outcome: ClaimOutcome): Promise<Admi
     case "in-flight":
       return refuse(admission, {
         code: "idempotency_in_flight",
-        detail: "The first request with this key still runs",
+        detail: outcome.hasFailed
+          ? "The first request with this key failed while this one waited for it"
+          : "The first request with this key still runs",
       });
     case "absent":
       return refuse(admission, {

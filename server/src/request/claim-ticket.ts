@@ -46,12 +46,12 @@ export function publishRefusal(asked: ClaimRequest): void {
 
 async function ask(
   { engine, request, state, mayRun }: ClaimRequest,
-  onHeld: () => void,
+  onWait: () => void,
 ): Promise<ClaimOutcome> {
   const { options, ticket } = state;
   if (ticket === undefined) return engine.open(request);
   if (!mayRun) return engine.lookup(ticket, request);
-  if (!isOutOfTime(ticket.key, options.maxKeyAgeMs)) return engine.begin(ticket, request, onHeld);
+  if (!isOutOfTime(ticket.key, options.maxKeyAgeMs)) return engine.begin(ticket, request, onWait);
   // The server does not run it, and still replays what is stored.
   const outcome = await engine.lookup(ticket, request);
   return outcome.kind === "absent" ? { kind: "expired" } : outcome;

@@ -1,7 +1,7 @@
 /** What every strategy is made of: one schema's statements and one pool's connections. */
 import type { Pool } from "pg";
-import { createCheckout } from "./postgres/connection.ts";
-import type { Checkout } from "./postgres/connection.ts";
+import { createConnect } from "./postgres/connection.ts";
+import type { Connect } from "./postgres/connection.ts";
 import { POSTGRES, readEngine } from "./postgres/dialect.ts";
 import type { Dialect } from "./postgres/dialect.ts";
 import { createStatements } from "./sql/statements.ts";
@@ -11,7 +11,7 @@ export interface StoreParts {
   readonly schema: string;
   readonly dialect: Dialect;
   readonly statements: Statements;
-  readonly checkout: Checkout;
+  readonly connect: Connect;
 }
 
 /** @param schema already checked against `SCHEMA_NAME`. */
@@ -21,7 +21,7 @@ export function createStoreParts(
   dialect: Dialect = POSTGRES,
 ): StoreParts {
   const statements = createStatements(schema, dialect);
-  return { schema, dialect, statements, checkout: createCheckout(pool) };
+  return { schema, dialect, statements, connect: createConnect(pool) };
 }
 
 /** The same for a database that is asked which engine it is. Throws what the database throws. */

@@ -41,10 +41,13 @@ export interface Unavailable {
   readonly cause?: unknown;
 }
 
-/** Another process runs this ticket; `fingerprint` of what it runs, where the strategy can know it. */
+/** Another request runs this ticket. */
 export interface InFlight {
   readonly kind: "in-flight";
+  /** The running request's, if the strategy can know it. */
   readonly fingerprint?: Buffer | undefined;
+  /** It has failed just now, and nothing was stored. */
+  readonly hasFailed?: true;
 }
 
 /**
@@ -120,6 +123,4 @@ export interface Store {
   lookup(ticket: Ticket): Promise<LookupOutcome>;
   /** A transaction that commits with the reply and stores nothing. */
   open(): Promise<OpenOutcome>;
-  /** Deletes up to `batchSize` expired records and says how many. Throws what the database throws. */
-  sweep(batchSize: number): Promise<number>;
 }

@@ -124,25 +124,53 @@ describe("a duplicate while the first still runs", () => {
     });
   });
 
-  it("takes over where the first keeps nothing, one after the other", async () => {
-    let runs = 0;
-    await withShop(
-      { pool },
-      (app) =>
-        app.post("/flaky", { config: { idempotency: true } }, async (_request, reply) => {
-          runs += 1;
-          return reply.code(runs < 3 ? 500 : 201).send({ runs });
-        }),
-      async ({ post }) => {
-        const answers = await Promise.all(
-          Array.from({ length: 6 }, () => post("/flaky", { key: "flaky" })),
-        );
-        const created = answers.filter(({ status }) => status === 201);
-        expect([created.length, answers.length - created.length]).toEqual([4, 2]);
-        expect(runs).toBe(3);
-      },
-    );
-  });
+  it.each<[string, object, number]>([
+    ["replies 500", { status: 500 }, 500],
+    ["replies 429, which is not stored", { status: 429 }, 429],
+    ["throws", { throws: true }, 500],
+  ])(
+    "is refused with 409 and Retry-After if the first handler %s, and does not run it again",
+    async (name, json, status) => {
+      const gate = createGate();
+      let runs = 0;
+      await withShop(
+        { pool },
+        (app) =>
+          app.post<{ Body: { status: number; throws?: true } }>(
+            "/flaky",
+            { config: { idempotency: true } },
+            async (request, reply) => {
+              runs += 1;
+              await gate.pass();
+              if (request.body.throws) throw new Error("the downstream is away");
+              return reply.code(request.body.status).send({});
+            },
+          ),
+        async ({ post }) => {
+          const request = { key: name.replaceAll(/\W+/g, "-"), json };
+          const first = post("/flaky", request);
+          await gate.reached;
+          const duplicates = Array.from({ length: 11 }, () => post("/flaky", request));
+          // Answered one after the other, behind the duplicates: by then all of them wait.
+          const asked = { ...request, headers: { "idempotency-only-if-stored": "true" } };
+          for (let asks = 0; asks < 11; asks += 1) await post("/flaky", asked);
+          gate.open();
+          expect((await first).status).toBe(status);
+          for (const duplicate of await Promise.all(duplicates)) {
+            expect(duplicate.status).toBe(409);
+            expect(duplicate.headers.get("retry-after")).toBe("1");
+            expect(duplicate.json()).toMatchObject({
+              code: "idempotency_in_flight",
+              detail: "The first request with this key failed while this one waited for it",
+            });
+          }
+          expect(runs).toBe(1);
+          await post("/flaky", request);
+          expect(runs, "a later request runs").toBe(2);
+        },
+      );
+    },
+  );
 
   it("of 500 holds one connection in its process, and none while it waits in another", async () => {
     const gate = createGate();

@@ -9,7 +9,7 @@ import type { RouteOptions, Strategy } from "../../src/options/options.ts";
 import type { Pools } from "../../src/backend/pools.ts";
 import type { Outcome } from "../../src/layers/single-flight.ts";
 import { POSTGRES } from "../../src/store/postgres/dialect.ts";
-import { createCheckout } from "../../src/store/postgres/connection.ts";
+import { createConnect } from "../../src/store/postgres/connection.ts";
 import type { Claim, StoredRecord, Ticket } from "../../src/store/store.ts";
 import { sweepExpired } from "../../src/store/maintenance/sweep-batch.ts";
 import { createPool, INSERT_EFFECT } from "./connection.ts";
@@ -73,7 +73,7 @@ export function createProcess(line: Line, rules: Rules, world: Surroundings): Se
     schema: "oncekey",
     dialect: POSTGRES,
     statements: STATEMENTS,
-    checkout: createCheckout(pool),
+    connect: createConnect(pool),
   };
   const open = async () => ({ kind: "open" as const, parts });
   const pools: Pools = { add() {}, open, test: open, seen: () => [pool] };

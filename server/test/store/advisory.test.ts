@@ -157,6 +157,6 @@ describe("advisory store", () => {
     const claim = await claimed(store, createTicket());
     expect(() => txOf(claim).release()).toThrow("must not release it");
     await claim.release("free");
-    expect(() => txOf(claim).query("select 1")).toThrow("after its transaction had ended");
+    await expect(txOf(claim).query("select 1")).rejects.toThrow("after its transaction had ended");
   });
 });

@@ -9,6 +9,7 @@ import { migrationScripts } from "../../src/cli/commands/migration-script.ts";
 import { createAdvisoryStore } from "../../src/store/strategies/advisory.ts";
 import { createLeaseStore } from "../../src/store/strategies/lease.ts";
 import { createRowStore } from "../../src/store/strategies/row.ts";
+import { sweepExpired } from "../../src/store/maintenance/sweep-batch.ts";
 import { openStoreParts } from "../../src/store/store-parts.ts";
 import type { StoreParts } from "../../src/store/store-parts.ts";
 import type { Store, Ticket } from "../../src/store/store.ts";
@@ -67,7 +68,8 @@ describe.skipIf(urls.length === 0)(suite, () => {
     });
 
     it(`${name}: sweeps expired records off every shard, and no others`, async () => {
-      const store = create(await openStoreParts(entry(0), "oncekey"));
+      const parts = await openStoreParts(entry(0), "oncekey");
+      const store = create(parts);
       await entry(0).query("delete from oncekey.records");
       for (let index = 0; index < 24; index += 1) {
         await finish(store, { ...createTicket(), scope: randomUUID() });
@@ -77,7 +79,7 @@ describe.skipIf(urls.length === 0)(suite, () => {
       );
       const expired = await count("expires_at <= statement_timestamp()");
       let swept = 0;
-      for (let batch = -1; batch !== 0; swept += batch) batch = await store.sweep(100);
+      for (let batch = -1; batch !== 0; swept += batch) batch = await sweepExpired(parts, 100);
       expect(swept).toBe(expired);
       expect(await count("true")).toBe(24 - expired);
     });

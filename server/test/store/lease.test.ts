@@ -38,6 +38,26 @@ async function takenOver(store: Store, ticket: Ticket): Promise<Claim> {
 }
 
 describe("lease store", () => {
+  it("keeps its connection when a duplicate gives up waiting for a locked row", async () => {
+    const ticket = createTicket();
+    await runOut(ticket);
+    const claim = await claimed(one, ticket);
+    await runOut(ticket);
+    const single = database.pool({ max: 1 });
+    const opened: unknown[] = [];
+    single.on("connect", (client) => opened.push(client));
+    const waiter = createLeaseStore(createStoreParts(single, "oncekey"), LONG_MS);
+    const locker = await pool.connect();
+    await locker.query("begin");
+    await locker.query("select from oncekey.records where key = $1 for update", [ticket.key]);
+    for (let tries = 0; tries < 3; tries += 1)
+      expect(await waiter.begin(ticket, RETENTION_MS)).toEqual({ kind: "in-flight" });
+    await locker.query("rollback");
+    locker.release();
+    expect(opened).toHaveLength(1);
+    await claim.release("free");
+  });
+
   it("holds no connection while the handler runs, and stores what it answers", async () => {
     const ticket = createTicket();
     const claim = await claimed(one, ticket);

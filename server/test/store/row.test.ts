@@ -84,10 +84,10 @@ describe("row store", () => {
     const three = createRowStore({
       ...parts,
       // Its second try, behind the naming: there another names the row, and breaks off.
-      async checkout() {
+      async connect() {
         asked += 1;
         if (asked === 3) await (await claimed(one, left)).release("failed");
-        return parts.checkout();
+        return parts.connect();
       },
     });
     expect(await three.begin(other, RETENTION_MS)).toEqual({ kind: "in-flight" });

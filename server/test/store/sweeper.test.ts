@@ -77,7 +77,8 @@ describe("the sweep", () => {
       return 0;
     });
     const sweeper = startSweeper(
-      () => [sweep],
+      () => [pool],
+      sweep,
       { intervalMs: 10 },
       (outcome) => outcomes.push(outcome),
     );

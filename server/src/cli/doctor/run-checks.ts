@@ -1,6 +1,7 @@
 /** Every check of the doctor, in the order in which a person would ask. */
 import type { Pool, PoolClient } from "pg";
-import { borrow, giveBack } from "../../store/postgres/connection.ts";
+import { withDeadline } from "../../deadline.ts";
+import { acquire, giveBack } from "../../store/postgres/connection.ts";
 import { isConnectionFailure } from "../../store/postgres/transaction.ts";
 import { describeFailure } from "../io/database.ts";
 import { formatDuration } from "../io/print.ts";
@@ -65,7 +66,7 @@ export async function examine(pool: Pool, schema: string): Promise<Finding[]> {
 }
 
 async function connect(pool: Pool, sessions: PoolClient[]): Promise<PoolClient> {
-  const session = await borrow(pool);
+  const session = await acquire(pool);
   sessions.push(session);
   return session;
 }
@@ -90,16 +91,10 @@ async function examineAll(patient: Patient): Promise<Finding[]> {
 // A table that somebody has locked, or a line that is cut, gives no answer at all.
 const ANSWER_MS = 10_000;
 
-async function inTime<Result>(asked: Promise<Result>): Promise<Result> {
-  const { promise: late, reject } = Promise.withResolvers<never>();
-  const timer = setTimeout(() => {
-    reject(new Error(`no answer within ${formatDuration(ANSWER_MS)}`));
-  }, ANSWER_MS);
-  try {
-    return await Promise.race([asked, late]);
-  } finally {
-    clearTimeout(timer);
-  }
+function inTime<Result>(asked: Promise<Result>): Promise<Result> {
+  return withDeadline(asked, ANSWER_MS, () => {
+    throw new Error(`no answer within ${formatDuration(ANSWER_MS)}`);
+  });
 }
 
 function isFailed(findings: readonly Finding[], name: string): boolean {

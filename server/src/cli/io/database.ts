@@ -1,7 +1,7 @@
 /** The options by which every command finds its database, and the pool that they make. */
 import { Command, InvalidArgumentError } from "@commander-js/extra-typings";
 import pg from "pg";
-import { survive } from "../../store/postgres/connection.ts";
+import { ignoreError } from "../../store/postgres/connection.ts";
 import { SCHEMA_NAME } from "../../store/sql/statements.ts";
 import { sqlState } from "../../store/postgres/transaction.ts";
 import { DatabaseFailure, UsageError } from "./exit-code.ts";
@@ -68,7 +68,7 @@ function createPool({ databaseUrl }: DatabaseOptions): pg.Pool {
     connectionTimeoutMillis: CONNECT_MS,
     application_name: "oncekey",
   });
-  pool.on("error", survive);
+  pool.on("error", ignoreError);
   return pool;
 }
 

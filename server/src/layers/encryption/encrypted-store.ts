@@ -79,7 +79,6 @@ export function encryptedStore(store: Store, options: EncryptionOptions): Store 
     },
     lookup: async (ticket) => opened(await store.lookup(keyed(ticket)), ticket),
     open: () => store.open(),
-    sweep: (batchSize) => store.sweep(batchSize),
   };
 }
 
@@ -116,7 +115,6 @@ export function unencryptedStore(store: Store): Store {
     },
     lookup: async (ticket) => read(await store.lookup(ticket)),
     open: () => store.open(),
-    sweep: (batchSize) => store.sweep(batchSize),
   };
 }
 

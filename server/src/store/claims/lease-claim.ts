@@ -14,7 +14,7 @@ import type {
   Unavailable,
 } from "../store.ts";
 import { LocalCommitError } from "../postgres/transaction.ts";
-import { inOneFlight, recordIn } from "../round-trip.ts";
+import { inOneRoundTrip, recordIn } from "../round-trip.ts";
 
 export interface LeaseClaimParts {
   readonly parts: StoreParts;
@@ -99,7 +99,7 @@ function storeOnce(
   const values = [key, scope, target, owner, status, headers, body, String(retentionMs)].map(
     (value) => value ?? null,
   );
-  return inOneFlight(
+  return inOneRoundTrip(
     parts,
     [
       { text: parts.statements.finishLease, values },
@@ -168,7 +168,7 @@ export function renewLease(
 type Written = { readonly kind: "written"; readonly rows: number } | Unavailable;
 
 function write(parts: StoreParts, statement: Statement): Promise<Written> {
-  return inOneFlight(parts, [statement], "commit", ([result]): Written => ({
+  return inOneRoundTrip(parts, [statement], "commit", ([result]): Written => ({
     kind: "written",
     rows: rowsOf(result),
   }));

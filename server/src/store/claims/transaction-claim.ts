@@ -1,6 +1,6 @@
 /** The two kinds of claim that hold the handler's transaction: one stores a record in it, the other only commits. */
 import type { Statement } from "../postgres/batch.ts";
-import type { Lease } from "../postgres/connection.ts";
+import type { Connection } from "../postgres/connection.ts";
 import { readRecord, recordValues, ticketValues } from "../record.ts";
 import type { Statements } from "../sql/statements.ts";
 import type { Claim, Completion, StoredResponse, Ticket, Writes } from "../store.ts";
@@ -8,7 +8,7 @@ import { abandon, ask, commit, FailedTransactionError, sqlState } from "../postg
 import type { CommitOutcome } from "../postgres/transaction.ts";
 
 /** What a claim is made of, as its strategy knows it before it asks. */
-export interface Claimed {
+export interface ClaimParts {
   readonly statements: Statements;
   readonly ticket: Ticket;
   readonly retentionMs: number;
@@ -16,17 +16,17 @@ export interface Claimed {
   readonly relock?: Statement;
 }
 
-interface RecordedClaim extends Claimed {
-  readonly lease: Lease;
+interface RecordedClaim extends ClaimParts {
+  readonly connection: Connection;
 }
 
 /** A claim whose `complete` commits the handler's writes and the record together. */
 export function createRecordedClaim(parts: RecordedClaim): Claim {
-  const { lease, statements, ticket, retentionMs } = parts;
-  const { client } = lease;
+  const { connection, statements, ticket, retentionMs } = parts;
+  const { client } = connection;
 
   async function complete(response: StoredResponse, writes: Writes): Promise<Completion> {
-    lease.seal();
+    connection.seal();
     const store = {
       text: statements.store,
       values: recordValues(ticket, response, retentionMs),
@@ -40,87 +40,91 @@ export function createRecordedClaim(parts: RecordedClaim): Claim {
       outcome = await commit(client, afresh);
     }
     if (outcome.kind === "committed") {
-      lease.release();
+      connection.release();
       return { kind: "stored", lifetimeMs: retentionMs, askedAt, split };
     }
     return outcome.kind === "rolled-back" && isFence(outcome.cause)
       ? supersededBy(parts)
-      : finish(lease, outcome);
+      : finish(connection, outcome);
   }
 
-  return { ...inTransaction(lease), complete };
+  return { ...inTransaction(connection), complete };
 }
 
 /** A claim without a ticket: its `complete` commits the handler's writes and stores nothing. */
-export function createUnrecordedClaim(lease: Lease): Claim {
+export function createUnrecordedClaim(connection: Connection): Claim {
   return {
-    ...inTransaction(lease),
+    ...inTransaction(connection),
     async complete(response, writes) {
-      lease.seal();
+      connection.seal();
       if (writes === "discard") {
-        await abandon(lease);
+        await abandon(connection);
         return { kind: "stored", lifetimeMs: 0, askedAt: 0, split: false };
       }
-      const outcome = await commit(lease.client, []);
+      const outcome = await commit(connection.client, []);
       // As with a record: a final answer stands where an SQL error that the handler caught has undone its writes.
       const isRefused = response.status >= 400 && isFailedTransaction(outcome);
-      if (outcome.kind !== "committed" && !isRefused) return finish(lease, outcome);
-      lease.release();
+      if (outcome.kind !== "committed" && !isRefused) return finish(connection, outcome);
+      connection.release();
       return { kind: "stored", lifetimeMs: 0, askedAt: 0, split: false };
     },
   };
 }
 
-function inTransaction(lease: Lease): Omit<Claim, "complete"> {
+function inTransaction(connection: Connection): Omit<Claim, "complete"> {
   return {
-    tx: lease.view,
+    tx: connection.tx,
     // A transaction that was rolled back left nothing that could count it.
     attempt: 1,
     get signal() {
-      return lease.signal();
+      return connection.signal();
     },
     steps: undefined,
     async release() {
-      lease.seal();
-      await abandon(lease);
+      connection.seal();
+      await abandon(connection);
     },
   };
 }
 
 // A new transaction in the same batch. The lock is free for a moment in between; the fence is not. So whether the lock was got again
 // is not asked: it keeps newcomers out, and of two that store, the second one's statement fails.
-function restart({ statements, relock }: Claimed): Statement[] {
+function restart({ statements, relock }: ClaimParts): Statement[] {
   const again = relock === undefined ? [] : [relock];
   return [{ text: "rollback" }, ...statements.open, ...again];
 }
 
 async function finish(
-  lease: Lease,
+  connection: Connection,
   outcome: Exclude<CommitOutcome, { kind: "committed" }>,
 ): Promise<Completion> {
   if (outcome.kind === "unknown") {
-    lease.release("destroy");
+    connection.release("destroy");
     return outcome;
   }
   // An error that the session did not survive is no ERROR but a PANIC, under whatever code (disk full while the log is written):
   // the COMMIT may be in the log before it. The severity cannot tell them apart, for it is sent in the server's language.
-  const isAlive = await abandon(lease);
+  const isAlive = await abandon(connection);
   return isAlive ? outcome : { kind: "unknown", cause: outcome.cause };
 }
 
-async function supersededBy({ lease, statements, ticket }: RecordedClaim): Promise<Completion> {
+async function supersededBy({
+  connection,
+  statements,
+  ticket,
+}: RecordedClaim): Promise<Completion> {
   const askedAt = performance.now();
   try {
-    const [, found] = await ask(lease.client, [
+    const [, found] = await ask(connection.client, [
       { text: "rollback" },
       { text: statements.lookup, values: ticketValues(ticket) },
     ]);
-    lease.release();
+    connection.release();
     const row = found?.rows[0];
     if (row !== undefined) return { kind: "superseded", record: readRecord(row, askedAt) };
     return { kind: "rolled-back", cause: new Error("the record that was in the way has expired") };
   } catch (cause) {
-    lease.release("destroy");
+    connection.release("destroy");
     return { kind: "rolled-back", cause };
   }
 }

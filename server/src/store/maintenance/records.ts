@@ -3,7 +3,7 @@ import type { Pool, PoolClient } from "pg";
 import type { StatementResult } from "../postgres/batch.ts";
 import type { StoreParts } from "../store-parts.ts";
 import { sqlState } from "../postgres/transaction.ts";
-import { inOneFlight } from "../round-trip.ts";
+import { inOneRoundTrip } from "../round-trip.ts";
 
 /**
  * What a record is at this moment. `finished`: replayed. `started`: a handler runs, or broke off and the next request starts
@@ -122,7 +122,7 @@ export async function forgetRecord(
   const records = `"${parts.schema}".records`;
   const thisOne = "key = $1::text and scope = $2::text and target = $3::text";
   const ticket = [record.key, record.scope, record.target];
-  const outcome = await inOneFlight(
+  const outcome = await inOneRoundTrip(
     parts,
     [
       { text: parts.statements.impatient },

@@ -1,7 +1,7 @@
 /** What has to be true of a database before a strategy can keep its promise on it. Asked once, at start-up. */
 import { randomInt } from "node:crypto";
 import type { Pool, PoolClient } from "pg";
-import { connect, giveBack, patienceMs } from "../postgres/connection.ts";
+import { acquireWithin, giveBack, patienceMs } from "../postgres/connection.ts";
 import { readEngine } from "../postgres/dialect.ts";
 import type { DatabaseEngine } from "../postgres/dialect.ts";
 import { inTime, sqlState } from "../postgres/transaction.ts";
@@ -137,7 +137,7 @@ async function withClient<Result>(
   pool: Pool,
   use: (client: PoolClient) => Promise<Result>,
 ): Promise<Result> {
-  const client = await connect(pool, patienceMs(pool));
+  const client = await acquireWithin(pool, patienceMs(pool));
   let isAnswered = false;
   try {
     const result = await inTime(use(client));

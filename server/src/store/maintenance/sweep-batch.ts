@@ -3,7 +3,7 @@ import type { StatementResult } from "../postgres/batch.ts";
 import { purposeLockId } from "../lock-id.ts";
 import type { StoreParts } from "../store-parts.ts";
 import { ask } from "../postgres/transaction.ts";
-import { inOneFlight, withLease } from "../round-trip.ts";
+import { inOneRoundTrip, withConnection } from "../round-trip.ts";
 
 /**
  * Deletes about `batchSize` expired rows and says how many; none where another process is at it. Fewer than that means that no
@@ -31,7 +31,7 @@ interface Swept {
 
 function sweepRows(parts: StoreParts, batchSize: number) {
   const values = [String(batchSize), purposeLockId(parts.schema, "sweep")];
-  return inOneFlight(
+  return inOneRoundTrip(
     parts,
     [{ text: parts.statements.sweep, values }],
     "commit",
@@ -40,9 +40,9 @@ function sweepRows(parts: StoreParts, batchSize: number) {
 }
 
 /** The oldest rows by the instant of the last of them, so that rows of one instant go together. */
-function sweepSlice({ checkout, statements, schema }: StoreParts, batchSize: number) {
-  return withLease(checkout, async (lease): Promise<Swept> => {
-    const { client } = lease;
+function sweepSlice({ connect, statements, schema }: StoreParts, batchSize: number) {
+  return withConnection(connect, async (connection): Promise<Swept> => {
+    const { client } = connection;
     const [gate, bound] = (
       await ask(client, [
         ...statements.open,
@@ -53,14 +53,14 @@ function sweepSlice({ checkout, statements, schema }: StoreParts, batchSize: num
     const until = gate?.rows[0]?.[0] === "t" ? bound?.rows[0]?.[0] : undefined;
     if (until === undefined || until === null) {
       await ask(client, [{ text: "rollback" }]);
-      lease.release();
+      connection.release();
       return { kind: "swept", deleted: 0 };
     }
     const results = await ask(client, [
       { text: statements.sweepUntil, values: [until] },
       { text: "commit" },
     ]);
-    lease.release();
+    connection.release();
     return { kind: "swept", deleted: rowsOf(results[0]) };
   });
 }

@@ -32,34 +32,49 @@ export async function sweepAll(
 }
 
 export interface Sweeper {
-  /** Ends it, and waits for the batch that runs. */
+  /** Stops it, and waits for the batches that run. */
   stop(): Promise<void>;
 }
 
-/** Sweeps at once in a while; a failure is reported and the next time is tried again. */
-export function startSweeper(
-  sweeps: () => readonly SweepBatch[],
+/**
+ * Sweeps every pool of `pools` once an interval, each by itself: a database that is away holds up no other. A failure is reported
+ * and tried again in the next interval.
+ */
+export function startSweeper<Pool extends object>(
+  pools: () => readonly Pool[],
+  sweep: (pool: Pool, batchSize: number) => Promise<number>,
   { intervalMs = DEFAULT_INTERVAL_MS, batchSize = DEFAULT_BATCH_SIZE }: SweepOptions,
-  report: (outcome: { readonly deleted: number } | { readonly error: unknown }) => void,
+  report: (outcome: { readonly deleted: number } | { readonly error: unknown }, pool: Pool) => void,
 ): Sweeper {
   const controller = new AbortController();
-  let running: Promise<void> = Promise.resolve();
+  const running = new Map<Pool, Promise<void>>();
+
+  async function sweepPool(pool: Pool): Promise<void> {
+    try {
+      const batch: SweepBatch = (size) => sweep(pool, size);
+      report({ deleted: await sweepAll(batch, batchSize, controller.signal) }, pool);
+    } catch (error) {
+      report({ error }, pool);
+    } finally {
+      running.delete(pool);
+    }
+  }
 
   async function sweepEach(): Promise<void> {
-    for (const sweep of sweeps()) {
-      try {
-        report({ deleted: await sweepAll(sweep, batchSize, controller.signal) });
-      } catch (error) {
-        report({ error });
-      }
+    for (const pool of pools()) {
+      if (controller.signal.aborted) return;
+      if (!running.has(pool)) running.set(pool, sweepPool(pool));
+      // Tenants share servers: their sweeps do not all begin at one moment.
+      await sleep(PAUSE_MS);
     }
   }
 
   // Every process has its own moment: half to once and a half the interval.
+  let round: Promise<void> = Promise.resolve();
   function schedule(): NodeJS.Timeout {
     return setTimeout(
       () => {
-        running = sweepEach().finally(() => {
+        round = sweepEach().finally(() => {
           if (!controller.signal.aborted) timer = schedule();
         });
       },
@@ -72,7 +87,8 @@ export function startSweeper(
     async stop() {
       controller.abort();
       clearTimeout(timer);
-      await running;
+      await round;
+      await Promise.all(running.values());
     },
   };
 }

@@ -1,7 +1,8 @@
 /** Checked begin and commit: what a transaction did is read from its command tags, its notices and a clock of our own. */
 import { sendBatch } from "./batch.ts";
 import type { Statement, StatementResult } from "./batch.ts";
-import type { Lease } from "./connection.ts";
+import { withDeadline } from "../../deadline.ts";
+import type { Connection } from "./connection.ts";
 import type { PoolClient } from "pg";
 
 /** How a commit ended. `unknown`: it may stand or not; nothing may be concluded from it. */
@@ -74,19 +75,16 @@ export async function askToEnd(
   throw new LocalCommitError();
 }
 
-/** Gives an answer of the database up after as long as one may take. */
+/** Awaits an answer of the database for as long as one may take. @throws DatabaseTimeoutError after that. */
 export function inTime<Answer>(asked: Promise<Answer>): Promise<Answer> {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => {
-      reject(new DatabaseTimeoutError(`the database did not answer within ${ANSWER_MS} ms`));
-    }, ANSWER_MS);
-    asked.then(resolve, reject).finally(() => clearTimeout(timer));
+  return withDeadline(asked, ANSWER_MS, () => {
+    throw new DatabaseTimeoutError(`the database did not answer within ${ANSWER_MS} ms`);
   });
 }
 
 /**
- * Sends `before` and COMMIT as one batch with one Sync: an error in `before` skips the COMMIT. Never throws, and leaves the
- * lease to its caller.
+ * Sends `before` and COMMIT as one batch with one Sync: an error in `before` skips the COMMIT. Never throws, and does not give
+ * the connection back.
  */
 export async function commit(
   client: PoolClient,
@@ -108,13 +106,13 @@ export async function commit(
  *
  * @returns whether the session was still there.
  */
-export async function abandon(lease: Lease): Promise<boolean> {
+export async function abandon(connection: Connection): Promise<boolean> {
   try {
-    await ask(lease.client, [{ text: "rollback" }]);
-    lease.release();
+    await ask(connection.client, [{ text: "rollback" }]);
+    connection.release();
     return true;
   } catch {
-    lease.release("destroy");
+    connection.release("destroy");
     return false;
   }
 }
@@ -129,6 +127,13 @@ export function sqlState(error: unknown): string | undefined {
 export function isConnectionFailure(error: unknown): boolean {
   const state = sqlState(error);
   return state === undefined || state.startsWith("08") || state.startsWith("57P");
+}
+
+/** Whether Postgres refused a statement and the session goes on. */
+export function isSessionAlive(error: unknown): boolean {
+  const state = sqlState(error);
+  if (state === undefined || state === "25P03" || state === "25P04") return false;
+  return !/^(08|57P|58|XX)/.test(state);
 }
 
 // Postgres said ERROR: the transaction is gone. Not so where the session ended (57), the line broke (08), the system failed

@@ -1,5 +1,5 @@
 import type { Pool, PoolClient } from "pg";
-import { borrow, giveBack } from "../postgres/connection.ts";
+import { acquire, giveBack } from "../postgres/connection.ts";
 import { inSchema, MIGRATIONS_TABLE, migrationNames, readMigration } from "./migration-files.ts";
 import { SCHEMA_NAME } from "./statements.ts";
 
@@ -24,7 +24,7 @@ export async function migrate(pool: Pool, options: MigrateOptions = {}): Promise
   if (!SCHEMA_NAME.test(schema)) {
     throw new RangeError(`schema must match ${SCHEMA_NAME.source}, got ${JSON.stringify(schema)}`);
   }
-  const client = await borrow(pool);
+  const client = await acquire(pool);
   try {
     await client.query("begin isolation level read committed");
     const applied = await applyMissing(client, schema);

@@ -4,14 +4,14 @@ import { lockId } from "../lock-id.ts";
 import { ticketValues } from "../record.ts";
 import type { Store } from "../store.ts";
 import type { StoreParts } from "../store-parts.ts";
-import { sweepExpired } from "../maintenance/sweep-batch.ts";
-import { attempt, inOneFlight, openUnrecorded, recordIn, withLease } from "../round-trip.ts";
+import { inOneRoundTrip, recordIn, withConnection } from "../round-trip.ts";
+import { openUnrecorded, tryClaim } from "./try-claim.ts";
 
 export function createAdvisoryStore(parts: StoreParts): Store {
-  const { schema, statements, checkout } = parts;
+  const { schema, statements, connect } = parts;
   return {
     begin: (ticket, retentionMs) =>
-      withLease(checkout, (lease) => {
+      withConnection(connect, (connection) => {
         const identity = ticketValues(ticket);
         const lock = {
           text: statements.checkAndLock,
@@ -22,12 +22,12 @@ export function createAdvisoryStore(parts: StoreParts): Store {
         const isOurs = (results: readonly StatementResult[]): boolean =>
           results.at(-2)?.rows[0]?.[0] === "t";
         const claim = { statements, ticket, retentionMs, relock: lock };
-        return attempt(lease, { batch, isOurs }, claim);
+        return tryClaim(connection, { batch, isOurs }, claim);
       }),
 
     lookup: (ticket) => {
       const identity = ticketValues(ticket);
-      return inOneFlight(
+      return inOneRoundTrip(
         parts,
         [
           { text: statements.checkAndProbe, values: [...identity, lockId(schema, ticket)] },
@@ -43,6 +43,5 @@ export function createAdvisoryStore(parts: StoreParts): Store {
     },
 
     open: () => openUnrecorded(parts),
-    sweep: (batchSize) => sweepExpired(parts, batchSize),
   };
 }

@@ -5,10 +5,9 @@ import { createKeylessClaim } from "../claims/keyless-claim.ts";
 import { createLeaseClaim, renewLease } from "../claims/lease-claim.ts";
 import { readInFlight, ticketValues } from "../record.ts";
 import type { StoreParts } from "../store-parts.ts";
-import { sweepExpired } from "../maintenance/sweep-batch.ts";
 import type { BeginOutcome, Claim, Store, Ticket } from "../store.ts";
 import { isConnectionFailure, sqlState } from "../postgres/transaction.ts";
-import { inOneFlight, recordIn } from "../round-trip.ts";
+import { inOneRoundTrip, recordIn } from "../round-trip.ts";
 
 type Unclaimed = Exclude<BeginOutcome, { readonly claim: Claim }>;
 
@@ -33,7 +32,7 @@ export function createLeaseStore(parts: StoreParts, durationMs: number): Store {
   ): Promise<BeginOutcome> {
     const identity = ticketValues(ticket);
     const claim = [...identity, ticket.fingerprint, owner, String(durationMs), String(retentionMs)];
-    const outcome = await inOneFlight(
+    const outcome = await inOneRoundTrip(
       parts,
       [
         { text: statements.impatient },
@@ -99,7 +98,7 @@ export function createLeaseStore(parts: StoreParts, durationMs: number): Store {
 
     lookup: (ticket) => {
       const identity = ticketValues(ticket);
-      return inOneFlight(
+      return inOneRoundTrip(
         parts,
         [
           { text: statements.lookup, values: identity },
@@ -117,7 +116,6 @@ export function createLeaseStore(parts: StoreParts, durationMs: number): Store {
     },
 
     open: async () => ({ kind: "claimed", claim: createKeylessClaim() }),
-    sweep: (batchSize) => sweepExpired(parts, batchSize),
   };
 }
 

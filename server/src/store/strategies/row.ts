@@ -2,11 +2,11 @@
 import type { Row, StatementResult } from "../postgres/batch.ts";
 import { readInFlight, ticketValues } from "../record.ts";
 import type { StoreParts } from "../store-parts.ts";
-import { sweepExpired } from "../maintenance/sweep-batch.ts";
 import type { InFlight, Store, Ticket, Unavailable } from "../store.ts";
 import { abandon, ask, askToEnd } from "../postgres/transaction.ts";
-import { attempt, inOneFlight, openUnrecorded, recordIn, withLease } from "../round-trip.ts";
-import type { TryOutcome } from "../round-trip.ts";
+import { inOneRoundTrip, recordIn, withConnection } from "../round-trip.ts";
+import { openUnrecorded, tryClaim } from "./try-claim.ts";
+import type { TryOutcome } from "./try-claim.ts";
 
 // The commit of the pending row need not reach the disk by itself: the handler's own commit, behind it in the log, takes it along.
 const NO_FLUSH = { text: "set local synchronous_commit = off" };
@@ -26,7 +26,7 @@ export function createRowStore(parts: StoreParts): Store {
 
     lookup: (ticket) => {
       const identity = ticketValues(ticket);
-      return inOneFlight(
+      return inOneRoundTrip(
         parts,
         [
           { text: statements.probeRow, values: identity },
@@ -46,16 +46,15 @@ export function createRowStore(parts: StoreParts): Store {
     },
 
     open: () => openUnrecorded(parts),
-    sweep: (batchSize) => sweepExpired(parts, batchSize),
   };
 }
 
 function tryOnce(
-  { statements, checkout }: StoreParts,
+  { statements, connect }: StoreParts,
   ticket: Ticket,
   retentionMs: number,
 ): Promise<TryOutcome> {
-  return withLease(checkout, (lease) => {
+  return withConnection(connect, (connection) => {
     const identity = ticketValues(ticket);
     const pending = [...identity, ticket.fingerprint, String(retentionMs)];
     const batch = [
@@ -74,7 +73,7 @@ function tryOnce(
       results.at(-2)?.rows.length === 1;
     const running = (results: readonly StatementResult[]): Row | undefined =>
       results.at(-3)?.rows[0];
-    return attempt(lease, { batch, isOurs, running }, { statements, ticket, retentionMs });
+    return tryClaim(connection, { batch, isOurs, running }, { statements, ticket, retentionMs });
   });
 }
 
@@ -89,24 +88,27 @@ function isAnothers(outcome: TryOutcome, { fingerprint }: Ticket): boolean {
  * cannot, it says who is in the way: a handler, or for a moment another that names the row.
  */
 function rename(
-  { statements, checkout }: StoreParts,
+  { statements, connect }: StoreParts,
   ticket: Ticket,
   retentionMs: number,
 ): Promise<{ readonly kind: "renamed" } | InFlight | Unavailable> {
-  return withLease(checkout, async (lease) => {
+  return withConnection(connect, async (connection) => {
     const identity = ticketValues(ticket);
     const asked = [statements.lockPending, statements.probeRow, statements.pendingRow];
     const look = asked.map((text) => ({ text, values: identity }));
-    const results = await ask(lease.client, [...statements.open, NO_FLUSH, ...look]);
+    const results = await ask(connection.client, [...statements.open, NO_FLUSH, ...look]);
     const [locked, idle, pending] = results.slice(-look.length);
     if (locked?.rows.length !== 1) {
-      await abandon(lease);
+      await abandon(connection);
       // The name is read behind the probe: whoever held the row then had it already.
       return idle?.rows.length === 1 ? { kind: "in-flight" } : readInFlight(pending?.rows[0]);
     }
     const values = [...identity, ticket.fingerprint, String(retentionMs)];
-    await askToEnd(lease.client, [{ text: statements.renamePending, values }, { text: "commit" }]);
-    lease.release();
+    await askToEnd(connection.client, [
+      { text: statements.renamePending, values },
+      { text: "commit" },
+    ]);
+    connection.release();
     return { kind: "renamed" };
   });
 }

@@ -2,16 +2,16 @@
 import type { StatementResult } from "../postgres/batch.ts";
 import { ticketValues } from "../record.ts";
 import type { StoreParts } from "../store-parts.ts";
-import { sweepExpired } from "../maintenance/sweep-batch.ts";
 import type { Store, Ticket } from "../store.ts";
-import { attempt, openUnrecorded, withLease } from "../round-trip.ts";
-import type { TryOutcome } from "../round-trip.ts";
+import { withConnection } from "../round-trip.ts";
+import { openUnrecorded, tryClaim } from "./try-claim.ts";
+import type { TryOutcome } from "./try-claim.ts";
 
 export function createUniqueStore(parts: StoreParts): Store {
-  const { statements, checkout } = parts;
+  const { statements, connect } = parts;
 
   function begin(ticket: Ticket, retentionMs: number): Promise<TryOutcome> {
-    return withLease(checkout, (lease) => {
+    return withConnection(connect, (connection) => {
       const identity = ticketValues(ticket);
       const values = [...identity, ticket.fingerprint];
       const batch = [
@@ -22,7 +22,7 @@ export function createUniqueStore(parts: StoreParts): Store {
         ...statements.patient,
         { text: statements.lookup, values: identity },
       ];
-      return attempt(lease, { batch, isOurs }, { statements, ticket, retentionMs });
+      return tryClaim(connection, { batch, isOurs }, { statements, ticket, retentionMs });
     });
   }
 
@@ -36,7 +36,6 @@ export function createUniqueStore(parts: StoreParts): Store {
       return { kind: "absent" };
     },
     open: () => openUnrecorded(parts),
-    sweep: (batchSize) => sweepExpired(parts, batchSize),
   };
 }
 

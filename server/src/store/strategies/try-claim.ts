@@ -1,0 +1,60 @@
+/** How the strategies try to claim a ticket whose handler writes in the transaction that holds the claim. */
+import { createRecordedClaim, createUnrecordedClaim } from "../claims/transaction-claim.ts";
+import type { ClaimParts } from "../claims/transaction-claim.ts";
+import type { Row, Statement, StatementResult } from "../postgres/batch.ts";
+import type { Connection } from "../postgres/connection.ts";
+import { abandon, ask, sqlState } from "../postgres/transaction.ts";
+import { readInFlight } from "../record.ts";
+import { recordIn, withConnection } from "../round-trip.ts";
+import type { StoreParts } from "../store-parts.ts";
+import type { BeginOutcome, OpenOutcome } from "../store.ts";
+
+/** The outcomes of a try whose claim is a transaction: a crash leaves nothing of it. */
+export type TryOutcome = Exclude<BeginOutcome, { readonly kind: "crashed" | "conflict" }>;
+
+/** How one try of a strategy is asked and read. */
+export interface Try {
+  readonly batch: readonly Statement[];
+  /** Whether the answers say that the ticket is ours. */
+  readonly isOurs: (results: readonly StatementResult[]) => boolean;
+  /** The row of the running request, if the strategy commits one. */
+  readonly running?: (results: readonly StatementResult[]) => Row | undefined;
+}
+
+/**
+ * Sends one try, whose last statement is the look-up that decides, and turns the answer into an outcome. A statement that gave
+ * up waiting (55P03) means that another transaction runs the ticket.
+ */
+export async function tryClaim(
+  connection: Connection,
+  { batch, isOurs, running }: Try,
+  claim: ClaimParts,
+): Promise<TryOutcome> {
+  let results: readonly StatementResult[];
+  const askedAt = performance.now();
+  try {
+    results = await ask(connection.client, batch);
+  } catch (error) {
+    if (sqlState(error) !== "55P03") throw error;
+    await abandon(connection);
+    return { kind: "in-flight" };
+  }
+  const record = recordIn(results.at(-1), askedAt);
+  if (record !== undefined) {
+    // Nothing that counts was written, so no one has to wait for the rollback.
+    void abandon(connection);
+    return { kind: "replay", record };
+  }
+  if (isOurs(results))
+    return { kind: "claimed", claim: createRecordedClaim({ connection, ...claim }) };
+  await abandon(connection);
+  return readInFlight(running?.(results));
+}
+
+/** A transaction without a record. */
+export function openUnrecorded({ connect, statements }: StoreParts): Promise<OpenOutcome> {
+  return withConnection(connect, async (connection) => {
+    await ask(connection.client, statements.open);
+    return { kind: "claimed", claim: createUnrecordedClaim(connection) };
+  });
+}
