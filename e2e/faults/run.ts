@@ -11,11 +11,13 @@ import type { Hunted } from "./mutants/hunted.ts";
 import { isQuick } from "./mutants/hunts.ts";
 import { huntMutants } from "./mutants/mutation-run.ts";
 import { MUTANTS } from "./mutants/mutants.ts";
+import type { HuntName, Mutant } from "./mutants/mutant.ts";
 import { describeCommit, writePage } from "./page.ts";
 import { findShort } from "./reached.ts";
 import { formatReport } from "./report.ts";
 import { judgeRun } from "./rig/judge-run.ts";
 import type { RunEvidence } from "./rig/judge-run.ts";
+import { createRandomFor } from "./rig/random.ts";
 import { run } from "./rig/run.ts";
 import { MINUTE_MS, readSettings, USAGE } from "./settings.ts";
 import type { Plan, Settings } from "./settings.ts";
@@ -79,16 +81,16 @@ async function runAndReport(plan: Plan, pages: string): Promise<number> {
   if (verdict.violations.length > 0) {
     await keepHistory(report);
     console.log(
-      `the same plan again: test:faults --seed ${seed} --operations ${plan.operations} --minutes ${plan.limitMs / MINUTE_MS}`,
+      `the same plan again: test:faults --seed ${seed} --share ${plan.share} --operations ${plan.operations} --minutes ${plan.limitMs / MINUTE_MS}`,
     );
   }
-  const quick = MUTANTS.filter((mutant) => isQuick(mutant.hunt));
+  const { mutants, controls } = chooseHunts(plan);
   const write = (found: Hunted): Promise<void> =>
     writePage(join(pages, "faults.md"), formatReport(report, found, commit));
   // Before the hunts too: whatever becomes of them, what ran is told.
-  await write(huntedNone(quick));
+  await write(huntedNone(mutants, controls));
   // The same rig has to notice what is planted: else its verdict is worth nothing.
-  const hunted = await huntMutants(quick, enough);
+  const hunted = await huntMutants(mutants, enough, controls);
   await write(hunted);
   if (verdict.violations.length > 0 || countWrong(hunted) > 0) return BROKEN;
   const tooShort = interrupted.aborted ? [] : findShort(report, plan);
@@ -97,6 +99,19 @@ async function runAndReport(plan: Plan, pages: string): Promise<number> {
     return TOO_LITTLE;
   }
   return end === "whole" && undealt === 0 && isPooled && isWhole(hunted) ? 0 : INCOMPLETE;
+}
+
+/** Selects the quick hunts of a run. A part of it hunts a part of the bugs, by the seed, and nothing where no bug is planted. */
+function chooseHunts({ seed, share }: Plan): Hunts {
+  const quick = MUTANTS.filter((mutant) => isQuick(mutant.hunt));
+  if (share === 1) return { mutants: quick, controls: quick.map((mutant) => mutant.hunt) };
+  const shuffled = createRandomFor(seed, "hunts").shuffled(quick);
+  return { mutants: shuffled.slice(0, Math.ceil(quick.length * share)), controls: [] };
+}
+
+interface Hunts {
+  readonly mutants: readonly Mutant[];
+  readonly controls: readonly HuntName[];
 }
 
 /** @param only the name of one of them; undefined: all, and the page about them. */

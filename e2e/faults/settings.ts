@@ -18,6 +18,8 @@ export const MIX: Mix = {
   clients: ["oncekey", "fetch", "undici"],
 };
 
+const OPERATIONS = 30_000;
+
 /** Three times each boundary of each strategy: 108 kills. */
 const STRIKES = { kill: 3, pause: 1, terminate: 1, crash: 1 };
 
@@ -29,7 +31,10 @@ const DISTURBANCES = {
   databasesFilled: 5,
 };
 
-export type Plan = Omit<RunOptions, "signal" | "onProgress">;
+export type Plan = Omit<RunOptions, "signal" | "onProgress"> & {
+  /** The part of the whole run, above 0 and at most 1: of its operations, strikes, disturbances and hunts. */
+  readonly share: number;
+};
 
 export interface Settings {
   readonly command: "run" | "mutants" | "judge" | "failover" | "help";
@@ -47,6 +52,7 @@ export interface Settings {
 export const MINUTE_MS = 60_000;
 
 export const USAGE = `test:faults [--operations N] [--seed N] [--minutes N]   the whole run, quick planted bugs, and the page
+test:faults --share N                                    a part of all that, such as 0.3, chosen by the seed
 test:faults --mutants [--mutant NAME]                    planted bugs, and what catches them
 test:faults --failover [--rounds N]                      kills and hand-overs of a replicated PostgreSQL
 test:faults --judge FILE                                 judges a history that was written before
@@ -58,7 +64,8 @@ export function readSettings(words: readonly string[]): Settings {
   const { values } = parseArgs({
     args: [...words],
     options: {
-      operations: { type: "string", default: "30000" },
+      operations: { type: "string" },
+      share: { type: "string", default: "1" },
       seed: { type: "string", default: String(Date.now() % 1_000_000) },
       minutes: { type: "string", default: "9" },
       mutants: { type: "boolean", default: false },
@@ -70,13 +77,16 @@ export function readSettings(words: readonly string[]): Settings {
       help: { type: "boolean", default: false },
     },
   });
+  const share = toShare(values.share);
+  const operations = values.operations ?? String(Math.round(OPERATIONS * share));
   const plan: Plan = {
     seed: toNumber("seed", values.seed),
-    operations: toNumber("operations", values.operations),
+    operations: toNumber("operations", operations),
+    share,
     clients: 64,
     mix: MIX,
     strikes: STRIKES,
-    disturbances: DISTURBANCES,
+    disturbances: scale(DISTURBANCES, share),
     wireFaults: 0.05,
     limitMs: toNumber("minutes", values.minutes) * MINUTE_MS,
   };
@@ -96,6 +106,23 @@ function commandOf(values: {
   if (values.judge !== undefined) return "judge";
   if (values.failover) return "failover";
   return values.mutants || values.mutant !== undefined ? "mutants" : "run";
+}
+
+function scale<Name extends string>(
+  counts: Readonly<Record<Name, number>>,
+  share: number,
+): Readonly<Record<Name, number>> {
+  const scaled = Object.entries<number>(counts).map(([name, count]) => [
+    name,
+    Math.ceil(count * share),
+  ]);
+  return Object.fromEntries(scaled) as Record<Name, number>;
+}
+
+function toShare(value: string): number {
+  const share = toNumber("share", value);
+  if (share > 0 && share <= 1) return share;
+  throw new RangeError(`--share must be a number above 0 and at most 1, got ${value}`);
 }
 
 function toNumber(name: string, value: string): number {

@@ -25,7 +25,7 @@ const PLANNED = 2_000_000;
 // A process needs some minutes to reach its size: what rises before is no leak.
 const JUDGED_MS = 20 * MINUTE_MS;
 
-const SOAK: Omit<Plan, "limitMs" | "seed"> = {
+const SOAK: Omit<Plan, "limitMs" | "seed" | "share"> = {
   operations: Infinity,
   clients: 128,
   mix: { ...MIX, others: 0.8, aroundExpiry: 0.02 },

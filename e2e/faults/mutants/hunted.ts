@@ -1,7 +1,7 @@
 /** What was caught of the bugs that were planted, and how it is told. */
 import { provenance, table } from "../page.ts";
 import type { Catch } from "./hunt.ts";
-import type { Mutant } from "./mutant.ts";
+import type { HuntName, Mutant } from "./mutant.ts";
 
 export interface Hunted {
   /** How many were to be hunted. */
@@ -18,9 +18,11 @@ export interface Hunted {
 }
 
 /** Before the first hunt. */
-export function huntedNone(mutants: readonly Mutant[]): Hunted {
-  const planned = new Set(mutants.map(({ hunt }) => hunt)).size;
-  const control = { planned, hunts: 0, alarms: 0 };
+export function huntedNone(
+  mutants: readonly Mutant[],
+  controls: readonly HuntName[] = mutants.map(({ hunt }) => hunt),
+): Hunted {
+  const control = { planned: new Set(controls).size, hunts: 0, alarms: 0 };
   return { planned: mutants.length, catches: [], control, broken: [] };
 }
 

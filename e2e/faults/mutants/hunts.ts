@@ -12,6 +12,7 @@ const LIMIT_MS = 120_000;
 const CALM_MIX: Mix = { ...MIX, others: 0, mismatches: 0, queries: 0, strangers: 0, failures: 0 };
 
 const CALM: Plan = {
+  share: 1,
   seed: 1,
   operations: 250,
   clients: 24,

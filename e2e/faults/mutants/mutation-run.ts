@@ -8,12 +8,16 @@ import type { Catch } from "./hunt.ts";
 import type { Hunted } from "./hunted.ts";
 import type { HuntName, Mutant } from "./mutant.ts";
 
-/** @param signal ends it; what was hunted until then is told. */
+/**
+ * @param signal ends the hunts; what was hunted until then is returned.
+ * @param controls the hunts to repeat where no bug is planted. Default: each that hunts one of the mutants.
+ */
 export async function huntMutants(
   mutants: readonly Mutant[],
   signal: AbortSignal,
+  controls: readonly HuntName[] = mutants.map(({ hunt: name }) => name),
 ): Promise<Hunted> {
-  const names = [...new Set(mutants.map(({ hunt: name }) => name))];
+  const names = [...new Set(controls)];
   const copy = await copyProject();
   const broken: string[] = [];
   const attempt: Attempt = async (name, hunting) => {

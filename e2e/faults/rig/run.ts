@@ -31,6 +31,8 @@ export interface RunOptions {
   readonly mix: Mix;
   /** How often each blow falls at each boundary of each strategy. */
   readonly strikes: Readonly<Record<Blow, number>>;
+  /** The part of these strikes that is dealt, chosen by the seed. Default 1: all. */
+  readonly share?: number;
   /** Only the strikes that are like this. */
   readonly only?: Partial<Strike>;
   /** How long a pause lasts. Default: longer than a lease and than a transaction may be idle. */
@@ -51,6 +53,7 @@ export interface RunReport {
   readonly verdict: Verdict;
   readonly evidence: RunEvidence;
   readonly seed: number;
+  readonly share: number;
   readonly operations: number;
   readonly dealt: Readonly<Record<Blow, number>>;
   readonly plannedStrikes: number;
@@ -104,6 +107,7 @@ export async function runOn(fleet: Fleet, options: RunOptions): Promise<RunRepor
       verdict: judgeRun(evidence),
       evidence,
       seed,
+      share: options.share ?? 1,
       ...counts,
       caused: { ...caused, "rig stood still": stalls.count() },
       isPooled: fleet.restartPooler !== undefined,
@@ -156,7 +160,8 @@ interface Work {
 }
 
 function startWork(fleet: Fleet, options: RunOptions, history: History, signal: AbortSignal): Work {
-  const { seed, operations, clients, mix, strikes, only, disturbances: counts, pauseMs } = options;
+  const { seed, operations, clients, mix, strikes, disturbances: counts, pauseMs } = options;
+  const { share = 1, only } = options;
   // The same seed plans the same operations under the same keys, and the same faults. What meets what is up to real processes:
   // their scheduling is not ours, so that a way is drawn for another attempt and two runs are not the same history.
   const random = createRandom(seed);
@@ -165,7 +170,8 @@ function startWork(fleet: Fleet, options: RunOptions, history: History, signal: 
   const wayOf = () => chooseWay(fleet, forWays, options.wireFaults);
   const parts: RecorderParts = { history, policyOf, wayOf };
   const { servers, pool } = fleet;
-  const planned = planStrikes(random, strikes, only);
+  const all = planStrikes(random, strikes, only);
+  const planned = all.slice(0, Math.ceil(all.length * share));
   const striker = startStriker({
     strikes: planned,
     servers,
