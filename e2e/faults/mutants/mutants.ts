@@ -135,8 +135,8 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: "server/src/options/options.ts",
-        find: "new Set([401, 403, 408, 409, 425, 429])",
-        replace: "new Set([401, 403, 408, 409, 425])",
+        find: "new Set([401, 403, 408, 409, 423, 424, 425, 429])",
+        replace: "new Set([401, 403, 408, 409, 423, 424, 425])",
       },
     ],
   },
