@@ -8,8 +8,8 @@ import type { LoopParts } from "./retry/loop-state.ts";
 import type { Minter } from "./operation/key-minter.ts";
 import type { RetryPolicy } from "./options/client-options.ts";
 import { prepareRequest } from "./wire/request.ts";
-import type { RequestSpec } from "./wire/request.ts";
-import { responseOf } from "./wire/send.ts";
+import type { RequestSpec, UrlBase } from "./wire/request.ts";
+import { responseOf } from "./wire/answer.ts";
 
 /** The request of a plain call, and its key. */
 export interface PlainCallOptions extends Omit<RequestSpec, "method" | "path"> {
@@ -29,7 +29,7 @@ export interface ResponsePromise extends Promise<Response> {
 /**
  * Sends a request until its answer is final.
  *
- * @param path below `baseUrl`, with or without a leading slash, or an absolute URL.
+ * @param path below ky's `prefix`, with or without a leading slash, or an absolute URL.
  * @throws IdempotencyError, by rejecting, for every answer but a success, and where there is none; its `key` repeats the call.
  * @throws TypeError or RangeError, by rejecting, if the request cannot be sent again as it is, or the key is none.
  */
@@ -38,19 +38,19 @@ export type PlainCall = (path: string, options?: PlainCallOptions) => ResponsePr
 interface Parts {
   readonly loop: LoopParts;
   readonly minter: Minter;
-  readonly baseUrl: string | undefined;
+  readonly base: UrlBase;
   readonly policy: RetryPolicy;
   readonly method: "POST" | "PUT" | "PATCH" | "DELETE";
   readonly listener: EventCallbacks;
 }
 
 export function createPlainCall(parts: Parts): PlainCall {
-  const { loop, minter, baseUrl, policy, method, listener } = parts;
+  const { loop, minter, base, policy, method, listener } = parts;
   async function call(path: string, options: PlainCallOptions): Promise<Response> {
     const { key: own, signal, ...spec } = options;
     // Checks it, before anything is sent.
     if (own !== undefined) formatKey(own);
-    const prepared = prepareRequest({ ...spec, method, path }, baseUrl);
+    const prepared = prepareRequest({ ...spec, method, path }, base);
     const request = typeof prepared === "function" ? await prepared() : prepared;
     const send = (key: string): Promise<Settlement> => {
       const report = createReport(loop.warn, { key }, [listener]);

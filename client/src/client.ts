@@ -17,6 +17,7 @@ import { createShelf } from "./records/record-store.ts";
 import { repeat } from "./retry/repeat.ts";
 import type { PendingOperation } from "./result.ts";
 import { createSend } from "./wire/send.ts";
+import { createTransport } from "./wire/transport.ts";
 import { createBodyKeeper } from "./records/body-codec.ts";
 import { memoryStorage } from "./storage/memory.ts";
 import { createTabs } from "./tabs/tab-lock.ts";
@@ -47,11 +48,12 @@ export function createClient<const StatusCheck extends boolean | undefined = und
   options: ClientOptions<StatusCheck> = {},
 ): Client<HasCheck<StatusCheck, boolean>> {
   checkClientOptions(options);
-  const { baseUrl, onUnauthorized } = options;
+  const { onUnauthorized } = options;
+  const { base, exchange } = createTransport(options.ky);
   const clientPolicy = resolvePolicy(options);
   const warn = createWarn(options.onWarning);
   const loop = {
-    send: createSend(options),
+    send: createSend(exchange, options),
     repeat,
     budget: createRetryBudget(options.retryBudget),
     warn,
@@ -77,7 +79,7 @@ export function createClient<const StatusCheck extends boolean | undefined = und
     createPlainCall({
       loop,
       minter,
-      baseUrl,
+      base,
       policy: clientPolicy,
       method,
       listener: options,
@@ -87,7 +89,7 @@ export function createClient<const StatusCheck extends boolean | undefined = und
     checkOperation(name, own, policies);
     const policy = { ...resolvePolicy(own, clientPolicy), response: own.response };
     policies.set(name, policy);
-    return defineOperation(parts, name, own, policy, baseUrl);
+    return defineOperation(parts, name, own, policy, base);
   }
 
   return Object.freeze({

@@ -16,9 +16,9 @@ import type { KeyOption } from "./options/key.ts";
 import type { LoopParts } from "./retry/loop-state.ts";
 import { withinLimit } from "./wire/timeout.ts";
 import { isMembers } from "./validation/is-object.ts";
-import { checkOptions, show } from "./validation/check.ts";
+import { checkOptions, isFunction, show } from "./validation/check.ts";
 import type { Repeat } from "./retry/repeat.ts";
-import { readWhole, responseOf } from "./wire/send.ts";
+import { readWhole, responseOf } from "./wire/answer.ts";
 import type { Send } from "./wire/send.ts";
 import { resolveSending, SENDING_CHECKS } from "./options/retry-options.ts";
 import type { SendingOptions } from "./options/retry-options.ts";
@@ -35,6 +35,14 @@ export type { AttemptEvent, EventCallbacks, WaitEvent } from "./options/events.t
 export type { KeyOption } from "./options/key.ts";
 export type { RetryOptions, SendingOptions } from "./options/retry-options.ts";
 export type { Warning, WarningCode } from "./options/warnings.ts";
+
+/** The options of {@link createIdempotentFetch}, all of them optional. */
+export interface FetchOptions extends SendingOptions {
+  /** What sends. Default the global `fetch`. */
+  readonly fetch?: typeof globalThis.fetch | undefined;
+}
+
+const CHECKS = { ...SENDING_CHECKS, fetch: isFunction };
 
 // As the server's `global` has it. What HTTP calls idempotent, PUT and DELETE, gets a key where the caller gives one.
 const KEYED = /^(POST|PATCH)$/i;
@@ -56,8 +64,8 @@ const SAFE = /^(GET|HEAD|OPTIONS|TRACE)$/i;
  * @example
  * const api = createClient<paths>({ baseUrl, fetch: createIdempotentFetch() }) // openapi-fetch
  */
-export function createIdempotentFetch(options: SendingOptions = {}): typeof globalThis.fetch {
-  checkOptions(options, SENDING_CHECKS, "");
+export function createIdempotentFetch(options: FetchOptions = {}): typeof globalThis.fetch {
+  checkOptions(options, CHECKS, "");
   const policy = resolveSending(options);
   const parts: Omit<LoopParts, "send"> = {
     repeat,
@@ -80,7 +88,8 @@ export function createIdempotentFetch(options: SendingOptions = {}): typeof glob
         // A clone of the one request: its bytes are the same each time, a form's boundary among them.
         const attempt = request.clone();
         limit.onSent();
-        return readWhole(await fetch(attempt, { ...moreOf(init), signal: within }));
+        const response = await fetch(attempt, { ...moreOf(init), signal: within });
+        return readWhole(response, request.headers.get("accept") ?? "*/*");
       });
     const prepared = { method, url, headers: {}, body: undefined };
     const report = createReport(parts.warn, { key }, [options]);

@@ -25,8 +25,8 @@ export type { AttemptEvent, EventCallbacks, WaitEvent } from "./options/events.t
 export type { KeyOption } from "./options/key.ts";
 export type {
   ClientOptions,
-  HeadersOption,
   LifeOptions,
+  LooseKyOptions,
   Unauthorized,
   UnauthorizedHook,
 } from "./options/client-options.ts";

@@ -73,7 +73,7 @@ async function open(): Promise<Page> {
 const pay = (options: object = {}): string => `(async () => {
   const warnings = [];
   const shop = bundle.createClient({
-    baseUrl: "${apiOrigin}", onWarning: ({ code }) => warnings.push(code), backoff: { baseMs: 1 },
+    ky: { prefix: "${apiOrigin}" }, onWarning: ({ code }) => warnings.push(code), backoff: { baseMs: 1 },
     ...${JSON.stringify(options)},
   });
   const order = shop.operation("order", { request: () => ({ path: "orders", json: ${ORDER} }) });

@@ -56,7 +56,7 @@ const refusal = (use: string): string =>
 const PAY = (): string => `(async () => {
   const warnings = [];
   const shop = bundle.createClient({
-    baseUrl: "${origin}",
+    ky: { prefix: "${origin}" },
     storage: bundle.webStorage(),
     backoff: { baseMs: 1 },
     onWarning: ({ code }) => warnings.push(code),

@@ -1,5 +1,5 @@
 /** Paying with Oncekey: the whole of what a shop's front end has to write. */
-import { createClient } from "@oncekey/client";
+import { createClient, memoryStorage } from "@oncekey/client";
 import type { Client, Operation, OperationStorage } from "@oncekey/client";
 import type { Order, Receipt } from "./wire.ts";
 
@@ -25,12 +25,15 @@ const ATTEMPTS = 6;
 const RETRY_BUDGET = 1_000;
 
 export function createOncekeyShop({
+  baseUrl: prefix,
+  fetch,
   timeoutMs,
   attempts = ATTEMPTS,
-  ...options
+  storage = memoryStorage(),
 }: OncekeyShopOptions): OncekeyShop {
   const client = createClient({
-    ...options,
+    ky: { prefix, fetch },
+    storage,
     attempts,
     // Whoever changes a cart that may be paid is told so, and not charged for both.
     onChange: "hold",

@@ -40,7 +40,7 @@ const ORDER = `(async () => {
   });
   const open = () => {
     const onWarning = ({ message, cause }) => warnings.push(message + " " + String(cause));
-    const shop = bundle.createClient({ baseUrl: ORIGIN + "/api", storage, attempts: 1, onWarning });
+    const shop = bundle.createClient({ ky: { prefix: ORIGIN + "/api" }, storage, attempts: 1, onWarning });
     const order = shop.operation("order", { request: (lines) => ({ path: "orders", json: { lines } }), instance: () => "cart" });
     return { shop, order };
   };

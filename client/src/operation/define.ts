@@ -5,7 +5,7 @@ import type { OperationParts } from "./exclusive-run.ts";
 import type { OperationStore } from "./state.ts";
 import { recordId } from "../records/record-store.ts";
 import { canonicalJson, prepareRequest } from "../wire/request.ts";
-import type { RequestMethod, RequestSpec } from "../wire/request.ts";
+import type { RequestMethod, RequestSpec, UrlBase } from "../wire/request.ts";
 import type { RunOptions, RunResult } from "../result.ts";
 import { runWish } from "./run.ts";
 import type { Wish } from "./run.ts";
@@ -132,10 +132,10 @@ export function defineOperation<Input, Value>(
   name: string,
   own: OperationOptions<Input>,
   policy: OperationPolicy,
-  baseUrl: string | undefined,
+  base: UrlBase,
 ): Operation<Input, Value> {
   function toWish(input: Input): Wish {
-    const request = prepareRequest(own.request(input), baseUrl);
+    const request = prepareRequest(own.request(input), base);
     if (typeof request === "function" && own.identity === undefined) {
       throw new TypeError(`option ${name}.identity is required for a Blob or a FormData`);
     }

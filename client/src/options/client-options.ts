@@ -1,4 +1,5 @@
 /** The options of the client and of its operations: their meaning, their defaults with the reason, and their check at creation. */
+import type { KyInstance, Options as KyOptions } from "ky";
 import { IDEMPOTENCY_KEY } from "@oncekey/shared";
 import { isMembers } from "../validation/is-object.ts";
 import { accept, checkOptions, integer, isFunction, oneOf } from "../validation/check.ts";
@@ -7,7 +8,6 @@ import { fillIn, resolveSending, SENDING_CHECKS } from "./retry-options.ts";
 import type { RetryOptions, SendingOptions, SendingPolicy } from "./retry-options.ts";
 import type { OperationStorage, StoredBody } from "../storage/storage.ts";
 import type { ResponseSchema } from "../validation/schema.ts";
-import { parseUrl } from "../validation/parse-url.ts";
 
 /** How long and how far an operation keeps its key. On the client for all, on an operation for its own. */
 export interface LifeOptions<StatusCheck extends boolean | undefined = boolean | undefined> {
@@ -27,11 +27,6 @@ export interface LifeOptions<StatusCheck extends boolean | undefined = boolean |
   readonly statusCheck?: StatusCheck | undefined;
 }
 
-/** Headers of every request, such as credentials; a function is asked before each attempt. `Idempotency-Key` is not theirs to set. */
-export type HeadersOption =
-  | Readonly<Record<string, string>>
-  | (() => Readonly<Record<string, string>> | Promise<Readonly<Record<string, string>>>);
-
 /** A 401, as {@link UnauthorizedHook} is told of it. */
 export interface Unauthorized {
   readonly status: number;
@@ -40,20 +35,22 @@ export interface Unauthorized {
   readonly key: string;
 }
 
-/** Renews the credentials that `headers` gives, or returns `false` where they cannot be. */
+/** Renews the credentials that ky's hooks send, or returns `false` if they cannot be renewed. */
 export type UnauthorizedHook = (refusal: Unauthorized) => unknown;
 
 /** The options of {@link createClient}, all of them optional. */
 export interface ClientOptions<StatusCheck extends boolean | undefined = boolean | undefined>
   extends SendingOptions, LifeOptions<StatusCheck> {
   /**
-   * What paths are below: an http or https URL, or one relative to the page. Default: the page itself. Where there is no page, only
-   * absolute ones can be sent to.
+   * The transport: an instance of ky 2, or ky's own options. Its `prefix`, `baseUrl`, `headers`, `searchParams`, `credentials`,
+   * `fetch` (called with a URL and options), `parseJson` and hooks apply to every attempt; its `retry` and its timeouts do not.
+   * Hooks may add headers; method, key, body and content type are put back. `ky.retry()` in `afterResponse` repeats an attempt
+   * once. Default: plain ky.
    */
-  readonly baseUrl?: string | undefined;
+  readonly ky?: KyInstance | LooseKyOptions | undefined;
   /**
    * Where unfinished operations are kept, request bodies included. Default `memoryStorage()`, which survives no reload. For one
-   * client alone: another one on the same storage would resume this one's operations with its own headers.
+   * client alone: another one on the same storage would resume this one's operations with its own credentials.
    */
   readonly storage?: OperationStorage | undefined;
   /**
@@ -61,10 +58,8 @@ export interface ClientOptions<StatusCheck extends boolean | undefined = boolean
    * so that an operation can be resumed without its input.
    */
   readonly storedBody?: StoredBody | undefined;
-  /** Default: none besides those of the request. */
-  readonly headers?: HeadersOption | undefined;
   /**
-   * Awaited at the first 401 of a run. Then the same key and the same bytes are sent once more, with `headers` asked anew, beyond
+   * Awaited at the first 401 of a run. Then the same key and the same bytes are sent once more, with ky's hooks run again, beyond
    * `attempts`. Where it returns `false`, throws or takes longer than the deadline, the 401 counts. Default: it counts at once.
    */
   readonly onUnauthorized?: UnauthorizedHook | undefined;
@@ -73,9 +68,12 @@ export interface ClientOptions<StatusCheck extends boolean | undefined = boolean
    * 64 KiB for all that are under way). Default `true`: its reply is lost then, but an operation that is half sent would be, too.
    */
   readonly keepalive?: boolean | undefined;
-  /** Cookies and the like, as `fetch` has it. Default `'same-origin'`. */
-  readonly credentials?: RequestCredentials | undefined;
 }
+
+/** ky's options, each of which may be `undefined`. */
+export type LooseKyOptions = {
+  readonly [Name in keyof KyOptions]?: KyOptions[Name] | undefined;
+};
 
 /** {@link RetryOptions} and {@link LifeOptions} with every default in place. */
 export type RetryPolicy = SendingPolicy & LifePolicy;
@@ -110,18 +108,14 @@ export const LIFE_CHECKS: Readonly<Record<keyof LifeOptions, Check>> = {
 const CLIENT_CHECKS: Readonly<Record<keyof ClientOptions, Check>> = {
   ...SENDING_CHECKS,
   ...LIFE_CHECKS,
-  baseUrl: accept(isBaseUrl, "an http or https URL, or one relative to the page"),
+  ky: accept(isKy, "an instance of ky 2, or ky's options (prefixUrl is prefix there)"),
   storage: accept(
     hasMethods("getItem", "setItem", "removeItem", "getAllKeys"),
     "an object with getItem, setItem, removeItem and getAllKeys",
   ),
   storedBody: accept(hasMethods("seal", "open", "digest"), "what omitBody or sealBody return"),
-  headers(name, value) {
-    if (typeof value !== "function") HEADERS_CHECK(name, value);
-  },
   onUnauthorized: isFunction,
   keepalive: isBoolean,
-  credentials: oneOf("same-origin", "include", "omit"),
 };
 
 /** @throws TypeError or RangeError that names the option, what it got and what is allowed. */
@@ -142,10 +136,9 @@ function isHeaders(value: unknown): boolean {
   );
 }
 
-// A relative one is no mistake where there is no page, as where one is rendered on a server: not before something is sent.
-function isBaseUrl(value: unknown): boolean {
-  const url = typeof value === "string" ? parseUrl(value, "https://page.example/") : undefined;
-  return /^https?:$/.test(url?.protocol ?? "");
+function isKy(value: unknown): boolean {
+  if (typeof value === "function") return "extend" in value;
+  return isMembers(value) && !("prefixUrl" in value);
 }
 
 function hasMethods(...names: string[]): (value: unknown) => boolean {

@@ -36,8 +36,6 @@ export interface SendingOptions extends RetryOptions, EventCallbacks {
   readonly keyFormat?: KeyFormat | undefined;
   /** Retries that all operations together have before a success is needed, 0–1_000_000. Default 10. */
   readonly retryBudget?: number | undefined;
-  /** What sends. Default the global `fetch`. */
-  readonly fetch?: typeof globalThis.fetch | undefined;
   /** Told what does not fail but should not stay. Default `console.warn`. */
   readonly onWarning?: Warn | undefined;
 }
@@ -77,7 +75,6 @@ export const SENDING_CHECKS: Readonly<Record<keyof SendingOptions, Check>> = {
   ),
   keyFormat: oneOf("bare", "structured"),
   retryBudget: integer(0, 1_000_000),
-  fetch: isFunction,
   onWarning: isFunction,
   onAttempt: isFunction,
   onWait: isFunction,

@@ -12,7 +12,8 @@ import { readRefusal } from "./error-formats.ts";
 import type { Refusal } from "./error-formats.ts";
 import { unknownBecause } from "./loop-result.ts";
 import { isMembers } from "../validation/is-object.ts";
-import type { Answer } from "../wire/send.ts";
+import { bodyOf } from "../wire/answer.ts";
+import type { Answer } from "../wire/answer.ts";
 
 /** A reason to send it again: `retry` costs an attempt, `poll` does not, because the first request still runs. */
 export interface Again {
@@ -46,14 +47,14 @@ export function classify(
   createError: ErrorMaker,
 ): Verdict {
   const { status, headers } = answer;
-  const body = parseBody(answer);
+  const body = bodyOf(answer);
   const replayed = headers.get(IDEMPOTENT_REPLAYED) === "true";
   if (headers.get(IDEMPOTENCY_MISMATCH) === "true") {
     const message = "An earlier operation with other content exists under this key";
     const original = { status, body };
     return rejected(new KeyConflictError(message, { key, status, problem: body, original }));
   }
-  if (status >= 200 && status < 300) return { kind: "done", value: body, replayed, status };
+  if (status >= 200 && status < 300) return doneWith(answer, replayed);
   const refusal = readRefusal(body, status);
   const { code, message, problem, originalStatus } = refusal;
   const waitMs = retryAfterMs(headers);
@@ -153,13 +154,6 @@ function unknown(cause: IdempotencyError): Verdict {
   return { kind: "unknown", error: unknownBecause(cause, cause.message, cause.key) };
 }
 
-/** JSON where it is said and is some; otherwise text; nothing where there is nothing. */
-export function parseBody({ headers, text }: Answer): unknown {
-  if (text === "") return undefined;
-  if (!/[/+]json\b/i.test(headers.get("content-type") ?? "")) return text;
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    return text;
-  }
+function doneWith({ value, text, status }: Answer, replayed: boolean): Verdict {
+  return { kind: "done", value: "value" in value ? value.value : text, replayed, status };
 }

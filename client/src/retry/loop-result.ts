@@ -1,6 +1,7 @@
 /** How the loop ends: by an answer, or without one where it is given up or stopped. */
 import { IdempotencyError, OutcomeUnknownError } from "@oncekey/shared";
 import type { ErrorDetails, UnexpectedAnswerError } from "@oncekey/shared";
+import type { HookError } from "../wire/hook-error.ts";
 import { reasonOf } from "../wire/timeout.ts";
 import type { LoopInput, LoopState } from "./loop-state.ts";
 
@@ -36,6 +37,12 @@ export function stopped(signal: AbortSignal, input: LoopInput, state: LoopState)
     "Stopped before anything was sent",
     "Stopped; how it ended is not known",
   );
+}
+
+/** By a hook that threw. */
+export function failed(cause: HookError, input: LoopInput, state: LoopState): Ending {
+  const { message } = cause;
+  return withoutAnswer(input, state, cause.cause, `${message}, and nothing was sent`, message);
 }
 
 function withoutAnswer(

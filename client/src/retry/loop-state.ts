@@ -4,7 +4,8 @@ import type { RetryBudget } from "../options/backoff.ts";
 import type { Report } from "../options/events.ts";
 import type { Repeat } from "./repeat.ts";
 import type { PreparedRequest } from "../wire/request.ts";
-import type { Answer, Send } from "../wire/send.ts";
+import type { Answer } from "../wire/answer.ts";
+import type { Send } from "../wire/send.ts";
 import type { SendingPolicy } from "../options/retry-options.ts";
 import type { Warn } from "../options/warnings.ts";
 

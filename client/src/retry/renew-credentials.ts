@@ -1,5 +1,5 @@
 /** What the application does about a 401, once in a run. */
-import { parseBody } from "./classify.ts";
+import { bodyOf } from "../wire/answer.ts";
 import { withinLimit } from "../wire/timeout.ts";
 import { leftMs } from "./loop-state.ts";
 import type { Renew } from "./loop-state.ts";
@@ -10,7 +10,7 @@ export function createRenewal(renewCredentials: UnauthorizedHook, warn: Warn): R
   return async (refusal, { key, signal }, state) => {
     if (state.isRenewed) return false;
     state.isRenewed = true;
-    const told = { status: refusal.status, problem: parseBody(refusal), key };
+    const told = { status: refusal.status, problem: bodyOf(refusal), key };
     try {
       const limit = { timeoutMs: leftMs(state), signal };
       return (await withinLimit(limit, async () => await renewCredentials(told))) !== false;

@@ -3,12 +3,13 @@ import { IdempotencyError, OutcomeUnknownError } from "@oncekey/shared";
 import { fullJitterMs, pause } from "../options/backoff.ts";
 import { classify, isAcknowledged } from "./classify.ts";
 import type { Again, Verdict } from "./classify.ts";
-import { gaveUp, stopped, unknownBecause } from "./loop-result.ts";
+import { failed, gaveUp, stopped, unknownBecause } from "./loop-result.ts";
 import type { Ending } from "./loop-result.ts";
 import { leftMs } from "./loop-state.ts";
 import type { LoopInput, LoopParts, LoopState, Told } from "./loop-state.ts";
 import { isOffline } from "./offline.ts";
-import type { Answer } from "../wire/send.ts";
+import type { Answer } from "../wire/answer.ts";
+import { HookError } from "../wire/hook-error.ts";
 
 export interface Settlement extends Told {
   readonly ending: Ending;
@@ -50,21 +51,26 @@ async function attempt(
   if (isOffline()) await waitForConnection(input, state);
   if (signal?.aborted) return stopped(signal, input, state);
   let result = await sendOnce(parts, input, state);
-  if ("status" in result && result.status === 401) {
+  if (isAnswer(result) && result.status === 401) {
     // Refused before the key was looked at: it did nothing. Not so where a redirect led away from what was done.
     state.isSent = state.isUnresolved || result.isRedirected;
     if (await parts.renew?.(result, input, state)) result = await sendOnce(parts, input, state);
   }
-  if ("cause" in result) return signal?.aborted ? stopped(signal, input, state) : result;
+  if (!isAnswer(result)) return signal?.aborted ? stopped(signal, input, state) : result;
   state.answer = result;
   return judge(parts, input, state, result);
 }
 
+function isAnswer(result: Answer | Again | Ending): result is Answer {
+  return "headers" in result;
+}
+
 async function sendOnce(
   { send }: LoopParts,
-  { request, key, policy, signal, isCheck = false, report }: LoopInput,
+  input: LoopInput,
   state: LoopState,
-): Promise<Answer | Again> {
+): Promise<Answer | Again | Ending> {
+  const { request, key, policy, signal, isCheck = false, report } = input;
   state.attempts += 1;
   report({ kind: "attempt", attempt: state.attempts });
   try {
@@ -79,6 +85,7 @@ async function sendOnce(
       isCheck,
     });
   } catch (cause) {
+    if (cause instanceof HookError) return failed(cause, input, state);
     state.hasFailed = true;
     state.isUnresolved ||= state.isSent;
     const reason = cause instanceof Error ? cause.message : String(cause);

@@ -1,8 +1,10 @@
 /** A request in the form in which it is sent, byte for byte the same each time, and kept. */
+import type { Options as KyOptions } from "ky";
 import { BODY_CHECK, serialiseBody } from "./body.ts";
 import type { RequestBody, SerialBody, TypedBody } from "./body.ts";
 import { accept, checkOptions, isFilled } from "../validation/check.ts";
 import { HEADERS_CHECK } from "../options/client-options.ts";
+import { isMembers } from "../validation/is-object.ts";
 import { parseUrl } from "../validation/parse-url.ts";
 
 /** The methods that can carry a key. A variable of type `string` is accepted as well, and checked at run time. */
@@ -12,7 +14,7 @@ export type RequestMethod = "POST" | "PUT" | "PATCH" | "DELETE";
 export interface RequestSpec {
   /** `POST`, `PUT`, `PATCH` or `DELETE`. `@default 'POST'` */
   readonly method?: RequestMethod | (string & {}) | undefined;
-  /** Below `baseUrl`, with or without a leading slash, or an absolute URL. */
+  /** Below ky's `prefix`, with or without a leading slash, or relative to its `baseUrl`, or an absolute URL. */
   readonly path: string;
   /** Sent as JSON, serialised once. */
   readonly json?: unknown;
@@ -21,7 +23,7 @@ export interface RequestSpec {
    * operation whose body is a Blob or a FormData needs an `identity`. React Native can read neither; give it text or bytes.
    */
   readonly body?: RequestBody | undefined;
-  /** Kept with the operation: nothing secret. Credentials belong into the client's `headers`. */
+  /** Kept with the operation: nothing secret. Credentials belong into ky's `headers` or hooks. */
   readonly headers?: Readonly<Record<string, string>> | undefined;
 }
 
@@ -36,6 +38,9 @@ export interface PreparedRequest extends SerialBody {
    */
   readonly sealedBody?: string | null;
 }
+
+/** What an instance of ky puts before paths and after them. */
+export type UrlBase = Pick<KyOptions, "prefix" | "baseUrl" | "searchParams">;
 
 const METHODS: readonly unknown[] = ["POST", "PUT", "PATCH", "DELETE"];
 
@@ -54,7 +59,7 @@ const SPEC_CHECKS = {
  */
 export function prepareRequest(
   spec: RequestSpec,
-  baseUrl: string | undefined,
+  base: UrlBase,
 ): PreparedRequest | (() => Promise<PreparedRequest>) {
   checkOptions(spec, SPEC_CHECKS, "request.");
   const { method = "POST", path, json, body, headers = {} } = spec;
@@ -64,10 +69,10 @@ export function prepareRequest(
   }
   const lowered = Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]);
   const own = Object.fromEntries(lowered) as Readonly<Record<string, string>>;
-  const url = resolveUrl(path, baseUrl);
+  const url = resolveUrl(path, base);
   const finish = ({ serial, type }: TypedBody): PreparedRequest => {
     const typed = type === undefined ? {} : { "content-type": type };
-    return { method, url, headers: { accept: "application/json", ...typed, ...own }, ...serial };
+    return { method, url, headers: { ...typed, ...own }, ...serial };
   };
   if (json !== undefined) {
     return finish({ serial: { body: JSON.stringify(json) }, type: "application/json" });
@@ -101,16 +106,32 @@ function refuse(value: unknown): string {
   throw new TypeError(`identity must be what JSON can tell apart, got ${kind}`);
 }
 
-// A page's own address where there is one: `/api/` is enough there.
-function resolveUrl(path: string, baseUrl: string | undefined): string {
-  if (/^https?:/i.test(path)) return new URL(path).href;
-  const page = globalThis.location?.href;
-  const start = parseUrl(baseUrl ?? path, page);
-  if (start === undefined) {
-    throw new TypeError(`baseUrl must be absolute where there is no page, got ${baseUrl ?? path}`);
-  }
-  if (baseUrl === undefined) return start.href;
-  const base = new URL(baseUrl.endsWith("/") ? baseUrl : `${baseUrl}/`, page);
+/** Resolves a path as ky does, once: what is written down has the whole URL. */
+function resolveUrl(path: string, { prefix, baseUrl, searchParams }: UrlBase): string {
+  const isAbsolute = /^https?:/i;
+  const start = String(prefix ?? "").replace(/\/+$/, "");
+  const isPrefixed = start !== "" && !isAbsolute.test(path);
+  const joined = isPrefixed ? `${start}/${path.replace(/^\/+/, "")}` : path;
   // The dot keeps a path with a colon from being read as a URL of another scheme, such as `orders:cancel`.
-  return new URL(`./${path.replace(/^\/+/, "")}`, base).href;
+  const input = /^[/?#]/.test(joined) || isAbsolute.test(joined) ? joined : `./${joined}`;
+  const page = globalThis.location?.href;
+  const url = parseUrl(input, baseUrl === undefined ? page : parseUrl(String(baseUrl), page)?.href);
+  if (url === undefined) {
+    const allowed = "a URL, and absolute outside a page (ky's prefix or baseUrl)";
+    throw new TypeError(`request.path must lead to ${allowed}, got ${joined}`);
+  }
+  for (const [name, value] of paramsOf(searchParams)) {
+    if (value === undefined) url.searchParams.delete(name);
+    else url.searchParams.append(name, String(value));
+  }
+  return url.href;
+}
+
+type Parameter = string | number | boolean | undefined;
+
+function paramsOf(params: UrlBase["searchParams"]): Iterable<[string, Parameter]> {
+  if (isMembers(params) && !(Symbol.iterator in params)) {
+    return Object.entries(params as Readonly<Record<string, Parameter>>);
+  }
+  return new URLSearchParams(params as string);
 }

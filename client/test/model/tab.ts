@@ -56,16 +56,18 @@ export function openTab(
     ...POLICY,
     onChange,
     statusCheck: true,
-    baseUrl: "https://shop.example/",
+    ky: {
+      prefix: "https://shop.example/",
+      fetch: (input, init) =>
+        alive(async () => {
+          const request = new Request(input, init);
+          const text = await request.text();
+          if (!request.headers.has("idempotency-only-if-stored"))
+            onSend(request.headers.get("idempotency-key") ?? "none", JSON.parse(text) as Content);
+          return server.fetch(request.headers, text);
+        }),
+    },
     onWarning: () => undefined,
-    fetch: (input, init) =>
-      alive(async () => {
-        const request = new Request(input, init);
-        const text = await request.text();
-        if (!request.headers.has("idempotency-only-if-stored"))
-          onSend(request.headers.get("idempotency-key") ?? "none", JSON.parse(text) as Content);
-        return server.fetch(request.headers, text);
-      }),
     storage: {
       getItem: (name) => later(() => storage.getItem(name)),
       setItem: (name, value) => later(() => storage.setItem(name, value)),

@@ -20,8 +20,14 @@ describe("another body for the same operation, after a reload", () => {
   const card = { number: "4242424242424242" };
   const other = { number: "4000" };
 
-  function openShop(baseUrl: string, storage: OperationStorage, storedBody: StoredBody) {
-    const client = createClient({ baseUrl, attempts: 1, storage, storedBody, onWarning() {} });
+  function openShop(prefix: string, storage: OperationStorage, storedBody: StoredBody) {
+    const client = createClient({
+      ky: { prefix },
+      attempts: 1,
+      storage,
+      storedBody,
+      onWarning() {},
+    });
     const pay: Operation<Card, unknown> = client.operation("pay", {
       request: ({ number }: Card) => ({ path: "payments", json: { number } }),
       instance: () => "one",

@@ -9,11 +9,10 @@ describe("options of the client", () => {
   circular["self"] = circular;
 
   it.each<[Record<string, unknown>, string]>([
-    [{ baseUrl: "localhost:3000/api" }, "baseUrl must be an http or https URL, or one relative"],
-    [
-      { baseUrl: "https://" },
-      'baseUrl must be an http or https URL, or one relative to the page, got "https://"',
-    ],
+    [{ ky: "/api" }, "ky must be an instance of ky 2, or ky's options"],
+    [{ ky: () => undefined }, "ky must be an instance of ky 2, or ky's options"],
+    [{ ky: { prefixUrl: "/api" } }, "ky's options (prefixUrl is prefix there), got {"],
+    [{ baseUrl: "/api" }, "unknown option baseUrl; allowed are attempts"],
     [
       { storage: {} },
       "storage must be an object with getItem, setItem, removeItem and getAllKeys, got {}",
@@ -38,10 +37,6 @@ describe("options of the client", () => {
     [{ key: "v1" }, "key must be 'v7', 'v4' or a function"],
     [{ keyFormat: "quoted" }, "keyFormat must be 'bare' or 'structured'"],
     [{ onUnacknowledged: "throw" }, "onUnacknowledged must be 'warn' or 'refuse'"],
-    [{ headers: "a: b" }, "headers must be an object of strings without Idempotency-Key"],
-    [{ headers: new Headers({ a: "b" }) }, "headers must be an object of strings"],
-    [{ headers: { "idempotency-key": "mine" } }, "headers must be an object of strings"],
-    [{ credentials: "yes" }, "credentials must be 'same-origin' or 'include' or 'omit'"],
     [{ keepalive: 1 }, "keepalive must be true or false, got 1"],
     [{ onUnauthorized: true }, "onUnauthorized must be a function, got true"],
     [{ onAttempt: "log" }, 'onAttempt must be a function, got "log"'],
@@ -50,7 +45,6 @@ describe("options of the client", () => {
     [{ assumedLifetimeMs: 0 }, "assumedLifetimeMs must be a whole number from 1 to 31536000000"],
     [{ statusCheck: "yes" }, 'statusCheck must be true or false, got "yes"'],
     [{ storedBody: {} }, "storedBody must be what omitBody or sealBody return, got {}"],
-    [{ fetch: 1 }, "fetch must be a function"],
     [{ onWarning: "warn" }, "onWarning must be a function"],
     [{ retries: 3 }, "unknown option retries; allowed are attempts"],
   ])("are refused by name: %o", (options, message) => {
@@ -97,7 +91,7 @@ describe("options of an operation", () => {
 
   it("reject a run whose request or instance cannot be used, and nothing is sent", async () => {
     await withServer([done], async ({ url, seen }) => {
-      const client = createClient({ baseUrl: url });
+      const client = createClient({ ky: { prefix: url } });
       let names = 0;
       const run = (spec: object, more: object = {}) => {
         const options = { request: () => ({ path: "x", ...spec }), ...more };
@@ -106,12 +100,13 @@ describe("options of an operation", () => {
       const refused: [object, string][] = [
         [{ method: "GET" }, "request.method must be one of POST, PUT, PATCH, DELETE"],
         [{ path: undefined }, "request.path must be a string that is not empty, got undefined"],
-        [{ path: "https://" }, "Invalid URL"],
+        [{ path: "https://" }, "request.path must lead to a URL"],
         [{ body: new ReadableStream() }, "a FormData; no stream"],
         [{ body: new FormData() }, ".identity is required for a Blob or a FormData"],
         [{ body: "", json: 1 }, "either json or body, not both"],
         [{ json: () => 1 }, "request.json must be a value that JSON has"],
         [{ headers: { "Idempotency-Key": "mine" } }, "request.headers must be an object of str"],
+        [{ headers: new Headers({ a: "b" }) }, "request.headers must be an object of strings"],
         [{ data: { n: 1 } }, "unknown option request.data; allowed are method, path, json, body"],
       ];
       for (const [spec, message] of refused) await expect(run(spec)).rejects.toThrow(message);
@@ -139,11 +134,17 @@ describe("requests", () => {
     });
   });
 
-  it("are below the base URL, with or without slashes, and carry the client's headers of that moment", async () => {
+  it("are below ky's prefix, with or without slashes, and carry the headers that its hooks set at each attempt", async () => {
     let token = 0;
     await withServer([json(503, {}), done], async ({ url, seen }) => {
       const { client } = createShop(url.slice(0, -1), {
-        headers: () => ({ authorization: `Bearer ${(token += 1)}` }),
+        ky: {
+          hooks: {
+            beforeRequest: [
+              ({ request }) => request.headers.set("authorization", `Bearer ${(token += 1)}`),
+            ],
+          },
+        },
       });
       await client.post("/orders?a=1", { body: "text", headers: { "X-Kind": "a" } });
       expect(

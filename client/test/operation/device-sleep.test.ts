@@ -23,25 +23,19 @@ describe("a machine that sleeps for longer than the server keeps a record", () =
     });
   });
 
-  it("while the application makes the headers of a retry sends nothing", async () => {
+  it("while a hook makes the headers of a retry sends nothing", async () => {
     await withServer([reset, done], async ({ url, seen }) => {
       let calls = 0;
-      const headers = async () => {
-        if ((calls += 1) > 1) sleep();
-        return {};
-      };
-      expect(await createShop(url, { headers }).order.run(cart)).toMatchObject({ kind: "unknown" });
+      const beforeRequest = [async () => void ((calls += 1) > 1 && sleep())];
+      const { order } = createShop(url, { ky: { hooks: { beforeRequest } } });
+      expect(await order.run(cart)).toMatchObject({ kind: "unknown" });
       expect([calls, seen.length]).toEqual([2, 1]);
     });
   });
 
   it("before anything was sent ends as rejected: nothing was sent", async () => {
     await withServer([done], async ({ url, seen }) => {
-      const headers = () => {
-        sleep();
-        return {};
-      };
-      const { order, client } = createShop(url, { headers });
+      const { order, client } = createShop(url, { ky: { hooks: { beforeRequest: [sleep] } } });
       expect(await order.run(cart)).toMatchObject({ kind: "rejected" });
       expect([seen, await client.pending()]).toEqual([[], []]);
     });

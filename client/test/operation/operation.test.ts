@@ -35,7 +35,7 @@ describe("write-ahead", () => {
       return globalThis.fetch(input, init);
     };
     await withServer([done], async ({ url }) => {
-      const run = createShop(url, { storage, fetch }).order.run(cart);
+      const run = createShop(url, { storage, ky: { fetch } }).order.run(cart);
       await new Promise((resolve) => setTimeout(resolve, 50));
       expect(storage.log, "nothing is sent while it is not written").toEqual([]);
       gate.resolve();
@@ -67,7 +67,7 @@ describe("after a reload", () => {
     const storage = memoryStorage();
     await withServer([json(503, {}), done], async ({ url, seen }) => {
       const before = await createShop(url, { storage, attempts: 1 }).order.run(cart);
-      const reloaded = createClient({ baseUrl: url, storage });
+      const reloaded = createClient({ ky: { prefix: url }, storage });
       const [pending, ...others] = await reloaded.pending();
       expect([pending?.operation, pending?.instance, pending?.key, others]).toEqual([
         "order",

@@ -61,7 +61,8 @@ describe("whatever the network does", () => {
           const world = createWorld(script);
           const storage = memoryStorage();
           const { fetch } = world;
-          const open = () => createShop("https://shop.example/", { fetch, storage, attempts: 2 });
+          const open = () =>
+            createShop("https://shop.example/", { ky: { fetch }, storage, attempts: 2 });
           let shop = open();
           let result = await shop.order.run(cart);
           for (let turn = 0; result.kind !== "done" && turn < 30; turn += 1) {

@@ -23,7 +23,7 @@ function openPage() {
   const showStillChecking = (again: () => Promise<RunResult<unknown>>) => shown.push(again);
   const showProblem = (error: IdempotencyError) => shown.push(error);
 
-  const shop = createClient({ baseUrl: "/api/", storage: webStorage(), attempts: 1 });
+  const shop = createClient({ ky: { prefix: "/api" }, storage: webStorage(), attempts: 1 });
 
   const placeOrder = shop.operation("place-order", {
     request: (cart: Cart) => ({ method: "POST", path: "orders", json: { lines: cart.lines } }),

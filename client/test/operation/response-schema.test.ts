@@ -13,12 +13,12 @@ const unacknowledged: Reply = (response) => {
 };
 
 function createShop<Value>(
-  baseUrl: string,
+  prefix: string,
   response: ResponseSchema<Value>,
   storage = memoryStorage(),
 ) {
   const client = createClient({
-    baseUrl,
+    ky: { prefix },
     storage,
     attempts: 1,
     onWarning: () => undefined,

@@ -70,7 +70,7 @@ describe("what is done", () => {
       const key = new Request(input, init).headers.get("idempotency-key") ?? "";
       return Response.json({ id: 1 }, { headers: { "idempotency-key": key } });
     };
-    const { order, warnings } = createShop("https://shop.example/", { storage, fetch });
+    const { order, warnings } = createShop("https://shop.example/", { storage, ky: { fetch } });
     const first = await order.run(cart);
     expect(first.kind).toBe("done");
     const next = order.run(cart);
@@ -120,9 +120,10 @@ describe("what is done", () => {
 });
 
 describe("what is not done", () => {
+  const noToken = () => Promise.reject(new Error("no token"));
   it.each([
     ["refused", {}, json(401, {})],
-    ["never sent", { headers: () => Promise.reject(new Error("no token")) }, done],
+    ["never sent", { ky: { hooks: { beforeRequest: [noToken] } } }, done],
   ])(
     "is forgotten before it is told, so that no page sends it any more: %s",
     async (_name, options, reply) => {

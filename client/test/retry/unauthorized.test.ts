@@ -13,7 +13,11 @@ function createMember(url: string, options: ClientOptions = {}) {
   let version = 1;
   const asked: unknown[] = [];
   const shop = createShop(url, {
-    headers: () => ({ authorization: `v${version}` }),
+    ky: {
+      hooks: {
+        beforeRequest: [({ request }) => request.headers.set("authorization", `v${version}`)],
+      },
+    },
     async onUnauthorized(refusal) {
       asked.push(refusal);
       await Promise.resolve();
@@ -84,13 +88,13 @@ describe("a 401", () => {
   ])("%s", async (_name, replies, kind, left) => {
     await withServer(replies, async ({ url, seen }) => {
       let isGone = false;
+      const refuse = () => {
+        if (isGone) throw new Error("signed out");
+      };
       const { order, client } = createShop(url, {
         attempts: 3,
         onUnauthorized: () => void (isGone = true),
-        headers() {
-          if (isGone) throw new Error("signed out");
-          return {};
-        },
+        ky: { hooks: { beforeRequest: [refuse] } },
       });
       expect(await order.run(cart)).toMatchObject({ kind });
       expect(seen).toHaveLength(replies.length);

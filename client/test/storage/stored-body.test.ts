@@ -12,10 +12,10 @@ const card: Card = { number: "4242424242424242" };
 const down = json(503, {});
 
 /** A page of a shop whose operation has the default identity and instance: its whole request. */
-function openPage(baseUrl: string, options: ClientOptions) {
+function openPage(prefix: string, options: ClientOptions) {
   const warnings: Warning[] = [];
   const onWarning = (warning: Warning): void => void warnings.push(warning);
-  const client: Client = createClient({ baseUrl, attempts: 1, onWarning, ...options });
+  const client: Client = createClient({ ky: { prefix }, attempts: 1, onWarning, ...options });
   const pay: Operation<Card, unknown> = client.operation("pay", {
     request: ({ number }: Card) => ({ path: "payments", json: { number } }),
   });
@@ -172,7 +172,7 @@ describe("storedBody", () => {
       const keys = [];
       for (const options of [{ storage }, { storage, storedBody: omitBody() }]) {
         const pay = createClient({
-          baseUrl: url,
+          ky: { prefix: url },
           attempts: 1,
           onWarning() {},
           ...options,

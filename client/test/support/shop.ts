@@ -15,10 +15,11 @@ export interface TestShop {
 
 export const cart: Cart = { id: "cart-1", lines: ["apple"] };
 
-export function createShop(baseUrl: string, options: ClientOptions = {}): TestShop {
+/** @param prefix the API's URL, unless `options.ky` has one. */
+export function createShop(prefix: string, { ky, ...options }: ClientOptions = {}): TestShop {
   const warnings: Warning[] = [];
   const client = createClient({
-    baseUrl,
+    ky: typeof ky === "function" ? ky.extend({ prefix }) : { prefix, ...ky },
     backoff: { baseMs: 1, capMs: 2 },
     onWarning: (warning) => warnings.push(warning),
     ...options,

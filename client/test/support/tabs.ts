@@ -9,7 +9,7 @@ export interface Browser {
   readonly storage: OperationStorage;
   /** The name of the lock under which `cart` runs. */
   readonly lockName: string;
-  readonly openTab: (baseUrl: string, options?: ClientOptions) => TestShop;
+  readonly openTab: (prefix: string, options?: ClientOptions) => TestShop;
   /** Resolves as soon as this many runs wait for their turn. */
   readonly waiting: (count: number) => Promise<void>;
 }
@@ -22,7 +22,7 @@ export function openBrowser(): Browser {
   return {
     storage,
     lockName,
-    openTab: (baseUrl, options) => createShop(baseUrl, { storage, ...options }),
+    openTab: (prefix, options) => createShop(prefix, { storage, ...options }),
     async waiting(count) {
       const names = async () => {
         const { pending = [] } = await navigator.locks.query();

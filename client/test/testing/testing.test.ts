@@ -169,7 +169,7 @@ describe.each(NETWORKS)("the model server under %s", (_name, network) => {
     const model = createModelServer();
     const fetch = model.fetch(() => Response.json({ id: 1 }, { status: 201 }));
     model.script("reply-lost");
-    const { order } = createShop(BASE_URL, { fetch });
+    const { order } = createShop(BASE_URL, { ky: { fetch } });
     expect(await settled(order.run(cart))).toMatchObject({ kind: "done", replayed: true });
     expect(model.effects).toHaveLength(1);
   });
@@ -198,7 +198,7 @@ describe("createModelServer throws", () => {
   it("for an unknown fault and leaves the script unchanged", async () => {
     const model = createModelServer();
     const { order } = createShop(BASE_URL, {
-      fetch: model.fetch(() => Response.json({ id: 1 }, { status: 201 })),
+      ky: { fetch: model.fetch(() => Response.json({ id: 1 }, { status: 201 })) },
     });
     expect(() => model.script("down", "on-fire" as Fault)).toThrow(
       "a fault must be one of none, unreachable",

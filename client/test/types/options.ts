@@ -8,6 +8,7 @@ declare const isBrowser: boolean;
 declare const maybe: {
   readonly storage: OperationStorage | undefined;
   readonly attempts: number | undefined;
+  readonly prefix: string | undefined;
   readonly onWarning: ((warning: Warning) => void) | undefined;
   readonly mismatch: "replay" | "reject" | undefined;
 };
@@ -19,6 +20,7 @@ createClient({
 });
 const options: ClientOptions = { storage: maybe.storage };
 createClient(options);
+createClient({ ky: { prefix: maybe.prefix } });
 createIdempotentFetch({ attempts: maybe.attempts, onWarning: maybe.onWarning });
 createModelServer({ mismatch: maybe.mismatch });
 // @ts-expect-error -- storag

@@ -46,18 +46,8 @@ async function withHttp2(
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo;
   const dispatcher = new H2CClient(`http://127.0.0.1:${port}`);
-  // Another undici than Node's own takes none of Node's requests, nor does Node take its responses.
-  const fetch: typeof globalThis.fetch = async (input, init) => {
-    const request = new Request(input, init);
-    const response = await undiciFetch(request.url, {
-      method: request.method,
-      headers: [...request.headers],
-      body: await request.text(),
-      signal: request.signal,
-      dispatcher,
-    });
-    return response as unknown as Response;
-  };
+  const fetch = ((url: string, init: object) =>
+    undiciFetch(url, { ...init, dispatcher })) as unknown as typeof globalThis.fetch;
   try {
     await use(`http://127.0.0.1:${port}/api/`, fetch, seen);
   } finally {
@@ -90,7 +80,7 @@ describe("over HTTP/2", () => {
     ["503", answer(503)],
   ])("%s is followed by the same key and the same bytes", async (_name, reply) => {
     await withHttp2([reply, answer(201)], async (url, fetch, seen) => {
-      const result = await createShop(url, { fetch }).order.run(cart);
+      const result = await createShop(url, { ky: { fetch } }).order.run(cart);
       expect(result).toMatchObject({ kind: "done", attempts: 2, value: { id: 1 }, status: 201 });
       expect(seen).toEqual(
         Array.from({ length: 2 }, () => ({ key: result.key, body: '{"lines":["apple"]}' })),
@@ -100,7 +90,7 @@ describe("over HTTP/2", () => {
 
   it("a final refusal is not sent again", async () => {
     await withHttp2([answer(402)], async (url, fetch, seen) => {
-      const result = await createShop(url, { fetch }).order.run(cart);
+      const result = await createShop(url, { ky: { fetch } }).order.run(cart);
       expect(result).toMatchObject({ kind: "rejected", attempts: 1, error: { status: 402 } });
       expect(seen).toHaveLength(1);
     });

@@ -7,10 +7,10 @@ import { done, json, reset, withServer } from "../support/server.ts";
 function createWatched(url: string, options: ClientOptions = {}) {
   const kept: boolean[] = [];
   const fetch: typeof globalThis.fetch = (input, init) => {
-    if (input instanceof Request) kept.push(input.keepalive);
+    kept.push(init?.keepalive ?? false);
     return globalThis.fetch(input, init);
   };
-  return { ...createShop(url, { fetch, ...options }), kept };
+  return { ...createShop(url, { ky: { fetch }, ...options }), kept };
 }
 
 describe("a request that the browser finishes when the page goes away", () => {

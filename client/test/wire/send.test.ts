@@ -1,7 +1,6 @@
-import type { ClientOptions } from "@oncekey/client";
 import { describe, expect, it } from "vitest";
 import { cart, createShop } from "../support/shop.ts";
-import { done, json, withServer } from "../support/server.ts";
+import { done, withServer } from "../support/server.ts";
 
 const never = () => new Promise<never>(() => undefined);
 
@@ -28,7 +27,7 @@ describe("one attempt", () => {
 
   it("ends in time also where fetch takes no notice of its signal", async () => {
     const { order } = createShop("https://shop.example/", {
-      fetch: never,
+      ky: { fetch: never },
       attempts: 2,
       attemptTimeoutMs: 20,
     });
@@ -61,7 +60,9 @@ describe("one attempt", () => {
   });
 
   it("that cannot be a request was never sent: rejected", async () => {
-    const { order, client } = createShop("https://user:password@shop.example/", { fetch: never });
+    const { order, client } = createShop("https://user:password@shop.example/", {
+      ky: { fetch: never },
+    });
     expect(await order.run(cart)).toMatchObject({
       kind: "rejected",
       error: { message: expect.stringContaining("nothing was sent") },
@@ -83,7 +84,7 @@ describe("one attempt", () => {
 });
 
 describe("cookies", () => {
-  it.each<[string, ClientOptions, RequestCredentials]>([
+  it.each<[string, { credentials?: RequestCredentials }, RequestCredentials]>([
     ["of the same origin, unless it is told otherwise", {}, "same-origin"],
     ["of other origins too", { credentials: "include" }, "include"],
     ["of none", { credentials: "omit" }, "omit"],
@@ -94,51 +95,36 @@ describe("cookies", () => {
         sent = new Request(input, init).credentials;
         return globalThis.fetch(input, init);
       };
-      await createShop(url, { ...options, fetch }).order.run(cart);
+      await createShop(url, { ky: { ...options, fetch } }).order.run(cart);
       expect(sent).toBe(expected);
     });
   });
 });
 
 describe("headers", () => {
-  it("of the client replace those of the request whatever their case, and never the key", async () => {
+  it("of ky's instance give way to those of the request whatever their case, and to the key", async () => {
     await withServer([done], async ({ url, seen }) => {
-      const { client } = createShop(url, {
-        headers: () => ({ "X-Kind": "client", "idempotency-key": "another", Accept: "text/plain" }),
-      });
+      const headers = { "X-Kind": "client", "X-Own": "1", "idempotency-key": "another" };
+      const { client } = createShop(url, { ky: { headers } });
       await client.post("orders", { key: "mine", headers: { "x-kind": "call" } });
       expect(seen[0]).toMatchObject({
         key: "mine",
-        headers: { "x-kind": "client", accept: "text/plain" },
+        headers: { "x-kind": "call", "x-own": "1", accept: "application/json" },
       });
     });
   });
 
-  it("that cannot be had are asked for again", async () => {
-    let asked = 0;
-    const headers = (): Promise<Record<string, string>> =>
-      (asked += 1) === 1
-        ? Promise.reject(new Error("no session yet"))
-        : Promise.resolve({ authorization: "Bearer 2" });
-    await withServer([json(201, { id: 1 })], async ({ url, seen }) => {
-      const result = await createShop(url, { headers }).order.run(cart);
-      expect(result.kind).toBe("done");
-      expect(seen.map((one) => one.headers.authorization)).toEqual(["Bearer 2"]);
-    });
-  });
-
-  it("that come after the attempt has ended send nothing, whether or not fetch heeds its signal", async () => {
-    const late = Promise.withResolvers<Record<string, string>>();
+  it("that a hook makes too late send nothing, whether or not fetch heeds its signal", async () => {
+    const late = Promise.withResolvers<void>();
     let calls = 0;
     const fetch = () => ((calls += 1), never());
     const { order } = createShop("https://shop.example/", {
-      headers: () => late.promise,
-      fetch,
+      ky: { hooks: { beforeRequest: [() => late.promise] }, fetch },
       attempts: 1,
       attemptTimeoutMs: 20,
     });
     expect(await order.run(cart)).toMatchObject({ kind: "rejected", attempts: 1 });
-    late.resolve({});
+    late.resolve();
     for (let turn = 0; turn < 5; turn += 1) await new Promise((resolve) => setImmediate(resolve));
     expect(calls).toBe(0);
   });
@@ -146,7 +132,7 @@ describe("headers", () => {
   it("that never come end with the attempt's time, and nothing was sent: rejected", async () => {
     await withServer([done], async ({ url, seen }) => {
       const { order, client } = createShop(url, {
-        headers: never,
+        ky: { hooks: { beforeRequest: [never] } },
         attempts: 2,
         attemptTimeoutMs: 20,
       });

@@ -14,15 +14,21 @@ export function openShop(kept: Kept, backoffMs = 100): BareShop {
   const ahead: FaultKind[] = [];
   const warnings: Warning[] = [];
   const client = createClient({
-    baseUrl: "/api/",
+    ky: {
+      prefix: "/api",
+      hooks: {
+        beforeRequest: [
+          ({ request }) => {
+            const kind = ahead.shift();
+            if (kind !== undefined) request.headers.set(FAULT_HEADER, formatFault({ kind }));
+          },
+        ],
+      },
+    },
     storage: kept === "IndexedDB" ? indexedDbStorage() : webStorage(),
     attemptTimeoutMs: ATTEMPT_TIMEOUT_MS,
     backoff: { baseMs: backoffMs, capMs: backoffMs },
     onWarning: (warning) => warnings.push(warning),
-    headers(): Record<string, string> {
-      const kind = ahead.shift();
-      return kind === undefined ? {} : { [FAULT_HEADER]: formatFault({ kind }) };
-    },
   });
   const placeOrder = client.operation<Order, Receipt>("place-order", {
     request: (order) => ({ path: "orders", json: order }),

@@ -114,12 +114,14 @@ async function settle(
 function createClients(origins: readonly string[], scope: string, history: History): Client[] {
   return origins.map((origin, at) =>
     createClient({
-      baseUrl: origin,
-      headers: { [SCOPE_HEADER]: scope },
-      fetch: createRecordedFetch(
-        { history, policyOf, wayOf: async () => ({ server: origin, origin }) },
-        `client ${at + 1}`,
-      ),
+      ky: {
+        prefix: origin,
+        headers: { [SCOPE_HEADER]: scope },
+        fetch: createRecordedFetch(
+          { history, policyOf, wayOf: async () => ({ server: origin, origin }) },
+          `client ${at + 1}`,
+        ),
+      },
       attempts: 100,
       backoff: { baseMs: 50, capMs: 500 },
       retryBudget: 1_000_000,

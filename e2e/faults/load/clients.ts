@@ -47,8 +47,7 @@ export function createOncekeySend(recorded: typeof fetch, history: History): Sen
   let nextKey = "";
   const client = createClient({
     ...RETRYING,
-    fetch: recorded,
-    baseUrl: NOWHERE,
+    ky: { fetch: recorded, prefix: NOWHERE },
     key: () => nextKey,
   });
   const { run } = client.operation<Sending>("order", {

@@ -1,0 +1,57 @@
+/** An answer that came whole, and what it carries. */
+
+/** What an answer was parsed to, or why it could not be. */
+export type Parsed = { readonly value: unknown } | { readonly error: unknown };
+
+/** An answer that arrived whole, as it came over the wire. */
+export interface Answer {
+  readonly status: number;
+  readonly headers: Headers;
+  /** The body. */
+  readonly text: string;
+  readonly isRedirected: boolean;
+  /** The media types that were asked for. */
+  readonly accept: string;
+  /** What the caller gets, with its body unread. Hooks may have put another response in the place of the wire's. */
+  readonly response: Response;
+  readonly value: Parsed;
+}
+
+/** Reads a copy to its end, inside the attempt. As text, since React Native reads no bytes. */
+export async function readWhole(response: Response, accept: string): Promise<Answer> {
+  const text = await response.clone().text();
+  const { status, headers, redirected: isRedirected } = response;
+  const value = parseBody(headers, text);
+  return { status, headers, text, isRedirected, accept, response, value };
+}
+
+/** Whether a body is JSON by its media type, such as `application/problem+json`. */
+export function isJson(headers: Headers): boolean {
+  return /[/+]json\b/i.test(headers.get("content-type") ?? "");
+}
+
+export function parseJson(text: string): Parsed {
+  try {
+    return { value: JSON.parse(text) as unknown };
+  } catch (error) {
+    return { error };
+  }
+}
+
+/** Returns JSON parsed, other bodies as text, and `undefined` for none. */
+function parseBody(headers: Headers, text: string): Parsed {
+  if (text === "") return { value: undefined };
+  return isJson(headers) ? parseJson(text) : { value: text };
+}
+
+/** Returns the parsed body of a refusal, or its text if the body is not JSON. */
+export function bodyOf({ headers, text }: Answer): unknown {
+  const parsed = parseBody(headers, text);
+  return "value" in parsed ? parsed.value : text;
+}
+
+/** Returns the response to what was done with this status. */
+export function responseOf(answer: Answer | undefined, status: number): Response {
+  // The server kept the status but not the body; what it sent is a problem document about that.
+  return answer?.status === status ? answer.response : new Response(null, { ...answer, status });
+}
