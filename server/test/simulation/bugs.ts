@@ -15,7 +15,7 @@ export function withoutScope<Some extends object>(ticket: Some): Some {
   return { ...ticket, scope: "" };
 }
 
-/** Flights that are told apart by key and target alone; each asks the store for what it is about. */
+/** Single flight whose key ignores the scope; each flight still asks the store for its own ticket. */
 export function scopelessFlights(create: Create, store: Store, onRecord: OnRecord): SingleFlight {
   const bare = (ticket: Ticket): Bare => ({ ...withoutScope(ticket), of: ticket });
   const full = (ticket: Ticket): Ticket => (ticket as Bare).of;
@@ -32,7 +32,7 @@ export function scopelessFlights(create: Create, store: Store, onRecord: OnRecor
   };
 }
 
-/** Those who wait are handed what the flight brings, whether or not it is over; the cache still knows. */
+/** Waiters receive the flight's result even if the record has expired since; the cache still checks. */
 export function staleFlights(create: Create, store: Store, onRecord: OnRecord): SingleFlight {
   const originals = new WeakMap<StoredRecord, StoredRecord>();
   const asked: Store = {

@@ -1,4 +1,4 @@
-/** What `forget` asks of the model: their texts stand where they are sent, so each is told by its beginning. */
+/** Models the statements of `forget`: their texts stand where they are sent, so each is matched by its beginning. */
 import { write } from "./database.ts";
 import type { Database } from "./database.ts";
 import { read, text, wrote } from "./meaning.ts";
@@ -26,7 +26,7 @@ function isLeased({ row, now }: Call): boolean {
   return (row?.leaseUntil ?? 0) > now;
 }
 
-/** The record that `forget` is about, as far as it looks at it. */
+/** Returns the record that `forget` addresses, with the columns that it reads. */
 export function lookByHand({ rows }: Database, [key, scope, target]: readonly Value[]): object[] {
   const row = rows.get(JSON.stringify([key, scope, target]));
   if (row === undefined) return [];

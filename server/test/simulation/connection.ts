@@ -8,7 +8,7 @@ import type { Database, Transaction } from "./database.ts";
 import { databaseError, beginStatement, STATEMENTS } from "./statements.ts";
 import type { Result, Value } from "./meaning.ts";
 
-/** What happens to one flight to the database. */
+/** Fault of one round trip to the database. */
 export type FlightFault = "none" | "request lost" | "answer lost";
 
 export interface Line {
@@ -25,7 +25,7 @@ export interface ModelPool {
   readonly pool: Pool;
   /** Ends every session, as a process that dies does: what runs there runs to its end, and is then rolled back. */
   readonly cut: () => void;
-  /** How many clients are out. */
+  /** Number of clients in use. */
   readonly outCount: () => number;
 }
 
@@ -225,7 +225,7 @@ function asClient(session: Session, release: () => void): PoolClient {
   return client as unknown as PoolClient;
 }
 
-/** What the batch writes on the wire. */
+/** Returns the statements that the batch writes on the wire. */
 function statementsOf(batch: BatchQuery): Statement[] {
   const texts: string[] = [];
   const bound: (readonly Value[])[] = [];

@@ -1,4 +1,4 @@
-/** A model of what Postgres keeps: rows that are committed, transactions that are not, and the locks that they hold. */
+/** Models what Postgres keeps: committed rows, open transactions, and the locks that they hold. */
 import type { Ticket } from "../../src/store/store.ts";
 
 /** A row of the table of records. */
@@ -19,12 +19,12 @@ export interface Row {
 
 /** A row of the handlers' table. Nothing keeps it single. */
 export interface Effect {
-  /** Of the record that it belongs to. */
+  /** Identity of the record that the effect belongs to. */
   readonly id: string;
   readonly run: number;
 }
 
-/** What a commit makes of a row. */
+/** Change that a commit makes to a row. */
 export interface Change {
   readonly id: string;
   readonly before: Row | undefined;
@@ -56,7 +56,7 @@ export interface Database {
   readonly open: Set<Transaction>;
   /** Rows that a transaction has written or locked. */
   readonly rowLocks: Map<string, Transaction>;
-  /** Those of the locks that a probe for handlers passes. */
+  /** Locks that are skipped by a probe for handlers. */
   readonly weakLocks: Set<string>;
   readonly advisoryLocks: Map<string, AdvisoryLock>;
   readonly now: () => number;
@@ -65,7 +65,7 @@ export interface Database {
   readonly onChange: (change: Change) => void;
 }
 
-/** A statement has to wait for another transaction. */
+/** Thrown if a statement has to wait for another transaction. */
 export class Blocked extends Error {
   override name = "Blocked";
   readonly holder: Transaction;
@@ -115,7 +115,7 @@ export function begin(database: Database): Transaction {
   return transaction;
 }
 
-/** Returns what Postgres says: a failed transaction is rolled back, without an error. */
+/** Returns Postgres' command tag: COMMIT of a failed transaction rolls back without an error. */
 export function commit(database: Database, transaction: Transaction): "COMMIT" | "ROLLBACK" {
   if (!transaction.isFailed) {
     for (const [id, row] of transaction.writes) {
@@ -149,12 +149,12 @@ function finish(database: Database, transaction: Transaction): void {
   transaction.end();
 }
 
-/** What a statement of the transaction sees: what is committed at its start, and what the transaction wrote itself. */
+/** Returns the row that a statement of the transaction sees: committed at its start, or written by the transaction itself. */
 export function see({ rows }: Database, { writes }: Transaction, id: string): Row | undefined {
   return writes.has(id) ? writes.get(id) : rows.get(id);
 }
 
-/** @throws Blocked where another transaction holds the row. */
+/** @throws Blocked if another transaction holds the row. */
 export function write(
   { rowLocks }: Database,
   transaction: Transaction,

@@ -28,7 +28,7 @@ const asked: fc.Arbitrary<Asked> = fc.record({
     { weight: 1, arbitrary: fc.constant(1 as const) },
   ),
   process,
-  // At once, when a lease is over that was not renewed, or when nobody may remember any more what was forgotten.
+  // At once, when an unrenewed lease has expired, or when every cache has dropped a forgotten record.
   afterMs: fc.oneof(
     { weight: 8, arbitrary: fc.constant(0) },
     { weight: 4, arbitrary: fc.constant(6_000) },
@@ -76,7 +76,7 @@ const disturbed: fc.Arbitrary<History> = fc.record({
 
 const FIRST: Asked = { key: "k1", scope: "ada", content: 0, process: 1, afterMs: 0 };
 
-/** One request is done in peace; then come those who repeat it at another process, while its record goes or time flies. */
+/** Finishes one request undisturbed; repeats then arrive at another process while its record is deleted or expires. */
 export const aftermath: fc.Arbitrary<History> = fc.record({
   rules: fc.record({ ...rules, retentionMs: fc.constantFrom(DAY_MS, 8_000) }),
   asked: fc
@@ -86,7 +86,7 @@ export const aftermath: fc.Arbitrary<History> = fc.record({
         scope: fc.constant(FIRST.scope),
         content: fc.constant(FIRST.content),
         process: fc.constantFrom(0, 0, 1),
-        // Together, before a short retention is over, and when nobody may remember any more what was forgotten.
+        // Together, before a short retention ends, and when every cache has dropped a forgotten record.
         afterMs: fc.constantFrom(6_000, 6_000, 9_000, 70_000),
       }),
       { minLength: 2, maxLength: MAX_ASKED - 1 },
@@ -96,7 +96,7 @@ export const aftermath: fc.Arbitrary<History> = fc.record({
     fc
       .oneof(
         fc.record({ kind: fc.constantFrom("sweep", "forget"), process }),
-        // From before the end of a short retention to behind it.
+        // Between just before and just after the end of a short retention.
         fc.record({ kind: fc.constant("pass" as const), ms: fc.constant(6_000) }),
       )
       .map((happening): Event => ({ ...happening, afterMs: 6_000 })),

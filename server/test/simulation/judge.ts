@@ -1,4 +1,4 @@
-/** What must be true of each record once a history has come to its end. */
+/** Checks what must hold for each record at the end of a history. */
 import type { Database } from "./database.ts";
 import type { Rules } from "./process.ts";
 import type { Final, Story } from "./story.ts";
@@ -6,7 +6,7 @@ import type { Final, Story } from "./story.ts";
 /** For so long another process may replay what was forgotten. */
 const FORGET_MS = 60_000;
 
-/** What is wrong, or `undefined`. */
+/** Violation found, or `undefined`. */
 export function judge(
   stories: ReadonlyMap<string, Story>,
   database: Database,
@@ -25,7 +25,7 @@ export function judge(
   return undefined;
 }
 
-/** Each answer is of a record that was not over, and those are marked whose request was another than the one that ran. */
+/** Checks that each answer came from a live record, and that answers to another request are marked. */
 function judgeAnswers(story: Story): string | undefined {
   if (story.finals.length === 0) return "never came to an end";
   for (const final of story.finals) {
@@ -36,7 +36,7 @@ function judgeAnswers(story: Story): string | undefined {
 }
 
 function judgeWords({ ticket, answer }: Final): string | undefined {
-  // What was decided for a crash names nobody: it was made for whoever runs into it.
+  // A crash decision carries no request: it was made for the one that met the crash.
   const { fingerprint: ran, scope = ticket.scope } = wordsOf(answer.body);
   if (scope !== ticket.scope) return `${ticket.scope} was told what ${scope} did`;
   const differs = ran !== undefined && ran !== ticket.fingerprint.toString("hex");
@@ -53,13 +53,13 @@ function judgeTime({ kept, at, forgotten }: Final): string | undefined {
   return `was forgotten ${at - goneAt} ms before it was asked for`;
 }
 
-/** No claim was told that its response is stored where it is not. */
+/** Checks that no claim reported a stored response that is missing. */
 function judgeStored({ stored, kept }: Story): string | undefined {
   const lost = stored.find((body) => kept.every((one) => one.body !== body));
   return lost === undefined ? undefined : `${lost} was said to be stored, and is not`;
 }
 
-/** One commit: for each record that says so there is one effect, that of its run, and no other. */
+/** Checks the one commit: each stored record has exactly one effect, that of its run. */
 function judgeEffects(id: string, { kept }: Story, { effects }: Database): string | undefined {
   const had = effects.filter((effect) => effect.id === id).map(({ run }) => run);
   const told = kept.filter(({ status }) => status === 201).map(({ body }) => wordsOf(body).run);
@@ -67,7 +67,7 @@ function judgeEffects(id: string, { kept }: Story, { effects }: Database): strin
   return `effects of runs [${had.join()}], and [${told.join()}] were stored`;
 }
 
-/** Outside of the database nothing is taken back: each time it is done under the same key to pass on, which is nobody else's. */
+/** Checks effects outside of the database: every repeat passes on the same derived key, and no other record uses it. */
 function judgeOutside(
   id: string,
   { outside }: Story,

@@ -1,4 +1,4 @@
-/** What the statements of strategy `lease` do to the model. */
+/** Models the statements of strategy `lease`. */
 import type { LeaseStatements } from "../../src/store/sql/lease-statements.ts";
 import { write } from "./database.ts";
 import type { Row } from "./database.ts";
@@ -85,7 +85,7 @@ function leased({ database, values, now }: Call): Row {
   };
 }
 
-/** @param change undefined: the row is deleted. */
+/** @param change `undefined` deletes the row. */
 function updateOwn(
   { database, transaction, values, id, row }: Call,
   change: Partial<Row> | undefined,

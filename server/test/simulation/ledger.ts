@@ -1,4 +1,4 @@
-/** What was seen of every record, and whether it can be true of a single effect. */
+/** Records what was observed of every record, and judges whether a single effect explains it. */
 import type { Ticket } from "../../src/store/store.ts";
 import { idOf } from "./database.ts";
 import type { Change, Database } from "./database.ts";
@@ -17,9 +17,9 @@ export interface Ledger {
   changed(change: Change): void;
   asks(ticket: Ticket, process: object): Asking;
   answered(asking: Asking, answer: Answer): void;
-  /** A process says that the record is deleted. */
+  /** Called when a process reports the record as deleted. */
   forgot(ticket: Ticket, process: object): void;
-  /** What is wrong, or `undefined`. */
+  /** Violation found, or `undefined`. */
   judge(database: Database): string | undefined;
 }
 
@@ -53,7 +53,7 @@ export function createLedger(rules: Rules, isCalm: boolean, now: () => number): 
     happens(ticket, downstream) {
       const story = of(ticket);
       story.outside.push(downstream);
-      // Where a record is over another may begin, with an effect of its own; a late one is of a record that was there before.
+      // After a record has expired another one may begin with its own effect; a late effect belongs to the earlier record.
       const over = story.kept.filter((kept) => !isLive(kept, now())).length + story.dropped;
       const count = story.outside.length;
       if (rules.onCrash === "fail" && count > over + 1)
@@ -66,7 +66,7 @@ export function createLedger(rules: Rules, isCalm: boolean, now: () => number): 
       if (wrong !== undefined) accuse(change.id, wrong);
     },
     asks(ticket, process) {
-      // The place of its story: one that never comes to an end is missed.
+      // Reserves the place of its story: a story that never ends is then missed.
       of(ticket);
       return { ticket, at: now(), forgotten: new Set(forgotten.get(process)) };
     },
@@ -84,8 +84,8 @@ export function createLedger(rules: Rules, isCalm: boolean, now: () => number): 
 }
 
 /**
- * Whether nobody can be given the key any more once this is answered. It can where the handler's writes were taken back, for
- * between that and the storing of its answer the lock is free; and under a lease that ran out. Then the fence alone decides.
+ * Whether no other request can claim the key once this one is answered. Two exceptions leave the decision to the fence: rolled-back
+ * writes, because the lock is free until the answer is stored, and a lease that expired.
  */
 function isDone({ answer }: Final): boolean {
   return answer.status < 300;

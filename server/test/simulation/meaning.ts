@@ -1,4 +1,4 @@
-/** What the meanings of statements are made of: how one is called, what it answers, and how values are read. */
+/** Types and readers that the models of statements share: call, result, values. */
 import type { Row as Fields } from "../../src/store/postgres/batch.ts";
 import type { Database, Row, Transaction } from "./database.ts";
 

@@ -75,14 +75,14 @@ vi.mock("./statements.ts", async (load) => {
   return { ...real, beginStatement };
 });
 
-// Of leases that nothing else disturbs: there each of these bugs shows in one history of some dozens.
+// Leases that nothing else disturbs: there each of these bugs shows in one history of some dozens.
 const calmLease = history.map((one) => ({
   ...one,
   rules: { ...one.rules, strategy: "lease" as const },
   events: [],
   faults: [],
 }));
-// Of those who come while the database's answer is on its way and what it says is soon over.
+// Requests that arrive while the database's answer is on its way and its record is about to expire.
 const whileItEnds = aftermath.map((one) => ({
   ...one,
   rules: { ...one.rules, retentionMs: 8_000, inFlight: "wait" as const },

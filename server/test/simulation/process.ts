@@ -17,7 +17,7 @@ import type { Line } from "./connection.ts";
 import { idOf } from "./database.ts";
 import { STATEMENTS } from "./statements.ts";
 
-/** What the handler does, once it has had its effect. `linger`: answers after some leases, which only a heartbeat keeps. */
+/** Behaviour of the handler after its effect. `linger`: answers after several leases, which only a heartbeat keeps. */
 export type Plan = "answer" | "throw" | "refuse" | "linger";
 
 export interface Rules {
@@ -28,7 +28,7 @@ export interface Rules {
   readonly retentionMs: number;
 }
 
-/** What a caller gets. `final`: what is stored; everything else says to ask again, or that another request has the key. */
+/** Answer to a caller. `final`: it is stored; every other kind asks for a retry or names another request. */
 export type Answer =
   | {
       readonly kind: "final";
@@ -39,28 +39,28 @@ export type Answer =
   | { readonly kind: "conflict" }
   | { readonly kind: "again"; readonly reason: string };
 
-/** The world outside, and those who watch. */
+/** Observers of effects outside of the process. */
 export interface Surroundings {
-  /** The handler of a key runs: its number, and what it is to do. */
+  /** Called when the handler of a key starts, with its number and behaviour. */
   readonly runs: (ticket: Ticket) => { readonly run: number; readonly plan: Plan };
-  /** It has come to its end, or has given up. */
+  /** Called when the handler has ended or given up. */
   readonly ends: (ticket: Ticket) => void;
-  /** An effect that no transaction can take back. */
+  /** Called for an effect that no transaction can roll back. */
   readonly happens: (ticket: Ticket, downstream: string) => void;
-  /** A claim that had ended says that it was lost: its heartbeat goes on. */
+  /** Called if a claim that had ended reports that it was lost: its heartbeat goes on. */
   readonly lostAfterEnd: (ticket: Ticket) => void;
-  /** A claim says that its response is stored. */
+  /** Called when a claim reports its response as stored. */
   readonly stored: (ticket: Ticket, body: string) => void;
 }
 
 export interface ServerProcess {
   serve(ticket: Ticket): Promise<Answer>;
   sweep(): Promise<void>;
-  /** Deletes the ticket's record by hand; `false` where the database did not say whether it did. */
+  /** Deletes the ticket's record by hand; `false` if the database did not confirm it. */
   forget(ticket: Ticket): Promise<boolean>;
-  /** Cuts its connections; the line says that it is dead. */
+  /** Cuts its connections; the line reports that it is dead. */
   die(): void;
-  /** How many connections are out. */
+  /** Number of connections in use. */
   readonly outCount: () => number;
 }
 
@@ -141,7 +141,7 @@ function replay(
   return { kind: "final", status: response.status, body, isMismatch };
 }
 
-/** The handler, and then what the plugin makes of its answer. */
+/** Runs the handler and ends the claim with its answer, as the plugin does. */
 async function runHandler(
   claim: Claim,
   ticket: Ticket,
@@ -181,12 +181,12 @@ async function runHandler(
   }
 }
 
-/** What the handler's answer says of itself: who asked what, and which run it was. */
+/** Body of the handler's answer: which request asked, and which run it was. */
 function tellOf({ scope, fingerprint }: Ticket, run: number): object {
   return { run, scope, fingerprint: fingerprint.toString("hex") };
 }
 
-/** Has its effect; `false` where the database failed it. */
+/** Performs the effect; `false` if the database failed it. */
 async function handle(
   claim: Claim,
   ticket: Ticket,

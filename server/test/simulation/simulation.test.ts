@@ -5,7 +5,7 @@ import { history } from "./histories.ts";
 import { withVirtualTime } from "./virtual-time.ts";
 import { play } from "./world.ts";
 
-// Its timers are those of the machine, whatever stands in for the global ones.
+// The machine's own timers, unaffected by the fakes of the globals.
 vi.mock("node:timers/promises", () => ({
   setTimeout: (ms: number) => new Promise((resolve) => void globalThis.setTimeout(resolve, ms)),
 }));

@@ -1,4 +1,4 @@
-/** What each statement of the store does to the model. A statement sees one moment; between two of them anything may happen. */
+/** Models each statement of the store. A statement sees one moment; between two statements anything may happen. */
 import { POSTGRES } from "../../src/store/postgres/dialect.ts";
 import { createStatements } from "../../src/store/sql/statements.ts";
 import type { Statements } from "../../src/store/sql/statements.ts";
@@ -16,12 +16,12 @@ export function databaseError(code: string, column?: string): Error {
 
 export const STATEMENTS: Statements = createStatements("oncekey", POSTGRES);
 
-/** What a statement does at the moment at which it is called. @throws Blocked where it has to wait. */
+/** Effect of a statement at the moment of its call. @throws Blocked if it has to wait. */
 export type CarryOut = () => Result;
 
 /**
- * A statement that touches rows or locks, begun now; `undefined` where it is none. What it sees it sees when it does it, but for
- * those that take a lock: their snapshot is of now, and the lock may come much later.
+ * Begins a statement that touches rows or locks; `undefined` for any other. Its snapshot is taken when it runs. A statement
+ * that takes a lock has its snapshot from now, and may get the lock much later.
  */
 export function beginStatement(
   statement: string,
@@ -106,7 +106,7 @@ function lockUnlessFinished({ database, transaction, values, row, now }: Call, i
   return read([[isLocked ? "t" : "f"]]);
 }
 
-// A committed row is a conflict at once; one that another has not committed has to be waited for.
+// A committed row is a conflict at once; an uncommitted row of another transaction makes the insert wait.
 function insert({ database, transaction, values, id, row }: Call, expiresAt: number): Result {
   if (row !== undefined) return wrote("INSERT 0", 0);
   const createdAt = database.instant();

@@ -1,4 +1,4 @@
-/** What was seen of one key in one scope: the records that followed each other there, and all that was made of them. */
+/** Records what was observed of one key in one scope: its successive records and every answer made from them. */
 import type { Ticket } from "../../src/store/store.ts";
 import type { Change } from "./database.ts";
 import type { Answer } from "./process.ts";
@@ -17,7 +17,7 @@ export interface Kept {
 export interface Asking {
   readonly ticket: Ticket;
   readonly at: number;
-  /** What its process has forgotten by then. */
+  /** Records that its process has forgotten by then. */
   readonly forgotten: ReadonlySet<Kept>;
 }
 
@@ -25,7 +25,7 @@ export type FinalAnswer = Answer & { readonly kind: "final" };
 
 export interface Final extends Asking {
   readonly answer: FinalAnswer;
-  /** The record that it was made of. */
+  /** Record that the answer was made of. */
   readonly kept: Kept | undefined;
 }
 
@@ -46,10 +46,10 @@ export function createStory(): Story {
 }
 
 /**
- * A row changes. What was promised until an instant stands until then, unless somebody deletes it on purpose; what an owner's
- * lease holds stands even then.
+ * Applies a change of a row. A record lives until its promised instant unless it is deleted on purpose. A row under a live lease
+ * survives even that.
  *
- * @returns what is wrong with it, or `undefined`.
+ * @returns the violation, or `undefined`.
  */
 export function follow(
   { before, after, isForgotten }: Change,
@@ -77,7 +77,7 @@ export function follow(
   return before.status === null ? undefined : "was overwritten before it was over";
 }
 
-/** The record that an answer was made of: the last with these words, for those of a crash are the same each time. */
+/** Returns the record behind an answer: the latest with this body, since answers to a crash are equal each time. */
 export function keptOf({ status, body }: FinalAnswer, { kept }: Story): Kept | undefined {
   return kept.findLast((one) => one.status === status && one.body === body);
 }

@@ -1,4 +1,4 @@
-/** A clock that moves only when it is told to, in the place of the machine's: a lease runs out in a moment. */
+/** Replaces the machine's clock by one that advances on demand: a lease expires in a moment. */
 
 interface Timer {
   readonly at: number;
@@ -13,11 +13,11 @@ export interface VirtualTime {
   after(ms: number): Promise<void>;
   /** Moves on by `ms` milliseconds and fires what is due by then, in its order. */
   pass(ms: number): void;
-  /** Moves on to the next timer and fires it, with all of the same instant; `false` where there is none. */
+  /** Advances to the next instant with timers and fires them; `false` if there is none. */
   skip(): boolean;
 }
 
-/** Runs `use` with a virtual clock behind `setTimeout` and `performance.now`, and with these numbers, again and again, for chance. */
+/** Runs `use` with a virtual clock behind `setTimeout` and `performance.now`, and with these numbers repeated for chance. */
 export async function withVirtualTime<Result>(
   chances: readonly number[],
   use: (time: VirtualTime) => Promise<Result>,

@@ -1,4 +1,4 @@
-/** Plays one history: processes over one database, callers that ask again, and what goes wrong meanwhile. */
+/** Plays one history: processes over one database, callers that retry, and faults in between. */
 import type { Scheduler } from "fast-check";
 import type { Ticket } from "../../src/store/store.ts";
 import type { FlightFault, Line } from "./connection.ts";
@@ -15,40 +15,40 @@ export interface Asked {
   /** Which of two requests it is. */
   readonly content: 0 | 1;
   readonly process: number;
-  /** How much later than the first ones. */
+  /** Delay after the first requests. */
   readonly afterMs: number;
 }
 
-/** Something that happens at some moment of the history, so much later than its start. */
+/** Event of the history, with its delay after the start. */
 export type Event = { readonly afterMs: number } & Happening;
 
 type Happening =
   | { readonly kind: "crash"; readonly process: number }
   | { readonly kind: "pass"; readonly ms: number }
   | { readonly kind: "sweep"; readonly process: number }
-  /** Of the first key that is asked for. */
+  /** Fault of the first key that is asked for. */
   | { readonly kind: "forget"; readonly process: number };
 
 export interface History {
   readonly rules: Rules;
   readonly asked: readonly Asked[];
   readonly events: readonly Event[];
-  /** Of the first flights to the database, in their order. */
+  /** Faults of the first round trips to the database, in order. */
   readonly faults: readonly FlightFault[];
-  /** Of the first runs of each key's handler, in their order. */
+  /** Behaviour of the first runs of each key's handler, in order. */
   readonly plans: readonly Plan[];
-  /** What chance says, again and again. */
+  /** Numbers that replace `Math.random`, repeated. */
   readonly chances: readonly number[];
 }
 
-/** How many processes there are at once. */
+/** Number of processes at once. */
 export const PROCESSES = 2;
-/** How often a caller asks before it gives up for the day, and how long it waits in between. */
+/** Attempts of a caller before it gives up, and the delay between them. */
 const TRIES = 3;
 const PAUSE_MS = 700;
-/** Longer than anything takes that no caller and no handler notices. */
+/** Longer than anything takes that neither caller nor handler notices. */
 const QUIET_MS = 120_000;
-/** The database's clock is nobody else's. */
+/** Offset of the database's clock, which no process shares. */
 const DATABASE_AHEAD_MS = 3_600_000;
 /** More than any history takes. */
 const MOST_STEPS = 20_000;
@@ -129,7 +129,7 @@ export async function play(
   for (const asked of history.asked) void call(asked, stage, TRIES);
   const endless = await toTheEnd(scheduler, time, isQuiet);
   if (endless !== undefined) return `the history ${endless}`;
-  // All is well again, and whoever is left asks until it is answered, at processes that remember nothing.
+  // All faults have ended: the remaining callers retry until they have an answer, at processes that remember nothing.
   faults.length = 0;
   processes.forEach((process, at) => {
     process.die();
@@ -144,13 +144,13 @@ export async function play(
   return ledger.judge(database);
 }
 
-/** Nothing is lost, nobody dies, and nothing takes longer than it may: then a handler has its key to itself, swept or forgotten. */
+/** Whether no fault can take a key from a running handler: no loss, no death, no expiry, no sweep, no deletion. */
 function isCalm({ events, faults }: History): boolean {
   const isQuiet = events.every(({ kind }) => kind === "sweep" || kind === "forget");
   return isQuiet && faults.every((fault) => fault === "none");
 }
 
-/** Asks until there is a final answer, each time at the next process. One that dies with it answers nothing; then nobody goes on. */
+/** Retries until the answer is final, each time at the next process. If the process dies, the caller stops. */
 async function call(
   asked: Asked,
   { processes, step, ledger, move, time }: Stage,
@@ -186,9 +186,9 @@ function ticketOf({ key, scope, content }: Asked): Ticket {
 }
 
 /**
- * Lets one thing after another happen in the scheduler's order; where all wait for time to pass, it passes.
+ * Runs one step after another in the scheduler's order. If every step waits for time, it advances the clock.
  *
- * @returns what keeps it from an end, or `undefined`.
+ * @returns the reason why the history does not end, or `undefined`.
  */
 async function toTheEnd(
   scheduler: Scheduler,
