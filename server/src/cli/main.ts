@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { run } from "./program.ts";
 
-// Whoever reads the pipe may have enough before everything is written.
+// The reader of the pipe may close it before everything is written.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   if (error.code !== "EPIPE") throw error;
   process.exit();

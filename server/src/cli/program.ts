@@ -1,4 +1,4 @@
-/** The command: what it is called with, and what its end says. */
+/** Defines the command line: commands, options and exit codes. */
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "@commander-js/extra-typings";
 import type { CommandUnknownOpts } from "@commander-js/extra-typings";
@@ -44,7 +44,7 @@ export async function run(args: readonly string[]): Promise<number> {
     await createProgram().parseAsync(args, { from: "user" });
     return Number(process.exitCode ?? EXIT.fine);
   } catch (error) {
-    // Commander has said it already; it throws for --help and --version too, with 0.
+    // Commander has printed the message; it also throws for --help and --version, with exit code 0.
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.fine : EXIT.usage;
     if (error instanceof UsageError) return failed(error, EXIT.usage);
     if (error instanceof DatabaseFailure) return failed(error, EXIT.database);

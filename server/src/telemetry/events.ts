@@ -1,12 +1,12 @@
-/** What the plugin tells those who listen on `node:diagnostics_channel`: never a key, a scope, a body or a parameter. */
+/** Events that the plugin publishes on `node:diagnostics_channel`: never a key, a scope, a body or a parameter. */
 import { createHmac, randomBytes } from "node:crypto";
 import { channel } from "node:diagnostics_channel";
 import type { Channel } from "node:diagnostics_channel";
 import type { Completion } from "../store/store.ts";
 
 /**
- * The events by the names of their channels. They are published in the async context of the request they belong to; those of the
- * sweep in none.
+ * Events by the names of their channels. Each is published in the async context of its request; events of the sweep have no
+ * context.
  *
  * @example
  * subscribe("oncekey:begin", (message) => {
@@ -32,16 +32,18 @@ export interface RouteLabels {
 /** Correlates the events of one key. */
 export interface KeyDigest {
   /**
-   * 16 hexadecimal digits of an HMAC-SHA256 of the key, under a secret of this process that is made anew at each start: it
-   * cannot be turned into the key, nor be compared across processes. `undefined` where the request has no key.
+   * 16 hexadecimal digits of an HMAC-SHA256 of the key. The secret is made at each start of the process: the digest cannot be
+   * reversed, nor compared across processes. `undefined` if the request has no key.
    */
   readonly keyDigest: string | undefined;
 }
 
 /**
- * What was decided for a request before its handler. `claimed`: the handler runs. `keyless`: it runs without a key, because none
- * is required. `crashed`: an earlier owner did not finish, and `onCrash` decides. `replay`: the stored response; `mismatch`: the
- * same, to another request. All others are refusals, in the words of the problem codes; `refused`: no usable key, or no scope.
+ * Decision for a request before its handler.
+ * - `claimed`: the handler runs. `keyless`: the handler runs without a key, because none is required.
+ * - `crashed`: an earlier owner did not finish, and `onCrash` decides.
+ * - `replay`: the stored response. `mismatch`: the stored response of another request.
+ * - `refused`: no usable key, or no scope. All others are refusals, named as the problem codes.
  */
 export type BeginOutcomeName =
   | "claimed"
@@ -79,7 +81,7 @@ export interface CompleteEvent extends RouteLabels, KeyDigest {
 
 /** Channel `oncekey:heartbeat`: each time that a lease was to be renewed. */
 export interface HeartbeatEvent extends KeyDigest {
-  /** `unanswered`: the database did not say. `taken-over`: the lease is another owner's. */
+  /** `unanswered`: the database did not answer. `taken-over`: another owner has the lease. */
   readonly outcome: "renewed" | "unanswered" | "taken-over";
   readonly beatMs: number;
 }
@@ -103,7 +105,7 @@ const CHANNELS: Readonly<Record<keyof TelemetryEvents, Channel>> = {
   "oncekey:sweep": channel("oncekey:sweep"),
 };
 
-/** @param make called only where somebody listens. */
+/** @param make called only if the channel has subscribers. */
 export function publish<Name extends keyof TelemetryEvents>(
   name: Name,
   make: () => TelemetryEvents[Name],

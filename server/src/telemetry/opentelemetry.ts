@@ -6,19 +6,21 @@ import type { BeginEvent, CompleteEvent, RouteLabels, TelemetryEvents } from "./
 
 const SCOPE = "@oncekey/server";
 
-// From a stored key on the same host to a handler's longest wait.
+// From a stored key on the same host to the longest wait of a handler.
 const BUCKETS_S = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
-// Outcomes that are somebody's trouble, and not an answer that the contract foresees.
+// Outcomes that are errors of the server or the store; refusals of the contract are not.
 const TROUBLE: ReadonlySet<string> = new Set(["unavailable", "unknown", "rolled-back", "lost"]);
 
 /**
- * Sends what the plugin tells to the tracer and meter providers that are registered globally at the time of the call: call it once,
+ * Sends the plugin's events to the tracer and meter providers that are registered globally at the time of the call: call it once,
  * after the SDK was started.
  *
- * Spans `oncekey begin` and `oncekey complete` below the active one, which itself gets the attributes `oncekey.strategy`,
- * `oncekey.outcome`, `oncekey.key_digest` and `oncekey.wait_ms`, and the event `oncekey.lease_lost`. Counters `oncekey.begins`, `oncekey.completions`, `oncekey.heartbeats`,
- * `oncekey.leases.lost`, `oncekey.rows.swept`; histograms `oncekey.begin.duration`, `oncekey.wait.duration` and
+ * Spans: `oncekey begin` and `oncekey complete` below the active span. The active span gets the attributes `oncekey.strategy`,
+ * `oncekey.outcome`, `oncekey.key_digest` and `oncekey.wait_ms`, and the event `oncekey.lease_lost`.
+ * Counters: `oncekey.begins`, `oncekey.completions`, `oncekey.heartbeats`,
+ * `oncekey.leases.lost`, `oncekey.rows.swept`.
+ * Histograms: `oncekey.begin.duration`, `oncekey.wait.duration` and
  * `oncekey.complete.duration`, in seconds. No metric has the key's digest.
  *
  * @returns a function that ends it.

@@ -38,7 +38,7 @@ describe("app.idempotency", () => {
     );
   });
 
-  it("forgets of several what it can, also in the memory of the process, and then says what it could not", async () => {
+  it("forgets every record that it can, also in the process' memory, and then throws for the rest", async () => {
     await pool.query(`create function keep() returns trigger language plpgsql as
       'begin if old.target = ''POST /kept'' then raise exception ''kept''; end if; return old; end';
       create trigger keep before delete on oncekey.records for each row execute function keep()`);
@@ -83,7 +83,7 @@ describe("app.idempotency", () => {
     );
   });
 
-  it("sweeps, counts, and says whether it is ready", async () => {
+  it("sweeps, counts, and reports whether it is ready", async () => {
     await withShop(
       { pool, sweep: false },
       (app) => addPayments(app),
@@ -103,7 +103,7 @@ describe("app.idempotency", () => {
     );
   });
 
-  it("needs to be told which pool where there are many, and why one is not ready", async () => {
+  it("needs the pool if there are several, and returns why one is not ready", async () => {
     const poolOf = () => pool;
     const missing = database.pool({ options: "-c search_path=public" });
     await withShop(

@@ -8,7 +8,7 @@ import { expect } from "vitest";
 import { isDeep } from "@oncekey/test-support/lanes/depth";
 import { run } from "../../src/cli/program.ts";
 
-/** How a command line ended. */
+/** Exit code and output of a command line. */
 export interface Ended {
   readonly code: number | null;
   readonly out: string;
@@ -24,15 +24,15 @@ export interface Surroundings {
 }
 
 const MAIN = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
-/** Of util-linux: runs a program in a pseudo-terminal. */
+/** `script` of util-linux: runs a program in a pseudo-terminal. */
 const TERMINAL = "script";
 const SOURCES = ["--conditions=@oncekey/source"];
 
 /**
  * Runs a command line. Standard input is no terminal.
  *
- * Calls the command's function, and in the lane `deep` the command as a process. What only a process has, such as arguments of
- * node, always starts one.
+ * Calls the command's function, and in the lane `deep` the command as a process. Arguments of node and other properties of a
+ * process always start one.
  */
 export async function oncekey(
   args: readonly string[],

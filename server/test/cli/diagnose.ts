@@ -3,7 +3,7 @@ import type { Finding } from "../../src/cli/doctor/finding.ts";
 import { oncekey } from "./command.ts";
 import type { Surroundings } from "./command.ts";
 
-/** What the doctor says of a database, by check. Fails unless it ends with `code`. */
+/** Returns the doctor's findings by check. Fails unless the command ends with `code`. */
 export async function diagnose(
   url: string,
   code: number,

@@ -14,7 +14,7 @@ describe("what follows from the engine", () => {
     expect(verdicts).toEqual(["fail", "ok", "ok", "warn"]);
   });
 
-  it("tells Citus users to distribute the records by scope, and what follows once they are", () => {
+  it("advises Citus users to distribute the records by scope, and names the consequences", () => {
     const citus = postgres("17.5", 170_005, "13.2-1");
     expect(judgeEngine({ ...citus, isDistributed: false })).toMatchObject({
       verdict: "warn",
@@ -26,7 +26,7 @@ describe("what follows from the engine", () => {
     });
   });
 
-  it("sends users of engines that only speak Postgres to strategy unique", () => {
+  it("advises strategy unique on engines that only use Postgres' protocol", () => {
     const versions = [
       "CockroachDB CCL v25.2.1 (x86_64-pc-linux-gnu, built 2025/06/02)",
       "PostgreSQL 15.12-YB-2025.1.0.0-b0 on x86_64-pc-linux-gnu, compiled by clang",

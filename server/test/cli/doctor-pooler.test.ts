@@ -23,7 +23,7 @@ describe.skipIf(!hasPgBouncer)(
       },
     );
 
-    it("tells a pooler in session mode from a direct connection", async () => {
+    it("distinguishes a pooler in session mode from a direct connection", async () => {
       await withPgBouncer(database.url, { mode: "session" }, async (url) => {
         const { pooler } = await diagnose(url, 1);
         expect(pooler).toMatchObject({

@@ -27,7 +27,7 @@ async function set(settings: Readonly<Record<string, string>>): Promise<void> {
 }
 
 describe("oncekey doctor on a server", () => {
-  it("ends with 0 on a server as it comes, and says what makes crashes last", async () => {
+  it("ends with 0 on a default server, and names the settings that prolong the effect of a crash", async () => {
     const findings = await diagnose(server.url("postgres"), 0);
     expect(findings["durability"]).toMatchObject({
       verdict: "ok",
@@ -89,7 +89,7 @@ describe("oncekey doctor on a server", () => {
       "select current_setting('data_directory') as folder, pg_backend_pid() as pid",
     );
     const [backend] = rows;
-    if (backend === undefined) throw new Error("the server does not say who it is");
+    if (backend === undefined) throw new Error("the server reports no process number");
     await pool.query(`copy (select '') to '${backend.folder}/standby.signal'`);
     process.kill(backend.pid, "SIGKILL");
     await expect.poll(isStandby, { timeout: 20_000 }).toBe(true);

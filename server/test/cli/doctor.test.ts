@@ -28,7 +28,7 @@ async function dropRole(name: string): Promise<void> {
 }
 
 describe("oncekey doctor on a database", () => {
-  it("says of each thing that holds that it does, and changes nothing", async () => {
+  it("reports each check that passes, and changes nothing", async () => {
     const findings = await diagnose(database.url, 1);
     const holding = Object.keys(findings).filter((check) => findings[check]?.verdict === "ok");
     expect(holding).toEqual([
@@ -60,7 +60,7 @@ describe("oncekey doctor on a database", () => {
     expect(out).toMatch(/\n\n12 ok, 2 to consider, 1 failed\n$/);
   });
 
-  it("fails where nobody answers, with that alone", async () => {
+  it("fails with that finding alone if the database does not answer", async () => {
     const findings = await diagnose("postgres://somebody:secret@127.0.0.1:1/shop", 1);
     expect(findings).toEqual({
       reachable: {
@@ -122,7 +122,7 @@ describe("oncekey doctor on a database", () => {
     expect(findings).toHaveProperty("durability");
   });
 
-  it("waits ten seconds for an answer and not for ever, as where somebody has locked the table", async () => {
+  it("waits at most ten seconds for an answer, as when another session has locked the table", async () => {
     const client = await pool.connect();
     await client.query("begin; lock table oncekey.records in access exclusive mode");
     // The ten seconds pass in one.
@@ -140,7 +140,7 @@ describe("oncekey doctor on a database", () => {
     });
   });
 
-  it("fails where an advisory lock is granted to everybody, or unknown", async () => {
+  it("fails if an advisory lock is granted to every session, or if that is unknown", async () => {
     const bodies = {
       "what one session holds is granted to another as well": "language sql as 'select true'",
       "this engine has none that end with their transaction":
@@ -180,7 +180,7 @@ describe("oncekey doctor on a database", () => {
       select gen_random_uuid()::text, 'anna', 'POST /payments', '\\x00', now(), now() - interval '1 hour'
       from generate_series(1, 12000);
       delete from oncekey.records where ctid <> (select min(ctid) from oncekey.records)`);
-    // A session tells its statistics when it ends; version 14 takes a moment to hear of them.
+    // A session reports its statistics when it ends; version 14 takes a moment to receive them.
     await session.end();
     let findings: Awaited<ReturnType<typeof diagnose>> = {};
     await expect

@@ -34,7 +34,7 @@ async function targets({ key }: Ticket): Promise<string[]> {
 }
 
 describe("oncekey forget", () => {
-  it("refuses with 2 where nobody can be asked, and says what it would have deleted", async () => {
+  it("refuses with 2 without a terminal to confirm on, and lists what it would have deleted", async () => {
     const ticket = await stored();
     const { code, out, err } = await oncekey(forget(ticket));
     expect(code).toBe(2);
@@ -54,7 +54,7 @@ describe("oncekey forget", () => {
     expect(await targets(ticket)).toEqual([]);
   });
 
-  it("deletes of one target only, where that is said", async () => {
+  it("deletes the record of one target if a target is given", async () => {
     const ticket = await stored();
     const refund = { ...ticket, target: "POST /refunds" };
     const claim = await claimed(createAdvisoryStore(createStoreParts(pool, "oncekey")), refund);

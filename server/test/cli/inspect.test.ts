@@ -47,7 +47,7 @@ describe("oncekey inspect", () => {
     expect((await oncekey(inspect("anna", "--body"))).out).toContain('{"card":"4242"}');
   });
 
-  it("gives programs the same, and the body as text or, where it is none, in base64", async () => {
+  it("prints the same as JSON, with the body as text or, if it is binary, in base64", async () => {
     await store(PAID, { scope: "bert" });
     await store(
       { ...PAID, body: Buffer.from([0xff, 0x00]) },
@@ -73,7 +73,7 @@ describe("oncekey inspect", () => {
     ]);
   });
 
-  it("takes the key as the header has it, and one target where that is said", async () => {
+  it("accepts the key as it stands in the header, and one target if it is given", async () => {
     await store(PAID, { scope: "cleo" });
     await store(PAID, { scope: "cleo", target: "POST /refunds" });
     const args = ["inspect", `"${KEY}"`, "--scope", "cleo", "--database-url", database.url];
@@ -98,7 +98,7 @@ describe("oncekey inspect", () => {
     expect(out).not.toMatch(/[^\P{C}\n]/u);
   });
 
-  it("says where a record is encrypted, and with which key", async () => {
+  it("prints that a record is encrypted, and with which key", async () => {
     const options = { keys: [{ id: "k7", secret: "s".repeat(32) }] };
     const ticket = { ...createTicket(), key: KEY, scope: "greta" };
     const parts = createStoreParts(pool, "oncekey");

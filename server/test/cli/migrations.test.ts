@@ -11,7 +11,7 @@ interface Script {
   readonly sql: string;
 }
 
-/** What there is in a schema: columns with types, defaults and collations, constraints, indexes, settings, comments. */
+/** Contents of a schema: columns with types, defaults and collations, constraints, indexes, settings, comments. */
 async function contents(pool: pg.Pool, schema: string): Promise<unknown[]> {
   const { rows } = await pool.query(
     `select relname, reloptions, obj_description(pg_class.oid, 'pg_class') as about,
@@ -35,7 +35,7 @@ async function runScripts(pool: pg.Pool, scripts: readonly Script[]): Promise<vo
 }
 
 describe("oncekey migrate", () => {
-  it("says what it applied, and that a second time there is nothing to do", async () => {
+  it("prints what it applied, and that a second run has nothing to do", async () => {
     const args = ["migrate", "--database-url", database.url, "--schema", "till"];
     expect(await oncekey(args)).toEqual({ code: 0, out: "applied 0001_records.sql\n", err: "" });
     expect(await oncekey(args)).toEqual({

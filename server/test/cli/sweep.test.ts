@@ -46,12 +46,12 @@ describe("oncekey sweep", () => {
     expect(await countRecords()).toBe(3);
   });
 
-  it("has nothing to say of its way where there is nothing to delete", async () => {
+  it("prints no progress if there is nothing to delete", async () => {
     const end = await oncekey(["sweep", ...there]);
     expect(end).toEqual({ code: 0, out: "deleted 0 expired records\n", err: "" });
   });
 
-  it("leaves the work to a process that is at it, and says so", async () => {
+  it("leaves the work to a process that is sweeping already, and prints so", async () => {
     await addRecords(1, "-1 hour");
     const client = await pool.connect();
     await client.query("begin");

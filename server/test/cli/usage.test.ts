@@ -12,7 +12,7 @@ const NOBODY = ["--database-url", "postgres://somebody:secret@127.0.0.1:1/shop"]
 const OF_A_KEY = ["some-key", "--scope", "anna"];
 
 describe("the command line", () => {
-  it("says what it can do and what its exit codes mean", async () => {
+  it("prints its commands and the meaning of its exit codes", async () => {
     const { code, out } = await oncekey(["--help"]);
     expect(code).toBe(0);
     for (const name of ["migrate", "sql", "doctor", "inspect", "forget", "sweep", "stats"]) {
@@ -54,7 +54,7 @@ describe("the command line", () => {
     }
   });
 
-  it("ends with 3 where the database does not answer, and says so without the password", async () => {
+  it("ends with 3 if the database does not answer, and keeps the password out of the message", async () => {
     const commands = [
       ["migrate"],
       ["inspect", ...OF_A_KEY],
@@ -75,7 +75,7 @@ describe("the command line", () => {
     expect(err).toContain("ECONNREFUSED 127.0.0.1:1");
   });
 
-  it("ends with 3 where the tables are missing, and says how to make them", async () => {
+  it("ends with 3 if the tables are missing, and prints how to make them", async () => {
     const there = ["--database-url", database.url, "--schema", "absent"];
     const commands = [
       ["inspect", ...OF_A_KEY],

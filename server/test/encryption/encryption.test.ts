@@ -71,7 +71,7 @@ describe("encryption", () => {
     },
   );
 
-  it("tells another request by its fingerprint, which is keyed in the table", async () => {
+  it("distinguishes another request by its fingerprint, which is keyed in the table", async () => {
     await withKeys([first], async ({ post }) => {
       await post("/pay", { key: "keyed", json });
       expect(
@@ -145,7 +145,7 @@ describe("encryption", () => {
     await withLeases([first], async ({ post }) => {
       expect((await post("/charge", { key: "leased", json })).status).toBe(500);
     });
-    // What the guide says to look for before the old key is taken out.
+    // The query that the guide gives before the old key is taken out.
     const { rows } = await pool.query(
       `select key from oncekey.records
        where status is null and encode(substring(fingerprint from 34), 'escape') = $1`,

@@ -30,7 +30,7 @@ const SERVERS = {
 interface Rolling {
   readonly began: keyof typeof SERVERS;
   readonly retried: keyof typeof SERVERS;
-  /** Whether the second can tell what the first has begun; where not, all are told the same. */
+  /** Whether the second can read what the first has begun; if not, every caller gets the same refusal. */
   readonly running: "told" | "untold";
   /** The same of a lease that is over, which it goes on with. */
   readonly crashed: "told" | "untold";

@@ -1,4 +1,4 @@
-/** Records under encryption that somebody who can write the table has changed: none of them is an answer. */
+/** Encrypted records that an intruder with write access has changed: none of them is an answer. */
 import { randomBytes } from "node:crypto";
 import type { FastifyInstance } from "fastify";
 import type pg from "pg";

@@ -1,4 +1,4 @@
-/** What Postgres refuses at COMMIT, and the conflicts that cannot come up there. */
+/** Errors that Postgres raises at COMMIT, and conflicts that cannot occur there. */
 import type { FastifyInstance } from "fastify";
 import type pg from "pg";
 import { beforeAll, describe, expect, it } from "vitest";
@@ -50,7 +50,7 @@ describe.each(["advisory", "unique", "row"] as const)("strategy %s", (strategy) 
         await tx.query("rollback to savepoint before");
         return [rows[0].transaction_isolation, refused];
       });
-    // What the user's own database begins its transactions with does not matter.
+    // The default isolation level of the user's database does not matter.
     const strict = database.pool({ options: "-c default_transaction_isolation=serializable" });
     await withShop({ pool: strict }, raise, async ({ post }) => {
       const answer = await post("/raise", { key: `raise-${strategy}` });

@@ -65,7 +65,7 @@ describe.skipIf(!hasSteppedClock)(`where the clock of the database steps by hour
           expect(again.bytes).toEqual(first.bytes);
           const expected = RETENTION_MS - hours * HOUR_MS;
           expect(lifetimeMs(again)).toBeLessThanOrEqual(expected);
-          // What the test itself has taken.
+          // Connections that the test itself has taken.
           expect(lifetimeMs(again)).toBeGreaterThan(expected - HOUR_MS / 2);
         }
         expect(await effects(key)).toBe(1);
@@ -90,7 +90,7 @@ describe.skipIf(!hasSteppedClock)(`where the clock of the database steps by hour
     },
   );
 
-  it("forwards past the retention: the record is over, and its key runs once more", async () => {
+  it("forwards past the retention: the record has expired, and its key runs again", async () => {
     const key = crypto.randomUUID();
     await withServers({ strategy: "advisory" }, async (one) => {
       const first = await one.pay(key);
@@ -124,7 +124,7 @@ describe.skipIf(!hasSteppedClock)(`where the clock of the database steps by hour
     });
   });
 
-  it("forwards past a lease that its owner still holds: 'rerun' runs it beside the owner, under the same derived key, and one answer is told to all", async () => {
+  it("forwards past a live lease: 'rerun' runs beside the owner under the same derived key, and every caller gets one answer", async () => {
     const key = crypto.randomUUID();
     await withServers({ strategy: "lease", onCrash: "rerun" }, async (one, two, gate) => {
       const running = one.pay(key, { wait: true });
@@ -211,7 +211,7 @@ async function withServers(
   );
 }
 
-/** What runs is answered with what everybody is told from then on, after one effect. */
+/** Checks that every later request gets the stored answer, after one effect. */
 async function endsOnce(key: string, running: Promise<Answer>, other: Server): Promise<void> {
   const answer = await running;
   expect(answer.status).toBe(201);

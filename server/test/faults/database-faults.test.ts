@@ -99,7 +99,7 @@ describe("a begin that gets no answer", () => {
     },
   );
 
-  it("is unavailable where the tables are missing, and says nothing of the cause to the caller", async () => {
+  it("is unavailable if the tables are missing, and hides the cause from the caller", async () => {
     const elsewhere = createAdvisoryStore(createStoreParts(pool, "nowhere"));
     const outcome = await elsewhere.begin(createTicket(), 60_000);
     expect(outcome).toMatchObject({

@@ -11,7 +11,7 @@ import type { Answer } from "../support/shop.ts";
 let postgres: Postgres;
 let pool: pg.Pool;
 beforeAll(async () => {
-  // Its own: a full lock table is full for everybody. Nobody comes by and frees some.
+  // A server of its own: a full lock table is full for every session, and no other session may free a lock.
   postgres = await startPostgres({
     fsync: false,
     maxConnections: 20,
@@ -66,7 +66,7 @@ it.each(["advisory", "unique", "row", "lease"] as const)(
 
         expect((await pay(stored)).bytes).toEqual(first.bytes);
         expect((await pay(fresh)).status).toBe(201);
-        // What was done and could not be stored: rolled back and run again, or, outside of a transaction, as after a crash.
+        // An effect that could not be stored: rolled back and run again, or, outside of a transaction, treated as a crash.
         const settled = await untilSettled(() => pay(running));
         if (ended.status === 201) expect(settled.bytes).toEqual(ended.bytes);
         else {

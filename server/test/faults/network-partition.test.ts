@@ -1,4 +1,4 @@
-/** A line to the database on which nothing passes any more, either way, while a handler runs; nobody is told, and it stays open. */
+/** A line to the database that drops every byte both ways while a handler runs; neither side is notified, and it stays open. */
 import { idempotency } from "@oncekey/server";
 import type { RouteIdempotencyOptions } from "@oncekey/server";
 import Fastify from "fastify";
@@ -68,7 +68,7 @@ describe("a line to the database that goes silent while a handler runs", () => {
     },
   );
 
-  it("a lease's handler goes on, and what it stores when the line is back is too late: it is told what another has stored", async () => {
+  it("a lease's handler goes on; its store arrives too late and returns the other owner's answer", async () => {
     const gate = createGate();
     await withServers(lease("rerun"), gate, async (cutOff, other) => {
       const key = crypto.randomUUID();

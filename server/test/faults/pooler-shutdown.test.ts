@@ -1,4 +1,4 @@
-/** PgBouncer told to end, in each of its ways, while the transaction of a handler runs through it. */
+/** PgBouncer is stopped, in each of its ways, while the transaction of a handler runs through it. */
 import type pg from "pg";
 import { beforeAll, describe, expect, it } from "vitest";
 import { withDatabase } from "@oncekey/test-support/postgres/database";
@@ -45,7 +45,7 @@ describe.skipIf(!hasPgBouncer)(`a PgBouncer that ends while a handler runs${UNAB
   });
 });
 
-/** A handler in whose middle the pooler is told to end: `answer` lets it go on, `retry` asks another server, past the pooler. */
+/** Handler that stops the pooler half-way: `answer` lets it go on, `retry` asks another server past the pooler. */
 async function interrupted(
   key: string,
   signal: NodeJS.Signals,

@@ -33,7 +33,7 @@ async function takeOver(key: string): Promise<void> {
 }
 
 describe("a lease", () => {
-  it("tells each heartbeat, and once that another owner has it", async () => {
+  it("publishes each heartbeat, and once that another owner has the lease", async () => {
     await listening("oncekey:heartbeat", (beats) =>
       listening("oncekey:lease-lost", (losses) =>
         withLease(async ({ post }, gate) => {
@@ -54,7 +54,7 @@ describe("a lease", () => {
     );
   });
 
-  it("that is found lost only when its response is stored is told as lost too", async () => {
+  it("publishes a lost lease also if the loss is found when the response is stored", async () => {
     await listening("oncekey:complete", (ends) =>
       listening("oncekey:lease-lost", (losses) =>
         withLease(async ({ post }, gate) => {

@@ -78,7 +78,7 @@ function named(name: string): ReadableSpan[] {
 }
 
 describe("OpenTelemetry", () => {
-  it("gets a span for the begin and one for the completion, below the request's own, which says the outcome", async () => {
+  it("gets a span for the claim and one for the completion, below the request's own span with the outcome", async () => {
     await withShop(
       { pool },
       (app) => {

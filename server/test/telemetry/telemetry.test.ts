@@ -49,7 +49,7 @@ describe("oncekey:begin", () => {
     );
   });
 
-  it("tells the time of a duplicate that was held apart from the time that the look-up took", async () => {
+  it("publishes a held duplicate's waiting time apart from the look-up time", async () => {
     const gate = createGate();
     await listening("oncekey:begin", (events) =>
       withShop(
@@ -108,7 +108,7 @@ describe("oncekey:begin", () => {
     });
   });
 
-  it("correlates a key by a digest, and says neither key nor scope nor body nor parameter", async () => {
+  it("correlates a key by a digest, without key, scope, body or parameter", async () => {
     const secrets = { key: "key-in-clear", scope: "alice-in-clear", id: "id-in-clear" };
     await listening("oncekey:begin", (begun) =>
       listening("oncekey:complete", (completed) =>
@@ -136,7 +136,7 @@ describe("oncekey:begin", () => {
 });
 
 describe("oncekey:complete", () => {
-  it("tells how each claim ended and how long that took", async () => {
+  it("publishes how each claim ended and how long that took", async () => {
     await listening("oncekey:complete", (events) =>
       withShop(
         { pool, required: false },
@@ -155,7 +155,7 @@ describe("oncekey:complete", () => {
         async ({ post }) => {
           for (const path of ["/stored", "/busy", "/broken", "/hijacked"])
             await post(path, { key: crypto.randomUUID() });
-          // What is sent by hand is on its way before its claim has ended.
+          // A reply that the handler sends itself leaves before its claim has ended.
           await expect.poll(() => events.length).toBe(4);
           await post("/stored");
           await expect.poll(() => events.length).toBe(5);
@@ -175,7 +175,7 @@ describe("oncekey:complete", () => {
 });
 
 describe("oncekey:sweep", () => {
-  it("counts the rows of each batch, whoever asked for it", async () => {
+  it("counts the rows of each batch, whatever caller started it", async () => {
     await pool.query(
       `insert into oncekey.records (key, scope, target, fingerprint, status, headers, created_at, expires_at)
        select gen_random_uuid()::text, 's', 't', '\\x01', 200, '[]', now() - interval '2 days', now() - interval '1 day'
@@ -196,7 +196,7 @@ describe("oncekey:sweep", () => {
 });
 
 describe("the log", () => {
-  it("has the digest of the events, and says neither key nor scope nor body", async () => {
+  it("carries the digest of the events, without key, scope or body", async () => {
     const lines: string[] = [];
     const app = Fastify({ logger: { stream: { write: (line) => lines.push(line) } } });
     const broken = database.pool();

@@ -1,4 +1,4 @@
-/** What `inspect` and `forget` share: which records are meant, and how one is said. */
+/** Shared by `inspect` and `forget`: the arguments that name records, and how a record is printed. */
 import { Argument, InvalidArgumentError } from "@commander-js/extra-typings";
 import type { Command } from "@commander-js/extra-typings";
 import { parseKey } from "@oncekey/shared";

@@ -18,13 +18,13 @@ export const examineReach: Examine = async ({ one }) => {
   return ok(`${where} answers in ${Math.min(...timesMs).toFixed(1)} ms`);
 };
 
-/** Who answers a session: the server itself, or a pooler that lends it a server connection for as long as the name says. */
+/** Kind of connection: the server itself, or a pooler that lends a server connection for as long as the name states. */
 type Way = "direct" | "session-pooler" | "transaction-pooler" | "statement-pooler";
 
 /**
- * A session of PostgreSQL has one process from its start to its end, and tells its number when it starts. So two sessions that
- * are open at the same time and report the same process, or one that reports two, share server connections; and a
- * number that differs from what was told at the start means that somebody else told it.
+ * Detects a pooler by process numbers. A PostgreSQL session has one process for its whole life and announces its number at the
+ * start. Two open sessions with one process, or one session with two, share server connections. A number that differs from the
+ * announced one comes from a pooler.
  */
 async function findWay(one: PoolClient, two: PoolClient): Promise<Way> {
   const [ofOne, ofTwo] = [new Set<number>(), new Set<number>()];

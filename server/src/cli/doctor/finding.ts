@@ -1,15 +1,15 @@
-/** What a check of the doctor says. */
+/** Result of one check of the doctor. */
 import type { PoolClient } from "pg";
 
 /** `warn`: works, and could go better. `fail`: a promise of Oncekey does not hold here. */
 export type Verdict = "ok" | "warn" | "fail";
 
 export interface Finding {
-  /** What was looked at, in a word or two. */
+  /** Subject of the check, in a word or two. */
   readonly check: string;
   readonly verdict: Verdict;
   readonly found: string;
-  /** What to do about it; never with `ok`. */
+  /** Advice that fixes the finding; never with `ok`. */
   readonly advice?: string;
 }
 
@@ -21,7 +21,7 @@ export interface Patient {
   readonly schema: string;
 }
 
-/** Says what it found. May throw: then the check could not be made. */
+/** Runs the check and returns its finding. Throws if the check could not be made. */
 export type Examine = (patient: Patient) => Promise<Omit<Finding, "check">>;
 
 export interface Check {

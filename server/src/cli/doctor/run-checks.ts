@@ -48,7 +48,7 @@ const SETTINGS: readonly Check[] = [
   { name: "durability", examine: examineDurability },
 ];
 
-/** Examines a database. What cannot be asked is a finding too: this throws nothing. */
+/** Runs all checks on a database. A check that cannot be made becomes a finding: this never throws. */
 export async function examine(pool: Pool, schema: string): Promise<Finding[]> {
   const sessions: PoolClient[] = [];
   try {
@@ -74,7 +74,7 @@ async function connect(pool: Pool, sessions: PoolClient[]): Promise<PoolClient> 
 async function examineAll(patient: Patient): Promise<Finding[]> {
   const findings: Finding[] = [];
   for (const { name, examine: ask } of [...DATABASE, ...TABLE, ...SETTINGS]) {
-    // Without the tables there is nothing to say of them; `schema` has said so.
+    // The remaining checks need the tables; `schema` has reported that they are missing.
     if (TABLE.some((check) => check.name === name) && isFailed(findings, "schema")) continue;
     try {
       findings.push({ check: name, ...(await inTime(ask(patient))) });
@@ -88,7 +88,7 @@ async function examineAll(patient: Patient): Promise<Finding[]> {
   return findings;
 }
 
-// A table that somebody has locked, or a line that is cut, gives no answer at all.
+// A locked table or a cut line gives no answer at all.
 const ANSWER_MS = 10_000;
 
 function inTime<Result>(asked: Promise<Result>): Promise<Result> {

@@ -32,7 +32,7 @@ export const examineKeepalives: Examine = async ({ one }) => {
     await settingMs(one, "tcp_keepalives_interval"),
     await setting(one, "tcp_keepalives_count"),
   ];
-  // Zero is what a Unix socket says, whose other end cannot vanish unnoticed.
+  // A Unix socket reports zero; its other end cannot vanish unnoticed.
   if (idleMs === 0) return ok("not needed on this connection");
   const noticedMs = idleMs + intervalMs * Number(probes);
   const found = `a machine that vanishes is noticed after ${formatDuration(noticedMs)}`;

@@ -40,7 +40,7 @@ export function databaseCommand(
   );
 }
 
-/** Connects for `use`, and says in plain words what went wrong with the database. */
+/** Connects for `use`, and reports in plain words why the database failed. */
 export async function withPool<Result>(
   options: DatabaseOptions,
   use: (database: Database) => Promise<Result>,
@@ -59,7 +59,7 @@ export async function withPool<Result>(
 
 function createPool({ databaseUrl }: DatabaseOptions): pg.Pool {
   if (databaseUrl !== undefined && !isAddress(databaseUrl)) {
-    // What was given is not repeated: it may hold a password.
+    // The given value is not repeated: it may hold a password.
     throw new UsageError("--database-url must be a URL like postgres://user@host:5432/database");
   }
   const pool = new pg.Pool({
@@ -77,7 +77,7 @@ export function describeFailure(error: unknown, schema: string): string {
   if (state === "42P01" || state === "3F000") {
     return `schema "${schema}" has no table of records; create it with: oncekey migrate --schema ${schema}`;
   }
-  // A name with two addresses fails once for each, and the error over them has no words of its own.
+  // A name with two addresses fails once for each, and the error that collects them has no message.
   if (error instanceof AggregateError) return error.errors.map(messageOf).join("; ");
   return messageOf(error);
 }

@@ -1,6 +1,6 @@
 /**
- * What the command's exit code says. `fine`: done. `wrong`: an answer that is not good, such as a failed check or no such
- * record. `usage`: the command line cannot be carried out. `database`: the database could not be asked.
+ * Exit codes of the command. `fine`: done. `wrong`: a negative result, such as a failed check or a missing record. `usage`: the
+ * command line cannot be carried out. `database`: the database did not answer.
  */
 export const EXIT: Readonly<Record<"fine" | "wrong" | "usage" | "database", number>> =
   Object.freeze({ fine: 0, wrong: 1, usage: 2, database: 3 });

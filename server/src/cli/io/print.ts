@@ -1,4 +1,4 @@
-/** How the command writes to a terminal or a pipe. */
+/** Prints the command's output to a terminal or a pipe. */
 
 export function printLine(line: string): void {
   process.stdout.write(`${line}\n`);
@@ -9,14 +9,14 @@ export function printJson(value: unknown): void {
   printLine(JSON.stringify(value, null, 2));
 }
 
-/** For what people are told beside the result: it stays out of a pipe. */
+/** Prints notes beside the result to standard error: they stay out of a pipe. */
 export function tell(line: string): void {
   process.stderr.write(`${line}\n`);
 }
 
 /**
- * Text of a record, made harmless: scopes, targets, headers and bodies come from whoever called, and a terminal obeys control
- * characters. Line ends and tabs stay where `lines` is said.
+ * Escapes the control characters of a record's text: scopes, targets, headers and bodies come from callers, and a terminal obeys
+ * control characters. Line ends and tabs stay if `lines` is given.
  */
 export function printable(text: string, lines?: "lines"): string {
   return text.replace(UNSAFE, (character) => {
