@@ -1,13 +1,17 @@
 /** A shop of its own process for the storm: one route whose handler takes as long as it is told. */
 import { idempotency, migrate } from "@oncekey/server";
+import { endWithParent, reportPort } from "@oncekey/test-support/processes/report-port";
 import Fastify from "fastify";
 import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
 
-/** What the parent is told: where the shop is, or how many connections were out at the most since it last asked. */
-export type StormReport =
-  | { readonly kind: "listening"; readonly url: string }
-  | { readonly kind: "held"; readonly connections: number };
+/** How many connections were out at the most since the parent last asked. */
+export interface StormReport {
+  readonly kind: "held";
+  readonly connections: number;
+}
+
+endWithParent();
 
 const pool = new pg.Pool({ connectionString: process.argv[2], max: 16 });
 let most = 0;
@@ -33,14 +37,10 @@ app.post<{ Body: { handlerMs: number } }>("/bare", async (request, reply) => {
   await sleep(request.body.handlerMs);
   return reply.code(201).send({ ok: true });
 });
-report({ kind: "listening", url: await app.listen({ host: "127.0.0.1", port: 0 }) });
-
+await app.listen({ host: "127.0.0.1", port: 0 });
 process.on("message", () => {
-  report({ kind: "held", connections: most });
+  const report: StormReport = { kind: "held", connections: most };
+  process.send?.(report);
   most = 0;
 });
-process.on("disconnect", () => process.exit());
-
-function report(what: StormReport): void {
-  process.send?.(what);
-}
+reportPort(app);

@@ -1,10 +1,8 @@
 /** `bench`: 64 duplicates of one slow request at once, and what that costs them and everybody else. A report; nothing is decided by it. */
-import { fork } from "node:child_process";
-import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
 import { startPostgres } from "@oncekey/test-support/postgres/postgres";
+import { superviseScript } from "@oncekey/test-support/processes/supervised";
 import type { StormReport } from "./storm-server.ts";
 
 const DUPLICATES = 64;
@@ -28,20 +26,19 @@ interface Round {
 }
 
 const postgres = await startPostgres();
-const server = fork(
-  fileURLToPath(new URL("storm-server.ts", import.meta.url)),
-  [postgres.url("postgres")],
-  { execArgv: ["--conditions=@oncekey/source"] },
-);
+const server = superviseScript({
+  name: "the shop",
+  script: new URL("storm-server.ts", import.meta.url),
+  args: [postgres.url("postgres")],
+});
 try {
-  const url = await listening(server);
+  const url = `http://127.0.0.1:${await server.up()}`;
   await round(url);
   const rounds: Round[] = [];
   for (let index = 0; index < ROUNDS; index += 1) rounds.push(await round(url));
   print(rounds);
 } finally {
-  server.disconnect();
-  await once(server, "exit");
+  await server.stop();
   await postgres.stop();
 }
 
@@ -49,9 +46,9 @@ async function round(url: string): Promise<Round> {
   const aloneMs = await timed(() => pay(url, HANDLER_MS));
   const quietMs = await bystanders(url);
   const [bareStormMs, bareBesideMs] = await storm(url, "bare");
-  await held(server);
+  await held();
   const [stormMs, besideMs] = await storm(url, "payments");
-  const connections = await held(server);
+  const connections = await held();
   return { aloneMs, quietMs, stormMs, besideMs, bareStormMs, bareBesideMs, connections };
 }
 
@@ -93,21 +90,11 @@ async function timed(work: () => Promise<unknown>): Promise<number> {
   return performance.now() - startedAt;
 }
 
-async function ask(child: ChildProcess): Promise<StormReport> {
-  const [report] = (await once(child, "message")) as [StormReport];
-  return report;
-}
-
-async function listening(child: ChildProcess): Promise<string> {
-  const report = await ask(child);
-  if (report.kind !== "listening") throw new Error("the shop did not say where it is");
-  return report.url;
-}
-
-async function held(child: ChildProcess): Promise<number> {
+async function held(): Promise<number> {
+  const child = server.child();
   child.send("held?");
-  const report = await ask(child);
-  return report.kind === "held" ? report.connections : Number.NaN;
+  const [report] = (await once(child, "message")) as [StormReport];
+  return report.connections;
 }
 
 function print(rounds: readonly Round[]): void {

@@ -6,14 +6,13 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 import { byDepth, isDeep } from "@oncekey/test-support/lanes/depth";
+import { until } from "@oncekey/test-support/processes/deadline";
 import { findProcess, listProcesses } from "@oncekey/test-support/processes/processes";
 
 const ROWS = 7;
-const GONE_MS = 8_000;
 
 test.concurrent("the demo charges once in every row with Oncekey, and ends well, even if its port is taken", async () => {
   const taken = createServer().listen(4040, "127.0.0.1");
@@ -107,12 +106,11 @@ async function startedBy(root: number): Promise<Started> {
 }
 
 async function gone(pids: readonly number[]): Promise<void> {
-  const deadline = Date.now() + GONE_MS;
-  for (;;) {
+  let left: unknown[] = [];
+  const areGone = async (): Promise<boolean> => {
     const found = await Promise.all(pids.map(findProcess));
-    const left = found.filter((one) => one !== undefined);
-    if (left.length === 0) return;
-    if (Date.now() > deadline) throw new Error(`still there: ${JSON.stringify(left)}`);
-    await sleep(20);
-  }
+    left = found.filter((one) => one !== undefined);
+    return left.length === 0;
+  };
+  await until(areGone, { what: () => `the end of ${JSON.stringify(left)}` });
 }

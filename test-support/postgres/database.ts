@@ -1,8 +1,8 @@
 /** A database for each test file, and the proof after each test that nothing was left open in it. */
-import { setTimeout as sleep } from "node:timers/promises";
 import { Client, Pool } from "pg";
 import type { PoolClient, PoolConfig } from "pg";
 import { afterAll, afterEach, beforeAll } from "vitest";
+import { until } from "../processes/deadline.ts";
 import { awaitPostgres, pooledUrlOf, urlOf } from "./provided.ts";
 import { ensureTemplate } from "./template.ts";
 
@@ -90,9 +90,8 @@ function assertNoListenersLeft(pool: Pool, clients: ReadonlyMap<PoolClient, Pool
   if (left.length > 0) throw new Error(`left after the test: ${left.join("; ")}`);
 }
 
-// Ends only what hangs. A reply may leave before its connection is back, on a busy machine long before.
+// A reply may leave before its connection is back, on a busy machine long before.
 const PATIENCE_MS = 20_000;
-const POLL_MS = 20;
 
 /**
  * Waits until no client of the pool is checked out or waited for, and no session of its database is in a transaction or holds an
@@ -104,14 +103,14 @@ const POLL_MS = 20;
 export async function assertNothingLeft(pool: Pool, patienceMs = PATIENCE_MS): Promise<void> {
   const observer = new Client({ ...pool.options, application_name: "observer" });
   await observer.connect();
+  let left: string[] = [];
+  const isNothingLeft = async (): Promise<boolean> => {
+    left = await leftovers(pool, observer);
+    return left.length === 0;
+  };
   try {
-    const deadline = performance.now() + patienceMs;
-    let left = await leftovers(pool, observer);
-    while (left.length > 0 && performance.now() < deadline) {
-      await sleep(POLL_MS);
-      left = await leftovers(pool, observer);
-    }
-    if (left.length > 0) throw new Error(`left after the test: ${left.join("; ")}`);
+    const what = (): string => `an end of what is left after the test: ${left.join("; ")}`;
+    await until(isNothingLeft, { what, patienceMs });
   } finally {
     await observer.end();
   }

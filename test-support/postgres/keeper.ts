@@ -4,8 +4,11 @@ import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { chown, mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
+import { within } from "../processes/deadline.ts";
 import { freePort } from "../processes/free-port.ts";
+import { sendReport } from "../processes/report-port.ts";
+import { supervise } from "../processes/supervised.ts";
+import type { Supervised } from "../processes/supervised.ts";
 import { makeFolder, prepareBinaries } from "./binaries.ts";
 import type { Binaries } from "./binaries.ts";
 
@@ -20,11 +23,6 @@ export interface KeeperSettings {
   readonly isRestarted: boolean;
 }
 
-/** What the keeper says once. */
-export type KeeperReport =
-  | { readonly kind: "ready"; readonly port: number }
-  | { readonly kind: "failed"; readonly reason: string };
-
 const READY = "ready to accept connections";
 const STOP_MS = 10_000;
 const PORT_ATTEMPTS = 5;
@@ -32,8 +30,8 @@ const RESTART_MS = 200;
 
 const folder = await makeFolder();
 const prepared = prepareBinaries(folder);
-/** `initdb` and then `postgres`. */
-let child: ChildProcess | undefined;
+let initdb: ChildProcess | undefined;
+let server: Supervised | undefined;
 let ending: Promise<void> | undefined;
 
 for (const signal of ["disconnect", "SIGTERM", "SIGINT"]) process.once(signal, () => void end());
@@ -44,9 +42,9 @@ try {
   const binaries = await prepared;
   const data = await initialise(binaries, settings);
   const port = await serve(binaries, data, settings);
-  report({ kind: "ready", port });
+  sendReport({ kind: "up", port });
 } catch (error) {
-  report({ kind: "failed", reason: error instanceof Error ? error.message : String(error) });
+  sendReport({ kind: "failed", reason: error instanceof Error ? error.message : String(error) });
   await end();
 }
 
@@ -57,19 +55,24 @@ function end(): Promise<void> {
 
 async function cleanUp(): Promise<void> {
   await prepared.catch(() => undefined);
-  if (child !== undefined) await stop(child);
+  if (initdb !== undefined && initdb.exitCode === null && initdb.signalCode === null) {
+    const gone = once(initdb, "exit");
+    initdb.kill("SIGINT");
+    await gone;
+  }
+  if (server !== undefined) await stop(server);
   await rm(folder, { recursive: true, force: true });
   process.exit();
 }
 
-async function stop(running: ChildProcess): Promise<void> {
-  if (running.exitCode !== null || running.signalCode !== null) return;
-  const gone = once(running, "exit");
-  // SIGINT is Postgres' fast shutdown: it ends sessions instead of waiting for them.
-  running.kill("SIGINT");
-  const late = setTimeout(() => running.kill("SIGKILL"), STOP_MS);
-  await gone;
-  clearTimeout(late);
+async function stop(running: Supervised): Promise<void> {
+  const stopped = running.stop();
+  try {
+    await within(stopped, { what: "Postgres to shut down", patienceMs: STOP_MS });
+  } catch {
+    running.kill();
+    await stopped;
+  }
 }
 
 async function initialise(files: Binaries, asked: KeeperSettings): Promise<string> {
@@ -81,7 +84,8 @@ async function initialise(files: Binaries, asked: KeeperSettings): Promise<strin
   if (uid !== undefined && gid !== undefined) {
     await Promise.all([data, secret].map((path) => chown(path, uid, gid)));
   }
-  const initdb = run(files, files.initdb, initdbArguments(files, data, secret, asked));
+  if (ending !== undefined) throw new Error("it was stopped while it was started");
+  initdb = run(files, files.initdb, initdbArguments(files, data, secret, asked));
   const said = words(initdb);
   const [code] = await once(initdb, "exit");
   await rm(secret);
@@ -109,30 +113,36 @@ function initdbArguments(
   return ["--no-sync", ...Object.entries(options).map(([name, value]) => `--${name}=${value}`)];
 }
 
-// A free port can be taken between the look and the start, so a server that ends at once gets another one.
+// Another process can take a free port before Postgres does, so a server that ends at once gets another port.
 async function serve(files: Binaries, data: string, asked: KeeperSettings): Promise<number> {
-  let said = "";
+  let said = (): string => "";
   for (let attempt = 0; attempt < PORT_ATTEMPTS; attempt += 1) {
     const port = await freePort();
-    const start = () => run(files, files.postgres, ["-D", data, ...flags(port, asked)], asked);
-    const server = start();
-    const result = await listening(server);
-    if (result.kind === "listening") {
-      server.once("exit", () => void (asked.isRestarted ? again(start) : end()));
-      return port;
+    if (ending !== undefined) break;
+    const supervised = supervise({
+      name: "Postgres",
+      launch() {
+        const child = run(files, files.postgres, ["-D", data, ...flags(port, asked)], asked);
+        said = words(child);
+        return child;
+      },
+      listening: async (child) => {
+        await isReady(child);
+        return port;
+      },
+      // SIGINT is Postgres' fast shutdown: it ends sessions instead of waiting for them.
+      end: (child) => void child.kill("SIGINT"),
+      isRestarted: asked.isRestarted,
+      pauseMs: RESTART_MS,
+    });
+    server = supervised;
+    const found = await supervised.up().catch(() => undefined);
+    if (found !== undefined) {
+      void supervised.ended.then(end);
+      return found;
     }
-    said = result.said;
   }
-  throw new Error(said);
-}
-
-/** Starts it for as long as this process is there, as whoever looks after a server does. */
-async function again(start: () => ChildProcess): Promise<void> {
-  await sleep(RESTART_MS);
-  if (ending !== undefined) return;
-  const server = start();
-  words(server);
-  server.once("exit", () => void again(start));
+  throw new Error(said());
 }
 
 function flags(port: number, asked: KeeperSettings): string[] {
@@ -149,17 +159,17 @@ function flags(port: number, asked: KeeperSettings): string[] {
   return Object.entries(values).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
 }
 
-type Listening = { readonly kind: "listening" } | { readonly kind: "ended"; readonly said: string };
-
-async function listening(server: ChildProcess): Promise<Listening> {
-  const said = words(server);
-  const ended = once(server, "exit").then((): Listening => ({ kind: "ended", said: said() }));
-  const ready = new Promise<Listening>((resolve) => {
-    server.stderr?.on("data", () => {
-      if (said().includes(READY)) resolve({ kind: "listening" });
-    });
+function isReady({ stderr }: ChildProcess): Promise<void> {
+  let said = "";
+  return new Promise((resolve) => {
+    const listen = (chunk: Buffer | string): void => {
+      said += chunk.toString();
+      if (!said.includes(READY)) return;
+      stderr?.off("data", listen);
+      resolve();
+    };
+    stderr?.on("data", listen);
   });
-  return Promise.race([ready, ended]);
 }
 
 function run(
@@ -168,14 +178,12 @@ function run(
   args: string[],
   { environment }: Partial<KeeperSettings> = {},
 ): ChildProcess {
-  if (ending !== undefined) throw new Error("it was told to end");
-  child = spawn(command, args, {
+  return spawn(command, args, {
     ...files.user,
     cwd: folder,
     env: { PATH: process.env["PATH"], LC_ALL: "C", TZ: "UTC", ...environment },
     stdio: ["ignore", "ignore", "pipe"],
   });
-  return child;
 }
 
 /** The last of what a process said: enough for a reason, bounded for a server that talks for hours. */
@@ -185,9 +193,4 @@ function words(talker: ChildProcess): () => string {
     said = (said + chunk).slice(-4_000);
   });
   return () => said.trim();
-}
-
-function report(message: KeeperReport): void {
-  // An owner that has gone shows as an error here, and as a disconnect to the handler above.
-  process.send?.(message, undefined, undefined, () => undefined);
 }

@@ -5,7 +5,7 @@ import { chmod, chown, mkdtemp, rm, writeFile } from "node:fs/promises";
 import net from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
+import { until } from "../processes/deadline.ts";
 import { freePort } from "../processes/free-port.ts";
 import { idsOf } from "./binaries.ts";
 import type { Reaper } from "../processes/reaper.ts";
@@ -28,8 +28,6 @@ export interface PoolerOptions {
   /** Who ends it where its owner cannot. */
   readonly reaper?: Reaper;
 }
-
-const START_MS = 10_000;
 
 // Debian keeps it where a user's PATH does not look.
 const PROGRAM = ["pgbouncer", "/usr/sbin/pgbouncer"].find(
@@ -89,8 +87,10 @@ export async function startPgBouncer(
   });
   const failed = once(child, "error").then(([error]) => error as Error);
   const ended = once(child, "exit").then(() => new Error("pgbouncer ended as it was started"));
-  const problem = await Promise.race([failed, ended, accepts(port)]);
+  const late = accepts(port).catch((error: Error) => error);
+  const problem = await Promise.race([failed, ended, late]);
   if (problem !== undefined) {
+    child.kill("SIGKILL");
     await rm(folder, { recursive: true });
     const hint = "the pooler tests need PgBouncer: apt-get install pgbouncer";
     throw new Error(hint, { cause: problem });
@@ -133,17 +133,18 @@ server_login_retry = 1
 `;
 }
 
-async function accepts(port: number): Promise<Error | undefined> {
-  const until = Date.now() + START_MS;
-  while (Date.now() < until) {
+/** Resolves when the pooler listens. */
+async function accepts(port: number): Promise<undefined> {
+  const isListening = async (): Promise<boolean> => {
     const socket = net.connect(port, "127.0.0.1");
-    const isOpen = await Promise.race([
-      once(socket, "connect").then(() => true),
-      once(socket, "close").then(() => false),
-    ]).catch(() => false);
-    socket.destroy();
-    if (isOpen) return undefined;
-    await sleep(50);
-  }
-  return new Error(`pgbouncer did not listen within ${START_MS} ms`);
+    try {
+      await once(socket, "connect");
+      return true;
+    } catch {
+      return false;
+    } finally {
+      socket.destroy();
+    }
+  };
+  await until(isListening, { what: "pgbouncer to listen" });
 }

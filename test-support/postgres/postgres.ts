@@ -1,9 +1,8 @@
 /** A real PostgreSQL for tests and the demo, 18 or what ONCEKEY_POSTGRES asks for: nothing to install, gone when its owner is gone. */
 import { fork } from "node:child_process";
-import type { ChildProcess } from "node:child_process";
-import { once } from "node:events";
 import { fileURLToPath } from "node:url";
-import type { KeeperReport, KeeperSettings } from "./keeper.ts";
+import { reportedPort, supervise } from "../processes/supervised.ts";
+import type { KeeperSettings } from "./keeper.ts";
 
 export interface PostgresOptions {
   /** Whether commits reach the disk. Default `true`; `false` is faster and fine where no machine is switched off. */
@@ -46,46 +45,32 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
     environment: options.environment ?? {},
     isRestarted: options.isRestarted ?? false,
   };
-  const keeper = fork(fileURLToPath(new URL("keeper.ts", import.meta.url)), [], {
-    detached: true,
-    execArgv: [],
-    stdio: ["ignore", "ignore", "inherit", "ipc"],
+  const keeper = supervise({
+    name: "the keeper of Postgres",
+    launch() {
+      const child = fork(fileURLToPath(new URL("keeper.ts", import.meta.url)), [], {
+        detached: true,
+        execArgv: [],
+        stdio: ["ignore", "ignore", "inherit", "ipc"],
+      });
+      // Over the channel: an argument would show the password to everybody on the machine.
+      child.send(settings);
+      return child;
+    },
+    listening: reportedPort,
+    end(child) {
+      if (child.connected) child.disconnect();
+    },
   });
-  // Over the channel: an argument would show the password to everybody on the machine.
-  keeper.send(settings);
-  const port = await started(keeper);
+  const port = await keeper.up().catch((error: Error) => {
+    throw new Error(`Postgres did not start: ${error.message}`, { cause: error });
+  });
   // Neither the keeper nor the channel to it is a reason for this process to stay.
-  keeper.unref();
-  keeper.channel?.unref();
+  keeper.child().unref();
+  keeper.child().channel?.unref();
   return {
     port,
     url: (database) => `postgres://postgres:${settings.password}@127.0.0.1:${port}/${database}`,
-    stop: () => stopped(keeper),
+    stop: keeper.stop,
   };
-}
-
-async function started(keeper: ChildProcess): Promise<number> {
-  const report = await Promise.race([
-    once(keeper, "message").then(([message]) => message as KeeperReport),
-    once(keeper, "exit").then(([code]): KeeperReport => ({
-      kind: "failed",
-      reason: `its keeper ended with ${code}`,
-    })),
-  ]);
-  switch (report.kind) {
-    case "ready":
-      return report.port;
-    case "failed":
-      throw new Error(`Postgres did not start: ${report.reason}`);
-    default:
-      return report satisfies never;
-  }
-}
-
-async function stopped(keeper: ChildProcess): Promise<void> {
-  if (keeper.exitCode !== null || keeper.signalCode !== null) return;
-  keeper.ref();
-  const gone = once(keeper, "exit");
-  if (keeper.connected) keeper.disconnect();
-  await gone;
 }

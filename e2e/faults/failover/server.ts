@@ -2,21 +2,17 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { idempotency } from "@oncekey/server";
 import type { CrashDecision, RouteIdempotencyOptions, Strategy } from "@oncekey/server";
+import { endWithParent, reportPort } from "@oncekey/test-support/processes/report-port";
 import Fastify from "fastify";
 import type { FastifyRequest } from "fastify";
 import { Pool } from "pg";
 import type { ClientBase } from "pg";
 import { FINGERPRINT_HEADER, OPERATION_HEADER, SCOPE_HEADER } from "../rig/order.ts";
 
-/** What the process says once it answers requests. */
-export interface ServerReport {
-  readonly port: number;
-}
-
 /** The longest that a handler takes between its effect and its answer, so that faults fall in between. */
 const HANDLER_MS = 40;
 
-process.once("disconnect", () => process.exit());
+endWithParent();
 const { DATABASE_URL: connectionString } = process.env;
 const pool = new Pool({ connectionString, max: 20, connectionTimeoutMillis: 2_000 });
 const app = Fastify();
@@ -30,10 +26,7 @@ for (const [strategy, protection] of Object.entries(protections())) {
   });
 }
 await app.listen({ host: "127.0.0.1", port: 0 });
-const [address] = app.addresses();
-if (typeof address !== "object") throw new Error("the server has no port");
-const report: ServerReport = { port: address.port };
-process.send?.(report, undefined, undefined, () => undefined);
+reportPort(app);
 
 function protections(): Readonly<Record<Strategy, RouteIdempotencyOptions>> {
   return {

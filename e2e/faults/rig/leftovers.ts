@@ -5,10 +5,11 @@ import type { Leftovers } from "../checker/settling.ts";
 import type { ServerProcess } from "./server-process.ts";
 import { heldInDatabase } from "./tables.ts";
 
-const SETTLE_MS = 4_000;
+// Ends only what hangs: a line that is half open takes ten seconds, and a busy machine more.
+const SETTLE_MS = 30_000;
 const POLL_MS = 50;
 
-/** A reply may leave before its connection is back, so this is asked until it is nothing, or for some seconds. */
+/** Asks until nothing is left, because a reply may leave before its connection is back. */
 export async function findLeftovers(
   servers: readonly ServerProcess[],
   pool: Pool,

@@ -1,4 +1,5 @@
 /** What the rig and one of its servers say to each other. */
+import type { ServerReport } from "@oncekey/test-support/processes/report-port";
 import type { Trap } from "./boundaries.ts";
 
 export type ToServer =
@@ -6,7 +7,7 @@ export type ToServer =
   | { readonly kind: "inspect" };
 
 export type FromServer =
-  | { readonly kind: "up"; readonly port: number }
+  | ServerReport
   | { readonly kind: "inspected"; readonly inspection: Inspection };
 
 /** What a server finds in itself. */

@@ -1,13 +1,12 @@
 /** One server of the rig as the rig sees it: a process that is started again whenever it ends, until it is told to stop. */
-import { fork } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
-import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
+import { until, within } from "@oncekey/test-support/processes/deadline";
 import type { Reaper } from "@oncekey/test-support/processes/reaper";
+import { superviseScript } from "@oncekey/test-support/processes/supervised";
 import type { Trap } from "./boundaries.ts";
 import { ENVIRONMENT } from "./messages.ts";
 import type { FromServer, Inspection, ToServer } from "./messages.ts";
@@ -32,111 +31,92 @@ export interface ServerProcess {
   readonly catchIn: (trap: Trap, patienceMs: number) => Promise<boolean>;
   readonly signal: (signal: "SIGKILL" | "SIGSTOP" | "SIGCONT") => void;
   /** Resolves when it answers, after a kill too. */
-  readonly up: () => Promise<void>;
-  /** Asks again where it ends meanwhile. Undefined: for some seconds it gave no answer. */
-  readonly inspect: () => Promise<Inspection | undefined>;
+  readonly up: () => Promise<number>;
+  /** Asks again if it ends meanwhile. Undefined: it gave no answer for `patienceMs`, 30_000 by default. */
+  readonly inspect: (patienceMs?: number) => Promise<Inspection | undefined>;
   /** How often it ended although nobody killed it. */
   readonly unexpectedEnds: () => number;
   readonly stop: () => Promise<void>;
 }
 
-const STOP_MS = 3_000;
-const INSPECT_MS = 10_000;
-// One that has just been started, or lost the question as it ended, is asked once more.
-const ANSWER_MS = 3_000;
+// Long enough for a busy machine: an answer that does not come counts against the server.
+const INSPECT_MS = 30_000;
+// A server that was just started, or that lost the question as it ended, is asked again.
+const ASK_AGAIN_MS = 3_000;
 const POLL_MS = 20;
 
 export function startServer(plan: ServerPlan): ServerProcess {
-  let child = launch(plan);
-  let port: number | undefined;
-  let unexpected = 0;
-  let isStopping = false;
-  const killed = new WeakSet<ChildProcess>();
   let onCaught: (() => void) | undefined;
-
-  const attend = (own: ChildProcess): void => {
-    own.on("message", (message: FromServer) => {
-      if (message.kind === "up" && own === child) port = message.port;
-    });
-    createInterface(own.stdio[4] as Readable).on("line", () => {
-      // The trap struck just as it was taken away: nobody would ever let the process go on.
-      if (onCaught === undefined) void letGoOn(own);
-      else onCaught();
-    });
-    own.once("exit", () => {
-      port = undefined;
-      if (isStopping) return;
-      if (!killed.has(own)) unexpected += 1;
-      child = launch(plan);
-      attend(child);
-    });
+  const server = superviseScript({
+    name: plan.name,
+    script: new URL("server.ts", import.meta.url),
+    env: environmentOf(plan),
+    stdio: ["ignore", "ignore", "inherit", "ipc", "pipe"],
+    // The rig decides when its servers end.
+    detached: true,
+    isRestarted: true,
+    onStart(child) {
+      createInterface(child.stdio[4] as Readable).on("line", () => {
+        // The trap struck just as it was taken away: nothing else would ever let the process go on.
+        if (onCaught === undefined) void letGoOn(child);
+        else onCaught();
+      });
+    },
+  });
+  const send = (message: ToServer): void => {
+    // A server that ended this moment shows as an error here and as an exit to its supervisor.
+    server.child().send(message, () => undefined);
   };
-  attend(child);
-  const tell = (message: ToServer): void => {
-    // One that ended this moment shows as an error here and as an exit above.
-    child.send(message, () => undefined);
-  };
-
-  const currentPort = (): number | undefined => port;
-
   return {
     name: plan.name,
-    port: currentPort,
-    pid: () => child.pid,
+    port: server.port,
+    pid: () => server.child().pid,
     async catchIn(trap, patienceMs) {
-      const own = child;
+      const own = server.child();
       const caught = Promise.withResolvers<boolean>();
       const onExit = (): void => caught.resolve(false);
       onCaught = () => caught.resolve(true);
       own.once("exit", onExit);
-      tell({ kind: "trap", trap });
-      const late = sleep(patienceMs, false, { ref: false });
-      const isCaught = await Promise.race([caught.promise, late]);
+      send({ kind: "trap", trap });
+      const limit = { what: "a request that comes by the trap", patienceMs };
+      const isCaught = await within(caught.promise, limit).catch(() => false);
       onCaught = undefined;
       own.off("exit", onExit);
       if (isCaught) await hasStopped(own);
-      if (!isCaught) tell({ kind: "trap", trap: undefined });
+      else send({ kind: "trap", trap: undefined });
       return isCaught;
     },
     signal(signal) {
-      if (signal === "SIGKILL") {
-        killed.add(child);
-        port = undefined;
-      }
-      child.kill(signal);
+      if (signal === "SIGKILL") server.kill();
+      else server.child().kill(signal);
     },
-    async up() {
-      while (currentPort() === undefined) await sleep(POLL_MS);
-    },
-    async inspect() {
-      const until = performance.now() + INSPECT_MS;
-      while (performance.now() < until) {
-        const inspection = await askOnce(child);
+    up: server.up,
+    async inspect(patienceMs = INSPECT_MS) {
+      const end = performance.now() + patienceMs;
+      do {
+        const inspection = await askOnce(server.child(), Math.min(patienceMs, ASK_AGAIN_MS));
         if (inspection !== undefined) return inspection;
         await sleep(POLL_MS);
-      }
+      } while (performance.now() < end);
       return undefined;
     },
-    unexpectedEnds: () => unexpected,
-    async stop() {
-      isStopping = true;
-      await end(child);
-    },
+    unexpectedEnds: server.unexpectedEnds,
+    stop: server.stop,
   };
 }
 
-/** It says that it stops just before it does: a signal that lets it go on could come in between, and be for nothing. */
+/** A server announces its stop just before it stops: a signal to go on would be lost in between. */
 async function hasStopped({ pid }: ChildProcess): Promise<void> {
-  for (let times = 0; times < STOP_MS / POLL_MS; times += 1) {
-    const stat = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => "");
+  const isThere = async (): Promise<boolean> => {
+    const stat = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => "gone) T ");
     // Behind the name, which may hold anything: the state, and T is "stopped".
-    if (/\) T \S/.test(stat.slice(stat.lastIndexOf(")")))) return;
-    await sleep(POLL_MS);
-  }
+    return /\) T /.test(stat.slice(stat.lastIndexOf(")")));
+  };
+  await until(isThere, { what: `process ${pid} to stop` });
 }
 
 /** Undefined: it ended, or is busy with something else. */
-async function askOnce(child: ChildProcess): Promise<Inspection | undefined> {
+async function askOnce(child: ChildProcess, patienceMs: number): Promise<Inspection | undefined> {
   const answer = Promise.withResolvers<Inspection | undefined>();
   const onMessage = (message: FromServer): void => {
     if (message.kind === "inspected") answer.resolve(message.inspection);
@@ -144,15 +124,15 @@ async function askOnce(child: ChildProcess): Promise<Inspection | undefined> {
   const onNone = (): void => answer.resolve(undefined);
   child.on("message", onMessage);
   child.once("exit", onNone);
-  const late = setTimeout(onNone, ANSWER_MS);
   const question: ToServer = { kind: "inspect" };
   child.send(question, (error) => {
     if (error !== null) onNone();
   });
   try {
-    return await answer.promise;
+    return await within(answer.promise, { what: "an inspection", patienceMs });
+  } catch {
+    return undefined;
   } finally {
-    clearTimeout(late);
     child.off("message", onMessage);
     child.off("exit", onNone);
   }
@@ -163,31 +143,13 @@ async function letGoOn(child: ChildProcess): Promise<void> {
   child.kill("SIGCONT");
 }
 
-function launch(plan: ServerPlan): ChildProcess {
-  return fork(fileURLToPath(new URL("server.ts", import.meta.url)), [], {
-    env: {
-      ...process.env,
-      ...plan.reaper.mark,
-      [ENVIRONMENT.database]: plan.databaseUrl,
-      [ENVIRONMENT.outside]: plan.outsideUrl,
-      [ENVIRONMENT.name]: plan.name,
-      [ENVIRONMENT.clock]: String(plan.clockMs ?? 0),
-      ...(plan.isPipelined === true ? { [ENVIRONMENT.pipeline]: "on" } : {}),
-    },
-    execArgv: ["--conditions=@oncekey/source"],
-    stdio: ["ignore", "ignore", "inherit", "ipc", "pipe"],
-    // A Ctrl-C reaches the whole terminal; the rig decides when its servers end.
-    detached: true,
-  });
-}
-
-async function end(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const gone = once(child, "exit");
-  // One that is stopped takes no notice of anything else.
-  child.kill("SIGCONT");
-  if (child.connected) child.disconnect();
-  const late = setTimeout(() => child.kill("SIGKILL"), STOP_MS);
-  await gone;
-  clearTimeout(late);
+function environmentOf(plan: ServerPlan): Readonly<Record<string, string>> {
+  return {
+    ...plan.reaper.mark,
+    [ENVIRONMENT.database]: plan.databaseUrl,
+    [ENVIRONMENT.outside]: plan.outsideUrl,
+    [ENVIRONMENT.name]: plan.name,
+    [ENVIRONMENT.clock]: String(plan.clockMs ?? 0),
+    ...(plan.isPipelined === true ? { [ENVIRONMENT.pipeline]: "on" } : {}),
+  };
 }

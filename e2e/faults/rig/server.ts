@@ -1,6 +1,7 @@
 /** One server process of the rig. It lives as long as the process that started it, and no longer. */
 import { subscribe } from "node:diagnostics_channel";
 import type { BeginEvent, CompleteEvent, LeaseLostEvent } from "@oncekey/server";
+import { endWithParent, reportPort } from "@oncekey/test-support/processes/report-port";
 import { Pool } from "pg";
 import { createApp } from "./app.ts";
 import { shiftClock } from "./clock.ts";
@@ -9,9 +10,7 @@ import { ENVIRONMENT } from "./messages.ts";
 import type { FromServer, ToServer } from "./messages.ts";
 import { watchPool } from "./watch-pool.ts";
 
-process.once("disconnect", () => process.exit());
-// The rig may have gone while this process was loading.
-if (!process.connected) process.exit();
+endWithParent();
 
 shiftClock(Number(process.env[ENVIRONMENT.clock] ?? 0));
 
@@ -72,10 +71,8 @@ process.on("message", (message: ToServer) => {
 
 const app = await createApp({ pool, outside });
 await app.listen({ host: "127.0.0.1", port: 0 });
-const [address] = app.addresses();
-if (typeof address !== "object") throw new Error("the server has no port");
 process.once("SIGTERM", () => void leave());
-say({ kind: "up", port: address.port });
+reportPort(app);
 
 /** As a deployment ends a server: what runs is finished, and every connection is back before it goes. */
 async function leave(): Promise<void> {
