@@ -15,7 +15,7 @@ import { responseOf } from "./wire/answer.ts";
 export interface PlainCallOptions extends Omit<RequestSpec, "method" | "path"> {
   /** A key of one's own, 1–255 visible ASCII characters, to repeat an earlier call. Default: a new one. */
   readonly key?: string | undefined;
-  /** Stops waiting and sending. Once the request has left, how it ended is not known: `OutcomeUnknownError`. */
+  /** Stops waiting and sending. Once the request has left, how it ended is not known: code `outcome_unknown`. */
   readonly signal?: AbortSignal | undefined;
 }
 

@@ -24,12 +24,7 @@ import { resolveSending, SENDING_CHECKS } from "./options/retry-options.ts";
 import type { SendingOptions } from "./options/retry-options.ts";
 import { createWarn } from "./options/warnings.ts";
 
-export {
-  IdempotencyError,
-  KeyConflictError,
-  OutcomeUnknownError,
-  isIdempotencyError,
-} from "@oncekey/shared";
+export { IdempotencyError, KeyConflictError, isIdempotencyError } from "@oncekey/shared";
 export type { BackoffOptions } from "./options/backoff.ts";
 export type { AttemptEvent, EventCallbacks, WaitEvent } from "./options/events.ts";
 export type { KeyOption } from "./options/key.ts";
@@ -55,7 +50,7 @@ const SAFE = /^(GET|HEAD|OPTIONS|TRACE)$/i;
  *
  * What it makes resolves as `fetch` does, to the server's own response, whatever its status: 402 resolves. Only once the body has
  * come whole: a stream of events does not fit in here. It rejects with
- * - `OutcomeUnknownError` where no answer settled it: the network, the deadline, an abort after the request had left (its `cause`
+ * - the code `outcome_unknown` where no answer settled it: the network, the deadline, an abort after the request had left (its `cause`
  *   says so), or a 5xx that stayed. To go on, call it again with `error.key` in `Idempotency-Key`.
  * - `KeyConflictError` where the answer is to another request that used the key, whether as a marked replay or as 422.
  * - the signal's reason where it aborted before anything was sent, and `TypeError` for a request that cannot be sent again.

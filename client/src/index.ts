@@ -6,13 +6,8 @@ export { webStorage } from "./storage/web.ts";
 export {
   EarlierOperationExistsError,
   IdempotencyError,
-  InputRequiredError,
   KeyConflictError,
-  KeyExpiredError,
-  KeyInFlightError,
-  OutcomeUnknownError,
   ResponseNotStoredError,
-  StoreUnavailableError,
   UnexpectedAnswerError,
   isIdempotencyError,
 } from "@oncekey/shared";

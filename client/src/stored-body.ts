@@ -10,7 +10,7 @@ const digest = (text: string): string => bytesToHex(sha256(utf8ToBytes(text)));
 
 /**
  * For `createClient`'s `storedBody`: no body is written down. The key is; so after a reload `run` with the same input goes on with
- * it, but `resume` alone cannot: it ends `unknown` with an `InputRequiredError`.
+ * it, but `resume` alone cannot: it ends `unknown` with the code `input_required`.
  *
  * What tells two operations apart is kept as a SHA-256 digest. It hides a body that nobody can guess, and confirms one that
  * somebody can.

@@ -2,26 +2,11 @@
 import {
   EarlierOperationExistsError,
   IdempotencyError,
-  InputRequiredError,
   KeyConflictError,
-  KeyExpiredError,
-  KeyInFlightError,
-  KeyInvalidError,
-  KeyNotFoundError,
-  KeyOutcomeUnknownError,
-  KeyRequiredError,
-  OutcomeUnknownError,
   ResponseNotStoredError,
-  StoreUnavailableError,
   UnexpectedAnswerError,
 } from "./errors.ts";
-import type {
-  AnswerIssue,
-  ErrorByCode,
-  ErrorCode,
-  ErrorDetails,
-  OriginalResponse,
-} from "./errors.ts";
+import type { AnswerIssue, ErrorCode, ErrorDetails, OriginalResponse } from "./errors.ts";
 import { createProblem, isProblemCode } from "./problem.ts";
 import type { Problem } from "./problem.ts";
 
@@ -39,34 +24,22 @@ export type ErrorMaker = (
   details: AllErrorDetails,
 ) => IdempotencyError;
 
-const CLASSES: {
-  readonly [Code in ErrorCode]: new (
-    message: string,
-    details: AllErrorDetails,
-  ) => ErrorByCode[Code];
-} = {
-  idempotency_key_required: KeyRequiredError,
-  idempotency_key_invalid: KeyInvalidError,
-  idempotency_not_found: KeyNotFoundError,
-  idempotency_in_flight: KeyInFlightError,
+const CLASSES = {
   idempotency_conflict: KeyConflictError,
-  idempotency_key_expired: KeyExpiredError,
-  idempotency_outcome_unknown: KeyOutcomeUnknownError,
   idempotency_response_not_stored: ResponseNotStoredError,
-  idempotency_unavailable: StoreUnavailableError,
-  outcome_unknown: OutcomeUnknownError,
   unexpected_answer: UnexpectedAnswerError,
-  input_required: InputRequiredError,
   earlier_operation_exists: EarlierOperationExistsError,
 };
 
-/** The error of a code, in the class that belongs to it: the base where there is none, such as for a code of a later version. */
+/** Makes the error of a code, in its own class if it has one. */
 export const createError: ErrorMaker = (message, code, details) => {
-  const Own = code && (CLASSES as Partial<typeof CLASSES>)[code];
+  const Own = code && (CLASSES as Partial<Record<ErrorCode, ErrorClass>>)[code];
   return Own ? new Own(message, details) : new IdempotencyError(message, code, details);
 };
 
-/** From problem to error: the class that belongs to the problem's code. */
+type ErrorClass = new (message: string, details: AllErrorDetails) => IdempotencyError;
+
+/** Makes the error of a problem. */
 export function problemToError(
   problem: Problem,
   details: Omit<ErrorDetails, "problem" | "status"> = {},

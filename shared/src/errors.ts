@@ -1,4 +1,4 @@
-/** The contract's refusals as errors: one base, one class per code. */
+/** The refusals of the contract as errors: one base with a code, and a class of its own for each that adds a field. */
 import { PROBLEMS } from "./problem.ts";
 import type { NextAction, ProblemCode, ProblemKind } from "./problem.ts";
 
@@ -48,9 +48,11 @@ export interface ErrorDetails {
  *
  * Tell errors apart by `code`, or with {@link isIdempotencyError}: `instanceof` fails where two copies of the package meet.
  */
-export class IdempotencyError extends Error {
+export class IdempotencyError<
+  Code extends ErrorCode | undefined = ErrorCode | undefined,
+> extends Error {
   override name = "IdempotencyError";
-  declare readonly code: ErrorCode | undefined;
+  declare readonly code: Code;
   declare readonly status: number | undefined;
   /** Whether the same request with the same key may succeed later. */
   declare readonly retryable: boolean;
@@ -60,7 +62,7 @@ export class IdempotencyError extends Error {
   /** Milliseconds, at least 0; undefined where the server named no time. */
   declare readonly retryAfterMs: number | undefined;
 
-  constructor(message: string, code?: ErrorCode, details: ErrorDetails = {}) {
+  constructor(message: string, code: Code, details: ErrorDetails = {}) {
     // Of the particulars, the platform's own class takes the cause.
     super(message, details);
     const kind = code && { ...CLIENT_KINDS, ...PROBLEMS }[code];
@@ -75,42 +77,6 @@ export class IdempotencyError extends Error {
   }
 }
 
-/** 400: the route requires a key and the request had none. */
-export class KeyRequiredError extends IdempotencyError {
-  override name = "KeyRequiredError";
-  declare readonly code: "idempotency_key_required";
-  constructor(message: string, details?: ErrorDetails) {
-    super(message, "idempotency_key_required", details);
-  }
-}
-
-/** 400: the key is malformed, too long, or was sent twice. */
-export class KeyInvalidError extends IdempotencyError {
-  override name = "KeyInvalidError";
-  declare readonly code: "idempotency_key_invalid";
-  constructor(message: string, details?: ErrorDetails) {
-    super(message, "idempotency_key_invalid", details);
-  }
-}
-
-/** 404: only a stored response was asked for and nothing is stored. */
-export class KeyNotFoundError extends IdempotencyError {
-  override name = "KeyNotFoundError";
-  declare readonly code: "idempotency_not_found";
-  constructor(message: string, details?: ErrorDetails) {
-    super(message, "idempotency_not_found", details);
-  }
-}
-
-/** 409: the first request with this key still runs. */
-export class KeyInFlightError extends IdempotencyError {
-  override name = "KeyInFlightError";
-  declare readonly code: "idempotency_in_flight";
-  constructor(message: string, details?: ErrorDetails) {
-    super(message, "idempotency_in_flight", details);
-  }
-}
-
 /** The first operation's response, as a {@link KeyConflictError} hands it on. */
 export interface OriginalResponse {
   readonly status: number;
@@ -119,9 +85,8 @@ export interface OriginalResponse {
 }
 
 /** 422, or a replay marked as a mismatch: the key was used for another request. */
-export class KeyConflictError extends IdempotencyError {
+export class KeyConflictError extends IdempotencyError<"idempotency_conflict"> {
   override name = "KeyConflictError";
-  declare readonly code: "idempotency_conflict";
   /** The first operation's response, where the server replayed it. */
   declare readonly original: OriginalResponse | undefined;
   constructor(
@@ -133,28 +98,9 @@ export class KeyConflictError extends IdempotencyError {
   }
 }
 
-/** 412: the key is older than the retention. */
-export class KeyExpiredError extends IdempotencyError {
-  override name = "KeyExpiredError";
-  declare readonly code: "idempotency_key_expired";
-  constructor(message: string, details?: ErrorDetails) {
-    super(message, "idempotency_key_expired", details);
-  }
-}
-
-/** 500: the owner of the key crashed and the route stays closed for it. */
-export class KeyOutcomeUnknownError extends IdempotencyError {
-  override name = "KeyOutcomeUnknownError";
-  declare readonly code: "idempotency_outcome_unknown";
-  constructor(message: string, details?: ErrorDetails) {
-    super(message, "idempotency_outcome_unknown", details);
-  }
-}
-
 /** 410: the request was done, with `originalStatus`, but its body could not be kept. */
-export class ResponseNotStoredError extends IdempotencyError {
+export class ResponseNotStoredError extends IdempotencyError<"idempotency_response_not_stored"> {
   override name = "ResponseNotStoredError";
-  declare readonly code: "idempotency_response_not_stored";
   /** The status that the handler answered with. */
   declare readonly originalStatus: number | undefined;
   constructor(
@@ -166,24 +112,6 @@ export class ResponseNotStoredError extends IdempotencyError {
   }
 }
 
-/** 503: the store is down, its pool is full, or the outcome of a commit is not known yet. */
-export class StoreUnavailableError extends IdempotencyError {
-  override name = "StoreUnavailableError";
-  declare readonly code: "idempotency_unavailable";
-  constructor(message: string, details?: ErrorDetails) {
-    super(message, "idempotency_unavailable", details);
-  }
-}
-
-/** The client's own: attempts or deadline are used up and how the operation ended is not known. Resume it with the same key. */
-export class OutcomeUnknownError extends IdempotencyError {
-  override name = "OutcomeUnknownError";
-  declare readonly code: "outcome_unknown";
-  constructor(message: string, details?: ErrorDetails) {
-    super(message, "outcome_unknown", details);
-  }
-}
-
 /** One thing that a schema found wrong (Standard Schema, `Issue`). */
 export interface AnswerIssue {
   readonly message: string;
@@ -191,9 +119,8 @@ export interface AnswerIssue {
 }
 
 /** The client's own: the answer is not what the application sends, such as a login page, or does not match the schema. */
-export class UnexpectedAnswerError extends IdempotencyError {
+export class UnexpectedAnswerError extends IdempotencyError<"unexpected_answer"> {
   override name = "UnexpectedAnswerError";
-  declare readonly code: "unexpected_answer";
   /** The findings of the schema; `undefined` if the operation has none or the answer was not checked. */
   declare readonly issues: readonly AnswerIssue[] | undefined;
   constructor(
@@ -205,22 +132,12 @@ export class UnexpectedAnswerError extends IdempotencyError {
   }
 }
 
-/** The client's own: the body of the request was not kept, so that sending it again needs the input. Its key was. */
-export class InputRequiredError extends IdempotencyError {
-  override name = "InputRequiredError";
-  declare readonly code: "input_required";
-  constructor(message: string, details?: ErrorDetails) {
-    super(message, "input_required", details);
-  }
-}
-
 /**
  * The client's own: what was sent did not happen, because an earlier request under the same key exists at the server. Resume that
  * one.
  */
-export class EarlierOperationExistsError extends IdempotencyError {
+export class EarlierOperationExistsError extends IdempotencyError<"earlier_operation_exists"> {
   override name = "EarlierOperationExistsError";
-  declare readonly code: "earlier_operation_exists";
   /** The earlier operation's response, where the server replayed it. */
   declare readonly original: OriginalResponse | undefined;
   constructor(
@@ -232,22 +149,17 @@ export class EarlierOperationExistsError extends IdempotencyError {
   }
 }
 
-/** The class that belongs to each code. */
-export interface ErrorByCode {
-  idempotency_key_required: KeyRequiredError;
-  idempotency_key_invalid: KeyInvalidError;
-  idempotency_not_found: KeyNotFoundError;
-  idempotency_in_flight: KeyInFlightError;
+interface OwnClasses {
   idempotency_conflict: KeyConflictError;
-  idempotency_key_expired: KeyExpiredError;
-  idempotency_outcome_unknown: KeyOutcomeUnknownError;
   idempotency_response_not_stored: ResponseNotStoredError;
-  idempotency_unavailable: StoreUnavailableError;
-  outcome_unknown: OutcomeUnknownError;
   unexpected_answer: UnexpectedAnswerError;
-  input_required: InputRequiredError;
   earlier_operation_exists: EarlierOperationExistsError;
 }
+
+/** The type of the error of each code. */
+export type ErrorByCode = {
+  [Code in ErrorCode]: Code extends keyof OwnClasses ? OwnClasses[Code] : IdempotencyError<Code>;
+};
 
 /**
  * Whether a value is an Oncekey error, from this copy of the package or another; with `code`, whether it is that one.

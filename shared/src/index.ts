@@ -24,17 +24,8 @@ export type { NextAction, Problem, ProblemCode, ProblemDetails, ProblemKind } fr
 export {
   EarlierOperationExistsError,
   IdempotencyError,
-  InputRequiredError,
   KeyConflictError,
-  KeyExpiredError,
-  KeyInFlightError,
-  KeyInvalidError,
-  KeyNotFoundError,
-  KeyOutcomeUnknownError,
-  KeyRequiredError,
-  OutcomeUnknownError,
   ResponseNotStoredError,
-  StoreUnavailableError,
   UnexpectedAnswerError,
   isIdempotencyError,
 } from "./errors.ts";

@@ -8,12 +8,10 @@ import {
   createProblem,
   errorToProblem,
   IdempotencyError,
-  InputRequiredError,
   isIdempotencyError,
   isProblemCode,
   KeyConflictError,
-  KeyInFlightError,
-  OutcomeUnknownError,
+  ResponseNotStoredError,
   parseProblem,
   PROBLEMS,
   problemToError,
@@ -79,11 +77,16 @@ describe("problem to error and back", () => {
     expect(errorToProblem(error)).toEqual(problem);
   });
 
-  it("has a class for each code", () => {
-    const classes = CODES.map(
-      (code) => problemToError(createProblem(code, { detail: "" })).constructor,
-    );
-    expect(new Set(classes).size).toBe(CODES.length);
+  it("uses a class of its own for the codes that add a field, and the base for all others", () => {
+    const owned = new Map<ErrorCode, unknown>([
+      ["idempotency_conflict", KeyConflictError],
+      ["idempotency_response_not_stored", ResponseNotStoredError],
+    ]);
+    for (const code of CODES) {
+      const error = problemToError(createProblem(code, { detail: "" }));
+      expect(error.constructor, code).toBe(owned.get(code) ?? IdempotencyError);
+      expect(isIdempotencyError(error, code)).toBe(true);
+    }
   });
 
   it("takes the base for a code of a later version", () => {
@@ -93,7 +96,7 @@ describe("problem to error and back", () => {
   });
 
   it("uses the base URI that it is given", () => {
-    const error = new KeyInFlightError("still running");
+    const error = new IdempotencyError("still running", "idempotency_in_flight");
     expect(errorToProblem(error, "https://a.example/p/")?.type).toBe(
       "https://a.example/p/idempotency_in_flight",
     );
@@ -101,8 +104,8 @@ describe("problem to error and back", () => {
   });
 
   it("makes no problem of what no server sends", () => {
-    expect(errorToProblem(new OutcomeUnknownError("timed out"))).toBeUndefined();
-    expect(errorToProblem(new InputRequiredError("not kept"))).toBeUndefined();
+    expect(errorToProblem(new IdempotencyError("timed out", "outcome_unknown"))).toBeUndefined();
+    expect(errorToProblem(new IdempotencyError("not kept", "input_required"))).toBeUndefined();
     expect(
       errorToProblem(new IdempotencyError("declined", undefined, { status: 402 })),
     ).toBeUndefined();
@@ -148,7 +151,7 @@ describe("an error", () => {
   });
 
   it("of an unknown outcome is to be resumed with the same key", () => {
-    expect(new OutcomeUnknownError("timed out")).toMatchObject({
+    expect(new IdempotencyError("timed out", "outcome_unknown")).toMatchObject({
       code: "outcome_unknown",
       retryable: true,
       nextAction: "resume",
@@ -172,13 +175,16 @@ describe("isIdempotencyError", () => {
     const copy = (await import(
       /* @vite-ignore */ pathToFileURL(join(folder, "index.ts")).href
     )) as typeof import("../src/index.ts");
-    const theirs: unknown = new copy.KeyInFlightError("still running");
-    expect(theirs instanceof KeyInFlightError).toBe(false);
+    const theirs: unknown = new copy.IdempotencyError("still running", "idempotency_in_flight");
+    expect(theirs instanceof IdempotencyError).toBe(false);
     expect(isIdempotencyError(theirs)).toBe(true);
     expect(isIdempotencyError(theirs, "idempotency_in_flight")).toBe(true);
     expect(isIdempotencyError(theirs, "idempotency_conflict")).toBe(false);
     expect(
-      copy.isIdempotencyError(new KeyInFlightError("still running"), "idempotency_in_flight"),
+      copy.isIdempotencyError(
+        new IdempotencyError("still running", "idempotency_in_flight"),
+        "idempotency_in_flight",
+      ),
     ).toBe(true);
   });
 

@@ -62,7 +62,7 @@ export interface Run<Input, Value, CanCheck extends boolean = boolean> {
   /**
    * Resolves to the value alone.
    *
-   * @throws IdempotencyError if the result is not `done`. With `nextAction: 'resume'`, as `OutcomeUnknownError` has it, the
+   * @throws IdempotencyError if the result is not `done`. With `nextAction: 'resume'`, as `outcome_unknown` has it, the
    * operation may have happened, and another run goes on with the same key.
    * @throws UnexpectedAnswerError if the operation happened and its answer does not match the schema.
    */

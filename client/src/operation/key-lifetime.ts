@@ -1,5 +1,5 @@
 /** How long a key may be sent again: for as long as the server recognises it, and no moment longer. */
-import { IDEMPOTENCY_KEY_LIFETIME, IDEMPOTENT_REPLAYED, KeyExpiredError } from "@oncekey/shared";
+import { IDEMPOTENCY_KEY_LIFETIME, IDEMPOTENT_REPLAYED, IdempotencyError } from "@oncekey/shared";
 import type { Told } from "../retry/loop-state.ts";
 import type { RetryPolicy } from "../options/client-options.ts";
 import type { OperationRecord } from "../records/record-store.ts";
@@ -13,7 +13,7 @@ const CLOCK_STEP_MS = 300_000;
 export function whyTooOld(
   record: OperationRecord,
   policy: RetryPolicy,
-): KeyExpiredError | undefined {
+): IdempotencyError | undefined {
   const now = Date.now();
   const { key, createdAt } = record;
   // The last attempt of a run leaves that much later than the first.
@@ -21,7 +21,11 @@ export function whyTooOld(
   if (!isOver && createdAt - now < CLOCK_STEP_MS) return undefined;
   const why = isOver ? "The server may have forgotten this key" : "The clock was set back";
   // Sent again, it could run a second time. Only a person can tell what came of it.
-  return new KeyExpiredError(`${why}; find out another way what came of it`, { key });
+  return new IdempotencyError(
+    `${why}; find out another way what came of it`,
+    "idempotency_key_expired",
+    { key },
+  );
 }
 
 /**

@@ -7,7 +7,7 @@ import type { OperationPolicy } from "../options/client-options.ts";
 import { recordId } from "../records/record-store.ts";
 import type { OperationRecord } from "../records/record-store.ts";
 import type { PreparedRequest } from "../wire/request.ts";
-import type { CodedError, Rejected, RunOptions, RunResult, Settled } from "../result.ts";
+import type { Rejected, RunOptions, RunResult, Settled } from "../result.ts";
 import type { Turn } from "../tabs/tab-lock.ts";
 import { takeTurn } from "./exclusive-run.ts";
 import type { Conclusion, OperationParts } from "./exclusive-run.ts";
@@ -126,5 +126,5 @@ function mint({ minter }: OperationParts, wish: ReadyWish): OperationRecord {
 function notStarted(key: string, { signal }: RunOptions): Rejected {
   const why = "Another tab may have started it: nothing was sent";
   const error = new IdempotencyError(why, undefined, { key, cause: signal?.reason });
-  return { kind: "rejected", error: error as CodedError, key, attempts: 0 };
+  return { kind: "rejected", error, key, attempts: 0 };
 }

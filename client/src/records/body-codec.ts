@@ -1,5 +1,5 @@
 /** The body of a request on its way into the storage and back. */
-import { InputRequiredError } from "@oncekey/shared";
+import { IdempotencyError } from "@oncekey/shared";
 import type { PreparedRequest } from "../wire/request.ts";
 import type { StoredBody } from "../storage/storage.ts";
 import type { Warn } from "../options/warnings.ts";
@@ -50,10 +50,10 @@ export function createBodyKeeper(option: StoredBody | undefined, warn: Warn): Bo
 }
 
 /** Why a kept request cannot be sent as it is, if so. */
-export function whyIncomplete({ key, request }: Kept): InputRequiredError | undefined {
+export function whyIncomplete({ key, request }: Kept): IdempotencyError | undefined {
   if (request.sealedBody === undefined) return undefined;
   const message = "The body is not stored: run the operation with the same input";
-  return new InputRequiredError(message, { key });
+  return new IdempotencyError(message, "input_required", { key });
 }
 
 interface Kept {

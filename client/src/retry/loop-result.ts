@@ -1,5 +1,5 @@
 /** How the loop ends: by an answer, or without one where it is given up or stopped. */
-import { IdempotencyError, OutcomeUnknownError } from "@oncekey/shared";
+import { IdempotencyError } from "@oncekey/shared";
 import type { ErrorDetails, UnexpectedAnswerError } from "@oncekey/shared";
 import type { HookError } from "../wire/hook-error.ts";
 import { reasonOf } from "../wire/timeout.ts";
@@ -62,7 +62,7 @@ export function unknownBecause(
   cause: unknown,
   message: string,
   key: string | undefined,
-): OutcomeUnknownError {
+): IdempotencyError {
   const known: ErrorDetails = cause instanceof IdempotencyError ? cause : {};
-  return new OutcomeUnknownError(message, { ...known, key, cause });
+  return new IdempotencyError(message, "outcome_unknown", { ...known, key, cause });
 }

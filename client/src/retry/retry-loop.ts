@@ -1,5 +1,5 @@
 /** The one loop: the same key and the same bytes, again and again, until the answer is final or the time is up. */
-import { IdempotencyError, OutcomeUnknownError } from "@oncekey/shared";
+import { IdempotencyError } from "@oncekey/shared";
 import { fullJitterMs, pause } from "../options/backoff.ts";
 import { classify, isAcknowledged } from "./classify.ts";
 import type { Again, Verdict } from "./classify.ts";
@@ -152,7 +152,7 @@ function finished(
   const message = `${request.method} ${request.url} succeeded without echoing Idempotency-Key: is it protected?`;
   warn({ code: "unacknowledged", message });
   if (policy.onUnacknowledged === "warn") return verdict;
-  const error = new OutcomeUnknownError(message, { key, status: verdict.status });
+  const error = new IdempotencyError(message, "outcome_unknown", { key, status: verdict.status });
   return { kind: "unknown", error };
 }
 

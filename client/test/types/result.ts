@@ -1,7 +1,7 @@
 import { createClient, isIdempotencyError } from "@oncekey/client";
 import type {
   EarlierOperationExistsError,
-  KeyInFlightError,
+  IdempotencyError,
   Operation,
   PendingOperation,
 } from "@oncekey/client";
@@ -59,5 +59,5 @@ if (b.kind === "rejected") {
   if (isIdempotencyError(b.error, "earlier_operation_exists")) void b.error.original;
 }
 if (b.kind === "unknown" && b.error.code === "idempotency_in_flight") {
-  same<typeof b.error, KeyInFlightError>(true);
+  same<typeof b.error, IdempotencyError<"idempotency_in_flight">>(true);
 }
