@@ -5,6 +5,7 @@ import type { Pool } from "pg";
 import { withDeadline } from "./deadline.ts";
 import { createAdministration } from "./admin-api.ts";
 import { admit } from "./request/admit.ts";
+import { ARRIVAL, readBody, readTarget } from "./request/arrival.ts";
 import { createEngines } from "./backend/backend.ts";
 import type { RequestIdempotency } from "./context/handler-api.ts";
 import { STATE } from "./context/request-state.ts";
@@ -88,6 +89,10 @@ function addRequestHooks(app: FastifyInstance): void {
   });
   // On the instance, so that it runs before every `onSend` of a route: a compressor there sees a stored response, never the other way.
   app.addHook("onSend", onSend);
+  // As early as we are asked: what hooks behind these make of a request does not decide whether it is the same as another.
+  app.decorateRequest(ARRIVAL, null);
+  app.addHook("onRequest", readTarget);
+  app.addHook("preValidation", readBody);
   const root = rootOf(app);
   if (guardedRoots.has(root)) return;
   guardedRoots.add(root);

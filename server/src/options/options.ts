@@ -40,8 +40,9 @@ export interface LeaseOptions {
 /** Options that a route may set in `config.idempotency`; what it leaves out comes from the registration. */
 export interface RouteIdempotencyOptions {
   /**
-   * Whose key it is: `(request) => string`, 1–512 bytes, called after authentication, or the literal `'single-tenant'`.
-   * A callback that returns anything else refuses the request with 500. No default: none could be safe.
+   * Whose key it is: `(request) => string` or a promise of one, 1–512 bytes, called after authentication, or the literal
+   * `'single-tenant'`. A callback that returns anything else, throws or rejects refuses the request with 500; an HTTP error of
+   * the caller (400–499) that it throws is answered as it is. No default: none could be safe.
    */
   readonly scope?: ScopeOption;
   /**
@@ -81,8 +82,9 @@ export interface RouteIdempotencyOptions {
    */
   readonly retentionMs?: number;
   /**
-   * The part of the request that must not change under one key. Default: method, path, sorted query, media type and the
-   * canonical JSON (RFC 8785) of the body; raw bytes where it is not JSON.
+   * The part of the request that must not change under one key, as plain data. Default: media type, query and body as they
+   * arrived, before validators and later hooks change them. The order of members and of query parameters does not count. Needed
+   * on routes whose body is a stream.
    */
   readonly fingerprint?: FingerprintOption;
   /**

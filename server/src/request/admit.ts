@@ -39,7 +39,7 @@ export async function admit(
 ): Promise<Admitted> {
   const state = new RequestState(options);
   request[STATE] = state;
-  const read = readTicket(request, options);
+  const read = await readTicket(request, options);
   if (read.kind === "ticket") state.ticket = read.ticket;
   const mayRun = read.kind !== "ticket" || !read.onlyIfStored;
   const admission = { engine, request, reply, state, mayRun };
@@ -50,7 +50,9 @@ export async function admit(
       return refuse(admission, read);
     case "no-scope":
       publishRefusal(admission);
-      request.log.error("the idempotency option scope returned no usable scope for this request");
+      if (read.cause === undefined)
+        request.log.error("the idempotency option scope returned no usable scope for this request");
+      else request.log.error({ err: read.cause }, "the idempotency option scope threw or rejected");
       return refuseScope(admission);
     case "keyless":
     case "ticket":

@@ -7,6 +7,7 @@ import type {
   RouteOptions as FastifyRoute,
 } from "fastify";
 import { STATE } from "../context/request-state.ts";
+import { ARRIVAL_READER, createArrivalReader } from "./arrival.ts";
 import { wrapHandler } from "./wrap-handler.ts";
 import type { RouteIdempotencyOptions, RouteOptions } from "../options/options.ts";
 
@@ -94,7 +95,11 @@ export function protectRoute(
   admit: (request: FastifyRequest, reply: FastifyReply) => Promise<"run" | "answered">,
 ): void {
   const { required, mismatch, maxKeyAgeMs, strategy } = options;
-  route.config = { ...route.config, [PROTECTED]: { required, mismatch, maxKeyAgeMs, strategy } };
+  route.config = {
+    ...route.config,
+    [PROTECTED]: { required, mismatch, maxKeyAgeMs, strategy },
+    [ARRIVAL_READER]: createArrivalReader(route, options),
+  };
   route.handler = wrapHandler(route.handler, (request, reply) =>
     covers(request.method) ? admit(request, reply) : undefined,
   );

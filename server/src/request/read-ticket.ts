@@ -1,5 +1,4 @@
 /** Reads a request's ticket, or the reason why it gets none. */
-import { createHash } from "node:crypto";
 import {
   IDEMPOTENCY_KEY,
   IDEMPOTENCY_ONLY_IF_STORED,
@@ -9,23 +8,28 @@ import {
 } from "@oncekey/shared";
 import type { ProblemCode } from "@oncekey/shared";
 import type { FastifyRequest } from "fastify";
-import { fingerprint } from "../ticket/fingerprint.ts";
+import { fingerprintBy, fingerprintWhole, unreadable } from "../ticket/fingerprint.ts";
 import type { KeyOption, RouteOptions } from "../options/options.ts";
 import { resolveScope } from "../ticket/scope.ts";
 import type { Ticket } from "../store/store.ts";
+import { ARRIVAL } from "./arrival.ts";
 
 /** What a request asks for. `keyless`: it carries no key and none is required. */
 export type TicketReading =
   | { readonly kind: "ticket"; readonly ticket: Ticket; readonly onlyIfStored: boolean }
   | { readonly kind: "keyless" }
   | { readonly kind: "refused"; readonly code: ProblemCode; readonly detail: string }
-  | { readonly kind: "no-scope" };
+  | { readonly kind: "no-scope"; readonly cause?: unknown };
 
-// What the record's column takes. Longer ones keep their beginning, for people, and a digest, for identity.
-const MAX_TARGET_BYTES = 512;
-
-/** Reads a request. Runs after validation and authentication, so that a refused request spends no key. */
-export function readTicket(request: FastifyRequest, options: RouteOptions): TicketReading {
+/**
+ * Reads a request. Runs after validation and authentication, so that a refused request spends no key.
+ *
+ * @throws what option `scope` throws if that is an HTTP error of the caller (400–499), and TypeError for a body that is a stream.
+ */
+export async function readTicket(
+  request: FastifyRequest,
+  options: RouteOptions,
+): Promise<TicketReading> {
   const onlyIfStored = asksOnlyIfStored(request);
   const found = options.key === undefined ? headerKey(request) : optionKey(request, options.key);
   if (found.kind === "missing") {
@@ -33,15 +37,37 @@ export function readTicket(request: FastifyRequest, options: RouteOptions): Tick
     return refused("idempotency_key_required", found.detail);
   }
   if (found.kind === "invalid") return refused("idempotency_key_invalid", found.detail);
-  const scope = resolveScope(options.scope, request);
+  let scope: string | undefined;
+  try {
+    scope = await resolveScope(options.scope, request);
+  } catch (cause) {
+    if (isCallersError(cause)) throw cause;
+    return { kind: "no-scope", cause };
+  }
   if (scope === undefined) return { kind: "no-scope" };
+  const arrival = request[ARRIVAL];
+  if (arrival === null) throw new Error("the idempotency plugin's onRequest hook did not run");
   const ticket: Ticket = Object.freeze({
     key: found.key,
     scope,
-    target: target(request),
-    fingerprint: fingerprint(request, options.fingerprint),
+    target: arrival.target,
+    fingerprint: arrival.fingerprint ?? lateFingerprint(request, options),
   });
   return { kind: "ticket", ticket, onlyIfStored };
+}
+
+/** By the route's own option, or of a body that a hook behind ours has read, such as a multipart one. */
+function lateFingerprint(request: FastifyRequest, { fingerprint }: RouteOptions): Buffer {
+  if (fingerprint !== undefined) return fingerprintBy(fingerprint, request);
+  const whole = fingerprintWhole(request);
+  if (whole === undefined) throw unreadable();
+  return whole;
+}
+
+function isCallersError(error: unknown): boolean {
+  if (!(error instanceof Error) || !("statusCode" in error)) return false;
+  const status = Number(error.statusCode);
+  return status >= 400 && status < 500;
 }
 
 /** The key of a request, or why it has none. */
@@ -88,14 +114,6 @@ function keyHeaders(request: FastifyRequest): string[] {
 function asksOnlyIfStored(request: FastifyRequest): boolean {
   const value = request.headers[IDEMPOTENCY_ONLY_IF_STORED.toLowerCase()];
   return value !== undefined && value !== "false" && value !== "?0";
-}
-
-function target(request: FastifyRequest): string {
-  const path = request.url.split("?", 1)[0] ?? "/";
-  const whole = `${request.method} ${path}`;
-  if (Buffer.byteLength(whole) <= MAX_TARGET_BYTES) return whole;
-  const digest = createHash("sha256").update(whole).digest("hex");
-  return `${whole.slice(0, 64)}… sha256:${digest}`;
 }
 
 function refused(code: ProblemCode, detail: string): TicketReading {

@@ -35,9 +35,19 @@ function afterHandler(
     if (reply.raw.closed) void releaseClaim(state);
     return undefined;
   }
-  // Fastify sends no empty answer to a caller that has hung up, and the response would never be stored.
-  if (request.raw.socket.destroyed) return reply.send();
+  if (!hasCallerGone(request)) return undefined;
+  // Fastify sends nothing to a caller that has hung up. A handler that gave up has no answer either: an empty 200 would be a lie.
+  request.log.warn(
+    { keyDigest: digestKey(state.ticket?.key) },
+    "the handler returned nothing after its caller had hung up: nothing is stored, and a retry runs it again",
+  );
+  void releaseClaim(state);
   return undefined;
+}
+
+// As Fastify asks it. On HTTP/2 the socket is the session's and lives on.
+function hasCallerGone({ raw }: FastifyRequest): boolean {
+  return raw.socket.destroyed || raw.aborted;
 }
 
 /**

@@ -36,18 +36,20 @@ type Handler = RouteHandlerMethod;
 const protect = { config: { idempotency: true } };
 
 describe("a caller that hangs up while the handler runs", () => {
-  it.each<[string, (request: FastifyRequest) => Promise<unknown>]>([
-    ["with a body", async () => ({ paid: true })],
-    ["without one", async () => undefined],
-  ])("changes nothing: the payment and its response are kept, %s", async (name, answer) => {
+  it.each<[string, RouteHandlerMethod, { runs: number; isReplayed: boolean }]>([
+    ["returns a body", async () => ({ paid: true }), { runs: 1, isReplayed: true }],
+    ["sends nothing", async (_request, reply) => reply.send(), { runs: 1, isReplayed: true }],
+    // An empty 200 that it never meant would tell the caller that it was done.
+    ["returns undefined", async () => undefined, { runs: 2, isReplayed: false }],
+  ])("leaves one payment if the handler %s", async (name, answer, expected) => {
     const gate = createGate();
     await withShop(
       { pool },
       (app) =>
-        app.post("/pay", protect, async (request) => {
+        app.post("/pay", protect, async function (request, reply) {
           await pay(request);
-          await gate.pass();
-          return answer(request);
+          if (runs === 1) await gate.pass();
+          return answer.call(this, request, reply);
         }),
       async ({ app, post }) => {
         const key = `hang-up-${name.replaceAll(" ", "-")}`;
@@ -59,8 +61,9 @@ describe("a caller that hangs up while the handler runs", () => {
         gate.open();
         const again = await post("/pay", { key });
         expect(again.status).toBe(200);
-        expect(again.headers.get("idempotent-replayed")).toBe("true");
-        expect([runs, (await countPayments(pool)) - before]).toEqual([1, 1]);
+        const isReplayed = again.headers.has("idempotent-replayed");
+        expect({ runs, isReplayed }).toEqual(expected);
+        expect((await countPayments(pool)) - before).toBe(1);
       },
     );
   });
@@ -111,8 +114,11 @@ describe("a handler that answers by itself", () => {
       async ({ post }) => {
         const before = await countPayments(pool);
         const key = name.replaceAll(" ", "-");
-        const answers = [await post("/pay", { key }), await post("/pay", { key })];
-        expect(answers.map((answer) => answer.text)).toEqual(["raw", "raw"]);
+        expect((await post("/pay", { key })).text).toBe("raw");
+        let again = await post("/pay", { key });
+        // A duplicate that waits for the release does not run in its place.
+        while (again.status === 409) again = await post("/pay", { key });
+        expect(again.text).toBe("raw");
         expect([runs, (await countPayments(pool)) - before]).toEqual([2, 0]);
       },
     );

@@ -28,16 +28,21 @@ export interface Answer {
   json(): Record<string, unknown>;
 }
 
-export type ShopOptions = Partial<IdempotencyOptions> & { readonly pool: pg.Pool };
+export type ShopOptions = Partial<IdempotencyOptions> & {
+  readonly pool: pg.Pool;
+  /** Gets each line of the log. Default: nothing is logged. */
+  readonly logTo?: (line: string) => void;
+};
 
 /** Registers the plugin, lets `routes` add what they need, listens, and closes whatever happens in `use`. */
 export async function withShop(
-  options: ShopOptions,
+  { logTo, ...options }: ShopOptions,
   routes: (app: FastifyInstance) => unknown,
   use: (shop: Shop) => Promise<void>,
 ): Promise<void> {
   // A failing test leaves handlers waiting: they must not hold the close up.
-  const app = Fastify({ forceCloseConnections: true });
+  const logger = logTo === undefined ? false : { stream: { write: logTo } };
+  const app = Fastify({ forceCloseConnections: true, logger });
   try {
     // Without the cache of the process, so that every replay proves what the table holds.
     await app.register(idempotency, { scope: "single-tenant", replayCache: false, ...options });

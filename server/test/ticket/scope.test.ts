@@ -78,6 +78,50 @@ describe("scope and target", () => {
     );
   });
 
+  it("may be asynchronous", async () => {
+    const scope = async (request: { headers: Record<string, unknown> }) => bySomebody(request);
+    await withShop({ pool, scope }, addPayments, async ({ post }) => {
+      const pay = (user: string) =>
+        post("/payments", { key: "async", json: { amount: 1 }, headers: { "x-user": user } });
+      const answers = [await pay("alice"), await pay("bob"), await pay("alice")];
+      expect(answers.map(({ headers }) => headers.get("idempotent-replayed"))).toEqual([
+        null,
+        null,
+        "true",
+      ]);
+    });
+  });
+
+  it.each<[string, () => Promise<string>]>([
+    ["throws", refuse],
+    ["rejects", async () => refuse()],
+  ])("refuse the request and log the reason if the option %s", async (_name, scope) => {
+    const logged: string[] = [];
+    await withShop(
+      { pool, scope, logTo: (line) => logged.push(line) },
+      addPayments,
+      async ({ post }) => {
+        const before = await countPayments(pool);
+        const answer = await post("/payments", { key: "rejects", json: { amount: 1 } });
+        expect(answer.status).toBe(500);
+        expect(answer.headers.get("content-type")).toBe("application/problem+json");
+        expect(answer.text).not.toContain("tenant");
+        expect(logged.join("")).toContain("the tenant table is away");
+        expect(await countPayments(pool)).toBe(before);
+      },
+    );
+  });
+
+  it("pass on an error of the caller that the option throws", async () => {
+    const scope = async () => {
+      throw Object.assign(new Error("sign in first"), { statusCode: 401 });
+    };
+    await withShop({ pool, scope }, addPayments, async ({ post }) => {
+      const answer = await post("/payments", { key: "401", json: { amount: 1 } });
+      expect([answer.status, answer.json()["message"]]).toEqual([401, "sign in first"]);
+    });
+  });
+
   it("take a path that is longer than the column", async () => {
     await withShop(
       { pool },
@@ -97,3 +141,7 @@ describe("scope and target", () => {
     );
   });
 });
+
+function refuse(): never {
+  throw new Error("the tenant table is away");
+}

@@ -1,0 +1,368 @@
+/** A digest of any value: equal for equal data in whatever order its members stand. One pass, without recursion. */
+import { hash } from "node:crypto";
+
+/** Thrown for a value that shows nothing of its content, such as a stream. */
+export class OpaqueValueError extends TypeError {
+  override name = "OpaqueValueError";
+  readonly what: string;
+  constructor(what: string) {
+    super(`cannot compare ${what}`);
+    this.what = what;
+  }
+}
+
+/** How to treat what hides its content: promises, weak collections, blobs. Streams are always refused. */
+export type OpaquePolicy = "refuse" | "by-kind";
+
+/** Names of an object's members, read once for all objects that have the same ones. */
+interface Shape {
+  readonly keys: readonly string[];
+  /** Places in `keys`, in the order of the sorted names. */
+  readonly order: readonly number[];
+  /** Number of the sorted names. */
+  readonly id: number;
+  /** Whether a name is a method's of streams or promises. */
+  readonly isSuspect: boolean;
+}
+
+// One number a value: its kind in the low three bits, and above them a length, a count or the value itself.
+const TEXT = 0;
+const SMALL = 1;
+const NUMBER = 2;
+const CHILD = 3;
+const LIST = 4;
+const OBJECT = 5;
+const SPECIAL = 6;
+const BYTES = 7;
+
+const NULL = SPECIAL;
+const TRUE = SPECIAL + 8;
+const FALSE = SPECIAL + 16;
+const UNDEFINED = SPECIAL + 24;
+// The string after each of these says the rest.
+const BIGINT = SPECIAL + 32;
+const KIND = SPECIAL + 40;
+const AGAIN = SPECIAL + 48;
+const UNREADABLE = SPECIAL + 56;
+
+const DICTIONARY = SPECIAL + 64;
+
+const MAX_SMALL = 2 ** 27;
+// Up to here the numbers are hashed as text: one call of the hash costs less than four.
+const MAX_SHORT_TOKENS = 256;
+const MAX_SHORT_TEXT = 4_096;
+const MIN_SCRATCH = 1_024;
+const MAX_SCRATCH = 262_144;
+const MAX_SHAPES = 256;
+// An object with more members is a dictionary, which no other object resembles.
+const MAX_SHAPED = 64;
+// From here on each container is written once: a circle, or aliases of aliases, would have no end.
+const MAX_UNTRACKED = 100_000;
+
+/**
+ * Returns SHA-256 over the values. A member that is `undefined` counts.
+ *
+ * @throws OpaqueValueError for a stream, and under `'refuse'` for all that shows nothing of its content.
+ */
+export function digest(values: readonly unknown[], opaque: OpaquePolicy): Buffer {
+  return new Pass(opaque).run(values);
+}
+
+class Pass {
+  readonly #opaque: OpaquePolicy;
+  /** What stands where, as numbers. They say how the three below are to be taken apart, so no two values read alike. */
+  #tokens = takeScratch();
+  #length = 0;
+  readonly #texts: string[] = [];
+  readonly #numbers: number[] = [];
+  readonly #bytes: Uint8Array[] = [];
+  /** Containers whose content is still to be written. */
+  readonly #left: object[] = [];
+  readonly #shapes = new Map<string, Shape>();
+  readonly #shapeIds = new Map<string, number>();
+  readonly #visited = new Map<object, number>();
+  #containers = 0;
+
+  constructor(opaque: OpaquePolicy) {
+    this.#opaque = opaque;
+  }
+
+  run(values: readonly unknown[]): Buffer {
+    this.#writeList(values);
+    for (let next = this.#left.pop(); next !== undefined; next = this.#left.pop()) {
+      try {
+        this.#writeContainer(next);
+      } catch (error) {
+        if (error instanceof OpaqueValueError) throw error;
+        // A proxy or a getter that throws is no reason to refuse the request.
+        this.#put(UNREADABLE);
+      }
+    }
+    return this.#finish();
+  }
+
+  #put(token: number): void {
+    if (this.#length === this.#tokens.length) {
+      const longer = new Int32Array(this.#length * 2);
+      longer.set(this.#tokens);
+      this.#tokens = longer;
+    }
+    this.#tokens[this.#length] = token;
+    this.#length += 1;
+  }
+
+  #writeValue(value: unknown): void {
+    switch (typeof value) {
+      case "string":
+        this.#put(value.length * 8 + TEXT);
+        this.#texts.push(value);
+        return;
+      case "number":
+        if (value >= 0 && value < MAX_SMALL && (value | 0) === value) {
+          this.#put(value * 8 + SMALL);
+          return;
+        }
+        this.#put(NUMBER);
+        this.#numbers.push(value);
+        return;
+      case "object":
+        if (value === null) {
+          this.#put(NULL);
+          return;
+        }
+        this.#put(CHILD);
+        this.#left.push(value);
+        return;
+      case "boolean":
+        this.#put(value ? TRUE : FALSE);
+        return;
+      case "undefined":
+        this.#put(UNDEFINED);
+        return;
+      case "bigint":
+        this.#writeNamed(BIGINT, value.toString());
+        return;
+      case "function":
+      case "symbol":
+        this.#writeNamed(KIND, typeof value);
+    }
+  }
+
+  #writeContainer(value: object): void {
+    this.#containers += 1;
+    if (this.#containers > MAX_UNTRACKED && this.#isKnown(value)) return;
+    if (Array.isArray(value)) {
+      this.#writeList(value);
+      return;
+    }
+    const prototype: unknown = Object.getPrototypeOf(value);
+    if (prototype === Object.prototype || prototype === null) this.#writeMembers(value);
+    else this.#writeInstance(value);
+  }
+
+  #isKnown(value: object): boolean {
+    const number = this.#visited.get(value);
+    if (number === undefined) {
+      this.#visited.set(value, this.#visited.size);
+      return false;
+    }
+    this.#writeNamed(AGAIN, String(number));
+    return true;
+  }
+
+  #writeList(items: readonly unknown[]): void {
+    this.#put(items.length * 8 + LIST);
+    for (let at = 0; at < items.length; at += 1) this.#writeValue(items[at]);
+  }
+
+  #writeMembers(value: object): void {
+    const keys = Object.keys(value);
+    if (keys.length > MAX_SHAPED) {
+      this.#writeManyMembers(value as Readonly<Record<string, unknown>>, keys);
+      return;
+    }
+    const values: unknown[] = Object.values(value);
+    const { order, id, isSuspect } = this.#shapeOf(keys);
+    if (isSuspect) this.#refuseMethods(value);
+    this.#put(id * 8 + OBJECT);
+    for (let at = 0; at < order.length; at += 1) this.#writeValue(values[order[at] ?? 0]);
+  }
+
+  // A dictionary: its names are data, and sorting them by a number is twice as fast as by their text.
+  #writeManyMembers(value: Readonly<Record<string, unknown>>, keys: readonly string[]): void {
+    this.#put(DICTIONARY);
+    this.#put(keys.length * 8 + SMALL);
+    for (const key of sortedByHash(keys)) {
+      this.#writeValue(key);
+      this.#writeValue(value[key]);
+    }
+  }
+
+  #shapeOf(keys: readonly string[]): Shape {
+    const first = keys[0] ?? "";
+    const known = this.#shapes.get(first);
+    if (known !== undefined && isSame(known.keys, keys)) return known;
+    const order = keys
+      .map((_key, at) => at)
+      .toSorted((one, other) => ((keys[one] ?? "") < (keys[other] ?? "") ? -1 : 1));
+    const names = JSON.stringify(order.map((at) => keys[at]));
+    let id = this.#shapeIds.get(names);
+    if (id === undefined) {
+      id = this.#shapeIds.size;
+      this.#shapeIds.set(names, id);
+    }
+    const isSuspect = keys.includes("pipe") || keys.includes("then");
+    const shape = { keys, order, id, isSuspect };
+    if (this.#shapes.size < MAX_SHAPES || known !== undefined) this.#shapes.set(first, shape);
+    return shape;
+  }
+
+  #writeInstance(value: object): void {
+    if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer) {
+      this.#writeBytes(value);
+      return;
+    }
+    this.#refuseMethods(value);
+    const tag = tagOf(value);
+    if (value instanceof Date) this.#writeNamed(KIND, `date ${value.getTime()}`);
+    else if (value instanceof Map) this.#writeAs("map", [...value]);
+    else if (value instanceof Set) this.#writeAs("set", [...value]);
+    else if (PAIRS.has(tag)) this.#writeAs(tag, [...(value as Iterable<unknown>)]);
+    else if (BOXED.has(tag)) this.#writeValue(value.valueOf());
+    else if (hasMethod(value, "toJSON")) this.#writeValue(value.toJSON());
+    else if (tag === "Blob" || tag === "File") this.#writeBlob(value as Blob & Partial<File>);
+    else if (tag !== "Object" && Object.keys(value).length === 0) this.#writeOpaque(`a ${tag}`);
+    else this.#writeMembers(value);
+  }
+
+  #writeAs(kind: string, items: readonly unknown[]): void {
+    this.#writeNamed(KIND, kind);
+    this.#writeList(items);
+  }
+
+  // What is in it can only be read later; its size and name are known.
+  #writeBlob({ size, type, name }: Blob & Partial<File>): void {
+    if (this.#opaque === "refuse") throw new OpaqueValueError("a Blob");
+    this.#writeAs("blob", [size, type, name]);
+  }
+
+  #writeBytes(value: ArrayBufferView | ArrayBuffer): void {
+    if (!(value instanceof Uint8Array)) this.#writeNamed(KIND, tagOf(value));
+    const bytes = ArrayBuffer.isView(value)
+      ? new Uint8Array(value.buffer, value.byteOffset, value.byteLength)
+      : new Uint8Array(value);
+    this.#put(bytes.length * 8 + BYTES);
+    this.#bytes.push(bytes);
+  }
+
+  #writeNamed(token: number, text: string): void {
+    this.#put(token);
+    this.#writeValue(text);
+  }
+
+  #writeOpaque(what: string): void {
+    if (this.#opaque === "refuse") throw new OpaqueValueError(what);
+    this.#writeNamed(KIND, what);
+  }
+
+  #refuseMethods(value: object): void {
+    if (hasMethod(value, "pipe") || value instanceof ReadableStream)
+      throw new OpaqueValueError("a stream");
+    if (this.#opaque === "by-kind" || !hasMethod(value, "then")) return;
+    if (value instanceof Promise) value.catch(() => {});
+    throw new OpaqueValueError("a Promise");
+  }
+
+  #finish(): Buffer {
+    const tokens = this.#tokens.subarray(0, this.#length);
+    const text = [...this.#shapeIds.keys(), ...this.#texts].join("");
+    const digested =
+      this.#length <= MAX_SHORT_TOKENS && text.length <= MAX_SHORT_TEXT && this.#bytes.length === 0
+        ? sha256(wellFormed(`${tokens.join()};${this.#numbers.join()};${text}`))
+        : sha256(
+            Buffer.concat([
+              sha256(tokens),
+              sha256(new Float64Array(this.#numbers)),
+              sha256(wellFormed(text)),
+              ...this.#bytes.map((bytes) => sha256(bytes)),
+            ]),
+          );
+    scratch = this.#tokens.length <= MAX_SCRATCH ? this.#tokens : undefined;
+    return digested;
+  }
+}
+
+function sha256(data: string | NodeJS.ArrayBufferView): Buffer {
+  return hash("sha256", data, "buffer");
+}
+
+// Kept from one request to the next; whoever uses it has taken it out.
+let scratch: Int32Array<ArrayBuffer> | undefined;
+
+function takeScratch(): Int32Array<ArrayBuffer> {
+  const taken = scratch ?? new Int32Array(MIN_SCRATCH);
+  scratch = undefined;
+  return taken;
+}
+
+const PAIRS: ReadonlySet<string> = new Set(["URLSearchParams", "Headers", "FormData"]);
+const BOXED: ReadonlySet<string> = new Set(["Number", "String", "Boolean", "BigInt", "Symbol"]);
+
+// Multiplying by this leaves 21 bits for the place of the name, which a body of 2 million members would need.
+const PLACES = 2 ** 21;
+
+function sortedByHash(keys: readonly string[]): string[] {
+  if (keys.length >= PLACES) return keys.toSorted();
+  const hashes = new Float64Array(keys.length);
+  for (let at = 0; at < keys.length; at += 1) hashes[at] = hashOf(keys[at] ?? "") * PLACES + at;
+  hashes.sort();
+  const sorted: string[] = [];
+  let from = 0;
+  let before = -1;
+  for (const number of hashes) {
+    const value = Math.floor(number / PLACES);
+    if (value !== before) {
+      sortTail(sorted, from);
+      from = sorted.length;
+      before = value;
+    }
+    sorted.push(keys[number - value * PLACES] ?? "");
+  }
+  sortTail(sorted, from);
+  return sorted;
+}
+
+// Names with one hash: by their text, whatever their places are.
+function sortTail(sorted: string[], from: number): void {
+  if (sorted.length - from > 1) sorted.push(...sorted.splice(from).toSorted());
+}
+
+// FNV-1a over the end of a name, where names that are alike differ. 32 bits.
+function hashOf(key: string): number {
+  let value = key.length ^ 0x811c9dc5;
+  for (let at = Math.max(0, key.length - 10); at < key.length; at += 1)
+    value = Math.imul(value ^ key.charCodeAt(at), 0x01000193);
+  return value >>> 0;
+}
+
+function isSame(one: readonly string[], other: readonly string[]): boolean {
+  if (one.length !== other.length) return false;
+  for (let at = 0; at < one.length; at += 1) if (one[at] !== other[at]) return false;
+  return true;
+}
+
+function hasMethod<Name extends string>(
+  value: object,
+  name: Name,
+): value is Record<Name, () => unknown> {
+  return name in value && typeof (value as Record<string, unknown>)[name] === "function";
+}
+
+function tagOf(value: object): string {
+  return Object.prototype.toString.call(value).slice("[object ".length, -1);
+}
+
+// UTF-8 would turn every lone surrogate into the same character.
+function wellFormed(text: string): string {
+  return text.isWellFormed() ? text : `~${JSON.stringify(text)}`;
+}
