@@ -1,4 +1,4 @@
-/** The result of a run, in the three kinds that a page must tell apart. */
+/** The result of a run: done, rejected or unknown. */
 import type { ErrorByCode, IdempotencyError, UnexpectedAnswerError } from "@oncekey/shared";
 import type { EventCallbacks } from "./options/events.ts";
 
@@ -49,8 +49,8 @@ export interface Rejected extends Ended {
   readonly kind: "rejected";
   readonly error: CodedError;
   /**
-   * The unresolved operation whose key was used: the client keeps it, and the next run settles it first. Under `onChange: 'hold'`,
-   * and for a body that replaced one which was not stored.
+   * The unresolved operation whose key was used: the client keeps it, and the next run settles it first. Only under
+   * `onChange: 'hold'`, and for a body that replaced one which was not stored.
    */
   readonly earlier?: PendingOperation;
 }
@@ -114,7 +114,7 @@ export interface PendingOperation {
   readonly instance: string;
   readonly key: string;
   readonly createdAt: Date;
-  /** Sends the stored request with its key again, or joins its live run. Without a record it does what {@link Unknown} says. */
+  /** Sends the stored request with its key again, or joins its live run. Without a record it works as that of an {@link Unknown} result. */
   readonly resume: (options?: RunOptions) => Promise<RunResult<unknown>>;
   /** Asks the server for the outcome and starts nothing. Only with `statusCheck: true`. */
   readonly check?: (options?: RunOptions) => Promise<RunResult<unknown>>;

@@ -1,26 +1,26 @@
-/** What a storage has to do, as checks that run in any test framework: for those who bring their own. */
+/** The contract of a storage, as checks for any test framework. */
 import type { OperationStorage } from "./storage/storage.ts";
 
-/** One sentence about a storage, and what finds out whether it is true. */
+/** One rule of the contract and its check. */
 export interface StorageCheck {
-  /** For the title of a test. */
+  /** Title for a test. */
   readonly title: string;
-  /** Rejects with an Error that says what was found instead. */
+  /** Rejects with an Error that names the difference. */
   readonly run: () => Promise<void>;
 }
 
-/** How to get at the storage that is checked. */
+/** Functions that open the storage under test. */
 export interface StorageContractOptions {
-  /** Makes one on a place of its own, empty. */
+  /** Opens an empty storage on a place of its own. */
   readonly open: () => OperationStorage | Promise<OperationStorage>;
   /**
-   * Makes another one on the place of the last `open`, as a page does after a reload. Default: none, for a storage that survives
-   * nothing.
+   * Opens a second storage on the place of the last `open`, as a page does after a reload. Default: none, for a storage that
+   * survives nothing.
    */
   readonly reopen?: (() => OperationStorage | Promise<OperationStorage>) | undefined;
 }
 
-// As operations and instances are named by applications, and as objects, paths and file systems trip over.
+// Names that applications choose, and names that objects, paths and file systems trip over.
 const NAMES = [
   "oncekey:1:order:cart-1",
   "oncekey:1:order:CART-1",
@@ -50,7 +50,7 @@ export function storageContract({ open, reopen }: StorageContractOptions): reado
   ): StorageCheck => ({ title, run: async () => use(await open()) });
 
   const lasting = (again: () => OperationStorage | Promise<OperationStorage>): StorageCheck =>
-    check("what is kept and let go of is so after a reload", async (storage) => {
+    check("kept items survive a reload, and removed ones stay removed", async (storage) => {
       await storage.setItem("kept", "1");
       await storage.setItem("gone", "1");
       await storage.removeItem("gone");
@@ -61,28 +61,28 @@ export function storageContract({ open, reopen }: StorageContractOptions): reado
     });
 
   return [
-    check("an empty storage has nothing, which is null and not undefined", async (storage) => {
+    check("an empty storage returns null, not undefined", async (storage) => {
       same(await storage.getItem("nothing"), null, "what is not there");
       same(await keys(storage), [], "all names");
     }),
-    check("what is kept comes back, character for character", async (storage) => {
+    check("a value comes back character for character", async (storage) => {
       for (const value of VALUES) {
         await storage.setItem("item", value);
         same(await storage.getItem("item"), value, "what was kept");
       }
     }),
-    check("a name is any text, and names that differ are different places", async (storage) => {
+    check("a name is any text, and different names are different items", async (storage) => {
       await Promise.all(NAMES.map(async (name) => storage.setItem(name, `of ${name}`)));
       for (const name of NAMES) same(await storage.getItem(name), `of ${name}`, `what ${name} has`);
       same(await keys(storage), [...NAMES].sort(), "all names");
     }),
-    check("the last one that is kept under a name stays, and is listed once", async (storage) => {
+    check("the last value of a name stays, and is listed once", async (storage) => {
       await storage.setItem("item", "a longer one than that which comes after it");
       await storage.setItem("item", "last");
       same(await storage.getItem("item"), "last", "what was kept last");
       same(await keys(storage), ["item"], "all names");
     }),
-    check("what is let go of is gone, and nothing else is", async (storage) => {
+    check("removing an item removes nothing else", async (storage) => {
       await storage.setItem("one", "1");
       await storage.setItem("two", "2");
       await storage.removeItem("one");
@@ -90,11 +90,11 @@ export function storageContract({ open, reopen }: StorageContractOptions): reado
       same(await storage.getItem("two"), "2", "what was not");
       same(await keys(storage), ["two"], "all names");
     }),
-    check("letting go of what is not there is no error", async (storage) => {
+    check("removing a missing item is no error", async (storage) => {
       await storage.removeItem("nothing");
       same(await keys(storage), [], "all names");
     }),
-    check("where it adds, the first one stays, of many at once", async (storage) => {
+    check("addItem keeps the first of many simultaneous values", async (storage) => {
       if (storage.addItem === undefined) return;
       const values = ["1", "2", "3", "4"];
       const added = await Promise.all(

@@ -1,15 +1,25 @@
-/** An operation as a mutation of TanStack Query, whichever framework it is for. */
-import type { Operation } from "./index.ts";
+/** An operation as a mutation of TanStack Query, for every framework that it supports. */
+import type { Done, Operation, RunResult } from "./index.ts";
+import { checkOptions, oneOf } from "./validation/check.ts";
 
-/** What {@link operationMutationOptions} returns: options for `useMutation` and its like. */
-export interface OperationMutationOptions<Input, Value> {
+/** Options for `useMutation` and its like. */
+export interface OperationMutationOptions<Input, Data> {
   readonly mutationKey: readonly ["oncekey", string];
-  /** Rejects with an `IdempotencyError` where the result is not `done`. */
-  readonly mutationFn: (input: Input) => Promise<Value>;
+  /** Rejects with an `IdempotencyError` if the result is not `done`; {@link resultOf} has the result of that error. */
+  readonly mutationFn: (input: Input) => Promise<Data>;
   /** The operation retries by itself, with one key. */
   readonly retry: false;
-  /** What it does offline is the operation's own matter, too. */
+  /** The operation decides by itself what it does offline. */
   readonly networkMode: "always";
+}
+
+/** What the mutation's `data` is. */
+export interface MutationDataOptions<Data extends "value" | "result"> {
+  /**
+   * `'value'`, or `'result'`: the whole `done` result, with `replayed` and `status`. An answer that does not match the schema of the
+   * operation is an error with `'value'`, and has `valueError` with `'result'`. `@default 'value'`
+   */
+  readonly data?: Data | undefined;
 }
 
 /** As much of a `QueryClient` as {@link resumeOperationMutations} needs. */
@@ -22,28 +32,59 @@ export interface MutationHolder {
   };
 }
 
+const results = new WeakMap<object, RunResult<unknown>>();
+
 /**
- * Options of a mutation that runs an operation. Its key is not the mutation's: it is kept in the client's storage, and found again by
- * the input. So a second `mutate` of the same input joins the first, and a mutation that was dehydrated goes on under its key.
+ * Returns the options of a mutation that runs an operation. The client's storage holds the key, not the mutation: a second `mutate`
+ * with the same input joins the first, and a mutation that was dehydrated resumes under its key.
  *
+ * @throws TypeError that names a wrong option and what is allowed.
  * @example
  * const { mutate, data, error } = useMutation(operationMutationOptions(placeOrder))
  */
 export function operationMutationOptions<Input, Value>(
   operation: Operation<Input, Value>,
-): OperationMutationOptions<Input, Value> {
+  options?: MutationDataOptions<"value">,
+): OperationMutationOptions<Input, Value>;
+export function operationMutationOptions<Input, Value>(
+  operation: Operation<Input, Value>,
+  options: MutationDataOptions<"result">,
+): OperationMutationOptions<Input, Done<Value>>;
+export function operationMutationOptions<Input>(
+  operation: Operation<Input, unknown>,
+  options: MutationDataOptions<"value" | "result"> = {},
+): OperationMutationOptions<Input, unknown> {
+  checkOptions(options, { data: oneOf("value", "result") }, "");
   return {
     mutationKey: ["oncekey", operation.name],
-    mutationFn: (input) => operation.run.orThrow(input),
+    async mutationFn(input) {
+      const result = await operation.run(input);
+      if (result.kind === "done" && options.data === "result") return result;
+      if (result.kind === "done" && result.valueError === undefined) return result.value;
+      const error = result.kind === "done" ? result.valueError : result.error;
+      results.set(error, result);
+      throw error;
+    },
     retry: false,
     networkMode: "always",
   };
 }
 
 /**
- * Goes on with the operations that were pending when the page was dehydrated, paused or under way; `resumePausedMutations` knows
- * of the first alone. Before it, the mutation defaults have to be set, and the state hydrated. Never rejects: how each one ends is
- * in its mutation.
+ * Returns the result behind the error of a mutation in this page: `unknown` with `resume` and `forget`, `rejected` with
+ * `earlierResult` or `earlier`, or `done` with `valueError`. `undefined` for every other error.
+ *
+ * @example
+ * const result = resultOf(mutation.error)
+ * if (result?.kind === "unknown") return <button onClick={() => result.resume()}>Ask again</button>
+ */
+export function resultOf(error: unknown): RunResult<unknown> | undefined {
+  return typeof error === "object" && error !== null ? results.get(error) : undefined;
+}
+
+/**
+ * Resumes the mutations that were pending when the page was dehydrated, paused or under way; `resumePausedMutations` knows only the
+ * paused ones. Set the mutation defaults and hydrate the state before. Never rejects: each mutation has its own outcome.
  *
  * @example
  * queryClient.setMutationDefaults(["oncekey", placeOrder.name], operationMutationOptions(placeOrder))

@@ -1,4 +1,4 @@
-/** What an operation that is done was answered, by the schema of the operation. */
+/** Checks the value of a done operation by its schema. */
 import { UnexpectedAnswerError } from "@oncekey/shared";
 import type { AnswerIssue } from "@oncekey/shared";
 import { isAcknowledged } from "../retry/classify.ts";
@@ -7,8 +7,8 @@ import { validate } from "../validation/schema.ts";
 import type { ResponseSchema } from "../validation/schema.ts";
 
 /**
- * Puts the output of the schema into a settlement that is done. If the value does not match, a server that echoed the key has done
- * the operation all the same; without the echo the answer may come from another server, and the outcome is unknown.
+ * Replaces the value of a done settlement by the output of the schema. If the value does not match, the echo decides: a server that
+ * echoed the key has done the operation. Without the echo the answer may come from a proxy, and the outcome is unknown.
  */
 export async function checkValue(
   settlement: Settlement,

@@ -2,6 +2,7 @@
 import { LIFE_CHECKS } from "../options/client-options.ts";
 import type { LifeOptions, OperationPolicy } from "../options/client-options.ts";
 import type { OperationParts } from "./exclusive-run.ts";
+import { observeLazily } from "./observe.ts";
 import type { OperationStore } from "./state.ts";
 import { recordId } from "../records/record-store.ts";
 import { canonicalJson, prepareRequest } from "../wire/request.ts";
@@ -74,12 +75,10 @@ export interface Operation<Input, Value, CanCheck extends boolean = boolean> {
   readonly name: string;
   readonly run: Run<Input, Value, CanCheck>;
   /**
-   * Returns the state of the instance of an input, whichever run changes it. A state that has ended is kept while a listener is
-   * subscribed, and the last 50 without one.
-   *
-   * @throws TypeError if the operation's functions return what cannot be sent again.
+   * Returns the state of an input, whichever run changes it. A state that has ended is kept while a listener is subscribed, and the
+   * last 50 without one. Never throws: an input that is `undefined` or `null`, or that has no valid request, is idle.
    */
-  readonly observe: (input: Input) => OperationStore<Value, CanCheck>;
+  readonly observe: (input: Input | null | undefined) => OperationStore<Value, CanCheck>;
 }
 
 /** `true` if results certainly have `check`, by the operation's own `statusCheck` and that of its client. */
@@ -162,9 +161,12 @@ export function defineOperation<Input, Value>(
   return {
     name,
     run: Object.assign(start, { orThrow }),
-    observe(input) {
-      const wish = toWish(input);
-      const store = parts.progress.observe(recordId(wish), wish.instance);
+    observe(...given: readonly [input?: Input | null | undefined]) {
+      const [input] = given;
+      // An operation without input is observed without an argument.
+      const isMissing = given.length > 0 && (input === undefined || input === null);
+      const find = () => parts.progress.observe(recordId(toWish(input as Input)));
+      const store = observeLazily(parts.progress, isMissing ? undefined : find);
       return store as OperationStore<Value>;
     },
   };

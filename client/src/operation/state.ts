@@ -24,16 +24,20 @@ export type OperationState<Value, CanCheck extends boolean = boolean> =
 
 /** A store for `useSyncExternalStore` and its like. Its functions need no `this`. */
 export interface OperationStore<Value, CanCheck extends boolean = boolean> {
-  /** Stores of one operation with the same instance are interchangeable. */
-  readonly instance: string;
   readonly getState: () => OperationState<Value, CanCheck>;
   /** Calls `listener` after each change, until the returned function is called. */
   readonly subscribe: (listener: () => void) => () => void;
+  /** Sets a settled state to idle. Does nothing while a run is live or its outcome unknown. */
+  readonly reset: () => void;
 }
 
 export interface Progress {
   set(id: string, state: OperationState<unknown>): void;
-  observe(id: string, instance: string): OperationStore<unknown>;
+  observe(id: string): OperationStore<unknown>;
+  /** Whether every operation of the client is idle. */
+  isIdle(): boolean;
+  /** Calls `listener` after each change of any operation, until the returned function is called. */
+  watch(listener: () => void): () => void;
 }
 
 interface Entry {
@@ -48,6 +52,7 @@ const KEPT = 50;
 
 export function createProgress(warn: Warn): Progress {
   const entries = new Map<string, Entry>();
+  const watchers = new Set<() => void>();
 
   function isAtRest({ state, listeners }: Entry): boolean {
     return listeners.size === 0 && ["idle", "settled", "unknown"].includes(state.kind);
@@ -72,27 +77,38 @@ export function createProgress(warn: Warn): Progress {
     const entry = entryOf(id);
     if (entry.state === state) return;
     entry.state = state;
-    for (const listener of entry.listeners) guard(warn, listener);
+    for (const listener of [...entry.listeners, ...watchers]) guard(warn, listener);
     tidy(id, entry);
   }
 
+  const getState = (id: string): OperationState<unknown> => entries.get(id)?.state ?? IDLE;
+
   return {
     set,
-    observe: (id, instance) => ({
-      instance,
-      getState: () => entries.get(id)?.state ?? IDLE,
+    isIdle: () => [...entries.values()].every(({ state }) => state === IDLE),
+    watch: (listener) => add(watchers, listener),
+    observe: (id) => ({
+      getState: () => getState(id),
       subscribe(listener) {
         const entry = entryOf(id);
-        // A function of its own: the same listener may subscribe twice.
-        const own = (): void => listener();
-        entry.listeners.add(own);
+        const remove = add(entry.listeners, listener);
         return () => {
-          entry.listeners.delete(own);
+          remove();
           tidy(id, entry);
         };
       },
+      reset() {
+        if (getState(id).kind === "settled") set(id, IDLE);
+      },
     }),
   };
+}
+
+function add(listeners: Set<() => void>, listener: () => void): () => void {
+  // A function of its own: the same listener may subscribe twice.
+  const own = (): void => listener();
+  listeners.add(own);
+  return () => void listeners.delete(own);
 }
 
 /** Turns what the loop tells into states. `isUnresolved`: an earlier run sent this key. */

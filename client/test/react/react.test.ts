@@ -27,7 +27,7 @@ describe(`useOperation in React ${version}`, () => {
     });
   });
 
-  it("goes on through an unmount, and the page that comes back finds it under way", async () => {
+  it("keeps running through an unmount, and the next mount shows it sending", async () => {
     const held = createHeld();
     await withServer([held.reply], async ({ url, seen }) => {
       const { order: operation } = createShop(url);
@@ -53,7 +53,7 @@ describe(`useOperation in React ${version}`, () => {
     });
   });
 
-  it("shows one instance alike in every component, and another one not", async () => {
+  it("shows the same state in every component with the same instance", async () => {
     await withServer([done], async ({ url }) => {
       const { order: operation } = createShop(url);
       const other = { ...cart, id: "cart-2" };
@@ -74,7 +74,7 @@ describe(`useOperation in React ${version}`, () => {
     });
   });
 
-  it("follows its input to another instance, and back to what had settled", async () => {
+  it("follows its input to another instance and back to the settled one", async () => {
     await withServer([done], async ({ url, seen }) => {
       const { order: operation } = createShop(url);
       const shown = createShown();
@@ -94,7 +94,7 @@ describe(`useOperation in React ${version}`, () => {
     });
   });
 
-  it("keeps its subscription where a render makes the same input anew", async () => {
+  it("keeps its subscription if a render makes an equal input", async () => {
     const { order } = createShop("https://shop.example/");
     let subscriptions = 0;
     const operation: typeof order = {
@@ -119,7 +119,7 @@ describe(`useOperation in React ${version}`, () => {
     await page.unmount();
   });
 
-  it("is found again after a neighbour has suspended it", async () => {
+  it("shows the settled state after a neighbour suspended it", async () => {
     const held = createHeld();
     await withServer([held.reply], async ({ url, seen }) => {
       const { order: operation } = createShop(url);
@@ -149,7 +149,7 @@ describe(`useOperation in React ${version}`, () => {
     });
   });
 
-  it("is one request where an effect runs it, which StrictMode does twice", async () => {
+  it("sends one request if an effect runs it, which StrictMode does twice", async () => {
     await withServer([done], async ({ url, seen }) => {
       const { order: operation } = createShop(url);
       const shown = createShown();
@@ -168,7 +168,7 @@ describe(`useOperation in React ${version}`, () => {
     });
   });
 
-  it("follows what runs from its first render, also where that was suspended and thrown away", async () => {
+  it("follows a run from its first render, even if React threw that render away", async () => {
     const held = createHeld();
     await withServer([held.reply], async ({ url, seen }) => {
       const { order: operation } = createShop(url);
@@ -191,7 +191,7 @@ describe(`useOperation in React ${version}`, () => {
     });
   });
 
-  it("hands over what it does not know, with the way to go on", async () => {
+  it("shows unknown with resume, and checking while it resumes", async () => {
     const held = createHeld();
     await withServer([reset, held.reply], async ({ url, seen }) => {
       const { order: operation } = createShop(url, { attempts: 1 });
@@ -215,7 +215,7 @@ describe(`useOperation in React ${version}`, () => {
   });
 });
 
-/** A component that suspends until it is told to finish, in the way that all versions know. */
+/** Makes a component that suspends until `finish` is called, as all versions of React know it. */
 function createLoading(): { readonly Component: () => string; readonly finish: () => void } {
   const loaded = Promise.withResolvers<void>();
   let isLoaded = false;

@@ -1,6 +1,10 @@
 import { memoryStorage } from "@oncekey/client";
 import type { OperationStorage } from "@oncekey/client";
-import { operationMutationOptions, resumeOperationMutations } from "@oncekey/client/tanstack-query";
+import {
+  operationMutationOptions,
+  resultOf,
+  resumeOperationMutations,
+} from "@oncekey/client/tanstack-query";
 import {
   dehydrate,
   hydrate,
@@ -52,7 +56,7 @@ function statesOf(queries: QueryClient): object[] {
 afterEach(() => onlineManager.setOnline(true));
 
 describe("an operation as a mutation", () => {
-  it("resolves to its value, and its retries are the operation's own, under one key", async () => {
+  it("resolves to the value after the operation's own retries, under one key", async () => {
     await withServer([reset, json(503, {}), done], async ({ url, seen }) => {
       const { observer, queries } = openPage(url, memoryStorage());
       expect(await observer.mutate(cart)).toEqual({ id: 1 });
@@ -62,7 +66,7 @@ describe("an operation as a mutation", () => {
     });
   });
 
-  it("is in error where the result is not done, and nothing sends it again", async () => {
+  it("fails if the result is not done, and is not sent again", async () => {
     await withServer([json(402, { detail: "declined" })], async ({ url, seen }) => {
       const { observer } = openPage(url, memoryStorage());
       await expect(observer.mutate(cart)).rejects.toMatchObject({ status: 402 });
@@ -70,7 +74,7 @@ describe("an operation as a mutation", () => {
     });
   });
 
-  it("is one order however often it is mutated in one tick", async () => {
+  it("places one order for two mutations in one tick", async () => {
     await withServer([done], async ({ url, seen }) => {
       const { observer, queries } = openPage(url, memoryStorage());
       const other = new MutationObserver<{ id: number }, Error, Cart>(queries, {
@@ -82,7 +86,7 @@ describe("an operation as a mutation", () => {
     });
   });
 
-  it("is sent while the page takes itself for offline: that is the operation's own matter", async () => {
+  it("is sent while TanStack Query is offline, because the operation decides that itself", async () => {
     await withServer([done], async ({ url, seen }) => {
       onlineManager.setOnline(false);
       const { observer } = openPage(url, memoryStorage());
@@ -92,7 +96,60 @@ describe("an operation as a mutation", () => {
   });
 });
 
-describe("after a reload, a mutation that was dehydrated goes on", () => {
+describe("the result of an operation behind its mutation", () => {
+  const observe = (shop: TestShop) =>
+    new MutationObserver(
+      new QueryClient(),
+      operationMutationOptions(shop.order, { data: "result" }),
+    );
+
+  it("is the data with data: 'result', so that a page knows of a replay", async () => {
+    const replay = json(201, { id: 1 }, { "idempotent-replayed": "true" });
+    await withServer([replay], async ({ url }) => {
+      const data = await observe(createShop(url)).mutate(cart);
+      expectTypeOf(data.replayed).toEqualTypeOf<boolean>();
+      expect(data).toMatchObject({ value: { id: 1 }, replayed: true, status: 201 });
+    });
+  });
+
+  it("is found by the error, with the way to resume", async () => {
+    await withServer([reset, done], async ({ url, seen }) => {
+      const observer = observe(createShop(url, { attempts: 1 }));
+      const error: unknown = await observer.mutate(cart).catch((reason: unknown) => reason);
+      const result = resultOf(error);
+      if (result?.kind !== "unknown") throw new Error(`expected unknown, got ${result?.kind}`);
+      expect(await result.resume()).toMatchObject({ kind: "done", value: { id: 1 } });
+      expect(new Set(seen.map(({ key }) => key)).size).toBe(1);
+    });
+  });
+
+  it("has earlierResult or earlier if an earlier order exists", async () => {
+    const mismatch = json(201, { id: 1 }, { "idempotency-mismatch": "true" });
+    await withServer([reset, mismatch], async ({ url }) => {
+      const observer = observe(createShop(url, { attempts: 1, onChange: "hold" }));
+      await observer.mutate(cart).catch(() => undefined);
+      const changed = { ...cart, lines: ["pear"] };
+      const error: unknown = await observer.mutate(changed).catch((reason: unknown) => reason);
+      const result = resultOf(error);
+      if (result?.kind !== "rejected") throw new Error(`expected rejected, got ${result?.kind}`);
+      expect(result.error.code).toBe("earlier_operation_exists");
+      expect(result.earlierResult ?? result.earlier).toBeDefined();
+    });
+  });
+
+  it("is missing for any other error", () => {
+    expect([resultOf(new Error("another")), resultOf(null)]).toEqual([undefined, undefined]);
+  });
+
+  it("must be asked for by a value that exists", () => {
+    const { order } = createShop("https://shop.example/");
+    expect(() => operationMutationOptions(order, { data: "all" as "value" })).toThrow(
+      "data must be 'value' or 'result', got \"all\"",
+    );
+  });
+});
+
+describe("after a reload, a dehydrated mutation resumes", () => {
   it("under the key that was stored, where it was under way", async () => {
     const held = createHeld();
     await withServer([held.reply, done], async ({ url, seen }) => {
@@ -114,7 +171,7 @@ describe("after a reload, a mutation that was dehydrated goes on", () => {
   it.each<[string, (queries: QueryClient) => Promise<unknown>]>([
     ["resumeOperationMutations", resumeOperationMutations],
     ["resumePausedMutations, which TanStack's persisters call", resume],
-  ])("where it was paused and never sent: by %s", async (_name, goOn) => {
+  ])("if it was paused and never sent: by %s", async (_name, goOn) => {
     await withServer([done], async ({ url, seen }) => {
       const storage = memoryStorage();
       onlineManager.setOnline(false);
@@ -132,7 +189,7 @@ describe("after a reload, a mutation that was dehydrated goes on", () => {
     });
   });
 
-  it("and its error is kept in it where it still is not known how it ended", async () => {
+  it("and keeps its error if the outcome is still unknown", async () => {
     const held = createHeld();
     await withServer([held.reply, reset], async ({ url, seen }) => {
       const storage = memoryStorage();

@@ -11,7 +11,7 @@ import { withServer } from "../support/server.ts";
 import { cart, createShop } from "../support/shop.ts";
 import type { Cart } from "../support/shop.ts";
 
-it("useMutation runs an operation: a double click is one order, and its value is the mutation's", async () => {
+it("useMutation places one order for a double click and has its value", async () => {
   const held = createHeld();
   await withServer([held.reply], async ({ url, seen }) => {
     const { order } = createShop(url);

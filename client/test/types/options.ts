@@ -1,10 +1,12 @@
 import { createClient, memoryStorage } from "@oncekey/client";
 import type { ClientOptions, OperationStorage, Warning } from "@oncekey/client";
 import { createIdempotentFetch } from "@oncekey/client/fetch";
+import ky from "ky";
 import { createModelServer } from "@oncekey/client/testing";
 
 // Options that may be undefined, under exactOptionalPropertyTypes.
 declare const isBrowser: boolean;
+declare const env: { readonly API: string | undefined };
 declare const maybe: {
   readonly storage: OperationStorage | undefined;
   readonly attempts: number | undefined;
@@ -12,6 +14,8 @@ declare const maybe: {
   readonly onWarning: ((warning: Warning) => void) | undefined;
   readonly mismatch: "replay" | "reject" | undefined;
 };
+createClient({ ky: { prefix: env.API } });
+createClient({ ky: isBrowser ? ky.create({ prefix: "/api" }) : undefined });
 createClient({
   ...maybeOptions(),
   storage: isBrowser ? memoryStorage() : undefined,
