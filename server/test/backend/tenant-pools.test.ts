@@ -62,7 +62,7 @@ test("ended pools are garbage-collected, swept no more and not warned of", async
       return refs.filter((ref) => ref.deref() !== undefined).length;
     };
     // The last ones may still be held by the stack of a connection that has just closed.
-    await expect.poll(alive, { timeout: 10_000 }).toBeLessThanOrEqual(1);
+    await expect.poll(alive).toBeLessThanOrEqual(1);
     expect(logged()).toBe("");
   });
 });
@@ -96,7 +96,7 @@ test("a tenant whose database is away does not hold up the sweep of the others",
           return rows[0]?.count ?? -1;
         }),
       );
-    await expect.poll(left, { timeout: 10_000 }).toEqual([0, 0]);
+    await expect.poll(left).toEqual([0, 0]);
     for (const socket of sockets) socket.destroy();
     silent.close();
     await waiting;

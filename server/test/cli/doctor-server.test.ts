@@ -53,13 +53,10 @@ describe("oncekey doctor on a server", () => {
       client_connection_check_interval: "1s",
     });
     await expect
-      .poll(
-        async () => {
-          const findings = await diagnose(server.url("postgres"), 0);
-          return Object.values(findings).filter(({ verdict }) => verdict !== "ok");
-        },
-        { timeout: 20_000 },
-      )
+      .poll(async () => {
+        const findings = await diagnose(server.url("postgres"), 0);
+        return Object.values(findings).filter(({ verdict }) => verdict !== "ok");
+      })
       .toEqual([]);
   });
 
@@ -92,7 +89,7 @@ describe("oncekey doctor on a server", () => {
     if (backend === undefined) throw new Error("the server reports no process number");
     await pool.query(`copy (select '') to '${backend.folder}/standby.signal'`);
     process.kill(backend.pid, "SIGKILL");
-    await expect.poll(isStandby, { timeout: 20_000 }).toBe(true);
+    await expect.poll(isStandby).toBe(true);
   }
 
   async function isStandby(): Promise<boolean> {

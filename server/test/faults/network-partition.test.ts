@@ -13,7 +13,7 @@ import type { Wire } from "@oncekey/test-support/wire/wire";
 
 // In place of Oncekey's minute: how long Postgres leaves a transaction alone from which it hears nothing.
 const IDLE_MS = 1_000;
-const LEASE_MS = 1_000;
+const LEASE_MS = 2_000;
 
 const database = withDatabase();
 let pool: pg.Pool;

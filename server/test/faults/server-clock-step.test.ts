@@ -8,7 +8,7 @@ import { listening } from "../support/listening.ts";
 import { withShop } from "../support/shop.ts";
 
 const HOUR_MS = 3_600_000;
-const LEASE_MS = 1_000;
+const LEASE_MS = 3_000;
 const RETENTION_S = 24 * 3_600;
 const database = withDatabase();
 let pool: pg.Pool;

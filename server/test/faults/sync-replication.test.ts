@@ -43,7 +43,7 @@ describe("a commit that no synchronous standby has confirmed", () => {
       await missStandby("nobody");
       await standbyIsMissed();
       const completion = claim.complete(response("made"), "keep");
-      await expect.poll(cancelWaiting, { timeout: 5_000 }).toBe(true);
+      await expect.poll(cancelWaiting).toBe(true);
       expect(await completion).toMatchObject({
         kind: "unknown",
         cause: { message: "committed on one node only" },

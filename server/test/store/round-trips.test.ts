@@ -82,7 +82,7 @@ async function count(
   const release = wire.holdAfter(allowed);
   const sent = post("/payments", { key });
   // What waits for more than it may is let go on, to be counted and not to hang.
-  const late = setTimeout(release, 5_000);
+  const late = setTimeout(release, 30_000);
   const { status, headers } = await sent;
   clearTimeout(late);
   const awaited = wire.answered();

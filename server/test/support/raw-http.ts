@@ -15,7 +15,7 @@ export interface RawAnswer {
   readonly body: string;
 }
 
-const ANSWER_MS = 20_000;
+const ANSWER_MS = 60_000;
 
 /**
  * Sends one POST on a connection of its own and reads until the server closes it. `undefined`: closed without an answer.
