@@ -12,6 +12,8 @@ import { buildBarePage, newOrder } from "./with-bare-shop.ts";
 const PROGRAM = "/usr/bin/firefox-esr";
 const isThere = existsSync(PROGRAM);
 const suffix = isThere ? "" : ` (skipped: ${PROGRAM} is not installed)`;
+/** Ends only what hangs. */
+const WAIT_MS = 60_000;
 /** Not a secure context: no Web Locks, which would keep a page out of the back/forward cache. */
 const HOST = "shop.test";
 
@@ -41,6 +43,7 @@ describe.skipIf(!isThere)(`in Firefox${suffix}`, () => {
     await checkout.ready();
     if (running.context?.closed !== false) running.context = await firefox.createBrowserContext();
     const page = await running.context.newPage();
+    page.setDefaultTimeout(WAIT_MS);
     page.on("request", (request) => {
       const key = request.headers()["idempotency-key"];
       if (key !== undefined) keys.push(key);
@@ -142,7 +145,7 @@ describe.skipIf(!isThere)(`in Firefox${suffix}`, () => {
   });
 
   test("a page that comes back from the back/forward cache goes on with its key by itself", async () => {
-    const page = await openTab(HOST, "?backoffMs=3000");
+    const page = await openTab(HOST, "?backoffMs=8000");
     // Nothing is under way when the page is left: it waits for its next attempt, as long as it may.
     await page.evaluate(`
       Math.random = () => 0.999;
@@ -175,6 +178,7 @@ function launch(preferences: Readonly<Record<string, unknown>> = {}): Promise<Br
   return puppeteer.launch({
     browser: "firefox",
     executablePath: PROGRAM,
+    timeout: WAIT_MS,
     extraPrefsFirefox: { "network.dns.localDomains": HOST, ...preferences },
   });
 }

@@ -7,7 +7,8 @@ import { launchBrowser } from "@oncekey/test-support/browser/browser";
 import type { BrowserOptions, TestBrowser } from "@oncekey/test-support/browser/browser";
 import { withDatabase } from "@oncekey/test-support/postgres/database";
 
-const WAIT_MS = 15_000;
+/** Ends only what hangs. */
+const WAIT_MS = 60_000;
 
 export interface OpenCheckout {
   readonly checkout: Checkout;

@@ -87,8 +87,7 @@ test(
   async () => {
     const { rig } = await startRig(["run.ts", "--operations", "300"]);
     const fleet = await descendantsOf(rig);
-    for (const { pid, command } of fleet)
-      if (command.includes("rig/server.ts")) process.kill(pid, "SIGSTOP");
+    for (const { pid, command } of fleet) if (command.includes("rig/server.ts")) stopProcess(pid);
     rig.kill("SIGKILL");
     await allGone(fleet);
   },
@@ -126,6 +125,15 @@ async function startRig([file, ...words]: readonly string[]): Promise<Started> {
 
 function signalGroup({ pid }: ChildProcess, signal: NodeJS.Signals): void {
   if (pid !== undefined) process.kill(-pid, signal);
+}
+
+/** A strike of the rig may have killed it in between. */
+function stopProcess(pid: number): void {
+  try {
+    process.kill(pid, "SIGSTOP");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+  }
 }
 
 function closeTerminal(rig: ChildProcess): void {

@@ -33,7 +33,7 @@ export function withServers(): () => Servers {
     checkout = await startCheckout({ databaseUrl: database.url });
     // Its checks after each test look at the whole database, the servers' own connections included.
     database.pool({ max: 1 });
-  }, 30_000);
+  });
   afterAll(() => checkout?.stop());
   return () => {
     if (checkout === undefined) throw new Error("the servers are not up before the tests run");

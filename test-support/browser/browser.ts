@@ -1,5 +1,5 @@
-/** A real Chromium from npm, with the libraries and fonts that it needs, in a temporary folder. */
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+/** A real Chromium from npm, with the libraries and fonts that it needs. */
+import { access, mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -24,19 +24,22 @@ export async function launchBrowser({
   args = [],
   without = [],
 }: BrowserOptions = {}): Promise<TestBrowser> {
+  const files = await unpackOnce();
   const folder = await mkdtemp(join(tmpdir(), "oncekey-chromium-"));
   const remove = (): Promise<void> => rm(folder, { recursive: true, force: true });
   try {
     const browser = await chromium.launch({
-      executablePath: await unpack(folder),
+      // Ends only what hangs.
+      timeout: 120_000,
+      executablePath: join(files, PROGRAM),
       // Its sandbox needs rights that a container or root does not have; it opens nothing but pages of this project.
       args: ["--no-sandbox", ...args],
       ignoreDefaultArgs: [...without],
       env: {
         ...process.env,
         HOME: folder,
-        LD_LIBRARY_PATH: join(folder, "al2023", "lib"),
-        FONTCONFIG_FILE: await configureFonts(folder),
+        LD_LIBRARY_PATH: join(files, "al2023", "lib"),
+        FONTCONFIG_FILE: await configureFonts(folder, join(files, "fonts")),
       },
     });
     return {
@@ -52,25 +55,49 @@ export async function launchBrowser({
   }
 }
 
-// Unpacked into TMPDIR, and taken from there unasked: in the common one that may be somebody else's, or half there.
-async function unpack(folder: string): Promise<string> {
+const PROGRAM = "chromium";
+const PACKAGE = fileURLToPath(new URL("../..", import.meta.resolve("@sparticuz/chromium")));
+const CACHE = fileURLToPath(new URL("../node_modules/.cache/", import.meta.url));
+
+/** Unpacks Chromium, which takes seconds, into a folder of this project that every run uses again. */
+async function unpackOnce(): Promise<string> {
+  const { version } = JSON.parse(await readFile(join(PACKAGE, "package.json"), "utf8")) as {
+    readonly version: string;
+  };
+  const folder = join(CACHE, `chromium-${version}`);
+  if (await isThere(folder)) return folder;
+  await mkdir(CACHE, { recursive: true });
+  const draft = await mkdtemp(join(CACHE, "chromium-draft-"));
+  await unpack(draft);
+  // Several test files may unpack at once: the first one is used.
+  await rename(draft, folder).catch(() => rm(draft, { recursive: true }));
+  return folder;
+}
+
+// The package unpacks into TMPDIR, and takes what it finds there: in the common one that may belong to another user, or be half
+// there.
+async function unpack(folder: string): Promise<void> {
   const before = process.env["TMPDIR"];
   process.env["TMPDIR"] = folder;
   try {
-    const main = fileURLToPath(import.meta.resolve("@sparticuz/chromium"));
-    const libraries = join(main, "..", "..", "..", "bin", "al2023.tar.br");
-    const [program] = await Promise.all([packed.executablePath(), inflate(libraries)]);
-    return program;
+    await Promise.all([packed.executablePath(), inflate(join(PACKAGE, "bin", "al2023.tar.br"))]);
   } finally {
     if (before === undefined) delete process.env["TMPDIR"];
     else process.env["TMPDIR"] = before;
   }
 }
 
+async function isThere(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
+}
+
 /** The one font that comes along, and the system's: without any, a page that awaits its own fonts has no text. */
-async function configureFonts(folder: string): Promise<string> {
+async function configureFonts(folder: string, fonts: string): Promise<string> {
   const file = join(folder, "fonts.conf");
-  const directories = [join(folder, "fonts"), "/usr/share/fonts"];
+  const directories = [fonts, "/usr/share/fonts"];
   const lines = directories.map((directory) => `<dir>${directory}</dir>`).join("");
   const cache = `<cachedir>${join(folder, "font-cache")}</cachedir>`;
   await writeFile(file, `<?xml version="1.0"?><fontconfig>${lines}${cache}</fontconfig>`);

@@ -1,6 +1,6 @@
 /** A record's lifetime runs while its answer is on the way, and while the process stands still. */
 import type pg from "pg";
-import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { withDatabase } from "@oncekey/test-support/postgres/database";
 import { createAdvisoryStore } from "../../src/store/strategies/advisory.ts";
 import { createLeaseStore } from "../../src/store/strategies/lease.ts";
@@ -41,7 +41,7 @@ test.each([
   await begun.claim.complete({ status: 201, headers: [], body: undefined }, "keep");
   for (const ask of [() => store.begin(ticket, 60_000), () => store.lookup(ticket)]) {
     // So that what is held back is the answer, and not the greeting of another connection.
-    await vi.waitFor(() => expect(pool.idleCount).toBe(pool.totalCount));
+    await expect.poll(() => pool.totalCount - pool.idleCount).toBe(0);
     const release = wire.holdAfter(0);
     const answer = ask();
     await new Promise((resolve) => void setTimeout(resolve, 50));
