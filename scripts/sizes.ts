@@ -26,19 +26,19 @@ const ENTRIES: readonly Entry[] = [
   {
     name: "@oncekey/client, all of it",
     code: 'export * from "@oncekey/client"',
-    limitBytes: 27_000,
+    limitBytes: 28_500,
     without: NOT_FOR_PAGES,
   },
   {
     name: "createClient and webStorage",
     code: 'export { createClient, webStorage } from "@oncekey/client"',
-    limitBytes: 25_200,
+    limitBytes: 26_900,
     without: NOT_FOR_PAGES,
   },
   {
     name: "@oncekey/client/fetch",
     code: 'export { createIdempotentFetch } from "@oncekey/client/fetch"',
-    limitBytes: 7_000,
+    limitBytes: 8_400,
     without: /[/\\](ky|p-retry)[/\\]|[/\\]storage[/\\]/,
   },
   {

@@ -5,8 +5,13 @@ import { createRetryBudget } from "./options/backoff.ts";
 import { createCoalescer } from "./tabs/dedupe.ts";
 import { checkOperation, defineOperation } from "./operation/define.ts";
 import type { DefineOperation, HasCheck, Operation, OperationOptions } from "./operation/define.ts";
-import { checkClientOptions, resolvePolicy } from "./options/client-options.ts";
+import {
+  checkClientOptions,
+  resolveClientPolicy,
+  resolvePolicy,
+} from "./options/client-options.ts";
 import type { ClientOptions, OperationPolicy } from "./options/client-options.ts";
+import { DEBUG } from "./options/events.ts";
 import { createMinter } from "./operation/key-minter.ts";
 import { toPending } from "./operation/settle.ts";
 import type { OperationParts } from "./operation/exclusive-run.ts";
@@ -50,7 +55,7 @@ export function createClient<const StatusCheck extends boolean | undefined = und
   checkClientOptions(options);
   const { onUnauthorized } = options;
   const { base, exchange } = createTransport(options.ky);
-  const clientPolicy = resolvePolicy(options);
+  const clientPolicy = resolveClientPolicy(options);
   const warn = createWarn(options.onWarning);
   const loop = {
     send: createSend(exchange, options),
@@ -58,8 +63,10 @@ export function createClient<const StatusCheck extends boolean | undefined = und
     budget: createRetryBudget(options.retryBudget),
     warn,
     createError,
-    renew: onUnauthorized && createRenewal(onUnauthorized, warn),
+    echoing: new Set<string>(),
+    renewal: onUnauthorized && createRenewal(onUnauthorized, warn),
   };
+  const listener = options.debug === true ? { ...options, ...DEBUG } : options;
   const storage = options.storage ?? memoryStorage();
   const keeper = createBodyKeeper(options.storedBody, warn);
   const shelf = createShelf(storage, keeper, warn);
@@ -72,7 +79,7 @@ export function createClient<const StatusCheck extends boolean | undefined = und
     tabs: createTabs(storage.sharedAs),
     minter,
     progress: createProgress(warn),
-    listener: options,
+    listener,
   };
   const policies = new Map<string, OperationPolicy>();
   const call = (method: "POST" | "PUT" | "PATCH" | "DELETE"): PlainCall =>
@@ -82,7 +89,7 @@ export function createClient<const StatusCheck extends boolean | undefined = und
       base,
       policy: clientPolicy,
       method,
-      listener: options,
+      listener,
     });
 
   function operation(name: string, own: OperationOptions<unknown>): Operation<unknown, unknown> {

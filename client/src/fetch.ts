@@ -19,6 +19,8 @@ import { isMembers } from "./validation/is-object.ts";
 import { checkOptions, isFunction, show } from "./validation/check.ts";
 import type { Repeat } from "./retry/repeat.ts";
 import { readWhole, responseOf } from "./wire/answer.ts";
+import { membersOf } from "./wire/members.ts";
+import { isAgain } from "./retry/again.ts";
 import type { Send } from "./wire/send.ts";
 import { resolveSending, SENDING_CHECKS } from "./options/retry-options.ts";
 import type { SendingOptions } from "./options/retry-options.ts";
@@ -33,73 +35,124 @@ export type { Warning, WarningCode } from "./options/warnings.ts";
 
 /** The options of {@link createIdempotentFetch}, all of them optional. */
 export interface FetchOptions extends SendingOptions {
-  /** What sends. Default the global `fetch`. */
+  /** What sends, called with a URL and options. Default the global `fetch`. */
   readonly fetch?: typeof globalThis.fetch | undefined;
+  /**
+   * Which requests get a key; all others go straight through. Default: in a page those to its own origin, elsewhere all. A key that
+   * the caller gives is sent in any case.
+   */
+  readonly include?: ((request: Request) => boolean) | undefined;
 }
 
-const CHECKS = { ...SENDING_CHECKS, fetch: isFunction };
+/** What a call can be told besides what `fetch` takes. */
+export interface IdempotentInit extends RequestInit {
+  /** Whether the key in `Idempotency-Key` was sent before, so that a refusal does not say what became of it. `@default false` */
+  readonly repeat?: boolean | undefined;
+}
 
-// As the server's `global` has it. What HTTP calls idempotent, PUT and DELETE, gets a key where the caller gives one.
+/** A `fetch` that sends keys. */
+export type IdempotentFetch = (
+  input: RequestInfo | URL,
+  init?: IdempotentInit,
+) => Promise<Response>;
+
+const CHECKS = { ...SENDING_CHECKS, fetch: isFunction, include: isFunction };
+
+// As the server's `global` has it. What HTTP calls idempotent, PUT and DELETE, gets a key if the caller gives one.
 const KEYED = /^(POST|PATCH)$/i;
 const SAFE = /^(GET|HEAD|OPTIONS|TRACE)$/i;
 
 /**
  * Makes a `fetch` that sends each POST and PATCH with a key, and again with the same key and the same bytes until its answer is
- * final. A key that the caller puts into `Idempotency-Key` is used as it is, with PUT and DELETE too. Everything else goes
- * straight through. Calls share nothing but the retry budget: two of them are two operations, and nothing is kept through a reload.
+ * final. A key that the caller puts into `Idempotency-Key` is used as it is, with PUT and DELETE too; `repeat: true` says that it was
+ * sent before. Everything else goes straight through, `mode: 'no-cors'` included, which can carry no key. Calls share the retry
+ * budget and nothing else: two of them are two operations, and nothing is kept through a reload.
  *
  * What it makes resolves as `fetch` does, to the server's own response, whatever its status: 402 resolves. Only once the body has
  * come whole: a stream of events does not fit in here. It rejects with
- * - the code `outcome_unknown` where no answer settled it: the network, the deadline, an abort after the request had left (its `cause`
- *   says so), or a 5xx that stayed. To go on, call it again with `error.key` in `Idempotency-Key`.
- * - `KeyConflictError` where the answer is to another request that used the key, whether as a marked replay or as 422.
- * - the signal's reason where it aborted before anything was sent, and `TypeError` for a request that cannot be sent again.
+ * - `outcome_unknown` if no answer settled it: the network, the deadline, an abort after the request had left (its `cause` says so),
+ *   a 5xx that stayed, or a refusal of a gateway after a lost reply. To go on, call it again with `error.key` in `Idempotency-Key`
+ *   and `repeat: true`.
+ * - `unexpected_answer` for a page in the place of JSON, such as a login page.
+ * - `idempotency_conflict` if the answer is to another request that used the key, whether as a marked replay or as 422.
+ * - the signal's reason if it aborted before anything was sent, and `TypeError` for a request that cannot be sent again.
  *
  * @throws TypeError or RangeError that names a wrong option and what is allowed.
  * @example
  * const api = createClient<paths>({ baseUrl, fetch: createIdempotentFetch() }) // openapi-fetch
  */
-export function createIdempotentFetch(options: FetchOptions = {}): typeof globalThis.fetch {
+export function createIdempotentFetch(options: FetchOptions = {}): IdempotentFetch {
   checkOptions(options, CHECKS, "");
   const policy = resolveSending(options);
+  const { include = isSameOrigin } = options;
   const parts: Omit<LoopParts, "send"> = {
     repeat,
     budget: createRetryBudget(options.retryBudget),
     warn: createWarn(options.onWarning),
     createError,
-    renew: undefined,
+    echoing: new Set<string>(),
+    renewal: undefined,
   };
   return async (input, init) => {
     const fetch = options.fetch ?? globalThis.fetch;
     const { method, given } = lookAt(input, init);
     if (SAFE.test(method) || (given === null && !KEYED.test(method))) return fetch(input, init);
+    if (isNoCors(input, init)) return fetch(input, init);
     refuseStream(init?.body);
     const key = keyOf(given, options.key);
     const request = new Request(input, init);
+    if (given === null && !include(request)) return fetch(request, moreOf(init));
     if (given === null) request.headers.set(IDEMPOTENCY_KEY, formatKey(key, options.keyFormat));
-    const { url, signal } = request;
+    const { url, signal, headers } = request;
+    const attempt = await createAttempt(request, init);
     const send: Send = (_prepared, _key, limit) =>
       withinLimit(limit, async (within) => {
-        // A clone of the one request: its bytes are the same each time, a form's boundary among them.
-        const attempt = request.clone();
         limit.onSent();
-        const response = await fetch(attempt, { ...moreOf(init), signal: within });
-        return readWhole(response, request.headers.get("accept") ?? "*/*");
+        return readWhole(await attempt(fetch, within), headers);
       });
-    const prepared = { method, url, headers: {}, body: undefined };
+    const prepared = { method, url, headers: Object.fromEntries(headers), body: undefined };
     const report = createReport(parts.warn, { key }, [options]);
-    const call = { request: prepared, key, policy, signal, isUnresolved: given !== null, report };
+    const isUnresolved = init?.repeat === true;
+    const call = { request: prepared, key, policy, signal, isUnresolved, report };
     return conclude(await sendUntilSettled({ ...parts, send }, call), request);
   };
 }
 
+type Attempt = (fetch: typeof globalThis.fetch, signal: AbortSignal) => Promise<Response>;
+
+/** Makes the function that sends a request with the same bytes each time, the boundary of a form among them. */
+async function createAttempt(request: Request, init: IdempotentInit | undefined): Promise<Attempt> {
+  const { url, method, headers } = request;
+  const text = typeof init?.body === "string" ? init.body : undefined;
+  // React Native reads no bytes: there its own Request keeps them.
+  const bytes =
+    text ??
+    (await request
+      .clone()
+      .arrayBuffer()
+      .catch(() => undefined));
+  if (bytes === undefined) {
+    return (fetch, signal) => fetch(request.clone(), { ...moreOf(init), signal });
+  }
+  const body = typeof bytes === "string" || bytes.byteLength > 0 ? { body: bytes } : {};
+  const whole = { ...membersOf(request), ...moreOf(init), method, headers, ...body };
+  return (fetch, signal) => fetch(url, { ...whole, signal });
+}
+
 /** What no Request keeps, such as a framework's own members. The rest is in the request, and once more would be made anew. */
-function moreOf(init: RequestInit | undefined): RequestInit {
-  const more = { ...init };
-  delete more.method;
-  delete more.headers;
-  delete more.body;
+function moreOf(init: IdempotentInit | undefined): RequestInit {
+  const { method: _method, headers: _headers, body: _body, repeat: _repeat, ...more } = init ?? {};
   return more;
+}
+
+function isSameOrigin({ url }: Request): boolean {
+  const page = globalThis.location?.origin;
+  return page === undefined || page === new URL(url).origin;
+}
+
+// Its answer cannot be read, and our header would be left out.
+function isNoCors(input: RequestInfo | URL, init: RequestInit | undefined): boolean {
+  return (init?.mode ?? (input as Partial<Request>).mode) === "no-cors";
 }
 
 function lookAt(
@@ -155,10 +208,13 @@ function isRedirect(response: Response | undefined): response is Response {
 }
 
 /** The plain way: p-retry is for the client, and here it would be a quarter of the bundle. */
-const repeat: Repeat = async (once) => {
-  for (;;) {
+const repeat: Repeat = async ({ once, next }) => {
+  for (let retries = 0; ;) {
     const result = await once();
-    if (result !== undefined) return result;
+    if (!isAgain(result)) return result;
+    const end = await next(result, retries);
+    if (end !== undefined) return end;
+    if (result.kind === "retry") retries += 1;
   }
 };
 

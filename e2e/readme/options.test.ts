@@ -45,6 +45,8 @@ const CLIENT: Names<ClientOptions> = {
   keyFormat: true,
   retryBudget: true,
   keepalive: true,
+  server: true,
+  debug: true,
   onUnauthorized: true,
   onChange: true,
   assumedLifetimeMs: true,

@@ -7,7 +7,8 @@ import {
   UnexpectedAnswerError,
 } from "./errors.ts";
 import type { AnswerIssue, ErrorCode, ErrorDetails, OriginalResponse } from "./errors.ts";
-import { createProblem, isProblemCode } from "./problem.ts";
+import { createProblem } from "./problem.ts";
+import { isProblemCode } from "./problem-code.ts";
 import type { Problem } from "./problem.ts";
 
 /** {@link ErrorDetails}, and what single classes carry besides. */

@@ -1,6 +1,6 @@
 /** The refusals of the contract as errors: one base with a code, and a class of its own for each that adds a field. */
-import { PROBLEMS } from "./problem.ts";
-import type { NextAction, ProblemCode, ProblemKind } from "./problem.ts";
+import { kindOf } from "./problem-code.ts";
+import type { CodeKind, NextAction, ProblemCode } from "./problem-code.ts";
 
 // Registered symbols are one per process, so two copies of this package recognise each other's errors.
 const BRAND: unique symbol = Symbol.for("oncekey.error");
@@ -22,7 +22,7 @@ export type ClientCode =
 /** Every code that an {@link IdempotencyError} can carry. Errors of the application carry none. */
 export type ErrorCode = ProblemCode | ClientCode;
 
-const CLIENT_KINDS: Readonly<Record<ClientCode, Partial<ProblemKind>>> = {
+const CLIENT_KINDS: Readonly<Record<ClientCode, Partial<CodeKind>>> = {
   outcome_unknown: { retryable: true, nextAction: "resume" },
   unexpected_answer: { nextAction: "resume" },
   input_required: { nextAction: "fix" },
@@ -65,7 +65,7 @@ export class IdempotencyError<
   constructor(message: string, code: Code, details: ErrorDetails = {}) {
     // Of the particulars, the platform's own class takes the cause.
     super(message, details);
-    const kind = code && { ...CLIENT_KINDS, ...PROBLEMS }[code];
+    const kind = kindOf(code) ?? CLIENT_KINDS[code as ClientCode];
     Object.defineProperty(this, BRAND, { value: true });
     this.code = code;
     this.status = details.status ?? kind?.status;

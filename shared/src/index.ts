@@ -17,10 +17,11 @@ export {
   PROBLEM_BASE_URI,
   PROBLEM_CONTENT_TYPE,
   createProblem,
-  isProblemCode,
   parseProblem,
 } from "./problem.ts";
-export type { NextAction, Problem, ProblemCode, ProblemDetails, ProblemKind } from "./problem.ts";
+export type { Problem, ProblemDetails, ProblemKind } from "./problem.ts";
+export { isProblemCode } from "./problem-code.ts";
+export type { CodeKind, NextAction, ProblemCode } from "./problem-code.ts";
 export {
   EarlierOperationExistsError,
   IdempotencyError,

@@ -1,4 +1,6 @@
 /** The refusals of the contract as problem documents (RFC 9457). */
+import { isProblemCode, kindOf } from "./problem-code.ts";
+import type { CodeKind, ProblemCode } from "./problem-code.ts";
 
 /** Media type of every refusal (RFC 9457 §6.1). */
 export const PROBLEM_CONTENT_TYPE = "application/problem+json";
@@ -6,31 +8,9 @@ export const PROBLEM_CONTENT_TYPE = "application/problem+json";
 /** Prefix of a problem's `type` unless the server sets `problemBaseUri`. */
 export const PROBLEM_BASE_URI = "urn:oncekey:problem:";
 
-/** The codes that a server can refuse with. */
-export type ProblemCode =
-  | "idempotency_key_required"
-  | "idempotency_key_invalid"
-  | "idempotency_not_found"
-  | "idempotency_in_flight"
-  | "idempotency_conflict"
-  | "idempotency_key_expired"
-  | "idempotency_outcome_unknown"
-  | "idempotency_response_not_stored"
-  | "idempotency_unavailable";
-
-/**
- * What the holder of the key should do next: `wait` and send the same request again, `resume` the operation that the key
- * belongs to, `rotate` to a new key, or `fix` what no retry can mend.
- */
-export type NextAction = "wait" | "resume" | "rotate" | "fix";
-
-/** What is fixed for one code. */
-export interface ProblemKind {
-  readonly status: number;
+/** {@link CodeKind} with its title. */
+export interface ProblemKind extends CodeKind {
   readonly title: string;
-  /** Whether the same request with the same key may succeed later. */
-  readonly retryable: boolean;
-  readonly nextAction: NextAction;
 }
 
 /** A refusal as it travels: `application/problem+json` (RFC 9457 §3), with `code` and `retryable` as extension members. */
@@ -45,18 +25,21 @@ export interface Problem {
   readonly originalStatus?: number;
 }
 
-/** Every code with its status, title and advice: the one table that server and client share. */
-export const PROBLEMS: Readonly<Record<ProblemCode, ProblemKind>> = Object.freeze({
-  idempotency_key_required: kind(400, "An idempotency key is required", false, "fix"),
-  idempotency_key_invalid: kind(400, "The idempotency key is invalid", false, "fix"),
-  idempotency_not_found: kind(404, "Nothing is stored for this key", false, "resume"),
-  idempotency_in_flight: kind(409, "The first request with this key still runs", true, "wait"),
-  idempotency_conflict: kind(422, "The key was used for another request", false, "rotate"),
-  idempotency_key_expired: kind(412, "The key is older than the retention", false, "fix"),
-  idempotency_outcome_unknown: kind(500, "The outcome of the request is unknown", false, "fix"),
-  idempotency_response_not_stored: kind(410, "The response could not be kept", false, "rotate"),
-  idempotency_unavailable: kind(503, "The idempotency store is unavailable", true, "wait"),
-});
+const TITLES: Readonly<Record<ProblemCode, string>> = {
+  idempotency_key_required: "An idempotency key is required",
+  idempotency_key_invalid: "The idempotency key is invalid",
+  idempotency_not_found: "Nothing is stored for this key",
+  idempotency_in_flight: "The first request with this key still runs",
+  idempotency_conflict: "The key was used for another request",
+  idempotency_key_expired: "The key is older than the retention",
+  idempotency_outcome_unknown: "The outcome of the request is unknown",
+  idempotency_response_not_stored: "The response could not be kept",
+  idempotency_unavailable: "The idempotency store is unavailable",
+};
+
+/** Every code with its status, title and advice. */
+export const PROBLEMS: Readonly<Record<ProblemCode, ProblemKind>> =
+  /* @__PURE__ */ createProblems();
 
 /** The particulars of one refusal, for {@link createProblem}. */
 export interface ProblemDetails {
@@ -102,11 +85,10 @@ export function parseProblem(body: unknown): Problem | undefined {
   };
 }
 
-/** Whether a value is one of the contract's codes. */
-export function isProblemCode(value: unknown): value is ProblemCode {
-  return typeof value === "string" && Object.hasOwn(PROBLEMS, value);
-}
-
-function kind(status: number, title: string, retryable: boolean, next: NextAction): ProblemKind {
-  return Object.freeze({ status, title, retryable, nextAction: next });
+function createProblems(): Readonly<Record<ProblemCode, ProblemKind>> {
+  const kinds = Object.entries(TITLES).map(([code, title]) => [
+    code,
+    Object.freeze({ ...kindOf(code), title }),
+  ]);
+  return Object.freeze(Object.fromEntries(kinds) as Record<ProblemCode, ProblemKind>);
 }

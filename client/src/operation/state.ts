@@ -122,6 +122,7 @@ export function createTracker(
   let isChecking = isUnresolved;
   return (event) => {
     const { kind, attempt } = event;
+    if (kind === "outcome") return;
     isChecking ||= kind === "wait" && event.reason === "in-flight";
     if (isChecking) return progress.set(id, checking);
     if (kind === "attempt" && attempt === 1) return progress.set(id, { kind: "sending", key });

@@ -24,20 +24,24 @@ export function fullJitterMs(attempt: number, { baseMs, capMs }: Backoff): numbe
 }
 
 /**
- * The shortest wait that a response asks for, in milliseconds: `retry-after-ms` before `Retry-After` (RFC 9110 §10.2.3), which is
- * whole seconds or a date, from the reply's own `Date` on where that can be read: the clock of the device may be wrong. `undefined`
- * where there is none that can be read.
+ * Returns the shortest wait that a response asks for, in milliseconds: `retry-after-ms` before `Retry-After` (RFC 9110 §10.2.3), which is
+ * whole seconds or a date, counted from the reply's own `Date` if that can be read: the clock of the device may be wrong. The longest
+ * of several; `undefined` if there is none that can be read.
  */
 export function retryAfterMs(headers: Headers, now: number = Date.now()): number | undefined {
   const exact = headers.get("retry-after-ms") ?? "";
   if (/^\d+(\.\d+)?$/.test(exact)) return Number(exact);
-  const value = headers.get("retry-after") ?? "";
-  if (/^\d+$/.test(value)) return Number(value) * 1000;
-  // Every form of an HTTP date begins with the name of a day (RFC 9110 §5.6.7); Date.parse would read more, "-1" among it.
-  const date = /^[A-Z]/i.test(value) ? Date.parse(value) : Number.NaN;
-  return Number.isNaN(date)
-    ? undefined
-    : Math.max(0, date - (Date.parse(headers.get("date") ?? "") || now));
+  const start = Date.parse(headers.get("date") ?? "") || now;
+  // A proxy may add a line of its own. The comma in a date follows the name of its day.
+  const values = (headers.get("retry-after") ?? "").match(/[A-Z][a-z]+, [^,]+|[^,]+/g) ?? [];
+  const waits = values.map((value) => {
+    const text = value.trim();
+    if (/^\d+$/.test(text)) return Number(text) * 1000;
+    // Date.parse would read more, "-1" among it.
+    return /^[A-Z]/i.test(text) ? Math.max(0, Date.parse(text) - start) : Number.NaN;
+  });
+  const known = waits.filter((wait) => !Number.isNaN(wait));
+  return known.length === 0 ? undefined : Math.max(...known);
 }
 
 /** The instant in so many milliseconds. */

@@ -68,6 +68,13 @@ export interface ClientOptions<StatusCheck extends boolean | undefined = boolean
    * 64 KiB for all that are under way). Default `true`: its reply is lost then, but an operation that is half sent would be, too.
    */
   readonly keepalive?: boolean | undefined;
+  /**
+   * `'oncekey'`: the API runs `@oncekey/server`. Then the defaults of `onUnacknowledged` and `statusCheck` are `'refuse'` and `true`.
+   * Default: any API that takes a key.
+   */
+  readonly server?: "oncekey" | undefined;
+  /** Whether each attempt is logged by `console.debug`, with key, instance and outcome. `@default false` */
+  readonly debug?: boolean | undefined;
 }
 
 /** ky's options, each of which may be `undefined`. */
@@ -116,11 +123,23 @@ const CLIENT_CHECKS: Readonly<Record<keyof ClientOptions, Check>> = {
   storedBody: accept(hasMethods("seal", "open", "digest"), "what omitBody or sealBody return"),
   onUnauthorized: isFunction,
   keepalive: isBoolean,
+  server: oneOf("oncekey"),
+  debug: isBoolean,
 };
 
 /** @throws TypeError or RangeError that names the option, what it got and what is allowed. */
 export function checkClientOptions(options: ClientOptions): void {
   checkOptions(options, CLIENT_CHECKS, "");
+}
+
+/** Returns the policy of a client, with the defaults that its `server` has. */
+export function resolveClientPolicy(options: ClientOptions): RetryPolicy {
+  const base = resolvePolicy({});
+  const isOurs = options.server === "oncekey";
+  return resolvePolicy(options, {
+    ...base,
+    ...(isOurs && { onUnacknowledged: "refuse", statusCheck: true }),
+  });
 }
 
 /** Fills in what `own` leaves out from `base`, the defaults where there is none. */

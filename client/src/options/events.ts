@@ -33,24 +33,40 @@ export interface EventCallbacks {
   readonly onWait?: ((event: WaitEvent) => void) | undefined;
 }
 
+/** An attempt has ended. */
+interface OutcomeEvent extends About {
+  readonly attempt: number;
+  readonly outcome: string;
+}
+
+/** {@link EventCallbacks}, and what only the client's own log hears. */
+export interface Listener extends EventCallbacks {
+  readonly onOutcome?: (event: OutcomeEvent) => void;
+}
+
+/** Logs each attempt with its key, its instance and its outcome. */
+export const DEBUG: Listener = {
+  onOutcome({ operation = "call", instance = "", attempt, key, outcome }) {
+    console.debug(`[oncekey] ${operation} ${instance} attempt ${attempt} key ${key}: ${outcome}`);
+  },
+};
+
 /** An event as the loop has it. */
 export type LoopEvent =
   | { readonly kind: "attempt"; readonly attempt: number }
+  | { readonly kind: "outcome"; readonly attempt: number; readonly outcome: string }
   | ({ readonly kind: "wait" } & Pick<WaitEvent, "attempt" | "reason" | "waitMs">);
 
 export type Report = (event: LoopEvent) => void;
 
 /** Makes the function that tells everybody who listens. */
-export function createReport(
-  warn: Warn,
-  about: About,
-  listeners: readonly EventCallbacks[],
-): Report {
+export function createReport(warn: Warn, about: About, listeners: readonly Listener[]): Report {
   return (event) => {
-    for (const { onAttempt, onWait } of listeners) {
+    for (const { onAttempt, onWait, onOutcome } of listeners) {
       guard(warn, () => {
         const { attempt } = event;
         if (event.kind === "attempt") return onAttempt?.({ ...about, attempt });
+        if (event.kind === "outcome") return onOutcome?.({ ...about, ...event });
         const { reason, waitMs } = event;
         const until = new Date(Date.now() + waitMs);
         return onWait?.({ ...about, attempt, reason, waitMs, until });

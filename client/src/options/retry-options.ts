@@ -21,11 +21,11 @@ export interface RetryOptions {
   /** Waits between attempts, with full jitter. Default `{ baseMs: 500, capMs: 8_000 }`. */
   readonly backoff?: BackoffOptions | undefined;
   /**
-   * A success without the echoed `Idempotency-Key`: the route may not be protected. `'warn'` (default): said through `onWarning`.
-   * `'refuse'`: the result is `unknown`, and so it is for a refusal without it after an attempt whose outcome is not known, such as a
-   * gateway's 404. For servers that echo it on every answer, as `@oncekey/server` does.
+   * A success without the echoed `Idempotency-Key`: the route may not be protected. `'warn'` (default): `onWarning` is called, once for
+   * each target. `'refuse'`: the result is `unknown`, and so is every 4xx without the echo after an attempt whose outcome is not known.
+   * For servers that echo the key on every answer, as `@oncekey/server` does. `'ignore'`: no warning.
    */
-  readonly onUnacknowledged?: "warn" | "refuse" | undefined;
+  readonly onUnacknowledged?: "warn" | "refuse" | "ignore" | undefined;
 }
 
 /** Options that the client and `createIdempotentFetch` have in common, all of them optional. */
@@ -64,7 +64,7 @@ export const RETRY_CHECKS: Readonly<Record<keyof RetryOptions, Check>> = {
       `${name}.`,
     );
   },
-  onUnacknowledged: oneOf("warn", "refuse"),
+  onUnacknowledged: oneOf("warn", "refuse", "ignore"),
 };
 
 export const SENDING_CHECKS: Readonly<Record<keyof SendingOptions, Check>> = {

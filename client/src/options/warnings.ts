@@ -15,6 +15,8 @@ export type WarningCode =
   | "callback_failed"
   /** The server does not expose `Retry-After` to this origin. Said once. */
   | "retry_after_unreadable"
+  /** A request to another origin had no answer: its preflight may not allow our headers (CORS). Given once. */
+  | "cross_origin_failed"
   /** The server does not expose `Date` to this origin, and the device's clock may be wrong. Said once. */
   | "date_unreadable"
   /** The device's clock is wrong; new keys are made with the server's. */
@@ -27,19 +29,33 @@ export interface Warning {
   readonly cause?: unknown;
 }
 
-// They say how something is set up, and would say it with every request.
-const ONCE: ReadonlySet<WarningCode> = new Set(["retry_after_unreadable", "date_unreadable"]);
+// They are about how something is set up, and would come with every request.
+const ONCE: ReadonlySet<WarningCode> = new Set([
+  "retry_after_unreadable",
+  "date_unreadable",
+  "cross_origin_failed",
+]);
 
 export type Warn = (warning: Warning) => void;
 
-/** @param tell default `console.warn`. Whatever it throws is logged: a warning must not cost the result that it is about. */
+/**
+ * Makes the function that warns, with `[oncekey]` before each message.
+ *
+ * @param tell default `console.warn`. Whatever it throws is logged: a warning must not cost the result that it is about.
+ */
 export function createWarn(tell: Warn | undefined): Warn {
-  const said = new Set<WarningCode>();
-  return (warning) => {
-    if (ONCE.has(warning.code) && said.has(warning.code)) return;
-    said.add(warning.code);
+  const said = new Set<string>();
+  return ({ code, message: text, ...more }) => {
+    // Of a target, once.
+    const subject = ONCE.has(code) ? code : text;
+    const isOnce = ONCE.has(code) || code === "unacknowledged";
+    if (isOnce && said.has(subject)) return;
+    if (isOnce) said.add(subject);
+    const message = `[oncekey] ${text}`;
+    const warning = { code, message, ...more };
     try {
-      (tell ?? console.warn)(warning);
+      if (tell) tell(warning);
+      else console.warn(message, warning);
     } catch (error) {
       console.error(error);
     }

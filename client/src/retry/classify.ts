@@ -4,95 +4,107 @@ import {
   IDEMPOTENCY_MISMATCH,
   IDEMPOTENT_REPLAYED,
   KeyConflictError,
+  UnexpectedAnswerError,
   formatKey,
 } from "@oncekey/shared";
 import type { ErrorMaker, IdempotencyError, ProblemCode } from "@oncekey/shared";
 import { retryAfterMs } from "../options/backoff.ts";
+import type { Again } from "./again.ts";
 import { readRefusal } from "./error-formats.ts";
 import type { Refusal } from "./error-formats.ts";
 import { unknownBecause } from "./loop-result.ts";
-import { isMembers } from "../validation/is-object.ts";
-import { bodyOf } from "../wire/answer.ts";
+import type { Ending } from "./loop-result.ts";
+import { bodyOf, isHtml, isJson, parseJson } from "../wire/answer.ts";
 import type { Answer } from "../wire/answer.ts";
 
-/** A reason to send it again: `retry` costs an attempt, `poll` does not, because the first request still runs. */
-export interface Again {
-  readonly kind: "retry" | "poll";
-  readonly cause: IdempotencyError;
-  /** Whether the server named a time that cannot be read. */
-  readonly isTimeUnreadable?: boolean;
-}
-
 /** `unknown`: no further attempt can tell. */
-export type Verdict =
-  | {
-      readonly kind: "done";
-      readonly value: unknown;
-      readonly replayed: boolean;
-      readonly status: number;
-    }
-  | { readonly kind: "rejected" | "unknown"; readonly error: IdempotencyError }
-  | Again;
+export type Verdict = Exclude<Ending, { kind: "unsent" }> | Again;
+
+export interface Context {
+  readonly key: string;
+  /** Whether an earlier attempt with this key may have had an effect. */
+  readonly isUnresolved: boolean;
+  /** Whether this API echoes keys, so that a refusal without the echo comes from somewhere in front of it. */
+  readonly isEchoing: boolean;
+  readonly createError: ErrorMaker;
+}
 
 // 408, 425 and 429 ask to be repeated; the 5xx of this list come from a failing server or from what stands before it.
 const RETRYABLE: ReadonlySet<number> = new Set([
   408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524,
 ]);
+// After an attempt without an answer these say that the first request may still run.
+const BUSY: ReadonlySet<number> = new Set([409, 423, 425, 429]);
 
-/** @param isUnresolved whether an earlier attempt with this key may have had an effect. */
-export function classify(
-  answer: Answer,
-  key: string,
-  isUnresolved: boolean,
-  createError: ErrorMaker,
-): Verdict {
+export function classify(answer: Answer, context: Context): Verdict {
+  const { key, createError } = context;
   const { status, headers } = answer;
   const body = bodyOf(answer);
-  const replayed = headers.get(IDEMPOTENT_REPLAYED) === "true";
+  const isSuccess = status >= 200 && status < 300;
   if (headers.get(IDEMPOTENCY_MISMATCH) === "true") {
     const message = "An earlier operation with other content exists under this key";
     const original = { status, body };
     return rejected(new KeyConflictError(message, { key, status, problem: body, original }));
   }
-  if (status >= 200 && status < 300) return doneWith(answer, replayed);
-  const refusal = readRefusal(body, status);
-  const { code, message, problem, originalStatus } = refusal;
+  const refusal = readRefusal(body, status, isSuccess);
+  const { code, message, originalStatus } = refusal;
   const waitMs = retryAfterMs(headers);
-  const details = { key, status, problem, originalStatus, retryAfterMs: waitMs };
+  const details = { key, status, problem: body, originalStatus, retryAfterMs: waitMs };
   const error = createError(message, code, details);
   const advice = headers.get("x-should-retry") ?? headers.get("stripe-should-retry");
-  const mayRetry = advice !== "false";
-  if (code !== undefined) return byCode(code, refusal, error, isUnresolved, mayRetry);
+  // Adyen's own header: "false" means that the same request will not do better.
+  const mayRetry = (advice ?? headers.get("transient-error")) !== "false";
+  if (code !== undefined) return byCode(code, refusal, error, context, mayRetry);
+  if (isSuccess) return judgeSuccess(answer, key);
   if (advice === "true") return { kind: "retry", cause: error };
-  const verdict = byStatus(status, error, { isUnresolved, replayed, mayRetry });
-  // A redirect may have become a GET. Its refusal is then about the page it leads to, and not about what the request did.
-  const isElsewhere = answer.isRedirected && !isEchoed(answer, key);
-  return verdict.kind === "rejected" && isElsewhere ? unknown(error) : verdict;
+  if (refusal.isAboutKey && !isHtml(answer)) {
+    const isBusy = BUSY.has(status) && (context.isUnresolved || waitMs !== undefined);
+    if (isBusy && mayRetry) return { kind: "poll", cause: error };
+    if (!RETRYABLE.has(status)) return unknown(error);
+  }
+  return byStatus(answer, error, context, mayRetry);
 }
 
 /** Whether the server echoed the key: the sign that it took notice of it. */
-export function isAcknowledged(answer: Answer, key: string): boolean {
-  // What a redirect ends at is another resource, which has no key to echo.
-  return answer.isRedirected || isEchoed(answer, key);
-}
-
-function isEchoed({ headers }: Answer, key: string): boolean {
+export function isAcknowledged({ headers }: Answer, key: string): boolean {
   const echoed = headers.get(IDEMPOTENCY_KEY);
   return echoed === formatKey(key) || echoed === formatKey(key, "structured");
 }
 
+/** A success counts if it can have come from the application. */
+function judgeSuccess(answer: Answer, key: string): Verdict {
+  const { status, headers, text, value, isRedirected, wantsJson } = answer;
+  const isEchoed = isAcknowledged(answer, key);
+  const replayed = headers.get(IDEMPOTENT_REPLAYED) === "true";
+  const unexpected = (message: string, cause?: unknown) =>
+    new UnexpectedAnswerError(message, { key, status, problem: text, cause });
+  if (wantsJson && !isEchoed && (isHtml(answer) || (isRedirected && !isJson(headers)))) {
+    const from = isRedirected ? ` from ${answer.response.url}, where a redirect led` : "";
+    const error = unexpected(`A page came in the place of the answer${from}`);
+    return { kind: "unknown", error };
+  }
+  if (!("error" in value)) return { kind: "done", value: value.value, replayed, status };
+  if (isJson(headers) && "error" in parseJson(text)) {
+    return { kind: "retry", cause: unexpected("The answer was cut off", value.error) };
+  }
+  const valueError = unexpected("A hook or parseJson failed on the answer", value.error);
+  return isEchoed
+    ? { kind: "done", value: undefined, valueError, replayed, status }
+    : { kind: "unknown", error: valueError };
+}
+
 function byCode(
   code: ProblemCode,
-  { namesTime, originalStatus = 0 }: Refusal,
+  { hasRetryTime, originalStatus = 0 }: Refusal,
   error: IdempotencyError,
-  isUnresolved: boolean,
+  { isUnresolved }: Context,
   mayRetry: boolean,
 ): Verdict {
   switch (code) {
     case "idempotency_in_flight":
     case "idempotency_unavailable": {
       if (!mayRetry) return { kind: "unknown", error };
-      const isTimeUnreadable = namesTime && error.retryAfterMs === undefined;
+      const isTimeUnreadable = hasRetryTime && error.retryAfterMs === undefined;
       const kind = code === "idempotency_in_flight" ? "poll" : "retry";
       return { kind, cause: error, isTimeUnreadable };
     }
@@ -116,33 +128,37 @@ function byCode(
   }
 }
 
-interface StatusContext {
-  readonly isUnresolved: boolean;
-  readonly replayed: boolean;
-  readonly mayRetry: boolean;
-}
-
-function byStatus(status: number, error: IdempotencyError, context: StatusContext): Verdict {
-  const { isUnresolved, replayed, mayRetry } = context;
+function byStatus(
+  answer: Answer,
+  error: IdempotencyError,
+  { key, isUnresolved, isEchoing }: Context,
+  mayRetry: boolean,
+): Verdict {
+  const { status, headers } = answer;
+  const isEchoed = isAcknowledged(answer, key);
   // Authentication runs before the key is looked at: this says nothing about what an earlier attempt did.
   if (status === 401 || status === 403) return isUnresolved ? unknown(error) : rejected(error);
-  if (replayed && status >= 500) return rejected(error);
-  const isRunning = isStillRunning(status, error);
+  if (headers.get(IDEMPOTENT_REPLAYED) === "true" && status >= 500) return rejected(error);
+  const isStranger = isUnresolved && !isEchoed;
+  // Other services mean a conflict of their own by 409 and then say which; one that names a time and no code asks to wait.
+  const isRunning = isStranger
+    ? BUSY.has(status)
+    : status === 409 && error.retryAfterMs !== undefined && !hasCode(error.problem);
   if (isRunning || RETRYABLE.has(status)) {
     return mayRetry ? { kind: isRunning ? "poll" : "retry", cause: error } : unknown(error);
   }
   // A redirect that could not be followed, and failures that are not known, leave open what was done.
-  if (status < 400) return unknown(error);
-  // 501 and 505: the server will not do this request at all, now or later.
-  return status < 500 || status === 501 || status === 505 ? rejected(error) : unknown(error);
+  if (status < 400 || (status > 499 && status !== 501 && status !== 505)) return unknown(error);
+  // A redirect may have become a GET, whose refusal is about the page that it leads to.
+  if (answer.isRedirected && !isEchoed) return unknown(error);
+  if (!isStranger) return rejected(error);
+  // A gateway, a proxy or a release says nothing of what an earlier attempt did. A shop declines in JSON.
+  const isShop = (status === 402 || status === 422) && isJson(headers) && !isEchoing;
+  return isShop ? rejected(error) : unknown(error);
 }
 
-// Other services mean a conflict of their own by 409 and then say which; one that names a time and no code asks to wait.
-function isStillRunning(
-  status: number,
-  { retryAfterMs: waitMs, problem }: IdempotencyError,
-): boolean {
-  return status === 409 && waitMs !== undefined && !(isMembers(problem) && "code" in problem);
+function hasCode(problem: unknown): boolean {
+  return typeof problem === "object" && problem !== null && "code" in problem;
 }
 
 function rejected(error: IdempotencyError): Verdict {
@@ -152,8 +168,4 @@ function rejected(error: IdempotencyError): Verdict {
 // An error of the application would advise a new key, which is what an unknown outcome must not have.
 function unknown(cause: IdempotencyError): Verdict {
   return { kind: "unknown", error: unknownBecause(cause, cause.message, cause.key) };
-}
-
-function doneWith({ value, text, status }: Answer, replayed: boolean): Verdict {
-  return { kind: "done", value: "value" in value ? value.value : text, replayed, status };
 }

@@ -15,13 +15,28 @@ export interface LoopParts {
   readonly repeat: Repeat;
   readonly budget: RetryBudget;
   readonly warn: Warn;
+  /** Origins that have echoed a key to this client. */
+  readonly echoing: Set<string>;
   /** Makes the error of a refusal. */
   readonly createError: ErrorMaker;
-  /** Has the application renew its credentials after a 401; whether it is worth sending once more. */
-  readonly renew: Renew | undefined;
+  readonly renewal: Renewal | undefined;
 }
 
-export type Renew = (refusal: Answer, input: LoopInput, state: LoopState) => Promise<boolean>;
+export interface Renewal {
+  /** Returns how often credentials were renewed: what was sent under earlier ones needs no renewal of its own. */
+  readonly current: () => number;
+  /**
+   * Has the application renew its credentials, and returns whether it is worth sending once more.
+   *
+   * @param sentUnder what `current` returned when the request was sent.
+   */
+  readonly after: (
+    refusal: Answer,
+    input: LoopInput,
+    state: LoopState,
+    sentUnder: number | undefined,
+  ) => Promise<boolean>;
+}
 
 export interface LoopInput {
   readonly request: PreparedRequest;

@@ -1,24 +1,46 @@
-/** What the application does about a 401, once in a run. */
+/** What the application does about a 401, once in a run, and once for all that arrive together. */
 import { bodyOf } from "../wire/answer.ts";
+import type { Answer } from "../wire/answer.ts";
 import { withinLimit } from "../wire/timeout.ts";
 import { leftMs } from "./loop-state.ts";
-import type { Renew } from "./loop-state.ts";
+import type { Renewal } from "./loop-state.ts";
 import type { UnauthorizedHook } from "../options/client-options.ts";
 import type { Warn } from "../options/warnings.ts";
 
-export function createRenewal(renewCredentials: UnauthorizedHook, warn: Warn): Renew {
-  return async (refusal, { key, signal }, state) => {
-    if (state.isRenewed) return false;
-    state.isRenewed = true;
-    const told = { status: refusal.status, problem: bodyOf(refusal), key };
+export function createRenewal(renewCredentials: UnauthorizedHook, warn: Warn): Renewal {
+  let renewals = 0;
+  let running: Promise<boolean> | undefined;
+  const fail = (cause: unknown): false => {
+    warn({ code: "callback_failed", message: "onUnauthorized failed", cause });
+    return false;
+  };
+  async function renew(refusal: Answer, key: string): Promise<boolean> {
     try {
-      const limit = { timeoutMs: leftMs(state), signal };
-      return (await withinLimit(limit, async () => await renewCredentials(told))) !== false;
+      const { status } = refusal;
+      if ((await renewCredentials({ status, problem: bodyOf(refusal), key })) === false)
+        return false;
     } catch (cause) {
-      if (!signal?.aborted) {
-        warn({ code: "callback_failed", message: "onUnauthorized failed", cause });
-      }
-      return false;
+      return fail(cause);
     }
+    renewals += 1;
+    return true;
+  }
+
+  return {
+    current: () => renewals,
+    async after(refusal, { key, signal }, state, sentUnder) {
+      if (state.isRenewed) return false;
+      state.isRenewed = true;
+      if (sentUnder !== renewals) return true;
+      const limit = { timeoutMs: leftMs(state), signal };
+      try {
+        return await withinLimit(limit, () => (running ??= renew(refusal, key)));
+      } catch (cause) {
+        return signal?.aborted ? false : fail(cause);
+      } finally {
+        // Also after a time-out: the next 401 asks anew.
+        running = undefined;
+      }
+    },
   };
 }

@@ -1,22 +1,60 @@
 import pRetry from "p-retry";
+import { isAgain } from "./again.ts";
+import type { Again } from "./again.ts";
 
-/** Calls `once` again and again until it has a result, and rejects where it does. */
-export type Repeat = <Result>(once: () => Promise<Result | undefined>) => Promise<Result>;
+export interface Repetition<Result> {
+  /** At most, polls not counted. */
+  readonly attempts: number;
+  readonly once: () => Promise<Result | Again>;
+  /**
+   * Waits for the next attempt, or returns how the loop ends if there is none.
+   *
+   * @param retriesConsumed how many retries there were before, polls not counted.
+   */
+  readonly next: (again: Again, retriesConsumed: number) => Promise<Result | undefined>;
+}
 
-/** Thrown to p-retry, which asks for an error. */
-class NoResultError extends Error {}
+/** Repeats attempts until one has a result, or until there is no next one. */
+export type Repeat = <Result extends object>(repetition: Repetition<Result>) => Promise<Result>;
 
-/** By p-retry. It decides nothing: no limit, no wait and no signal of its own, which could cost a success that it interrupts. */
-export const repeat: Repeat = (once) =>
-  pRetry(
-    async () => {
-      const result = await once();
-      if (result === undefined) throw new NoResultError();
-      return result;
-    },
-    {
-      retries: Number.POSITIVE_INFINITY,
-      minTimeout: 0,
-      shouldRetry: ({ error }) => error instanceof NoResultError,
-    },
-  );
+/** What p-retry catches. */
+class AgainError extends Error {
+  readonly again: Again;
+  constructor(again: Again) {
+    super(again.cause.message);
+    this.again = again;
+  }
+}
+
+/** Repeats by p-retry: it counts, and asks whether to retry. It has no signal, which could cost a success that it interrupts. */
+export const repeat: Repeat = async <Result extends object>({
+  attempts,
+  once,
+  next,
+}: Repetition<Result>): Promise<Result> => {
+  let end: Result | undefined;
+  try {
+    return await pRetry(
+      async () => {
+        const result = await once();
+        if (isAgain(result)) throw new AgainError(result);
+        return result;
+      },
+      {
+        // One more than there are: a poll after the last attempt consumes none, and needs one that is left.
+        retries: attempts,
+        minTimeout: 0,
+        shouldConsumeRetry: ({ error }) =>
+          !(error instanceof AgainError && error.again.kind === "poll"),
+        async shouldRetry({ error, retriesConsumed }) {
+          if (!(error instanceof AgainError)) return false;
+          end = await next(error.again, retriesConsumed);
+          return end === undefined;
+        },
+      },
+    );
+  } catch (error) {
+    if (end === undefined) throw error;
+    return end;
+  }
+};

@@ -2,12 +2,14 @@
 import { IdempotencyError } from "@oncekey/shared";
 import { fullJitterMs, pause } from "../options/backoff.ts";
 import { classify, isAcknowledged } from "./classify.ts";
-import type { Again, Verdict } from "./classify.ts";
-import { failed, gaveUp, stopped, unknownBecause } from "./loop-result.ts";
+import { isAgain } from "./again.ts";
+import type { Again } from "./again.ts";
+import { failed, gaveUp, stopped } from "./loop-result.ts";
 import type { Ending } from "./loop-result.ts";
 import { leftMs } from "./loop-state.ts";
 import type { LoopInput, LoopParts, LoopState, Told } from "./loop-state.ts";
 import { isOffline } from "./offline.ts";
+import { timeUnreadable, unacknowledged, warnOfOrigin } from "./server-warnings.ts";
 import type { Answer } from "../wire/answer.ts";
 import { HookError } from "../wire/hook-error.ts";
 
@@ -19,7 +21,7 @@ export interface Settlement extends Told {
 
 /** Sends until the outcome is known or cannot be. Never throws for anything that a network or a server does. */
 export async function sendUntilSettled(parts: LoopParts, input: LoopInput): Promise<Settlement> {
-  const { deadlineMs } = input.policy;
+  const { attempts, deadlineMs } = input.policy;
   const startedAt = Date.now();
   const state: LoopState = {
     startedAt,
@@ -34,31 +36,42 @@ export async function sendUntilSettled(parts: LoopParts, input: LoopInput): Prom
     polls: 0,
     answer: undefined,
   };
-  const ending = await parts.repeat(async () => {
-    const next = await attempt(parts, input, state);
-    return "cause" in next ? waitOrGiveUp(parts, input, state, next) : next;
+  const ending = await parts.repeat<Ending>({
+    attempts,
+    once: async () => attempt(parts, input, state),
+    next: async (again, retries) => waitOrGiveUp(parts, input, state, again, retries),
   });
   return { ...state, ending };
 }
 
-/** Sends, and where the answer is 401, once more as soon as the application has renewed its credentials. */
+/** Sends, and after a 401 once more as soon as the application has renewed its credentials. */
 async function attempt(
   parts: LoopParts,
   input: LoopInput,
   state: LoopState,
 ): Promise<Ending | Again> {
-  const { signal } = input;
-  if (isOffline()) await waitForConnection(input, state);
+  const { signal, report } = input;
+  // Only after a failure: some devices say for hours that they are offline and are not.
+  if (state.hasFailed && isOffline()) await waitForConnection(input, state);
   if (signal?.aborted) return stopped(signal, input, state);
+  const credentials = parts.renewal?.current();
   let result = await sendOnce(parts, input, state);
   if (isAnswer(result) && result.status === 401) {
-    // Refused before the key was looked at: it did nothing. Not so where a redirect led away from what was done.
+    // Refused before the key was looked at: it did nothing. Not so if a redirect led away from what was done.
     state.isSent = state.isUnresolved || result.isRedirected;
-    if (await parts.renew?.(result, input, state)) result = await sendOnce(parts, input, state);
+    const isRenewed = await parts.renewal?.after(result, input, state, credentials);
+    if (isRenewed) result = await sendOnce(parts, input, state);
   }
   if (!isAnswer(result)) return signal?.aborted ? stopped(signal, input, state) : result;
-  state.answer = result;
-  return judge(parts, input, state, result);
+  const verdict = judge(parts, input, state, (state.answer = result));
+  report({ kind: "outcome", attempt: state.attempts, outcome: `${result.status} ${verdict.kind}` });
+  if (isAgain(verdict)) state.isUnresolved = true;
+  // A poll is no attempt of its own.
+  if (verdict.kind === "poll") {
+    state.attempts -= 1;
+    state.polls += 1;
+  }
+  return verdict;
 }
 
 function isAnswer(result: Answer | Again | Ending): result is Answer {
@@ -66,13 +79,14 @@ function isAnswer(result: Answer | Again | Ending): result is Answer {
 }
 
 async function sendOnce(
-  { send }: LoopParts,
+  { send, warn }: LoopParts,
   input: LoopInput,
   state: LoopState,
 ): Promise<Answer | Again | Ending> {
   const { request, key, policy, signal, isCheck = false, report } = input;
   state.attempts += 1;
-  report({ kind: "attempt", attempt: state.attempts });
+  const { attempts: number } = state;
+  report({ kind: "attempt", attempt: number });
   try {
     return await send(request, key, {
       timeoutMs: Math.min(policy.attemptTimeoutMs, leftMs(state)),
@@ -85,10 +99,12 @@ async function sendOnce(
       isCheck,
     });
   } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    report({ kind: "outcome", attempt: number, outcome: `no answer (${reason})` });
     if (cause instanceof HookError) return failed(cause, input, state);
     state.hasFailed = true;
     state.isUnresolved ||= state.isSent;
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    if (state.isSent && !signal?.aborted) warnOfOrigin(request, warn);
     const error = new IdempotencyError(`No answer: ${reason}`, undefined, { key, cause });
     return { kind: "retry", cause: error };
   }
@@ -103,73 +119,49 @@ async function waitForConnection({ policy, signal, report }: LoopInput, state: L
 
 /** What an answer means here: an ending, or a reason to go on. */
 function judge(
-  parts: LoopParts,
-  input: LoopInput,
-  state: LoopState,
-  answer: Answer,
-): Ending | Again {
-  const verdict = classify(answer, input.key, state.isUnresolved, parts.createError);
-  if (verdict.kind === "done") {
-    parts.budget.refill();
-    return finished(parts, input, answer, verdict);
-  }
-  if (verdict.kind === "rejected" && isHearsay(input, state, answer, verdict.error)) {
-    const { error } = verdict;
-    return { kind: "unknown", error: unknownBecause(error, error.message, input.key) };
-  }
-  if (!("cause" in verdict)) return verdict;
-  if (verdict.isTimeUnreadable) {
-    const message = `Retry-After of ${input.request.url} cannot be read: expose it (CORS)`;
-    parts.warn({ code: "retry_after_unreadable", message });
-  }
-  if (verdict.kind === "poll") {
-    state.attempts -= 1;
-    state.polls += 1;
-  }
-  state.isUnresolved = true;
-  return verdict;
-}
-
-// Where the server is known to echo the key, a refusal without it came from somewhere in front: a gateway's 404 says nothing of
-// what an earlier attempt did.
-function isHearsay(
-  { policy, key }: LoopInput,
+  { budget, createError, echoing, warn }: LoopParts,
+  { request, key, policy }: LoopInput,
   { isUnresolved }: LoopState,
   answer: Answer,
-  error: IdempotencyError,
-): boolean {
-  const isOurs = error.code !== undefined || isAcknowledged(answer, key);
-  return policy.onUnacknowledged === "refuse" && isUnresolved && !isOurs;
-}
-
-function finished(
-  { warn }: LoopParts,
-  { request, key, policy }: LoopInput,
-  answer: Answer,
-  verdict: Extract<Verdict, { kind: "done" }>,
-): Ending {
-  if (isAcknowledged(answer, key)) return verdict;
-  const message = `${request.method} ${request.url} succeeded without echoing Idempotency-Key: is it protected?`;
-  warn({ code: "unacknowledged", message });
-  if (policy.onUnacknowledged === "warn") return verdict;
+): Ending | Again {
+  const { origin } = new URL(request.url);
+  const isEchoed = isAcknowledged(answer, key);
+  if (isEchoed && !answer.isRedirected) echoing.add(origin);
+  const { onUnacknowledged } = policy;
+  const isEchoing = onUnacknowledged === "refuse" || echoing.has(origin);
+  const verdict = classify(answer, { key, isUnresolved, isEchoing, createError });
+  if (isAgain(verdict)) {
+    if (verdict.isTimeUnreadable) warn(timeUnreadable(request));
+    return verdict;
+  }
+  if (verdict.kind !== "done") return verdict;
+  budget.refill();
+  // What a redirect ends at is another resource, which has no key to echo.
+  if (isEchoed || answer.isRedirected || onUnacknowledged === "ignore") return verdict;
+  const warning = unacknowledged(request, answer);
+  warn(warning);
+  if (onUnacknowledged === "warn") return verdict;
+  const { message } = warning;
   const error = new IdempotencyError(message, "outcome_unknown", { key, status: verdict.status });
   return { kind: "unknown", error };
 }
 
-/** Waits for the next attempt, or says how it ends where there is none. */
+/** Waits for the next attempt, or returns how the loop ends if there is none. */
 async function waitOrGiveUp(
   { budget }: LoopParts,
   input: LoopInput,
   state: LoopState,
   { kind, cause }: Again,
+  retries: number,
 ): Promise<Ending | undefined> {
   const { policy, signal, report } = input;
   const { attempts, polls } = state;
   const isPoll = kind === "poll";
-  const jitterMs = fullJitterMs(isPoll ? polls : attempts, policy.backoff);
-  const waitMs = Math.max(cause.retryAfterMs ?? 0, jitterMs);
+  // On top of what the server asks for: clients that it sent away together do not come back together.
+  const jitterMs = fullJitterMs(isPoll ? polls : retries + 1, policy.backoff);
+  const waitMs = (cause.retryAfterMs ?? 0) + jitterMs;
   const giveUp = (why: string): Ending => gaveUp(why, input, state, cause);
-  if (!isPoll && attempts >= policy.attempts)
+  if (!isPoll && retries + 1 >= policy.attempts)
     return giveUp(`No final answer after ${attempts} attempts`);
   const late = `No final answer within ${policy.deadlineMs} ms`;
   if (waitMs >= leftMs(state)) return giveUp(late);

@@ -10,19 +10,31 @@ export interface Answer {
   /** The body. */
   readonly text: string;
   readonly isRedirected: boolean;
-  /** The media types that were asked for. */
-  readonly accept: string;
+  /** Whether JSON was asked for and HTML was not, so that a page is no answer. */
+  readonly wantsJson: boolean;
   /** What the caller gets, with its body unread. Hooks may have put another response in the place of the wire's. */
   readonly response: Response;
   readonly value: Parsed;
 }
 
-/** Reads a copy to its end, inside the attempt. As text, since React Native reads no bytes. */
-export async function readWhole(response: Response, accept: string): Promise<Answer> {
+/**
+ * Reads a copy to its end, inside the attempt. As text, since React Native reads no bytes.
+ *
+ * @param sent the headers of the request.
+ */
+export async function readWhole(response: Response, sent: Headers): Promise<Answer> {
   const text = await response.clone().text();
   const { status, headers, redirected: isRedirected } = response;
+  const accept = sent.get("accept") ?? "";
+  const wantsJson = /json/.test(accept + sent.get("content-type")) && !/html|text\/\*/.test(accept);
   const value = parseBody(headers, text);
-  return { status, headers, text, isRedirected, accept, response, value };
+  return { status, headers, text, isRedirected, wantsJson, response, value };
+}
+
+/** Whether an answer is a page, also without a media type. */
+export function isHtml({ headers, text }: Answer): boolean {
+  const type = headers.get("content-type") ?? "";
+  return /html/i.test(type) || (!isJson(headers) && /^\s*<(?:!doctype html|html)/i.test(text));
 }
 
 /** Whether a body is JSON by its media type, such as `application/problem+json`. */

@@ -7,6 +7,7 @@ import type { ClientOptions } from "../options/client-options.ts";
 import type { UrlBase } from "./request.ts";
 import { isJson, parseJson, readWhole } from "./answer.ts";
 import type { Answer } from "./answer.ts";
+import { membersOf } from "./members.ts";
 import { HookError } from "./hook-error.ts";
 import { reasonOf } from "./timeout.ts";
 
@@ -113,8 +114,7 @@ async function sendAsked(
       const own = headers.get(name);
       if (own !== null) sent.set(name, own);
     }
-    const accept = sent.get("accept") ?? JSON_TYPE;
-    sent.set("accept", accept);
+    if (!sent.has("accept")) sent.set("accept", JSON_TYPE);
     if (asked.signal.aborted) throw reasonOf(asked.signal);
     const { signal } = asked;
     const init = { ...more, ...membersOf(asked), method, headers: sent, signal };
@@ -122,30 +122,12 @@ async function sendAsked(
     onSent();
     // As a URL and its options: not every fetch takes the Request of another.
     const response = await send(asked.url, whole);
-    state.wire = await readWhole(response, accept);
+    state.wire = await readWhole(response, sent);
     return response;
   } catch (cause) {
     state.failure = { cause };
     throw cause;
   }
-}
-
-const MEMBERS = [
-  "cache",
-  "credentials",
-  "integrity",
-  "keepalive",
-  "mode",
-  "redirect",
-  "referrer",
-  "referrerPolicy",
-] as const;
-
-/** The members of a request that are not the defaults of its platform. Some platforms throw for the rest. */
-function membersOf(asked: Request): RequestInit {
-  const plain = new Request(asked.url);
-  const own = MEMBERS.filter((name) => asked[name] !== plain[name]);
-  return Object.fromEntries(own.map((name) => [name, asked[name]]));
 }
 
 /** The answer of the wire, with the value that hooks and `parseJson` made of it. */
@@ -156,7 +138,7 @@ async function readValue(
   // `ky.stop` in a hook leaves nothing but what came over the wire.
   if (response === undefined) return wire ?? refuseNothing();
   // A hook answered by itself: nothing was sent, and its answer counts.
-  const answer = wire ?? (await readWhole(response, JSON_TYPE));
+  const answer = wire ?? (await readWhole(response, new Headers({ accept: JSON_TYPE })));
   const text = response === answer.response ? answer.text : await response.clone().text();
   const whole = { ...answer, response };
   if (text === "" || !(isJson(response.headers) || isJson(answer.headers))) {

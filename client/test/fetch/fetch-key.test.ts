@@ -24,9 +24,18 @@ describe("a key that the caller of a drop-in fetch gives", () => {
     });
   });
 
-  it("may have had an answer before: a 401 to it is none", async () => {
+  it("makes a first call: a 401 is an answer, and an abort before it is the caller's own", async () => {
+    await withServer([json(401, {})], async ({ url, seen }) => {
+      expect((await fetch(url, orderUnder("mine"))).status).toBe(401);
+      const signal = AbortSignal.abort(new Error("left"));
+      await expect(fetch(url, { ...orderUnder("mine"), signal })).rejects.toThrow("left");
+      expect(seen).toHaveLength(1);
+    });
+  });
+
+  it("makes a repeated call by repeat: true, to which a 401 is no answer", async () => {
     await withServer([json(401, {})], async ({ url }) => {
-      await expect(fetch(url, orderUnder("mine"))).rejects.toMatchObject({
+      await expect(fetch(url, { ...orderUnder("mine"), repeat: true })).rejects.toMatchObject({
         code: "outcome_unknown",
         key: "mine",
       });

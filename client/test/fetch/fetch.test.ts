@@ -1,5 +1,5 @@
 import { createIdempotentFetch } from "@oncekey/client/fetch";
-import type { SendingOptions, Warning } from "@oncekey/client/fetch";
+import type { IdempotentFetch, SendingOptions, Warning } from "@oncekey/client/fetch";
 import { describe, expect, it } from "vitest";
 import { cut, done, json, problem, reset, withServer } from "../support/server.ts";
 import type { Reply, ScriptedServer } from "../support/server.ts";
@@ -7,7 +7,7 @@ import type { Reply, ScriptedServer } from "../support/server.ts";
 const UUID_V7 = /^[0-9a-f]{8}-[0-9a-f]{4}-7/;
 
 interface Tried extends ScriptedServer {
-  readonly fetch: typeof globalThis.fetch;
+  readonly fetch: IdempotentFetch;
   readonly warnings: readonly Warning[];
 }
 
@@ -107,7 +107,8 @@ describe("a drop-in fetch", () => {
       expect(thrown).not.toBeInstanceOf(TypeError);
       const { key } = thrown as { key: string };
       const before = seen.length;
-      await failure(fetch(orders(url), { ...post("{}"), headers: { "idempotency-key": key } }));
+      const headers = { "idempotency-key": key };
+      await failure(fetch(orders(url), { ...post("{}"), headers, repeat: true }));
       expect(seen[before]?.key).toBe(key);
     });
   });

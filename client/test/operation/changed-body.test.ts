@@ -75,11 +75,12 @@ describe("another body for the same operation, after a reload", () => {
 
   it("that is refused before the key is looked at keeps it: the first request may have arrived", async () => {
     const storage = memoryStorage();
-    const invalid: Reply = (response) => response.writeHead(400).end();
+    const invalid: Reply = (response) =>
+      response.writeHead(422, { "content-type": "application/json" }).end("{}");
     await withServer([down, invalid, invalid, mismatch, done], async ({ url, seen }) => {
       const { key } = await openShop(url, storage, omitBody()).pay.run(card);
       const { client, pay } = openShop(url, storage, omitBody());
-      const refused = { kind: "rejected", key, error: { status: 400 }, earlier: { key } };
+      const refused = { kind: "rejected", key, error: { status: 422 }, earlier: { key } };
       expect(await pay.run(other)).toMatchObject(refused);
       expect(await pay.run({ number: "5" })).toMatchObject(refused);
       expect((await client.pending()).map((left) => left.key)).toEqual([key]);

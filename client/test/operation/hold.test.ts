@@ -93,12 +93,13 @@ describe("a cart that changed while the outcome is not known, under onChange: 'h
 
   it("that is refused before the key is looked at leaves the earlier one as it was", async () => {
     // Without the echoed key.
-    const invalid: Reply = (response) => response.writeHead(400).end();
+    const invalid: Reply = (response) =>
+      response.writeHead(422, { "content-type": "application/json" }).end("{}");
     await withServer([reset, invalid, done], async ({ url, seen }) => {
       const { order, client } = createShop(url, hold);
       const first = await order.run(cart);
       const second = await order.run(changed);
-      expect(second).toMatchObject({ kind: "rejected", error: { code: undefined, status: 400 } });
+      expect(second).toMatchObject({ kind: "rejected", error: { code: undefined, status: 422 } });
       expect((await client.pending()).map(({ key }) => key)).toEqual([first.key]);
       expect((await earlierOf(second).resume()).kind).toBe("done");
       expect(seen[2]?.body).toBe('{"lines":["apple"]}');
@@ -165,14 +166,15 @@ describe("a cart that changed while the outcome is not known, under onChange: 'h
 
   it("is settled by nobody where a page that resolves first is refused for each: once each", async () => {
     const storage = memoryStorage();
-    const refused: Reply = (response) => response.writeHead(400).end();
+    const refused: Reply = (response) =>
+      response.writeHead(422, { "content-type": "application/json" }).end("{}");
     await withServer([reset, reset, refused], async ({ url, seen }) => {
       const { order } = createShop(url, { ...hold, storage });
       const { key } = await order.run(cart);
       await order.run(changed);
       const page = createShop(url, { storage });
       const result = await page.order.run({ ...cart, lines: ["plum"] });
-      expect(result).toMatchObject({ kind: "rejected", key, error: { status: 400 } });
+      expect(result).toMatchObject({ kind: "rejected", key, error: { status: 422 } });
       expect(earlierOf(result).key).toBe(key);
       expect(seen.map(({ body }) => body.includes("pear"))).toEqual([false, true, true, false]);
     });

@@ -15,6 +15,7 @@ describe("warnings", () => {
     const storage = { ...memoryStorage(), getAllKeys: () => Promise.reject(new Error("disk")) };
     await createClient({ storage }).pending();
     expect(warn).toHaveBeenCalledExactlyOnceWith(
+      expect.stringMatching(/^\[oncekey\] The storage failed/),
       expect.objectContaining({ code: "storage_failed", cause: new Error("disk") }),
     );
   });
@@ -39,7 +40,7 @@ describe("warnings", () => {
       expect(warnings).toEqual([
         {
           code: "retry_after_unreadable",
-          message: `Retry-After of ${url}orders cannot be read: expose it (CORS)`,
+          message: `[oncekey] Retry-After of ${url}orders cannot be read: add "Access-Control-Expose-Headers: Retry-After" to the answers of the API`,
         },
       ]);
     });

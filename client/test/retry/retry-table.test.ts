@@ -105,7 +105,7 @@ describe("is rejected and not sent again", () => {
     ],
     [
       "409 that another service calls a conflict, whatever time it names",
-      json(409, { code: "duplicate_order" }, { "retry-after": "0" }),
+      json(409, { code: "out_of_stock" }, { "retry-after": "0" }),
       { code: undefined, status: 409 },
     ],
     [

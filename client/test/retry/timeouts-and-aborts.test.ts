@@ -225,7 +225,7 @@ describe("an answer without the echoed key", () => {
     );
 
   it.each([
-    ["is a refusal", "warn", lost, gone, "rejected"],
+    ["is no refusal after a lost reply", "warn", lost, gone, "unknown"],
     ["is no refusal under 'refuse' after a lost reply", "refuse", lost, gone, "unknown"],
     ["is one where nothing was sent before", "refuse", gone, gone, "rejected"],
     ["is one where it has the key", "refuse", lost, refused, "rejected"],
