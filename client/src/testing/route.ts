@@ -32,7 +32,8 @@ const DETAILS = {
   idempotency_outcome_unknown:
     "The handler of this request failed or did not finish, and what it did is not known",
   idempotency_conflict: "This key was first used for a different request",
-  idempotency_key_expired: "This key is older than this server takes, and nothing is stored for it",
+  idempotency_key_expired:
+    "This key is older than this server takes, or from the future, and nothing is stored for it",
   idempotency_unavailable: "The store cannot be reached; send the request again with the same key",
 } as const satisfies Partial<Record<ProblemCode, string>>;
 

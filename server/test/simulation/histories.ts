@@ -63,8 +63,11 @@ const chances = fc.array(
 );
 
 const disturbed: fc.Arbitrary<History> = fc.record({
-  // Longer than any history, shorter than a lease, and between a lease and the longest handler.
-  rules: fc.record({ ...rules, retentionMs: fc.constantFrom(DAY_MS, 2_000, 8_000) }),
+  // Longer than any history, shorter than a lease, and between a lease and the longest handler. A lease's own is never shorter.
+  rules: fc.record({ ...rules, retentionMs: fc.constantFrom(DAY_MS, 2_000, 8_000) }).map((one) => {
+    const atLeastMs = one.strategy === "lease" ? 8_000 : 0;
+    return { ...one, retentionMs: Math.max(one.retentionMs, atLeastMs) };
+  }),
   asked: fc.array(asked, { minLength: 1, maxLength: MAX_ASKED }),
   events: fc.array(event, { maxLength: MAX_EVENTS }),
   faults: fc.array(fc.constantFrom("none", "request lost", "answer lost"), {

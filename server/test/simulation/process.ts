@@ -124,8 +124,8 @@ export function createProcess(line: Line, rules: Rules, world: Surroundings): Se
 function resolveRules({ strategy, onCrash, ...rules }: Rules): RouteOptions {
   const lease = { durationMs: LEASE_MS, onCrash };
   return resolveRouteOptions(
-    { pool: (() => undefined) as never, scope: "single-tenant" },
-    { ...rules, strategy, waitMs: 300, ...(strategy === "lease" ? { lease } : {}) },
+    { pool: (() => undefined) as never, scope: "single-tenant", waitMs: 300 },
+    { ...rules, strategy, ...(strategy === "lease" ? { lease } : {}) },
     "POST /orders",
   );
 }
