@@ -24,6 +24,7 @@ const ROUTE: Names<RouteIdempotencyOptions> = {
   storeStatus: true,
   storeHeaders: true,
   maxResponseBytes: true,
+  outsideWrites: true,
   encryption: true,
   maxKeyAgeMs: true,
   replayCache: true,

@@ -1,5 +1,7 @@
 /** `app.idempotency`: the records looked at and looked after from within the application. */
 import type { Pool } from "pg";
+import { leaveScope } from "./context/handler-scope.ts";
+import { originalPool } from "./context/transactional.ts";
 import type { Engines } from "./backend/backend.ts";
 import type { PoolOption } from "./options/options.ts";
 import { partsOf } from "./backend/pools.ts";
@@ -40,14 +42,14 @@ export function createAdministration(
   engines: Engines,
 ): IdempotencyAdministration {
   function poolOr(given: Pool | undefined): Pool {
-    if (given !== undefined) return given;
+    if (given !== undefined) return originalPool(given);
     if (typeof option !== "function") return option;
     throw new TypeError(
       "option pool is a function: app.idempotency needs to be told which pool to work on",
     );
   }
 
-  return Object.freeze({
+  const methods: IdempotencyAdministration = {
     async lookup(address, pool) {
       return findRecords(poolOr(pool), schema, address);
     },
@@ -77,5 +79,16 @@ export function createAdministration(
     async ready(pool) {
       partsOf(await pools.test(poolOr(pool)));
     },
-  } satisfies IdempotencyAdministration);
+  };
+  return Object.freeze(outsideOfHandlers(methods));
+}
+
+/** The same methods, whose use of the lent pool is no handler's. */
+function outsideOfHandlers(methods: IdempotencyAdministration): IdempotencyAdministration {
+  const outside = Object.entries(methods).map(([name, method]) => [
+    name,
+    (...given: readonly unknown[]) =>
+      leaveScope(() => (method as (...all: readonly unknown[]) => unknown)(...given)),
+  ]);
+  return Object.fromEntries(outside) as IdempotencyAdministration;
 }

@@ -1,4 +1,5 @@
 export { EXPOSED_HEADERS } from "@oncekey/shared";
+export { transactional } from "./context/transactional.ts";
 export { idempotency } from "./plugin.ts";
 export { openapiTransform } from "./openapi.ts";
 export { migrate } from "./store/sql/migrate.ts";
@@ -6,7 +7,7 @@ export { STORED_HEADERS } from "./options/stored-headers.ts";
 export type { IdempotencyAdministration } from "./admin-api.ts";
 export type { CrashContext, CrashDecision, CrashResponse, OnCrash } from "./options/on-crash.ts";
 export type { EncryptionKey, EncryptionOptions } from "./layers/encryption/keys.ts";
-export type { RequestIdempotency } from "./context/handler-api.ts";
+export type { RequestIdempotency, RollbackOptions } from "./context/handler-api.ts";
 export type { FingerprintOption } from "./ticket/fingerprint.ts";
 export type { DescribedRoute } from "./openapi.ts";
 export type {

@@ -9,8 +9,9 @@ import { ARRIVAL, readBody, readTarget } from "./request/arrival.ts";
 import { createEngines } from "./backend/backend.ts";
 import type { RequestIdempotency } from "./context/handler-api.ts";
 import { STATE } from "./context/request-state.ts";
+import { originalPool } from "./context/transactional.ts";
 import { checkOptions, resolveRouteOptions } from "./options/options.ts";
-import type { IdempotencyOptions } from "./options/options.ts";
+import type { IdempotencyOptions, PoolOption } from "./options/options.ts";
 import { createPools, partsOf } from "./backend/pools.ts";
 import type { Pools } from "./backend/pools.ts";
 import {
@@ -34,7 +35,8 @@ const plugin: FastifyPluginAsync<IdempotencyOptions> = async (app, registered) =
       "idempotency is already registered on this Fastify instance; a second registration needs a scope of its own: app.register(async (scope) => …)",
     );
   }
-  const { pool, schema = "oncekey", replayCache = true, global = false, sweep = {} } = registered;
+  const { schema = "oncekey", replayCache = true, global = false, sweep = {} } = registered;
+  const pool = withOriginals(registered.pool);
   const pools = createPools({
     schema,
     needsAdvisoryLocks: () => engines.strategies().has("advisory"),
@@ -76,6 +78,13 @@ const plugin: FastifyPluginAsync<IdempotencyOptions> = async (app, registered) =
   );
   app.addHook("onClose", () => sweeper.stop());
 };
+
+/** Takes the pools behind transactional ones: the claim's own connection belongs to no handler. */
+function withOriginals(option: PoolOption): PoolOption {
+  return typeof option === "function"
+    ? (request) => originalPool(option(request))
+    : originalPool(option);
+}
 
 /** Adds what all registrations of one tree share: an outer scope's decorators and hooks reach the scopes in it. */
 function addRequestHooks(app: FastifyInstance): void {

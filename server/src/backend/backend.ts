@@ -19,10 +19,12 @@ import { createUniqueStore } from "../store/strategies/unique.ts";
 /** How one route's requests get their outcome. */
 export interface Engine {
   /** @param onWait called each time before it waits for another request that runs the ticket. */
-  begin(ticket: Ticket, request: FastifyRequest, onWait: () => void): Promise<Outcome>;
+  begin(ticket: Ticket, pool: Pool, onWait: () => void): Promise<Outcome>;
   /** What is stored or running; starts nothing. */
-  lookup(ticket: Ticket, request: FastifyRequest): Promise<Outcome>;
-  open(request: FastifyRequest): Promise<OpenOutcome>;
+  lookup(ticket: Ticket, pool: Pool): Promise<Outcome>;
+  open(pool: Pool): Promise<OpenOutcome>;
+  /** Returns the pool that a request's record is in. */
+  poolOf(request: FastifyRequest): Pool;
 }
 
 /** All engines of one registration. */
@@ -101,22 +103,21 @@ function createEngine(
   options: RouteOptions,
 ): Engine {
   return {
-    async begin(ticket, request, onWait) {
-      const used = poolOf(request);
+    poolOf,
+    async begin(ticket, used, onWait) {
       const record = cache?.get(used, ticket);
       if (record !== undefined) return { kind: "replay", record };
       const found = await of(used);
       return "kind" in found ? found : found.flights.begin(ticket, options, onWait);
     },
-    async lookup(ticket, request) {
-      const used = poolOf(request);
+    async lookup(ticket, used) {
       const record = cache?.get(used, ticket);
       if (record !== undefined) return { kind: "replay", record };
       const found = await of(used);
       return "kind" in found ? found : found.flights.lookup(ticket, options);
     },
-    async open(request) {
-      const found = await of(poolOf(request));
+    async open(used) {
+      const found = await of(used);
       return "kind" in found ? found : found.store.open();
     },
   };

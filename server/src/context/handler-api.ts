@@ -5,6 +5,7 @@ import { deriveKey } from "../ticket/derive-key.ts";
 import type { TicketId } from "../ticket/derive-key.ts";
 import type { BeginOutcomeName } from "../telemetry/events.ts";
 import type { Claim, Ticket } from "../store/store.ts";
+import { leaveScope } from "./handler-scope.ts";
 import { createStep } from "./steps.ts";
 import type { Step } from "./steps.ts";
 
@@ -48,6 +49,19 @@ export interface RequestIdempotency<Key extends string | undefined = string> {
    * UUIDv5. Without a key it is the same only within this request.
    */
   readonly deriveKey: (name: string) => string;
+  /**
+   * Rolls the handler's writes back when the reply is sent, whatever its status: for frameworks that turn a thrown error into a
+   * reply, and for handlers that decline. `store: false` frees the key as well. Throws once the reply is stored.
+   * `@default { store: true }` (a repeat gets the same reply)
+   */
+  readonly rollback: (options?: RollbackOptions) => void;
+  /** Runs `fn` outside of the commit: inside it, use of the lent pool is intended, and `transactional(pool)` is the pool itself. */
+  readonly outside: <Result>(fn: () => Result) => Result;
+}
+
+export interface RollbackOptions {
+  /** Whether the reply is stored. `@default true` */
+  readonly store?: boolean;
 }
 
 /** The part of a request's state that the application sees. */
@@ -56,6 +70,9 @@ interface VisibleState {
   readonly outcome: BeginOutcomeName;
   /** The claim, also after its end. */
   readonly held: Claim | undefined;
+  isTxUsed: boolean;
+  hasBegunStep: boolean;
+  rollBack(how: "store" | "free"): void;
 }
 
 /** Reads one request's state for the application. Getters return closures, so that every member can be destructured. */
@@ -82,6 +99,7 @@ export class HandlerApi implements RequestIdempotency<string | undefined> {
 
   get tx(): PoolClient {
     const { held } = this.#state;
+    this.#state.isTxUsed = true;
     if (held !== undefined && held.tx === undefined) {
       throw new Error(
         "strategy 'lease' holds no transaction: use a pool of your own, and step() for what must not be repeated",
@@ -96,12 +114,28 @@ export class HandlerApi implements RequestIdempotency<string | undefined> {
   }
 
   get step(): Step {
-    this.#step ??= createStep(this.#state.held?.steps);
+    this.#step ??= this.#createStep();
     return this.#step;
   }
 
   get deriveKey(): (name: string) => string {
     return (name) => deriveKey(this.#state.ticket ?? this.#withoutKey(), name);
+  }
+
+  get rollback(): (options?: RollbackOptions) => void {
+    return ({ store = true } = {}) => this.#state.rollBack(store ? "store" : "free");
+  }
+
+  get outside(): <Result>(fn: () => Result) => Result {
+    return leaveScope;
+  }
+
+  #createStep(): Step {
+    const step = createStep(this.#state.held?.steps);
+    return (name, fn) => {
+      this.#state.hasBegunStep = true;
+      return step(name, fn);
+    };
   }
 
   #withoutKey(): TicketId {

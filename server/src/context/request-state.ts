@@ -1,7 +1,9 @@
 /** What the plugin knows about one protected request, from admission to its end. */
+import type { Pool } from "pg";
 import type { RouteOptions } from "../options/options.ts";
 import type { Claim, Ticket } from "../store/store.ts";
 import type { BeginOutcomeName } from "../telemetry/events.ts";
+import type { HandlerScope } from "./handler-scope.ts";
 import { HandlerApi } from "./handler-api.ts";
 
 /** One request's state. Refusals and replays hold no claim, so the plugin captures nothing of their replies. */
@@ -10,14 +12,24 @@ export class RequestState {
   /** `undefined` for a request without a usable key. */
   ticket: Ticket | undefined;
   outcome: BeginOutcomeName = "refused";
+  /** The pool that was asked for the claim. */
+  pool: Pool | undefined;
   /** The claim that still has to be ended: by storing the reply, or by a release. */
   claim: Claim | undefined;
   /** The same claim for the application, also after its end. */
   held: Claim | undefined;
   /** The stored bytes of a replay, which replace what earlier `onSend` hooks made of them. */
   replay: { readonly body: Buffer | undefined } | undefined;
+  /** The async context of the handler, if it has a transaction. */
+  scope: HandlerScope | undefined;
+  isTxUsed = false;
+  hasBegunStep = false;
+  /** Whether the handler asked for its writes to be rolled back, and whether its reply is stored or its key freed. */
+  rollback: "store" | "free" | undefined;
   /** Whether the handler failed: its writes are not kept, whatever the reply says. */
   threw = false;
+  /** The status of what it threw. */
+  thrownStatus = 500;
   /** `now` while the response is being stored. From then on nothing else may be sent. */
   sending: "not-yet" | "now" | "done" = "not-yet";
   /** The status that is sent, once `sending` is `done`. */
@@ -30,6 +42,12 @@ export class RequestState {
 
   constructor(options: RouteOptions) {
     this.options = options;
+  }
+
+  rollBack(how: "store" | "free"): void {
+    if (this.claim === undefined && this.reading === undefined && this.held !== undefined)
+      throw new Error("rollback() came too late: the reply is stored already");
+    this.rollback = how;
   }
 
   /** `request.idempotency`. */

@@ -102,6 +102,11 @@ export interface RouteIdempotencyOptions {
    * hold. A larger one is delivered, and a repeat is told that it was done: 410 `idempotency_response_not_stored`.
    */
   readonly maxResponseBytes?: number;
+  /**
+   * A one-commit handler that uses the lent pool itself writes outside of the commit. `'warn'` (default): logs it once per route,
+   * with the stack. `'refuse'`: the use of the pool fails. `'allow'`: nothing. A lease route refuses the option.
+   */
+  readonly outsideWrites?: "warn" | "refuse" | "allow";
   /** Keeps bodies, headers and step results encrypted. Default off. */
   readonly encryption?: EncryptionOptions;
   /**
@@ -153,6 +158,7 @@ export interface RouteOptions {
   readonly storeStatus: (status: number) => boolean;
   readonly storeHeaders: ReadonlySet<string>;
   readonly maxResponseBytes: number;
+  readonly outsideWrites: "warn" | "refuse" | "allow";
   readonly encryption: EncryptionOptions | undefined;
   readonly maxKeyAgeMs: number | undefined;
   readonly replayCache: boolean | ReplayCacheOptions;
@@ -209,6 +215,7 @@ export function resolveRouteOptions(
       status >= 200 && status < 500 && (status < 300 || storeStatus(status)),
     storeHeaders: storableHeaders("storeHeaders", set.storeHeaders ?? STORED_HEADERS),
     maxResponseBytes: set.maxResponseBytes ?? 1_048_576,
+    outsideWrites: set.outsideWrites ?? "warn",
     encryption: set.encryption,
     maxKeyAgeMs: set.maxKeyAgeMs,
     replayCache: set.replayCache ?? true,
@@ -228,6 +235,11 @@ function refuseIneffective(
   if (own.lease !== undefined && strategy !== "lease") {
     throw new TypeError(
       `${route}: option lease has no effect with strategy '${strategy}'; set strategy: 'lease' or remove it`,
+    );
+  }
+  if (own.outsideWrites !== undefined && strategy === "lease") {
+    throw new TypeError(
+      `${route}: option outsideWrites has no effect with strategy 'lease', whose handler holds no transaction; remove it`,
     );
   }
   if (own.waitMs !== undefined && inFlight === "reject") {

@@ -33,6 +33,7 @@ const ROUTE: Checks = {
   storeStatus: test(isFunction, "a function of the status"),
   storeHeaders: (name, value) => void storableHeaders(name, value),
   maxResponseBytes: integer(0, 67_108_864),
+  outsideWrites: oneOf("warn", "refuse", "allow"),
   encryption: nested(
     {
       keys: test(

@@ -1,10 +1,14 @@
 /** The last step before the handler: the one switch over what may happen to a request. */
 import { PROBLEM_BASE_URI, PROBLEM_CONTENT_TYPE } from "@oncekey/shared";
 import type { FastifyReply, FastifyRequest } from "fastify";
+import type { PoolClient } from "pg";
 import { claimTicket, publishRefusal } from "./claim-ticket.ts";
 import type { ClaimOutcome, ClaimRequest } from "./claim-ticket.ts";
 import { resolveCrash } from "./resolve-crash.ts";
 import type { Engine } from "../backend/backend.ts";
+import { HandlerScope } from "../context/handler-scope.ts";
+import { reportOutsideUse, watchPool } from "../context/outside-writes.ts";
+import { isTransactional } from "../context/transactional.ts";
 import { RequestState, STATE } from "../context/request-state.ts";
 import { ignoreLateReplies, releaseClaim } from "./wrap-handler.ts";
 import { readTicket } from "./read-ticket.ts";
@@ -111,6 +115,7 @@ async function follow(admission: Admission, outcome: ClaimOutcome): Promise<Admi
 function hold({ request, reply, state }: Admission, claim: Claim): Admitted {
   state.claim = claim;
   state.held = claim;
+  state.scope = createScope(request, state, claim.tx);
   refuseTrailers(state, reply);
   ignoreLateReplies(state, request, reply);
   // A hijacked reply, or one ended by hand, has no `onSend`. A caller that hangs up also closes, but then nothing is sent yet:
@@ -119,6 +124,23 @@ function hold({ request, reply, state }: Admission, claim: Claim): Admitted {
     if (reply.sent) void releaseClaim(state);
   });
   return "run";
+}
+
+/** `undefined` if the handler has no transaction, or nothing asks which one it has. */
+function createScope(
+  request: FastifyRequest,
+  state: RequestState,
+  tx: PoolClient | undefined,
+): HandlerScope | undefined {
+  const { options, pool } = state;
+  if (tx === undefined || pool === undefined) return undefined;
+  if (options.outsideWrites === "allow" && !isTransactional(pool)) return undefined;
+  watchPool(pool);
+  const takeTx = (): PoolClient => {
+    state.isTxUsed = true;
+    return tx;
+  };
+  return new HandlerScope(pool, takeTx, () => reportOutsideUse(options, request.log));
 }
 
 // What hooks add, before or after, is made anew for each reply; what the handler adds would be missing from a replay.

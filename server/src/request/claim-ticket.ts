@@ -49,11 +49,13 @@ async function ask(
   onWait: () => void,
 ): Promise<ClaimOutcome> {
   const { options, ticket } = state;
-  if (ticket === undefined) return engine.open(request);
-  if (!mayRun) return engine.lookup(ticket, request);
-  if (!isOutOfTime(ticket.key, options.maxKeyAgeMs)) return engine.begin(ticket, request, onWait);
+  const pool = engine.poolOf(request);
+  state.pool = pool;
+  if (ticket === undefined) return engine.open(pool);
+  if (!mayRun) return engine.lookup(ticket, pool);
+  if (!isOutOfTime(ticket.key, options.maxKeyAgeMs)) return engine.begin(ticket, pool, onWait);
   // The server does not run it, and still replays what is stored.
-  const outcome = await engine.lookup(ticket, request);
+  const outcome = await engine.lookup(ticket, pool);
   return outcome.kind === "absent" ? { kind: "expired" } : outcome;
 }
 

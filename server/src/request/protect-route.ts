@@ -105,15 +105,27 @@ export function protectRoute(
   );
   route.onError = [
     ...[route.onError ?? []].flat(),
-    (request, _reply, _error, done) => {
+    (request, _reply, error, done) => {
       const state = request[STATE];
       if (state !== null) {
         state.threw = true;
+        state.thrownStatus = statusOf(error);
         if (state.sending === "done") state.failed = true;
       }
       done();
     },
   ];
+}
+
+/** Returns the status that Fastify answers a thrown error with. */
+function statusOf(error: unknown): number {
+  if (typeof error !== "object" || error === null) return 500;
+  const { statusCode, status } = error as {
+    readonly statusCode?: unknown;
+    readonly status?: unknown;
+  };
+  const found = Number(statusCode || status);
+  return found >= 400 ? found : 500;
 }
 
 /**

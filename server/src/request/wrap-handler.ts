@@ -1,5 +1,6 @@
 /** Wraps a protected handler: admission goes before it, and no way of answering gets past the hook that stores the response. */
 import type { FastifyReply, FastifyRequest, RouteHandlerMethod } from "fastify";
+import { leaveScope } from "../context/handler-scope.ts";
 import { STATE } from "../context/request-state.ts";
 import type { RequestState } from "../context/request-state.ts";
 import { digestKey } from "../telemetry/events.ts";
@@ -14,10 +15,14 @@ export function wrapHandler(
   return async function protectedHandler(request, reply) {
     // By what it says, not by `reply.sent`: that is still false where the caller hung up before the answer was written.
     if ((await admit(request, reply)) === "answered") return reply;
-    const result: unknown = handler.call(this, request, reply);
+    const state = request[STATE];
+    const scope = state?.scope;
+    const result: unknown =
+      scope === undefined
+        ? handler.call(this, request, reply)
+        : scope.run((): unknown => handler.call(this, request, reply));
     // A handler that sends from a callback: Fastify must wait for that, and a caller that hangs up must not end it.
     if (result === undefined) return new Promise<never>(() => {});
-    const state = request[STATE];
     if (state === null || result === reply || !isThenable(result)) return result;
     return afterHandler(state, request, reply, await result);
   };
@@ -59,7 +64,9 @@ export function ignoreLateReplies(
   request: FastifyRequest,
   reply: FastifyReply,
 ): void {
-  const send = reply.send.bind(reply);
+  // Hooks behind the handler run outside of it, whether it sends the reply or returns it.
+  const original = reply.send.bind(reply);
+  const send = (payload: unknown): FastifyReply => leaveScope(() => original(payload));
   reply.send = (payload?: unknown) => {
     const { sending, reading, status, ticket } = state;
     if (sending === "not-yet" || reading !== undefined || hasFailed(state) || reply.sent)

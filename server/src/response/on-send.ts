@@ -2,6 +2,7 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { asReadable, capture, discard, present, readHead, restoreHead, unwrap } from "./capture.ts";
 import type { Captured, Head } from "./capture.ts";
+import { reportUnusedTransaction } from "../context/outside-writes.ts";
 import { STATE } from "../context/request-state.ts";
 import type { Reading, RequestState } from "../context/request-state.ts";
 import {
@@ -102,18 +103,20 @@ async function settle(
     throw taken.error;
   }
   const { captured, head } = taken;
-  if (captured.response === undefined) {
-    await claim.release(threw || head.status >= 500 ? "failed" : "free");
+  if (captured.response === undefined || state.rollback === "free") {
+    await claim.release(isFailure(state, threw, head.status) ? "failed" : "free");
     restoreHead(reply, head);
     return captured.payload;
   }
-  const completion = await claim.complete(captured.response, threw ? "discard" : "keep");
+  const isKept = !threw && state.rollback === undefined;
+  const completion = await claim.complete(captured.response, isKept ? "keep" : "discard");
   // What failed in the meantime comes too late: the caller sees what is stored.
   restoreHead(reply, head);
   report(request, state.ticket?.key, completion);
   if (completion.kind !== "stored") discard(captured.payload);
   switch (completion.kind) {
     case "stored":
+      if (isKept && head.status < 300) reportUnused(state, request);
       return captured.payload;
     case "superseded": {
       const { record } = completion;
@@ -163,15 +166,14 @@ type Taken =
     }
   | { readonly kind: "failed"; readonly error: unknown };
 
-async function take(
-  { options }: RequestState,
-  reading: Reading,
-  reply: FastifyReply,
-): Promise<Taken> {
+async function take(state: RequestState, reading: Reading, reply: FastifyReply): Promise<Taken> {
+  const { options } = state;
   try {
     reading.payload = unwrap(reply, reading.payload);
     const head = readHead(reply);
-    const isStored = options.storeStatus(head.status);
+    const isStored =
+      state.rollback !== "free" &&
+      options.storeStatus(outcomeStatus(state, reading.threw, head.status));
     if (isStored) reading.payload = asReadable(reading.payload);
     const { payload } = reading;
     const captured = isStored
@@ -181,6 +183,26 @@ async function take(
   } catch (error) {
     return { kind: "failed", error };
   }
+}
+
+/** The status that decides what becomes of the key: an error handler that replies 2xx or 3xx for a throw makes no success of it. */
+function outcomeStatus({ thrownStatus }: RequestState, threw: boolean, replied: number): number {
+  return threw && replied < 400 ? thrownStatus : replied;
+}
+
+/** Whether a reply that is not stored means that the handler broke off, which under `lease` counts as a crash. */
+function isFailure(state: RequestState, threw: boolean, replied: number): boolean {
+  if (outcomeStatus(state, threw, replied) >= 500) return true;
+  // Thrown before any step has begun, a 409 or the like says as much as a replied one: nothing has happened.
+  return threw && (state.held?.tx !== undefined || state.hasBegunStep);
+}
+
+function reportUnused(
+  { options, ticket, held, isTxUsed }: RequestState,
+  request: FastifyRequest,
+): void {
+  if (ticket === undefined || held?.tx === undefined || isTxUsed) return;
+  reportUnusedTransaction(options, request.log);
 }
 
 function unavailable(state: RequestState, reply: FastifyReply, detail: string): Buffer {

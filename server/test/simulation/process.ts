@@ -106,7 +106,7 @@ export function createProcess(line: Line, rules: Rules, world: Surroundings): Se
   }
 
   return {
-    serve: async (ticket) => follow(ticket, await engine.begin(ticket, request, () => {})),
+    serve: async (ticket) => follow(ticket, await engine.begin(ticket, pool, () => {})),
     async sweep() {
       // A sweep that the database does not answer is tried again another day.
       await sweepExpired(parts, 100).catch(() => 0);
