@@ -75,7 +75,8 @@ async function holdWrites(): Promise<() => Promise<void>> {
 }
 
 async function waitingWrites(): Promise<number | null> {
-  const waiting = "select from pg_locks where relation = 'effects'::regclass and not granted";
+  const waiting = `select from pg_locks where relation = 'effects'::regclass and not granted
+    and database = (select oid from pg_database where datname = current_database())`;
   return (await pool.query(waiting)).rowCount;
 }
 

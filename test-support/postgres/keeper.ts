@@ -5,9 +5,8 @@ import { once } from "node:events";
 import { chown, mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { within } from "../processes/deadline.ts";
-import { freePort } from "../processes/free-port.ts";
 import { sendReport } from "../processes/report-port.ts";
-import { supervise } from "../processes/supervised.ts";
+import { superviseOnFreePort } from "../processes/supervised.ts";
 import type { Supervised } from "../processes/supervised.ts";
 import { makeFolder, prepareBinaries } from "./binaries.ts";
 import type { Binaries } from "./binaries.ts";
@@ -25,13 +24,12 @@ export interface KeeperSettings {
 
 const READY = "ready to accept connections";
 const STOP_MS = 10_000;
-const PORT_ATTEMPTS = 5;
 const RESTART_MS = 200;
 
 const folder = await makeFolder();
 const prepared = prepareBinaries(folder);
 let initdb: ChildProcess | undefined;
-let server: Supervised | undefined;
+let server: Promise<Supervised | undefined> | undefined;
 let ending: Promise<void> | undefined;
 
 for (const signal of ["disconnect", "SIGTERM", "SIGINT"]) process.once(signal, () => void end());
@@ -41,8 +39,7 @@ try {
   const [settings] = (await once(process, "message")) as [KeeperSettings];
   const binaries = await prepared;
   const data = await initialise(binaries, settings);
-  const port = await serve(binaries, data, settings);
-  sendReport({ kind: "up", port });
+  sendReport({ kind: "up", port: await serve(binaries, data, settings) });
 } catch (error) {
   sendReport({ kind: "failed", reason: error instanceof Error ? error.message : String(error) });
   await end();
@@ -60,7 +57,8 @@ async function cleanUp(): Promise<void> {
     initdb.kill("SIGINT");
     await gone;
   }
-  if (server !== undefined) await stop(server);
+  const running = await server;
+  if (running !== undefined) await stop(running);
   await rm(folder, { recursive: true, force: true });
   process.exit();
 }
@@ -113,36 +111,34 @@ function initdbArguments(
   return ["--no-sync", ...Object.entries(options).map(([name, value]) => `--${name}=${value}`)];
 }
 
-// Another process can take a free port before Postgres does, so a server that ends at once gets another port.
+/** @returns the port. */
 async function serve(files: Binaries, data: string, asked: KeeperSettings): Promise<number> {
+  if (ending !== undefined) throw new Error("it was stopped while it was started");
   let said = (): string => "";
-  for (let attempt = 0; attempt < PORT_ATTEMPTS; attempt += 1) {
-    const port = await freePort();
-    if (ending !== undefined) break;
-    const supervised = supervise({
-      name: "Postgres",
-      launch() {
-        const child = run(files, files.postgres, ["-D", data, ...flags(port, asked)], asked);
-        said = words(child);
-        return child;
-      },
-      listening: async (child) => {
-        await isReady(child);
-        return port;
-      },
-      // SIGINT is Postgres' fast shutdown: it ends sessions instead of waiting for them.
-      end: (child) => void child.kill("SIGINT"),
-      isRestarted: asked.isRestarted,
-      pauseMs: RESTART_MS,
-    });
-    server = supervised;
-    const found = await supervised.up().catch(() => undefined);
-    if (found !== undefined) {
-      void supervised.ended.then(end);
-      return found;
-    }
+  const supervised = superviseOnFreePort((port) => ({
+    name: "Postgres",
+    launch() {
+      const child = run(files, files.postgres, ["-D", data, ...flags(port, asked)], asked);
+      said = words(child);
+      return child;
+    },
+    async listening(child) {
+      await isReady(child);
+      return port;
+    },
+    // SIGINT is Postgres' fast shutdown: it ends sessions instead of waiting for them.
+    end: (child) => void child.kill("SIGINT"),
+    isRestarted: asked.isRestarted,
+    pauseMs: RESTART_MS,
+  }));
+  server = supervised.catch(() => undefined);
+  try {
+    const { ended, up } = await supervised;
+    void ended.then(end);
+    return await up();
+  } catch (error) {
+    throw new Error(said(), { cause: error });
   }
-  throw new Error(said());
 }
 
 function flags(port: number, asked: KeeperSettings): string[] {

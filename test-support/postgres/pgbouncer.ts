@@ -1,12 +1,13 @@
 /** A real PgBouncer before a Postgres. In transaction mode every transaction may run on another connection of it. */
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { chmod, chown, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { writeFileSync } from "node:fs";
+import { chmod, chown, mkdtemp, rm } from "node:fs/promises";
 import net from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { until } from "../processes/deadline.ts";
-import { freePort } from "../processes/free-port.ts";
+import { superviseOnFreePort } from "../processes/supervised.ts";
 import { idsOf } from "./binaries.ts";
 import type { Reaper } from "../processes/reaper.ts";
 
@@ -68,42 +69,43 @@ export async function startPgBouncer(
       "oncekey-pgbouncer-",
     ),
   );
-  const port = await freePort();
   const file = join(folder, "pgbouncer.ini");
-  await writeFile(file, configuration(new URL(postgresUrl), port, options));
-  // It refuses to run as root.
+  // PgBouncer refuses to run as root.
   const user = process.getuid?.() === 0 ? await idsOf("nobody") : undefined;
   if (user !== undefined) {
     await chmod(folder, 0o700);
     await chown(folder, user.uid, user.gid);
-    await chown(file, user.uid, user.gid);
   }
-  const child = spawn(PROGRAM ?? "pgbouncer", ["--quiet", file], {
-    stdio: "ignore",
-    env: { ...process.env, ...options.reaper?.mark },
-    // Then a Ctrl-C, which reaches the whole terminal, need not end it.
-    detached: options.reaper !== undefined,
-    ...user,
-  });
-  const failed = once(child, "error").then(([error]) => error as Error);
-  const ended = once(child, "exit").then(() => new Error("pgbouncer ended as it was started"));
-  const late = accepts(port).catch((error: Error) => error);
-  const problem = await Promise.race([failed, ended, late]);
-  if (problem !== undefined) {
-    child.kill("SIGKILL");
+  const starting = superviseOnFreePort((port) => ({
+    name: "PgBouncer",
+    launch() {
+      writeFileSync(file, configuration(new URL(postgresUrl), port, options));
+      return spawn(PROGRAM ?? "pgbouncer", ["--quiet", file], {
+        stdio: "ignore",
+        env: { ...process.env, ...options.reaper?.mark },
+        // Then a Ctrl-C, which reaches the whole terminal, need not end it.
+        detached: options.reaper !== undefined,
+        ...user,
+      });
+    },
+    async listening() {
+      await accepts(port);
+      return port;
+    },
+  }));
+  const server = await starting.catch(async (error: unknown) => {
     await rm(folder, { recursive: true });
     const hint = "the pooler tests need PgBouncer: apt-get install pgbouncer";
-    throw new Error(hint, { cause: problem });
-  }
+    throw new Error(hint, { cause: error });
+  });
   const url = new URL(postgresUrl);
-  url.port = String(port);
+  url.port = String(server.port());
   return {
     url: url.href,
-    signal: (signal) => void child.kill(signal),
-    gone: ended,
+    signal: (signal) => void server.child().kill(signal),
+    gone: server.ended,
     async stop() {
-      child.kill("SIGKILL");
-      await ended;
+      await server.stop();
       await rm(folder, { recursive: true });
     },
   };

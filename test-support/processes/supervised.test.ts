@@ -1,22 +1,25 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { expect, onTestFinished, test } from "vitest";
-import { supervise } from "./supervised.ts";
+import { supervise, superviseOnFreePort } from "./supervised.ts";
 import type { Supervised, Supervision } from "./supervised.ts";
 
 const LISTENS = "console.log(4711); setInterval(() => {}, 1e6)";
 const BREAKS = "process.exit(3)";
 
-function start(code: string, more: Partial<Supervision> = {}): Supervised {
-  const server = supervise({
+function supervisionOf(code: string): Supervision {
+  return {
     name: "the shop",
     launch: () => spawn(process.execPath, ["-e", code], { stdio: ["ignore", "pipe", "inherit"] }),
     async listening({ stdout }) {
       const [line] = (await once(stdout ?? process.stdin, "data")) as [Buffer];
       return Number(line.toString());
     },
-    ...more,
-  });
+  };
+}
+
+function start(code: string, more: Partial<Supervision> = {}): Supervised {
+  const server = supervise({ ...supervisionOf(code), ...more });
   onTestFinished(server.stop);
   return server;
 }
@@ -66,4 +69,16 @@ test("a stopped server stays down", async () => {
   await server.stop();
   expect(server.port()).toBeUndefined();
   await server.ended;
+});
+
+test("a program whose port was taken gets another one", async () => {
+  const ports: number[] = [];
+  const server = await superviseOnFreePort((port) => {
+    ports.push(port);
+    const code = ports.length < 3 ? BREAKS : `console.log(${port}); setInterval(() => {}, 1e6)`;
+    return supervisionOf(code);
+  });
+  onTestFinished(server.stop);
+  expect(ports).toHaveLength(3);
+  expect(server.port()).toBe(ports[2]);
 });

@@ -4,6 +4,7 @@ import type { ChildProcess, ForkOptions } from "node:child_process";
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { freePort } from "./free-port.ts";
 import type { ServerReport } from "./report-port.ts";
 
 export interface Supervision {
@@ -108,6 +109,29 @@ export function supervise(supervision: Supervision): Supervised {
       await gone;
     },
   };
+}
+
+const PORT_ATTEMPTS = 5;
+
+/**
+ * Supervises a program that is told its port. Another process can take a free port before the program does, so a program that
+ * ends at once gets another port.
+ *
+ * @throws Error of the last attempt.
+ */
+export async function superviseOnFreePort(
+  supervisionAt: (port: number) => Supervision,
+): Promise<Supervised> {
+  for (let attempt = 1; ; attempt += 1) {
+    const server = supervise(supervisionAt(await freePort()));
+    try {
+      await server.up();
+      return server;
+    } catch (error) {
+      await server.stop();
+      if (attempt === PORT_ATTEMPTS) throw error;
+    }
+  }
 }
 
 export interface ServerScript {
