@@ -13,8 +13,10 @@ import { responseOf } from "./wire/answer.ts";
 
 /** The request of a plain call, and its key. */
 export interface PlainCallOptions extends Omit<RequestSpec, "method" | "path"> {
-  /** A key of one's own, 1–255 visible ASCII characters, to repeat an earlier call. Default: a new one. */
+  /** A key of one's own, 1–255 visible ASCII characters, to send or to repeat a call under. Default: a new one. */
   readonly key?: string | undefined;
+  /** Whether `key` was sent before, so that a refusal does not say what became of it. `@default false` */
+  readonly repeat?: boolean | undefined;
   /** Stops waiting and sending. Once the request has left, how it ended is not known: code `outcome_unknown`. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -47,14 +49,14 @@ interface Parts {
 export function createPlainCall(parts: Parts): PlainCall {
   const { loop, minter, base, policy, method, listener } = parts;
   async function call(path: string, options: PlainCallOptions): Promise<Response> {
-    const { key: own, signal, ...spec } = options;
+    const { key: own, repeat = false, signal, ...spec } = options;
     // Checks it, before anything is sent.
     if (own !== undefined) formatKey(own);
     const prepared = prepareRequest({ ...spec, method, path }, base);
     const request = typeof prepared === "function" ? await prepared() : prepared;
     const send = (key: string): Promise<Settlement> => {
       const report = createReport(loop.warn, { key }, [listener]);
-      const input = { request, key, policy, signal, isUnresolved: own !== undefined, report };
+      const input = { request, key, policy, signal, isUnresolved: repeat, report };
       return sendUntilSettled(loop, input);
     };
     const { ending, answer } = await (own === undefined

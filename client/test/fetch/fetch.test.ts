@@ -1,6 +1,7 @@
 import { createIdempotentFetch } from "@oncekey/client/fetch";
-import type { IdempotentFetch, SendingOptions, Warning } from "@oncekey/client/fetch";
-import { describe, expect, it } from "vitest";
+import type { FetchOptions, IdempotentFetch, Warning } from "@oncekey/client/fetch";
+import { Agent, fetch as undiciFetch } from "undici";
+import { describe, expect, it, vi } from "vitest";
 import { cut, done, json, problem, reset, withServer } from "../support/server.ts";
 import type { Reply, ScriptedServer } from "../support/server.ts";
 
@@ -15,7 +16,7 @@ interface Tried extends ScriptedServer {
 async function withFetch(
   replies: readonly Reply[],
   use: (tried: Tried) => Promise<void>,
-  options: SendingOptions = {},
+  options: FetchOptions = {},
 ): Promise<void> {
   const warnings: Warning[] = [];
   await withServer(replies, async (server) => {
@@ -169,6 +170,80 @@ describe("a drop-in fetch", () => {
       }
     };
     await withFetch([bare], use, refuse);
+  });
+});
+
+describe("what gets a key", () => {
+  it("is not a no-cors request, which can carry none: it goes straight through, once", async () => {
+    await withFetch([reset, done], async ({ fetch, url, seen }) => {
+      const init = { ...post("a"), mode: "no-cors" } as const;
+      await failure(fetch(orders(url), init));
+      await fetch(new Request(orders(url), init));
+      expect(seen.map(({ key }) => key)).toEqual([undefined, undefined]);
+    });
+  });
+
+  it("is in a page what goes to its own origin", async () => {
+    await withFetch([done], async ({ fetch, url, seen }) => {
+      vi.stubGlobal("location", new URL("https://shop.example/cart"));
+      await fetch(orders(url), post("a"));
+      vi.stubGlobal("location", new URL("/cart", url));
+      await fetch(orders(url), post("a"));
+      vi.unstubAllGlobals();
+      await fetch(orders(url), post("a"));
+      expect(seen.map(({ key, body }) => [key !== undefined, body])).toEqual([
+        [false, "a"],
+        [true, "a"],
+        [true, "a"],
+      ]);
+    });
+  });
+
+  it("is what include says, and what the caller gives a key", async () => {
+    const use = async ({ fetch, url, seen }: Tried) => {
+      await fetch(orders(url), post("a"));
+      await fetch(`${url}payments`, post("b"));
+      await fetch(orders(url), { ...post("c"), headers: { "idempotency-key": "mine" } });
+      const any = expect.any(String);
+      expect(seen.map(({ key }) => key)).toEqual([undefined, any, "mine"]);
+    };
+    await withFetch([done], use, { include: ({ url }) => url.endsWith("/payments") });
+  });
+});
+
+describe("a fetch that takes a URL and options", () => {
+  it("works: that of another undici, with its agent", async () => {
+    const dispatcher = new Agent();
+    const fetch = ((url: string, init: object) =>
+      undiciFetch(url, { ...init, dispatcher })) as unknown as typeof globalThis.fetch;
+    const use = async ({ fetch: idempotentFetch, url, seen }: Tried) => {
+      const request = new Request(orders(url), post('{"a":1}'));
+      expect((await idempotentFetch(request)).status).toBe(201);
+      expect(seen.map(({ body }) => body)).toEqual(['{"a":1}', '{"a":1}']);
+    };
+    await withFetch([reset, done], use, { fetch });
+    await dispatcher.destroy();
+  });
+});
+
+describe("an answer of a gateway or a portal", () => {
+  const page: Reply = (response) =>
+    response.writeHead(200, { "content-type": "text/html" }).end("<!doctype html>");
+  const bare404: Reply = (response) => response.writeHead(404).end();
+  const json201: Reply = (response) =>
+    response.writeHead(201, { "content-type": "application/json" }).end('{"id":');
+  const order = { ...post("{}"), headers: { "content-type": "application/json" } };
+
+  it.each<[string, readonly Reply[], string]>([
+    ["a page", [page], "unexpected_answer"],
+    ["a 404 after a lost reply", [reset, bare404], "outcome_unknown"],
+    ["JSON that is cut off", [json201], "outcome_unknown"],
+  ])("settles nothing: %s", async (_name, replies, code) => {
+    await withFetch(replies, async ({ fetch, url, seen }) => {
+      const thrown = await failure(fetch(orders(url), order));
+      expect(thrown).toMatchObject({ code, key: seen[0]?.key });
+      expect(new Set(seen.map(({ key }) => key)).size).toBe(1);
+    });
   });
 });
 

@@ -2,7 +2,7 @@ import { createClient, memoryStorage } from "@oncekey/client";
 import { createProblem } from "@oncekey/shared";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { cart, createShop } from "../support/shop.ts";
-import { json, withServer } from "../support/server.ts";
+import { json, reset, withServer } from "../support/server.ts";
 import type { Reply } from "../support/server.ts";
 
 const unprotected: Reply = (response) => response.writeHead(201).end();
@@ -42,6 +42,33 @@ describe("warnings", () => {
           code: "retry_after_unreadable",
           message: `[oncekey] Retry-After of ${url}orders cannot be read: add "Access-Control-Expose-Headers: Retry-After" to the answers of the API`,
         },
+      ]);
+    });
+  });
+
+  it("name the header that a preflight of another origin lacks, once", async () => {
+    vi.stubGlobal("location", new URL("https://shop.example/"));
+    await withServer([reset], async ({ url }) => {
+      const { order, warnings } = createShop(url);
+      await order.run(cart);
+      expect(warnings.map(({ code }) => code)).toEqual(["cross_origin_failed"]);
+      expect(warnings[0]?.message).toContain(
+        'its preflight needs "Access-Control-Allow-Headers: Idempotency-Key, content-type"',
+      );
+    });
+    vi.unstubAllGlobals();
+  });
+});
+
+describe("debug", () => {
+  it("logs each attempt with its key, its instance and its outcome", async () => {
+    const log = vi.spyOn(console, "debug").mockReturnValue();
+    await withServer([reset, json(503, {}), json(201, {})], async ({ url }) => {
+      const { key } = await createShop(url, { debug: true }).order.run(cart);
+      expect(log.mock.calls.flat()).toEqual([
+        expect.stringContaining(`[oncekey] order cart-1 attempt 1 key ${key}: no answer`),
+        `[oncekey] order cart-1 attempt 2 key ${key}: 503 retry`,
+        `[oncekey] order cart-1 attempt 3 key ${key}: 201 done`,
       ]);
     });
   });

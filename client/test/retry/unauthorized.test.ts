@@ -114,12 +114,40 @@ describe("a 401", () => {
     });
   });
 
-  it("of a plain call says nothing of a key that the caller brought, and refuses a new one", async () => {
+  it("of four operations at once renews a single-use token once", async () => {
+    const needsV2: Reply = (response, seen) =>
+      (seen.headers.authorization === "v2" ? done : refused)(response, seen);
+    await withServer([needsV2], async ({ url, seen }) => {
+      const { order, asked } = createMember(url);
+      const carts = ["a", "b", "c", "d"].map((id) => ({ ...cart, id }));
+      const results = await Promise.all(carts.map(async (one) => order.run(one)));
+      expect(results.map(({ kind }) => kind)).toEqual(["done", "done", "done", "done"]);
+      expect([asked.length, seen.length]).toEqual([1, 8]);
+    });
+  });
+
+  it("to a request that left before the token was renewed needs no renewal of its own", async () => {
+    const late = Promise.withResolvers<void>();
+    const slow: Reply = (response, seen) => late.promise.then(() => refused(response, seen));
+    await withServer([slow, refused, done], async ({ url }) => {
+      const { order, asked } = createMember(url);
+      const first = order.run(cart);
+      expect((await order.run({ ...cart, id: "second" })).kind).toBe("done");
+      late.resolve();
+      expect((await first).kind).toBe("done");
+      expect(asked).toHaveLength(1);
+    });
+  });
+
+  it("of a plain call refuses a key that the caller brought, unless it is a repeat", async () => {
     await withServer([refused], async ({ url }) => {
       const { client } = createShop(url);
-      const repeated = client.post("orders", { key: "mine" });
-      await expect(repeated).rejects.toMatchObject({ code: "outcome_unknown", status: 401 });
-      await expect(client.post("orders")).rejects.toMatchObject({ code: undefined, status: 401 });
+      const [first, again] = [{ key: "mine" }, { key: "mine", repeat: true }];
+      const refusal = { code: undefined, status: 401 };
+      await expect(client.post("orders")).rejects.toMatchObject(refusal);
+      await expect(client.post("orders", first)).rejects.toMatchObject(refusal);
+      const unknown = { code: "outcome_unknown", status: 401 };
+      await expect(client.post("orders", again)).rejects.toMatchObject(unknown);
     });
   });
 

@@ -97,10 +97,10 @@ async function settle(
   { key, strategy, operation, turn }: Sending,
   signal: AbortSignal,
 ): Promise<boolean> {
-  while (!signal.aborted) {
+  for (let repeat = false; !signal.aborted; repeat = true) {
     try {
       const headers = { [OPERATION_HEADER]: operation };
-      await client.post(strategy, { key, json: { turn }, headers, signal });
+      await client.post(strategy, { key, repeat, json: { turn }, headers, signal });
       return true;
     } catch (error) {
       if (signal.aborted) return false;
