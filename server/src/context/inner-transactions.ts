@@ -83,15 +83,17 @@ export class InnerTransactions {
   /** Keeps what a transaction wrote, until the handler's own ends. @returns whether it could: a failed one is rolled back. */
   async commit(inner: InnerTransaction): Promise<boolean> {
     if (inner.state === "lost") throw lost();
-    if (this.#tx.getTransactionStatus() === "E") {
-      await this.rollback(inner);
-      return false;
-    }
     // A savepoint below others stays until they have ended: releasing it would take theirs along.
     inner.state = "committed";
     inner.end();
-    await this.#releaseCommitted();
-    return true;
+    try {
+      await this.#releaseCommitted();
+      return true;
+    } catch (error) {
+      if (!isFailedTransaction(error)) throw error;
+      await this.#undo(inner);
+      return false;
+    }
   }
 
   /** Undoes what a transaction wrote, and with it all that began inside of it and is still open. */
@@ -100,12 +102,16 @@ export class InnerTransactions {
     for (const above of this.#stack.slice(this.#stack.indexOf(inner) + 1))
       this.#drop(above, "lost");
     this.#drop(inner, "ended");
-    // In one go: a savepoint that another client set in between would be released as well.
-    await Promise.all([
-      this.#ask([`ROLLBACK TO SAVEPOINT ${inner.savepoint}`]),
-      this.#ask([`RELEASE SAVEPOINT ${inner.savepoint}`]),
-    ]);
+    await this.#undo(inner);
     await this.#releaseCommitted();
+  }
+
+  // In one go: a savepoint that another client set in between would be released as well.
+  async #undo({ savepoint }: InnerTransaction): Promise<void> {
+    await Promise.all([
+      this.#ask([`ROLLBACK TO SAVEPOINT ${savepoint}`]),
+      this.#ask([`RELEASE SAVEPOINT ${savepoint}`]),
+    ]);
   }
 
   async #releaseCommitted(): Promise<void> {
@@ -144,6 +150,11 @@ async function quiet(inner: InnerTransaction): Promise<void> {
   do await Promise.race([inner.ended, nextTurn()]);
   while (inner.running > 0 && inner.state === "open");
   await nextTurn();
+}
+
+// 25P02: a statement of the transaction had failed. Asked of Postgres, because `pg` learns it only behind the statement's error.
+function isFailedTransaction(error: unknown): boolean {
+  return error instanceof Error && "code" in error && error.code === "25P02";
 }
 
 function lost(): Error {
