@@ -20,6 +20,7 @@ const ROUTE: Names<RouteIdempotencyOptions> = {
   inFlight: true,
   waitMs: true,
   retentionMs: true,
+  maxHandlerMs: true,
   fingerprint: true,
   storeStatus: true,
   storeHeaders: true,

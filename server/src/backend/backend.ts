@@ -12,6 +12,7 @@ import type { Outcome, SingleFlight } from "../layers/single-flight.ts";
 import { createAdvisoryStore } from "../store/strategies/advisory.ts";
 import { createLeaseStore } from "../store/strategies/lease.ts";
 import { createRowStore } from "../store/strategies/row.ts";
+import { withMaxHandlerMs } from "../store/store-parts.ts";
 import type { StoreParts } from "../store/store-parts.ts";
 import type { OpenOutcome, Store, Ticket, Unavailable } from "../store/store.ts";
 import { createUniqueStore } from "../store/strategies/unique.ts";
@@ -129,7 +130,7 @@ function unavailable(opened: Exclude<Opened, { kind: "open" }>): Unavailable {
 }
 
 function createRouteStore(parts: StoreParts, options: RouteOptions): Store {
-  const store = createStore(parts, options);
+  const store = createStore(withMaxHandlerMs(parts, options.maxHandlerMs), options);
   const { encryption } = options;
   return encryption === undefined ? unencryptedStore(store) : encryptedStore(store, encryption);
 }

@@ -26,6 +26,12 @@ export class RequestState {
   hasBegunStep = false;
   /** Whether the handler asked for its writes to be rolled back, and whether its reply is stored or its key freed. */
   rollback: "store" | "free" | undefined;
+  /** The time of the handler; `undefined` without a claim. */
+  deadline: HandlerDeadline | undefined;
+  /** Whether that time is up: then nothing that the handler still sends is the reply. */
+  isExpired = false;
+  /** Sends the reply of an expired handler past `ignoreLateReplies`. */
+  answerExpired: ((payload: Buffer) => void) | undefined;
   /** Whether the handler failed: its writes are not kept, whatever the reply says. */
   threw = false;
   /** The status of what it threw. */
@@ -55,6 +61,15 @@ export class RequestState {
     this.#api ??= new HandlerApi(this);
     return this.#api;
   }
+}
+
+/** The time of one handler. */
+export interface HandlerDeadline {
+  /** Resolves when the time is up while the reply is read: the claim is given back then. */
+  readonly expired: Promise<"expired">;
+  /** Starts the timer if it has to run from now on. */
+  readonly check: () => void;
+  readonly stop: () => void;
 }
 
 /** A reply whose payload is being read. */

@@ -226,7 +226,7 @@ function resolveFollowers(claim: Claim, flight: Flight, ticket: Ticket): Claim {
     },
     async release(how) {
       try {
-        await claim.release(how);
+        return await claim.release(how);
       } finally {
         flight.end({ kind: "failed" });
       }

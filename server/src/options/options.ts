@@ -9,6 +9,7 @@ import { checkRegistration, checkRoute } from "./validate.ts";
 import type { ReplayCacheOptions } from "../layers/replay-cache.ts";
 import type { ScopeOption } from "../ticket/scope.ts";
 import { STORED_HEADERS, storableHeaders } from "./stored-headers.ts";
+import { DEFAULT_MAX_HANDLER_MS } from "../store/postgres/timeouts.ts";
 import type { SweepOptions } from "../store/maintenance/sweeper.ts";
 
 // Here, because this file is part of the published types: the merge has to come along with them.
@@ -82,6 +83,12 @@ export interface RouteIdempotencyOptions {
    */
   readonly retentionMs?: number;
   /**
+   * How long a one-commit handler may hold its connection, in ms. Past it `signal` aborts, the transaction is rolled back, a
+   * running statement is cancelled, and the caller gets 503. Under `'lease'` it bounds only a reply stream whose caller has gone.
+   * `@range 100–3_600_000 @default 60_000` (above common proxy timeouts, so that no caller still waits)
+   */
+  readonly maxHandlerMs?: number;
+  /**
    * The part of the request that must not change under one key, as plain data. Default: media type, query and body as they
    * arrived, before validators and later hooks change them. The order of members and of query parameters does not count. Needed
    * on routes whose body is a stream.
@@ -154,6 +161,7 @@ export interface RouteOptions {
   readonly inFlight: "wait" | "reject";
   readonly waitMs: number;
   readonly retentionMs: number;
+  readonly maxHandlerMs: number;
   readonly fingerprint: FingerprintOption | undefined;
   readonly storeStatus: (status: number) => boolean;
   readonly storeHeaders: ReadonlySet<string>;
@@ -210,6 +218,7 @@ export function resolveRouteOptions(
     inFlight: set.inFlight ?? "wait",
     waitMs: set.waitMs ?? 10_000,
     retentionMs: set.retentionMs ?? 24 * 3_600_000,
+    maxHandlerMs: set.maxHandlerMs ?? DEFAULT_MAX_HANDLER_MS,
     fingerprint: set.fingerprint,
     storeStatus: (status: number) =>
       status >= 200 && status < 500 && (status < 300 || storeStatus(status)),

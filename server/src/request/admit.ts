@@ -10,6 +10,7 @@ import { HandlerScope } from "../context/handler-scope.ts";
 import { reportOutsideUse, watchPool } from "../context/outside-writes.ts";
 import { isTransactional } from "../context/transactional.ts";
 import { RequestState, STATE } from "../context/request-state.ts";
+import { startDeadline } from "./handler-deadline.ts";
 import { ignoreLateReplies, releaseClaim } from "./wrap-handler.ts";
 import { readTicket } from "./read-ticket.ts";
 import type { RouteOptions } from "../options/options.ts";
@@ -118,10 +119,13 @@ function hold({ request, reply, state }: Admission, claim: Claim): Admitted {
   state.scope = createScope(request, state, claim.tx);
   refuseTrailers(state, reply);
   ignoreLateReplies(state, request, reply);
+  const deadline = startDeadline(state, request, reply);
+  state.deadline = deadline;
   // A hijacked reply, or one ended by hand, has no `onSend`. A caller that hangs up also closes, but then nothing is sent yet:
   // the handler goes on and its response is stored.
   reply.raw.once("close", () => {
     if (reply.sent) void releaseClaim(state);
+    else deadline.check();
   });
   return "run";
 }

@@ -3,6 +3,7 @@ import type { FastifyReply, FastifyRequest, RouteHandlerMethod } from "fastify";
 import { leaveScope } from "../context/handler-scope.ts";
 import { STATE } from "../context/request-state.ts";
 import type { RequestState } from "../context/request-state.ts";
+import { hasHungUp } from "./handler-deadline.ts";
 import { digestKey } from "../telemetry/events.ts";
 
 /** @param admit lets the handler run, or answers itself; `undefined` where the method is not protected. */
@@ -37,10 +38,10 @@ function afterHandler(
   if (payload !== undefined) return payload;
   if (reply.sent) {
     // Hijacked after the caller had gone: no close will come any more.
-    if (reply.raw.closed) void releaseClaim(state);
+    if (hasHungUp(request, reply)) void releaseClaim(state);
     return undefined;
   }
-  if (!hasCallerGone(request)) return undefined;
+  if (!hasHungUp(request, reply)) return undefined;
   // Fastify sends nothing to a caller that has hung up. A handler that gave up has no answer either: an empty 200 would be a lie.
   request.log.warn(
     { keyDigest: digestKey(state.ticket?.key) },
@@ -48,11 +49,6 @@ function afterHandler(
   );
   void releaseClaim(state);
   return undefined;
-}
-
-// As Fastify asks it. On HTTP/2 the socket is the session's and lives on.
-function hasCallerGone({ raw }: FastifyRequest): boolean {
-  return raw.socket.destroyed || raw.aborted;
 }
 
 /**
@@ -67,6 +63,7 @@ export function ignoreLateReplies(
   // Hooks behind the handler run outside of it, whether it sends the reply or returns it.
   const original = reply.send.bind(reply);
   const send = (payload: unknown): FastifyReply => leaveScope(() => original(payload));
+  state.answerExpired = (payload) => void send(payload);
   reply.send = (payload?: unknown) => {
     const { sending, reading, status, ticket } = state;
     if (sending === "not-yet" || reading !== undefined || hasFailed(state) || reply.sent)
@@ -76,7 +73,9 @@ export function ignoreLateReplies(
     if (payload === undefined) return reply;
     request.log.error(
       { keyDigest: digestKey(ticket?.key), ...(payload instanceof Error && { err: payload }) },
-      "the handler sent or failed once more when its answer was stored already; the first one is sent",
+      state.isExpired
+        ? "the handler sent or failed after maxHandlerMs; its reply is dropped"
+        : "the handler sent or failed once more when its answer was stored already; the first one is sent",
     );
     return reply;
   };
@@ -91,6 +90,7 @@ function hasFailed({ failed, threw, sending }: RequestState): boolean {
 export async function releaseClaim(state: RequestState): Promise<void> {
   const { claim } = state;
   state.claim = undefined;
+  state.deadline?.stop();
   await claim?.release("failed");
 }
 

@@ -64,15 +64,26 @@ async function finish(
   state.claim = undefined;
   state.sending = "now";
   state.reading = reading;
-  const taken = await take(state, reading, reply);
-  if (isOverruled(state, reading)) return new Promise<never>(() => {});
+  state.deadline?.check();
+  const taken = await inTime(state, take(state, reading, reply));
+  if (taken !== "expired" && isOverruled(state, reading)) return new Promise<never>(() => {});
   state.reading = undefined;
+  state.deadline?.stop();
   try {
+    if (taken === "expired") return expiredProblem(state, reply);
     return await settle(reading, taken, state, request, reply);
   } finally {
     state.sending = "done";
     state.status = reply.statusCode;
   }
+}
+
+/** What was taken, unless the time of the handler is up before. Its end closes the payload, so that both come together. */
+async function inTime(state: RequestState, taking: Promise<Taken>): Promise<Taken | "expired"> {
+  const { deadline } = state;
+  if (deadline === undefined) return taking;
+  const first = await Promise.race([taking, deadline.expired]);
+  return state.isExpired ? deadline.expired : first;
 }
 
 /** Whether the handler failed while this payload was read: then its error is the answer, whether it has come yet or not. */
@@ -203,6 +214,16 @@ function reportUnused(
 ): void {
   if (ticket === undefined || held?.tx === undefined || isTxUsed) return;
   reportUnusedTransaction(options, request.log);
+}
+
+/** Makes a 503 of the reply of a handler whose time is up. */
+export function expiredProblem(state: RequestState, reply: FastifyReply): Buffer {
+  const { maxHandlerMs } = state.options;
+  return unavailable(
+    state,
+    reply,
+    `The handler did not finish within ${maxHandlerMs} ms; nothing was kept of this request`,
+  );
 }
 
 function unavailable(state: RequestState, reply: FastifyReply, detail: string): Buffer {

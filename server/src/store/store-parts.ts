@@ -4,6 +4,7 @@ import { createConnect } from "./postgres/connection.ts";
 import type { Connect } from "./postgres/connection.ts";
 import { POSTGRES, readEngine } from "./postgres/dialect.ts";
 import type { Dialect } from "./postgres/dialect.ts";
+import { DEFAULT_MAX_HANDLER_MS } from "./postgres/timeouts.ts";
 import { createStatements } from "./sql/statements.ts";
 import type { Statements } from "./sql/statements.ts";
 
@@ -22,6 +23,13 @@ export function createStoreParts(
 ): StoreParts {
   const statements = createStatements(schema, dialect);
   return { schema, dialect, statements, connect: createConnect(pool) };
+}
+
+/** The same parts for a route whose handlers may run for `maxHandlerMs`. */
+export function withMaxHandlerMs(parts: StoreParts, maxHandlerMs: number): StoreParts {
+  if (maxHandlerMs === DEFAULT_MAX_HANDLER_MS) return parts;
+  const { schema, dialect } = parts;
+  return { ...parts, statements: createStatements(schema, dialect, maxHandlerMs) };
 }
 
 /** The same for a database that is asked which engine it is. Throws what the database throws. */

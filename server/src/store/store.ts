@@ -86,10 +86,11 @@ export type Completion =
 export type Writes = "keep" | "discard";
 
 /**
- * How a claim is given back. `free`: the handler answered in order that nothing came of it. `failed`: it broke off. In a
- * transaction both roll back; a lease that failed counts as crashed.
+ * How a claim is given back. `free`: the handler answered in order that nothing came of it. `failed`: it broke off. `timed-out`: it
+ * had longer than `maxHandlerMs`; its signal aborts and a running statement is cancelled. In a transaction all three roll back;
+ * a lease that failed or timed out counts as crashed.
  */
-export type Release = "free" | "failed";
+export type Release = "free" | "failed" | "timed-out";
 
 /** The right to finish one ticket. Ended once, by `complete` or by `release`; only its holder can write a record. */
 export interface Claim {
@@ -102,7 +103,8 @@ export interface Claim {
   /** Results of finished steps, where the strategy keeps them. */
   readonly steps: StepMemory | undefined;
   complete(response: StoredResponse, writes: Writes): Promise<Completion>;
-  release(how: Release): Promise<void>;
+  /** Resolves with a statement on another connection that waited for this claim's transaction, if a time-out found one. */
+  release(how: Release): Promise<string | undefined>;
 }
 
 /** Results of a handler's finished steps, by name, as JSON. */

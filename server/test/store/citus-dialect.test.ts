@@ -5,7 +5,7 @@ import { withDatabase } from "@oncekey/test-support/postgres/database";
 import { createAdvisoryStore } from "../../src/store/strategies/advisory.ts";
 import type { Dialect } from "../../src/store/postgres/dialect.ts";
 import { createLeaseStore } from "../../src/store/strategies/lease.ts";
-import { stricterLimits } from "../../src/store/postgres/timeouts.ts";
+import { readOwnLimits } from "../../src/store/postgres/timeouts.ts";
 import { createRowStore } from "../../src/store/strategies/row.ts";
 import { createStoreParts } from "../../src/store/store-parts.ts";
 import type { StoreParts } from "../../src/store/store-parts.ts";
@@ -20,7 +20,7 @@ let citus: Dialect;
 beforeAll(async () => {
   pool = database.pool();
   await pool.query("create table effects (key text)");
-  citus = { kind: "citus", limits: await stricterLimits(pool) };
+  citus = { kind: "citus", limits: await readOwnLimits(pool) };
 });
 
 const STRATEGIES: Readonly<Record<string, (parts: StoreParts) => Store>> = {
@@ -40,7 +40,7 @@ describe("in the dialect of Citus", () => {
 
   it("the timeouts of a transaction are ours, and those of the role where they are stricter", async () => {
     const strict = database.pool({ options: "-c statement_timeout=7s -c lock_timeout=1h" });
-    const limits = await stricterLimits(strict);
+    const limits = await readOwnLimits(strict);
     const parts = createStoreParts(strict, "oncekey", { kind: "citus", limits });
     const claim = await claimed(createUniqueStore(parts), createTicket());
     const { rows } = await txOf(claim).query(
@@ -49,6 +49,6 @@ describe("in the dialect of Citus", () => {
          current_setting('citus.propagate_set_commands') as propagated`,
     );
     await claim.release("free");
-    expect(rows).toEqual([{ lock: "10s", statement: "7s", idle: "1min", propagated: "local" }]);
+    expect(rows).toEqual([{ lock: "10s", statement: "7s", idle: "65s", propagated: "local" }]);
   });
 });

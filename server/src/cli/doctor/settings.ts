@@ -1,5 +1,5 @@
 /** Settings that decide how soon a crash is over, and what outlives one. */
-import { SET_LIMITS } from "../../store/postgres/timeouts.ts";
+import { DEFAULT_MAX_HANDLER_MS, setLimits } from "../../store/postgres/timeouts.ts";
 import { formatDuration } from "../io/print.ts";
 import { fail, ok, warn } from "./finding.ts";
 import type { Examine, Patient } from "./finding.ts";
@@ -11,7 +11,7 @@ const MIN_IDLE_MS = 10_000;
 export const examineIdleLimit: Examine = async ({ one }) => {
   await one.query("begin");
   try {
-    await one.query(SET_LIMITS);
+    await one.query(setLimits(DEFAULT_MAX_HANDLER_MS));
     const limitMs = await settingMs(one, "idle_in_transaction_session_timeout");
     const found = `a transaction of Oncekey that falls silent is ended, and its key freed, after ${formatDuration(limitMs)}`;
     if (limitMs >= MIN_IDLE_MS) return ok(found);

@@ -14,6 +14,6 @@ export function createKeylessClaim(): Claim {
       },
     },
     complete: async () => ({ kind: "stored", lifetimeMs: 0, askedAt: 0, split: false }),
-    release: async () => {},
+    release: async () => undefined,
   };
 }

@@ -13,7 +13,7 @@ import type {
   Ticket,
   Unavailable,
 } from "../store.ts";
-import { LocalCommitError } from "../postgres/transaction.ts";
+import { HandlerTimeoutError, LocalCommitError } from "../postgres/transaction.ts";
 import { inOneRoundTrip, recordIn } from "../round-trip.ts";
 
 export interface LeaseClaimParts {
@@ -73,9 +73,11 @@ export function createLeaseClaim(claim: LeaseClaimParts): Claim {
     },
     async release(how) {
       heartbeat.stop();
+      if (how === "timed-out") controller.abort(new HandlerTimeoutError());
       const text = how === "free" ? statements.freeLease : statements.failLease;
       // Where this does not arrive the lease runs out by itself, with the same effect, only later.
       await write(parts, { text, values: own });
+      return undefined;
     },
   };
 }

@@ -4,7 +4,14 @@ import type { Connection } from "../postgres/connection.ts";
 import { readRecord, recordValues, ticketValues } from "../record.ts";
 import type { Statements } from "../sql/statements.ts";
 import type { Claim, Completion, StoredResponse, Ticket, Writes } from "../store.ts";
-import { abandon, ask, commit, FailedTransactionError, sqlState } from "../postgres/transaction.ts";
+import {
+  abandon,
+  ask,
+  commit,
+  FailedTransactionError,
+  sqlState,
+  terminate,
+} from "../postgres/transaction.ts";
 import type { CommitOutcome } from "../postgres/transaction.ts";
 
 /** What a claim is made of, as its strategy knows it before it asks. */
@@ -80,9 +87,11 @@ function inTransaction(connection: Connection): Omit<Claim, "complete"> {
       return connection.signal();
     },
     steps: undefined,
-    async release() {
+    async release(how) {
       connection.seal();
+      if (how === "timed-out") return terminate(connection);
       await abandon(connection);
+      return undefined;
     },
   };
 }

@@ -1,6 +1,7 @@
 /** Takes connections out of the application's pool: bounded in number and in time. */
 import type { Pool, PoolClient } from "pg";
 import { withDeadline } from "../../deadline.ts";
+import { requestCancel } from "./cancel.ts";
 import { createHandlerClient } from "./handler-client.ts";
 import { ConnectionTimeoutError, slotsOf } from "./slots.ts";
 
@@ -13,8 +14,13 @@ export interface Connection {
   seal(): void;
   /** The last error that Postgres sent since the connection was taken, other than that the transaction has failed already. */
   lastError(): unknown;
-  /** Aborts when the connection breaks. */
+  /** Aborts when the connection breaks, or by `abort`. */
   signal(): AbortSignal;
+  abort(reason: Error): void;
+  /** Whether a statement runs, or waits behind one that does. */
+  isBusy(): boolean;
+  /** Cancels what runs, closes the connection and gives its slot back, without waiting for the database. In place of `release`. */
+  cancel(): void;
   /** Gives the connection and its slot back; `destroy` closes it, for a connection whose state is not known. Once only. */
   release(destroy?: "destroy"): void;
 }
@@ -42,7 +48,7 @@ export function createConnect(pool: Pool): Connect {
     await slots.take(waitMs);
     try {
       const client = await acquireWithin(pool, until - performance.now());
-      return createConnection(client, () => slots.free());
+      return createConnection(client, pool, () => slots.free());
     } catch (error) {
       slots.free();
       throw error;
@@ -90,14 +96,28 @@ export function giveBack(client: PoolClient, isToBeClosed: boolean): void {
   client.removeListener("error", ignoreError);
 }
 
-function createConnection(client: PoolClient, freeSlot: () => void): Connection {
+function createConnection(client: PoolClient, pool: Pool, freeSlot: () => void): Connection {
   const { tx, close } = createHandlerClient(client);
   const wire = wireOf(client);
   let controller: AbortController | undefined;
   let lastError: unknown;
+  const signal = (): AbortController => {
+    if (controller === undefined) {
+      controller = new AbortController();
+      client.once("end", onEnd);
+    }
+    return controller;
+  };
   const onEnd = (): void => controller?.abort(new Error("the database connection was lost"));
   const onError = (error: { readonly code?: string }): void => {
     if (error.code !== FAILED_ALREADY) lastError = error;
+  };
+  const release = (destroy?: "destroy"): void => {
+    close();
+    wire?.removeListener("errorMessage", onError);
+    client.removeListener("end", onEnd);
+    giveBack(client, destroy !== undefined || client.getTransactionStatus() !== "I");
+    freeSlot();
   };
   wire?.on("errorMessage", onError);
   return {
@@ -105,28 +125,25 @@ function createConnection(client: PoolClient, freeSlot: () => void): Connection 
     tx,
     seal: close,
     lastError: () => lastError,
-    signal() {
-      if (controller === undefined) {
-        controller = new AbortController();
-        client.once("end", onEnd);
-      }
-      return controller.signal;
+    signal: () => signal().signal,
+    abort: (reason) => signal().abort(reason),
+    isBusy: () => Reflect.get(client, "readyForQuery") !== true,
+    cancel() {
+      requestCancel(client, pool);
+      release("destroy");
+      // With `pipeline: true` pg would wait for the answers.
+      wire?.stream.destroy();
     },
-    release(destroy) {
-      close();
-      wire?.removeListener("errorMessage", onError);
-      client.removeListener("end", onEnd);
-      giveBack(client, destroy !== undefined || client.getTransactionStatus() !== "I");
-      freeSlot();
-    },
+    release,
   };
 }
 
 // 25P02: "current transaction is aborted, commands ignored until end of transaction block".
 const FAILED_ALREADY = "25P02";
 
-/** What pg emits the server's messages on; its published types leave it out. */
+/** What pg speaks the protocol through; its published types leave most of it out. */
 interface Wire {
+  readonly stream: { destroy(): void };
   on(event: "errorMessage", listener: (error: { readonly code?: string }) => void): void;
   removeListener(
     event: "errorMessage",

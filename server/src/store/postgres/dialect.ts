@@ -1,12 +1,12 @@
 /** Which engine answers behind the protocol of Postgres, what follows for the strategies, and how transactions begin on it. */
 import type { Pool, PoolClient } from "pg";
-import { stricterLimits } from "./timeouts.ts";
-import type { Limits } from "./timeouts.ts";
+import { readOwnLimits } from "./timeouts.ts";
+import type { OwnLimits } from "./timeouts.ts";
 
 /** What the store says differently. `citus`: the settings that its transactions begin with have to reach other nodes. */
 export type Dialect =
   | { readonly kind: "postgres" }
-  | { readonly kind: "citus"; readonly limits: Limits };
+  | { readonly kind: "citus"; readonly limits: OwnLimits };
 
 /** What follows from an engine, in a sentence; `advice` wherever it is not all well. */
 export interface EngineJudgement {
@@ -54,7 +54,7 @@ export async function readEngine(
     [`"${schema}".records`],
   );
   return {
-    dialect: { kind: "citus", limits: await stricterLimits(database) },
+    dialect: { kind: "citus", limits: await readOwnLimits(database) },
     judgement: judgeEngine({ ...facts, isDistributed: distributed.rows[0]?.there === true }),
   };
 }

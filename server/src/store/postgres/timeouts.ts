@@ -1,39 +1,67 @@
-/** The timeouts that bound every transaction of the store: only ever lower than what the role or the database has set. */
+/** The timeouts that bound every transaction of the store: only ever lower than those of the role or the database. */
 import type { Pool, PoolClient } from "pg";
 
-// A handler may hold its transaction silently for 60 s at the most, as when a process is stopped: then its lock is freed.
-const LIMITS = {
-  lock_timeout: "10s",
-  statement_timeout: "30s",
-  idle_in_transaction_session_timeout: "60s",
-} as const;
+export const DEFAULT_MAX_HANDLER_MS = 60_000;
+
+const LOCK = "10s";
+const STATEMENT = "30s";
+// A process that is stopped or cut off cannot end its handler. Later than its own timer, which knows what to answer.
+const IDLE_AFTER_MS = 5_000;
 
 const NAMES = ["lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout"] as const;
 
+type Name = (typeof NAMES)[number];
+
 /** For each setting the value that a transaction is to have, as Postgres writes it. */
-export type Limits = Readonly<Record<(typeof NAMES)[number], string>>;
+type Limits = Readonly<Record<Name, string>>;
 
-/** Sets them for a transaction. Touches only its settings; two at once do not meet. */
-export const SET_LIMITS: string = `select ${NAMES.map(
-  (name) => `set_config('${name}', ${stricter(name)}, true)`,
-).join(", ")}`;
+/** The role's own settings in ms; 0 means no limit. */
+export type OwnLimits = Readonly<Record<Name, number>>;
 
-/** What {@link SET_LIMITS} would set, for an engine that carries to its other nodes only what `set` commands say. */
-export async function stricterLimits(database: Pool | PoolClient): Promise<Limits> {
-  const { rows } = await database.query<Limits>(
-    `select ${NAMES.map((name) => `${stricter(name)} as ${name}`).join(", ")}`,
+function limitsOf(maxHandlerMs: number): Limits {
+  return {
+    lock_timeout: LOCK,
+    statement_timeout: STATEMENT,
+    idle_in_transaction_session_timeout: `${maxHandlerMs + IDLE_AFTER_MS}ms`,
+  };
+}
+
+/** Sets the limits of a transaction. Touches only its settings; two at once do not meet. */
+export function setLimits(maxHandlerMs: number): string {
+  const limits = limitsOf(maxHandlerMs);
+  const set = (name: Name): string => {
+    // A value of 0 means no limit at all, so it counts as longer than ours.
+    const stricter = `case when current_setting('${name}')::interval between interval '1 millisecond' and interval '${limits[name]}'
+    then current_setting('${name}') else '${limits[name]}' end`;
+    return `set_config('${name}', ${stricter}, true)`;
+  };
+  return `select ${NAMES.map(set).join(", ")}`;
+}
+
+/** Reads the role's own limits, for an engine that carries to its other nodes only what `set` commands say. */
+export async function readOwnLimits(database: Pool | PoolClient): Promise<OwnLimits> {
+  const read = (name: Name): string =>
+    `(extract(epoch from current_setting('${name}')::interval) * 1000)::text as ${name}`;
+  const { rows } = await database.query<Record<Name, string>>(
+    `select ${NAMES.map(read).join(", ")}`,
   );
-  return rows[0] ?? LIMITS;
+  const [row] = rows;
+  return {
+    lock_timeout: Number(row?.lock_timeout ?? 0),
+    statement_timeout: Number(row?.statement_timeout ?? 0),
+    idle_in_transaction_session_timeout: Number(row?.idle_in_transaction_session_timeout ?? 0),
+  };
 }
 
-/** The same as `set` commands. */
-export function setCommands(limits: Limits): string[] {
-  return NAMES.map((name) => `set local ${name} = '${limits[name].replaceAll("'", "''")}'`);
+/** The same limits as `set` commands. */
+export function setCommands(own: OwnLimits, maxHandlerMs: number): string[] {
+  const limits = limitsOf(maxHandlerMs);
+  return NAMES.map((name) => {
+    const isStricter = own[name] > 0 && own[name] < inMs(limits[name]);
+    return `set local ${name} = '${isStricter ? `${own[name]}ms` : limits[name]}'`;
+  });
 }
 
-// A value of 0 means no limit at all, so it counts as longer than ours.
-function stricter(name: (typeof NAMES)[number]): string {
-  const ours = LIMITS[name];
-  return `case when current_setting('${name}')::interval between interval '1 millisecond' and interval '${ours}'
-    then current_setting('${name}') else '${ours}' end`;
+function inMs(limit: string): number {
+  return limit.endsWith("ms") ? Number.parseInt(limit, 10) : Number.parseInt(limit, 10) * 1000;
 }

@@ -24,6 +24,14 @@ export class LocalCommitError extends Error {
   }
 }
 
+/** The handler had longer than `maxHandlerMs`. */
+export class HandlerTimeoutError extends Error {
+  override name = "HandlerTimeoutError";
+  constructor() {
+    super("the handler did not finish within maxHandlerMs");
+  }
+}
+
 /** A statement of the transaction had failed, so that COMMIT was answered with ROLLBACK. */
 export class FailedTransactionError extends Error {
   override name = "FailedTransactionError";
@@ -115,6 +123,37 @@ export async function abandon(connection: Connection): Promise<boolean> {
     connection.release("destroy");
     return false;
   }
+}
+
+// What a handler without end waits for, if it waits for itself: a statement of its process on another connection.
+const FIND_BLOCKED = `select left(query, 1000) from pg_stat_activity
+  where pg_backend_pid() = any(pg_blocking_pids(pid)) order by query_start limit 1`;
+const FIND_BLOCKED_MS = 1_000;
+
+/**
+ * Ends the transaction of a handler that had its time: aborts the signal, cancels a running statement, rolls back, and gives the
+ * connection back. Never throws.
+ *
+ * @returns a statement on another connection that waited for this transaction, its literals replaced by `?`.
+ */
+export async function terminate(connection: Connection): Promise<string | undefined> {
+  connection.abort(new HandlerTimeoutError());
+  if (connection.isBusy()) {
+    connection.cancel();
+    return undefined;
+  }
+  const looking = sendBatch(connection.client, [{ text: FIND_BLOCKED }]).catch(() => []);
+  const found = await withDeadline(looking, FIND_BLOCKED_MS, () => "late" as const);
+  if (found === "late") {
+    connection.release("destroy");
+    return undefined;
+  }
+  await abandon(connection);
+  return withoutLiterals(found[0]?.rows[0]?.[0] ?? undefined);
+}
+
+function withoutLiterals(text: string | undefined): string | undefined {
+  return text?.replaceAll(/'[^']*'|\b\d+(\.\d+)?\b/g, "?").slice(0, 200);
 }
 
 /** The SQLSTATE of an error that Postgres sent, `undefined` for any other. */

@@ -3,7 +3,7 @@ import type { Statement } from "../postgres/batch.ts";
 import type { Dialect } from "../postgres/dialect.ts";
 import { leaseStatements } from "./lease-statements.ts";
 import type { LeaseStatements } from "./lease-statements.ts";
-import { SET_LIMITS, setCommands } from "../postgres/timeouts.ts";
+import { DEFAULT_MAX_HANDLER_MS, setCommands, setLimits } from "../postgres/timeouts.ts";
 
 export interface Statements extends LeaseStatements {
   /** Begins a transaction that ends in the same batch. */
@@ -34,8 +34,15 @@ export interface Statements extends LeaseStatements {
 /** What an identifier of ours may be: it needs no quoting rules beyond the quotes. */
 export const SCHEMA_NAME: RegExp = /^[a-z_][a-z0-9_]{0,62}$/;
 
-/** @param schema already checked against {@link SCHEMA_NAME}. */
-export function createStatements(schema: string, dialect: Dialect): Statements {
+/**
+ * @param schema already checked against {@link SCHEMA_NAME}.
+ * @param maxHandlerMs how long a handler may hold its transaction.
+ */
+export function createStatements(
+  schema: string,
+  dialect: Dialect,
+  maxHandlerMs: number = DEFAULT_MAX_HANDLER_MS,
+): Statements {
   const records = `"${schema}".records`;
   const thisTicket = "key = $1::text and scope = $2::text and target = $3::text";
   const finished = "status is not null and expires_at > statement_timestamp()";
@@ -45,7 +52,7 @@ export function createStatements(schema: string, dialect: Dialect): Statements {
   const sweepable =
     "expires_at <= statement_timestamp() and (lease_until is null or lease_until <= statement_timestamp())";
   const begin = beginOn(dialect);
-  const limits = limitsOn(dialect);
+  const limits = limitsOn(dialect, maxHandlerMs);
   return Object.freeze({
     begin,
     open: [...begin, ...limits],
@@ -189,7 +196,10 @@ function beginOn(dialect: Dialect): Statement[] {
 }
 
 // Citus carries what `set` commands say to its nodes, and not what set_config does.
-function limitsOn(dialect: Dialect): Statement[] {
-  const texts = dialect.kind === "postgres" ? [SET_LIMITS] : setCommands(dialect.limits);
+function limitsOn(dialect: Dialect, maxHandlerMs: number): Statement[] {
+  const texts =
+    dialect.kind === "postgres"
+      ? [setLimits(maxHandlerMs)]
+      : setCommands(dialect.limits, maxHandlerMs);
   return texts.map((text) => ({ text }));
 }
