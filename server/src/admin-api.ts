@@ -8,7 +8,7 @@ import { partsOf } from "./backend/pools.ts";
 import type { Pools } from "./backend/pools.ts";
 import { findRecords, forgetRecord, readStats } from "./store/maintenance/records.ts";
 import type { RecordAddress, TableRecord, TableStats } from "./store/maintenance/records.ts";
-import { sweepExpired } from "./store/maintenance/sweep-batch.ts";
+import { sweepBatch } from "./store/maintenance/sweep-batch.ts";
 import { DEFAULT_BATCH_SIZE, sweepAll } from "./store/maintenance/sweeper.ts";
 
 declare module "fastify" {
@@ -71,7 +71,7 @@ export function createAdministration(
     },
     async sweep(pool) {
       const parts = partsOf(await pools.open(poolOr(pool)));
-      return sweepAll((batchSize) => sweepExpired(parts, batchSize), DEFAULT_BATCH_SIZE);
+      return sweepAll((...batch) => sweepBatch(parts, ...batch), DEFAULT_BATCH_SIZE);
     },
     async stats(pool) {
       return readStats(poolOr(pool), schema);

@@ -25,7 +25,7 @@ import {
 import type { Registration } from "./request/protect-route.ts";
 import { onSend } from "./response/on-send.ts";
 import type { DatabaseEngine } from "./store/postgres/dialect.ts";
-import { sweepExpired } from "./store/maintenance/sweep-batch.ts";
+import { sweepBatch } from "./store/maintenance/sweep-batch.ts";
 import { startSweeper } from "./store/maintenance/sweeper.ts";
 
 const plugin: FastifyPluginAsync<IdempotencyOptions> = async (app, registered) => {
@@ -69,7 +69,7 @@ const plugin: FastifyPluginAsync<IdempotencyOptions> = async (app, registered) =
   if (sweep === false) return;
   const sweeper = startSweeper(
     () => pools.seen(),
-    async (used, batchSize) => sweepExpired(partsOf(await pools.open(used)), batchSize),
+    async (used, ...batch) => sweepBatch(partsOf(await pools.open(used)), ...batch),
     sweep,
     (outcome, used) => {
       if ("error" in outcome && !used.ending)

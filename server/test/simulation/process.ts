@@ -11,7 +11,7 @@ import type { Outcome } from "../../src/layers/single-flight.ts";
 import { POSTGRES } from "../../src/store/postgres/dialect.ts";
 import { createConnect } from "../../src/store/postgres/connection.ts";
 import type { Claim, StoredRecord, Ticket } from "../../src/store/store.ts";
-import { sweepExpired } from "../../src/store/maintenance/sweep-batch.ts";
+import { sweepBatch } from "../../src/store/maintenance/sweep-batch.ts";
 import { createPool, INSERT_EFFECT } from "./connection.ts";
 import type { Line } from "./connection.ts";
 import { idOf } from "./database.ts";
@@ -109,7 +109,7 @@ export function createProcess(line: Line, rules: Rules, world: Surroundings): Se
     serve: async (ticket) => follow(ticket, await engine.begin(ticket, pool, () => {})),
     async sweep() {
       // A sweep that the database does not answer is tried again another day.
-      await sweepExpired(parts, 100).catch(() => 0);
+      await sweepBatch(parts, 100).catch(() => undefined);
     },
     forget: ({ key, scope, target }) =>
       administration.forget({ key, scope, target }).then(

@@ -156,7 +156,8 @@ function store({ database, transaction, values, id, row, now }: Call): Result {
 }
 
 function sweep({ database, transaction, values, now }: Call): Result {
-  if (!tryAdvisoryLock(database, transaction, text(values[1]), false)) return wrote("DELETE", 0);
+  if (!tryAdvisoryLock(database, transaction, text(values[1]), false))
+    return read([["0", "0", "0", null]]);
   let deleted = 0;
   for (const [id, { expiresAt, leaseUntil }] of database.rows) {
     const isOver = expiresAt <= now && (leaseUntil === null || leaseUntil <= now);
@@ -164,5 +165,6 @@ function sweep({ database, transaction, values, now }: Call): Result {
     write(database, transaction, id, undefined);
     deleted += 1;
   }
-  return wrote("DELETE", deleted);
+  const count = String(deleted);
+  return read([[count, count, count, null]]);
 }

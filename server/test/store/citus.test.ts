@@ -9,7 +9,7 @@ import { migrationScripts } from "../../src/cli/commands/migration-script.ts";
 import { createAdvisoryStore } from "../../src/store/strategies/advisory.ts";
 import { createLeaseStore } from "../../src/store/strategies/lease.ts";
 import { createRowStore } from "../../src/store/strategies/row.ts";
-import { sweepExpired } from "../../src/store/maintenance/sweep-batch.ts";
+import { sweepBatch } from "../../src/store/maintenance/sweep-batch.ts";
 import { openStoreParts } from "../../src/store/store-parts.ts";
 import type { StoreParts } from "../../src/store/store-parts.ts";
 import type { Store, Ticket } from "../../src/store/store.ts";
@@ -79,7 +79,8 @@ describe.skipIf(urls.length === 0)(suite, () => {
       );
       const expired = await count("expires_at <= statement_timestamp()");
       let swept = 0;
-      for (let batch = -1; batch !== 0; swept += batch) batch = await sweepExpired(parts, 100);
+      for (let batch = -1; batch !== 0; swept += batch)
+        batch = (await sweepBatch(parts, 100)).deleted;
       expect(swept).toBe(expired);
       expect(await count("true")).toBe(24 - expired);
     });

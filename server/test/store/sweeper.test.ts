@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, it, vi } from "vitest";
 import { withDatabase } from "@oncekey/test-support/postgres/database";
 import { purposeLockId } from "../../src/store/lock-id.ts";
 import { createStoreParts } from "../../src/store/store-parts.ts";
-import { sweepExpired } from "../../src/store/maintenance/sweep-batch.ts";
+import { sweepBatch } from "../../src/store/maintenance/sweep-batch.ts";
 import { startSweeper } from "../../src/store/maintenance/sweeper.ts";
 import { addPayments, createPayments, withShop } from "../support/shop.ts";
 
@@ -56,15 +56,15 @@ describe("the sweep", () => {
     await other.query("select pg_advisory_xact_lock($1::bigint)", [
       purposeLockId("oncekey", "sweep"),
     ]);
-    expect(await sweepExpired(parts, 100)).toBe(0);
+    expect(await sweepBatch(parts, 100)).toMatchObject({ deleted: 0 });
     await other.query("rollback");
     other.release();
-    expect(await sweepExpired(parts, 100)).toBe(5);
+    expect(await sweepBatch(parts, 100)).toMatchObject({ deleted: 5 });
   });
 
   it("leaves an expired row alone whose lease still runs", async () => {
     await addExpired(1, ", gen_random_uuid(), now() + interval '1 minute'");
-    expect(await sweepExpired(createStoreParts(pool, "oncekey"), 100)).toBe(0);
+    expect(await sweepBatch(createStoreParts(pool, "oncekey"), 100)).toMatchObject({ deleted: 0 });
     await pool.query("delete from oncekey.records where owner is not null");
   });
 
@@ -74,7 +74,7 @@ describe("the sweep", () => {
     const sweep = vi.fn(async () => {
       calls += 1;
       if (calls === 1) throw new Error("down");
-      return 0;
+      return { deleted: 0, next: undefined };
     });
     const sweeper = startSweeper(
       () => [pool],

@@ -2,7 +2,7 @@
 import { randomUUID } from "node:crypto";
 import type pg from "pg";
 import { beforeAll, describe, expect, it } from "vitest";
-import { sweepExpired } from "../../src/store/maintenance/sweep-batch.ts";
+import { sweepBatch } from "../../src/store/maintenance/sweep-batch.ts";
 import { createStoreParts, openStoreParts } from "../../src/store/store-parts.ts";
 import type { StoreParts } from "../../src/store/store-parts.ts";
 import type { Claim, Store, StoredResponse, Ticket } from "../../src/store/store.ts";
@@ -134,9 +134,15 @@ export function describeStore({ name, pool, create }: StoreUnderTest): void {
         await (await claimed(store, ticket)).complete(response("made"), "keep");
       }
       for (const ticket of gone) await expire(pool(), ticket);
-      expect(await sweepExpired(createStoreParts(pool(), "oncekey"), 2)).toBe(2);
-      expect(await sweepExpired(createStoreParts(pool(), "oncekey"), 2)).toBe(1);
-      expect(await sweepExpired(createStoreParts(pool(), "oncekey"), 2)).toBe(0);
+      expect(await sweepBatch(createStoreParts(pool(), "oncekey"), 2)).toMatchObject({
+        deleted: 2,
+      });
+      expect(await sweepBatch(createStoreParts(pool(), "oncekey"), 2)).toMatchObject({
+        deleted: 1,
+      });
+      expect(await sweepBatch(createStoreParts(pool(), "oncekey"), 2)).toMatchObject({
+        deleted: 0,
+      });
       expect(await store.lookup(kept)).toMatchObject({ kind: "replay" });
     });
 

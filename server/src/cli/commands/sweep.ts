@@ -1,7 +1,7 @@
 import type { CommandUnknownOpts } from "@commander-js/extra-typings";
 import { readSweepLag } from "../../store/maintenance/records.ts";
 import { openStoreParts } from "../../store/store-parts.ts";
-import { sweepExpired } from "../../store/maintenance/sweep-batch.ts";
+import { sweepBatch } from "../../store/maintenance/sweep-batch.ts";
 import { DEFAULT_BATCH_SIZE, sweepAll } from "../../store/maintenance/sweeper.ts";
 import { databaseCommand, withPool } from "../io/database.ts";
 import { count, printLine, tell } from "../io/print.ts";
@@ -14,10 +14,10 @@ export function sweepCommand(): CommandUnknownOpts {
         const { expired } = await readSweepLag(pool, schema);
         const parts = await openStoreParts(pool, schema);
         const progress = createProgress(expired);
-        const deleted = await sweepAll(async (batchSize) => {
-          const batch = await sweepExpired(parts, batchSize);
-          progress.add(batch);
-          return batch;
+        const deleted = await sweepAll(async (...batch) => {
+          const swept = await sweepBatch(parts, ...batch);
+          progress.add(swept.deleted);
+          return swept;
         }, DEFAULT_BATCH_SIZE);
         progress.end();
         printLine(`deleted ${count(deleted, "expired record")}`);

@@ -5,37 +5,64 @@ import type { StoreParts } from "../store-parts.ts";
 import { ask } from "../postgres/transaction.ts";
 import { inOneRoundTrip, withConnection } from "../round-trip.ts";
 
+/** What one batch did. */
+export interface Swept {
+  readonly kind: "swept";
+  readonly deleted: number;
+  /** Where the next batch goes on; `undefined` if no more expired rows were left, or another process is at it. */
+  readonly next: Position | undefined;
+}
+
+/** The instant of the last row of a batch, in microseconds since 1970. */
+export type Position = string;
+
+// What is out of line is deleted in pieces of 2 kB: 2,000 of them beside the rows themselves.
+const MAX_BATCH_BYTES = 4_194_304;
+
 /**
- * Deletes about `batchSize` expired rows and says how many; none where another process is at it. Fewer than that means that no
- * more were left. Throws what the database throws.
+ * Deletes about `batchSize` expired rows, fewer if their bodies are large. Throws what the database throws.
+ *
+ * @param from `next` of the batch before, so that the rows which that has deleted are not looked at again.
  */
-export async function sweepExpired(parts: StoreParts, batchSize: number): Promise<number> {
+export async function sweepBatch(
+  parts: StoreParts,
+  batchSize: number,
+  from?: Position,
+): Promise<Swept> {
   const startedAt = performance.now();
   const outcome =
     parts.dialect.kind === "citus"
       ? await sweepSlice(parts, batchSize)
-      : await sweepRows(parts, batchSize);
+      : await sweepRows(parts, batchSize, from);
   if (outcome.kind === "unavailable") throw outcome.cause;
-  const { deleted } = outcome;
   publish("oncekey:sweep", () => ({
-    deletedRows: deleted,
+    deletedRows: outcome.deleted,
     sweepMs: performance.now() - startedAt,
   }));
-  return deleted;
+  return outcome;
 }
 
-interface Swept {
-  readonly kind: "swept";
-  readonly deleted: number;
-}
-
-function sweepRows(parts: StoreParts, batchSize: number) {
-  const values = [String(batchSize), purposeLockId(parts.schema, "sweep")];
+function sweepRows(parts: StoreParts, batchSize: number, from: Position | undefined) {
+  const { statements, schema } = parts;
+  const values = [
+    String(batchSize),
+    purposeLockId(schema, "sweep"),
+    from ?? null,
+    String(MAX_BATCH_BYTES),
+  ];
   return inOneRoundTrip(
     parts,
-    [{ text: parts.statements.sweep, values }],
+    [{ text: statements.planSweep }, { text: statements.sweep, values }],
     "commit",
-    ([result]): Swept => ({ kind: "swept", deleted: rowsOf(result) }),
+    ([, result]): Swept => {
+      const [deleted, chosen, due, last] = result?.rows[0] ?? [];
+      const isLast = Number(chosen) === Number(due) && Number(due) < batchSize;
+      return {
+        kind: "swept",
+        deleted: Number(deleted),
+        next: isLast ? undefined : (last ?? undefined),
+      };
+    },
   );
 }
 
@@ -54,14 +81,15 @@ function sweepSlice({ connect, statements, schema }: StoreParts, batchSize: numb
     if (until === undefined || until === null) {
       await ask(client, [{ text: "rollback" }]);
       connection.release();
-      return { kind: "swept", deleted: 0 };
+      return { kind: "swept", deleted: 0, next: undefined };
     }
     const results = await ask(client, [
       { text: statements.sweepUntil, values: [until] },
       { text: "commit" },
     ]);
     connection.release();
-    return { kind: "swept", deleted: rowsOf(results[0]) };
+    const deleted = rowsOf(results[0]);
+    return { kind: "swept", deleted, next: deleted < batchSize ? undefined : until };
   });
 }
 

@@ -1,5 +1,6 @@
 /** Deletes expired rows in the background, a batch at a time. */
 import { setTimeout as sleep } from "node:timers/promises";
+import type { Position, Swept } from "./sweep-batch.ts";
 
 export interface SweepOptions {
   /** Milliseconds between two sweeps, 100–86_400_000. Default 60_000. */
@@ -8,25 +9,31 @@ export interface SweepOptions {
   readonly batchSize?: number;
 }
 
-/** Deletes up to `batchSize` expired rows and says how many; none where another process is at it. */
-export type SweepBatch = (batchSize: number) => Promise<number>;
+/** Deletes about `batchSize` expired rows, from where the batch before ended. */
+export type SweepBatch = (
+  batchSize: number,
+  from: Position | undefined,
+) => Promise<Pick<Swept, "deleted" | "next">>;
 
 export const DEFAULT_BATCH_SIZE = 1_000;
 const DEFAULT_INTERVAL_MS = 60_000;
 // Between two full batches: requests go first.
 const PAUSE_MS = 20;
 
-/** Sweeps until nothing expired is left or another process is at it, and says how many rows that deleted. */
+/** Sweeps until nothing expired is left or another process is at it, and returns how many rows that deleted. */
 export async function sweepAll(
   sweep: SweepBatch,
   batchSize: number,
   signal?: AbortSignal,
 ): Promise<number> {
+  let from: Position | undefined;
   for (let total = 0; ;) {
     if (signal?.aborted) return total;
-    const deleted = await sweep(batchSize);
+    const { deleted, next } = await sweep(batchSize, from);
     total += deleted;
-    if (deleted < batchSize) return total;
+    // A batch of locked rows alone would come again, if they all expired at one instant.
+    if (next === undefined || (deleted === 0 && next === from)) return total;
+    from = next;
     await sleep(PAUSE_MS);
   }
 }
@@ -42,7 +49,7 @@ export interface Sweeper {
  */
 export function startSweeper<Pool extends object>(
   pools: () => readonly Pool[],
-  sweep: (pool: Pool, batchSize: number) => Promise<number>,
+  sweep: (pool: Pool, ...batch: Parameters<SweepBatch>) => ReturnType<SweepBatch>,
   { intervalMs = DEFAULT_INTERVAL_MS, batchSize = DEFAULT_BATCH_SIZE }: SweepOptions,
   report: (outcome: { readonly deleted: number } | { readonly error: unknown }, pool: Pool) => void,
 ): Sweeper {
@@ -51,7 +58,7 @@ export function startSweeper<Pool extends object>(
 
   async function sweepPool(pool: Pool): Promise<void> {
     try {
-      const batch: SweepBatch = (size) => sweep(pool, size);
+      const batch: SweepBatch = (size, from) => sweep(pool, size, from);
       report({ deleted: await sweepAll(batch, batchSize, controller.signal) }, pool);
     } catch (error) {
       report({ error }, pool);

@@ -25,6 +25,7 @@ export interface Statements extends LeaseStatements {
   readonly pendingRow: string;
   readonly lookup: string;
   readonly store: string;
+  readonly planSweep: string;
   readonly sweep: string;
   readonly gate: string;
   readonly sweepBound: string;
@@ -163,17 +164,43 @@ export function createStatements(
         created_at = excluded.created_at,
         expires_at = excluded.expires_at`,
 
+    // Whatever the statistics say, the sweep goes along the index on expiry: a sort would read the whole backlog for each batch.
+    planSweep: `
+      select set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true),
+        set_config('jit', 'off', true)`,
+
     // Two at once: the second does not get the lock and deletes nothing. A row that a retry is overwriting right now, or that
-    // a handler holds, is locked and left alone; so is one whose lease still runs.
+    // a handler holds, is locked and left alone; so is one whose lease still runs. A batch ends at $4 bytes of bodies, each of
+    // which is many rows to delete, and begins at the instant $3 that the one before ended at: what that deleted stays in the
+    // index until a vacuum.
     sweep: `
-      with gate as materialized (select pg_try_advisory_xact_lock($2::bigint) as is_mine)
-      delete from ${records}
-      where (select is_mine from gate) and ctid = any (array(
-        select ctid from ${records} where ${sweepable}
+      with gate as materialized (select pg_try_advisory_xact_lock($2::bigint) as is_mine),
+      due as materialized (
+        select ctid as id, expires_at, coalesce(octet_length(body), 0) + coalesce(octet_length(steps), 0) as bytes
+        from ${records}
+        where (select is_mine from gate) and ${sweepable}
+          and expires_at >= coalesce(
+            'epoch'::timestamptz + $3::bigint * interval '1 microsecond', '-infinity'::timestamptz)
         order by expires_at
         limit $1::int
-        for update skip locked
-      ))`,
+      ),
+      chosen as materialized (
+        select id, expires_at from (
+          select id, expires_at, sum(bytes) over (order by expires_at, id rows unbounded preceding) - bytes as before
+          from due
+        ) as counted
+        where before < $4::bigint
+      ),
+      gone as (
+        delete from ${records} where ctid = any (array(
+          select ctid from ${records}
+          where ctid = any (array(select id from chosen)) and ${sweepable}
+          for update skip locked
+        ))
+        returning 1
+      )
+      select (select count(*) from gone), (select count(*) from chosen), (select count(*) from due),
+        (select (extract(epoch from max(expires_at)) * 1000000)::bigint from chosen)`,
 
     // The sweep where rows are on several nodes: none can be named by its ctid there, nor skipped where it is locked. So a slice
     // of time goes at once. Two at once delete the same rows or none; a row that a retry has overwritten meanwhile has left the slice.
