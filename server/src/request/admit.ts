@@ -1,5 +1,4 @@
 /** The last step before the handler: the one switch over what may happen to a request. */
-import { PROBLEM_BASE_URI, PROBLEM_CONTENT_TYPE } from "@oncekey/shared";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { PoolClient } from "pg";
 import { claimTicket, publishRefusal } from "./claim-ticket.ts";
@@ -21,6 +20,7 @@ import {
   refusalOf,
   writeProblem,
   writeReplay,
+  writeServerError,
 } from "../response/replay.ts";
 import type { Refusal } from "../response/replay.ts";
 import { logFailure } from "../response/on-send.ts";
@@ -181,16 +181,11 @@ function refuse({ reply, state }: Admission, refusal: Refusal): Admitted {
 
 // Not one of the contract's codes: it is the application's mistake, and no caller can mend it.
 function refuseScope({ reply, state }: Admission): Admitted {
-  const code = "idempotency_scope_missing";
   const problem = {
-    type: `${state.options.problemBaseUri ?? PROBLEM_BASE_URI}${code}`,
+    code: "idempotency_scope_missing",
     title: "The server found no scope for the key",
-    status: 500,
     detail: "The idempotency option scope returned no usable scope for this request",
-    code,
-    retryable: false,
   };
-  reply.code(500).type(PROBLEM_CONTENT_TYPE).header("cache-control", "no-store");
-  reply.send(Buffer.from(JSON.stringify(problem)));
+  reply.send(writeServerError(reply, problem, state.options));
   return "answered";
 }

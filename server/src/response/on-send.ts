@@ -12,6 +12,7 @@ import {
   refusalOf,
   writeProblem,
   writeReplay,
+  writeServerError,
 } from "./replay.ts";
 import { remainingMs } from "../store/record.ts";
 import type { Claim, Completion } from "../store/store.ts";
@@ -152,6 +153,7 @@ async function settle(
         options,
       );
     case "rolled-back":
+      if (completion.isFinal) return writesRefused(state, reply);
       return unavailable(
         state,
         reply,
@@ -231,6 +233,20 @@ function unavailable(state: RequestState, reply: FastifyReply, detail: string): 
   return writeProblem(reply, { code: "idempotency_unavailable", detail }, state.options);
 }
 
+// Not one of the contract's codes: it is the application's mistake, and trying again repeats it.
+function writesRefused({ options }: RequestState, reply: FastifyReply): Buffer {
+  clearContent(reply, options.storeHeaders);
+  return writeServerError(
+    reply,
+    {
+      code: "idempotency_writes_refused",
+      title: "The database refused the writes of the handler",
+      detail: "The database refused the writes of this request; nothing was kept",
+    },
+    options,
+  );
+}
+
 function report(request: FastifyRequest, key: string | undefined, completion: Completion): void {
   if (completion.kind === "stored" && !completion.split) return;
   const keyDigest = digestKey(key);
@@ -251,7 +267,11 @@ function report(request: FastifyRequest, key: string | undefined, completion: Co
     );
   } else {
     const { cause, kind } = completion;
-    logFailure(request, { key, cause }, `the response was not stored: ${kind}`);
+    const message =
+      kind === "rolled-back" && completion.isFinal
+        ? "Postgres refused the handler's writes, at COMMIT or in a statement whose error the handler caught without a savepoint: nothing was kept"
+        : `the response was not stored: ${kind}`;
+    logFailure(request, { key, cause }, message);
   }
 }
 

@@ -5,6 +5,7 @@ import {
   IDEMPOTENCY_KEY_LIFETIME,
   IDEMPOTENCY_MISMATCH,
   IDEMPOTENT_REPLAYED,
+  PROBLEM_BASE_URI,
   PROBLEM_CONTENT_TYPE,
   PROBLEMS,
   formatKey,
@@ -45,6 +46,24 @@ export function writeProblem(reply: FastifyReply, refusal: Refusal, options: Rou
     reply.header("link", `<${options.docsUrl}>; rel="describedby"`);
   if (retryable) reply.header("retry-after", RETRY_AFTER_S);
   return Buffer.from(JSON.stringify(problem));
+}
+
+/** An error of the application, outside of the contract's codes. */
+export interface ServerError {
+  readonly code: string;
+  readonly title: string;
+  readonly detail: string;
+}
+
+/** Sets status and headers of a 500 that no retry can mend and returns its problem document. */
+export function writeServerError(
+  reply: FastifyReply,
+  { code, title, detail }: ServerError,
+  options: RouteOptions,
+): Buffer {
+  const type = `${options.problemBaseUri ?? PROBLEM_BASE_URI}${code}`;
+  reply.code(500).type(PROBLEM_CONTENT_TYPE).header("cache-control", "no-store");
+  return Buffer.from(JSON.stringify({ type, title, status: 500, detail, code, retryable: false }));
 }
 
 /** Sets status and headers of a replay and returns the stored bytes. */

@@ -72,14 +72,15 @@ export type LookupOutcome =
 
 /**
  * How a claim ended. `superseded`: another had finished this ticket, so this claim's writes are rolled back and the other
- * record stands. `rolled-back`: nothing was kept. `unknown`: the commit's outcome is not known; the next look-up decides.
+ * record stands. `rolled-back`: nothing was kept; `isFinal` if Postgres refused the handler's
+ * writes and would refuse them again. `unknown`: the commit's outcome is not known; the next look-up decides.
  * `lost`: another owner holds the ticket and has not finished; nothing of this claim was stored. `split`: the handler had ended the transaction itself, so its writes and the record were two commits.
  */
 export type Completion =
   | ({ readonly kind: "stored"; readonly split: boolean } & Lifetime)
   | { readonly kind: "superseded"; readonly record: StoredRecord }
   | { readonly kind: "lost" }
-  | { readonly kind: "rolled-back"; readonly cause: unknown }
+  | { readonly kind: "rolled-back"; readonly cause: unknown; readonly isFinal?: true }
   | { readonly kind: "unknown"; readonly cause: unknown };
 
 /** Whether the handler's writes are committed with the response, or rolled back before it is stored. */

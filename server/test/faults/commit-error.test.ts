@@ -1,9 +1,11 @@
 /** Errors that Postgres raises at COMMIT, and conflicts that cannot occur there. */
+import { idempotency } from "@oncekey/server";
+import Fastify from "fastify";
 import type { FastifyInstance } from "fastify";
 import type pg from "pg";
 import { beforeAll, describe, expect, it } from "vitest";
 import { withDatabase } from "@oncekey/test-support/postgres/database";
-import { withShop } from "../support/shop.ts";
+import { post, withShop } from "../support/shop.ts";
 
 const database = withDatabase();
 let pool: pg.Pool;
@@ -17,7 +19,7 @@ beforeAll(async () => {
 describe.each(["advisory", "unique", "row"] as const)("strategy %s", (strategy) => {
   const config = { idempotency: { strategy } };
 
-  it("a constraint that fails at COMMIT: 503, nothing is kept, and the retry runs", async () => {
+  it("a constraint that fails at COMMIT: 500 that no retry mends, the SQLSTATE in the log, and nothing is kept", async () => {
     const [key, parent] = [`deferred-${strategy}`, strategy.length];
     const addChild = (app: FastifyInstance): unknown =>
       app.post("/children", { config }, async (request, reply) => {
@@ -27,8 +29,14 @@ describe.each(["advisory", "unique", "row"] as const)("strategy %s", (strategy) 
       });
     await withShop({ pool }, addChild, async ({ post }) => {
       const refused = await post("/children", { key });
-      expect([refused.status, refused.json()["code"]]).toEqual([503, "idempotency_unavailable"]);
-      expect(refused.json()["detail"]).toContain("Nothing was kept");
+      expect(refused.status).toBe(500);
+      expect(refused.headers.get("retry-after")).toBeNull();
+      expect(refused.json()).toMatchObject({
+        code: "idempotency_writes_refused",
+        retryable: false,
+        detail: "The database refused the writes of this request; nothing was kept",
+      });
+      expect(refused.text).not.toContain("children");
       expect(await children(key)).toBe(0);
       await pool.query("insert into parents values ($1)", [parent]);
       const made = await post("/children", { key });
@@ -37,6 +45,46 @@ describe.each(["advisory", "unique", "row"] as const)("strategy %s", (strategy) 
       expect(await children(key)).toBe(1);
     });
   });
+
+  it.each([
+    ["fails for good", "insert into children values (null, 'no number')", 500, "22P02"],
+    ["could succeed later", "select pg_temp.conflict()", 503, "40001"],
+  ])(
+    "a statement that %s and is caught before a 2xx: nothing is kept, and its SQLSTATE is in the log",
+    async (name, statement, status, sqlState) => {
+      const key = `caught-${strategy}-${sqlState}`;
+      const lines: string[] = [];
+      const app = Fastify({ logger: { stream: { write: (line) => lines.push(line) } } });
+      try {
+        await app.register(idempotency, { pool, scope: "single-tenant", required: false });
+        app.post("/children", { config }, async (request, reply) => {
+          const { tx } = request.idempotency;
+          await tx.query(
+            "create function pg_temp.conflict() returns void language plpgsql as $$ begin raise exception 'x' using errcode = '40001'; end $$",
+          );
+          await tx.query("insert into children values ($1)", [key]);
+          await tx.query(statement).catch(() => {});
+          await tx.query("select 1").catch(() => {});
+          return reply.code(201).header("location", "/children/1").send({});
+        });
+        const url = await app.listen({ host: "127.0.0.1", port: 0 });
+        for (const sent of [key, undefined]) {
+          lines.length = 0;
+          const answer = await post(url, "/children", { key: sent });
+          expect([name, answer.status, answer.json()["retryable"]]).toEqual([
+            name,
+            status,
+            status === 503,
+          ]);
+          expect(answer.headers.get("location")).toBeNull();
+          expect(lines.join("")).toContain(`"sqlState":"${sqlState}"`);
+          expect(await children(key)).toBe(0);
+        }
+      } finally {
+        await app.close();
+      }
+    },
+  );
 
   it("a handler cannot raise the isolation level, so that no serialization failure comes up at COMMIT", async () => {
     const raise = (app: FastifyInstance): unknown =>

@@ -10,6 +10,7 @@ import {
   commit,
   FailedTransactionError,
   sqlState,
+  isTransient,
   terminate,
 } from "../postgres/transaction.ts";
 import type { CommitOutcome } from "../postgres/transaction.ts";
@@ -114,7 +115,14 @@ async function finish(
   // An error that the session did not survive is no ERROR but a PANIC, under whatever code (disk full while the log is written):
   // the COMMIT may be in the log before it. The severity cannot tell them apart, for it is sent in the server's language.
   const isAlive = await abandon(connection);
-  return isAlive ? outcome : { kind: "unknown", cause: outcome.cause };
+  if (!isAlive) return { kind: "unknown", cause: outcome.cause };
+  // The transaction had failed before: what counts is the error that the handler caught.
+  const cause = isFailedTransaction(outcome)
+    ? (connection.lastError() ?? outcome.cause)
+    : outcome.cause;
+  return isTransient(cause)
+    ? { kind: "rolled-back", cause }
+    : { kind: "rolled-back", cause, isFinal: true };
 }
 
 async function supersededBy({

@@ -168,6 +168,15 @@ export function isConnectionFailure(error: unknown): boolean {
   return state === undefined || state.startsWith("08") || state.startsWith("57P");
 }
 
+// Conflicts (40), resources (53), locks (55), operators (57), the line (08), the system (58, XX) and a primary that is none any more.
+const TRANSIENT = /^(08|40|53|55|57|58|XX|25006|25P03|25P04)/;
+
+/** Whether the same statements may succeed when they are sent again. */
+export function isTransient(error: unknown): boolean {
+  const state = sqlState(error);
+  return state === undefined || TRANSIENT.test(state);
+}
+
 /** Whether Postgres refused a statement and the session goes on. */
 export function isSessionAlive(error: unknown): boolean {
   const state = sqlState(error);
