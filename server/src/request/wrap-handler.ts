@@ -41,7 +41,7 @@ function afterHandler(
     if (hasHungUp(request, reply)) void releaseClaim(state);
     return undefined;
   }
-  if (!hasHungUp(request, reply)) return undefined;
+  if (state.claim === undefined || !hasHungUp(request, reply)) return undefined;
   // Fastify sends nothing to a caller that has hung up. A handler that gave up has no answer either: an empty 200 would be a lie.
   request.log.warn(
     { keyDigest: digestKey(state.ticket?.key) },
@@ -88,10 +88,12 @@ function hasFailed({ failed, threw, sending }: RequestState): boolean {
 
 /** Takes the claim out of the state and gives its key free, where it is still there. */
 export async function releaseClaim(state: RequestState): Promise<void> {
-  const { claim } = state;
+  const { claim, deadline } = state;
+  // Without a claim the reply is being read, and its time goes on.
+  if (claim === undefined) return;
   state.claim = undefined;
-  state.deadline?.stop();
-  await claim?.release("failed");
+  deadline?.stop();
+  await claim.release("failed");
 }
 
 // Fastify awaits whatever has a `then`, such as the query of a builder.

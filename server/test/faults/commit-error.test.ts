@@ -5,7 +5,7 @@ import type { FastifyInstance } from "fastify";
 import type pg from "pg";
 import { beforeAll, describe, expect, it } from "vitest";
 import { withDatabase } from "@oncekey/test-support/postgres/database";
-import { post, withShop } from "../support/shop.ts";
+import { post as send, withShop } from "../support/shop.ts";
 
 const database = withDatabase();
 let pool: pg.Pool;
@@ -70,7 +70,7 @@ describe.each(["advisory", "unique", "row"] as const)("strategy %s", (strategy) 
         const url = await app.listen({ host: "127.0.0.1", port: 0 });
         for (const sent of [key, undefined]) {
           lines.length = 0;
-          const answer = await post(url, "/children", { key: sent });
+          const answer = await send(url, "/children", { key: sent });
           expect([name, answer.status, answer.json()["retryable"]]).toEqual([
             name,
             status,

@@ -59,6 +59,8 @@ describe("a caller that hangs up while the handler runs", () => {
         socket.destroy();
         await new Promise((resolve) => setTimeout(resolve, 20));
         gate.open();
+        // A retry that comes while the first still runs waits for it, and would get 409 if it failed.
+        await expect.poll(() => pool.totalCount - pool.idleCount).toBe(0);
         const again = await post("/pay", { key });
         expect(again.status).toBe(200);
         const isReplayed = again.headers.has("idempotent-replayed");

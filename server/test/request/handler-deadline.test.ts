@@ -22,6 +22,7 @@ beforeAll(async () => {
 });
 
 const MAX_MS = 200;
+const sessions = new Set<http2.ClientHttp2Session>();
 const NEVER = new Promise<never>(() => {});
 
 interface Server {
@@ -48,6 +49,8 @@ async function withServer(
     const url = await app.listen({ host: "127.0.0.1", port: 0 });
     await use({ app, url, logged: () => lines.join("") });
   } finally {
+    for (const session of sessions) session.destroy();
+    sessions.clear();
     await app.close();
   }
 }
@@ -65,13 +68,13 @@ async function call(url: string, path: string, key: string, isHttp2: boolean): P
   }
   const session = http2.connect(url);
   session.on("error", () => {});
+  sessions.add(session);
   const stream = session.request({ ":method": "POST", ":path": path, ...headers });
   stream.on("error", () => {});
   await once(session, "connect");
   return () => {
     // The stream alone: the connection stays, as a browser's does.
     stream.close(http2.constants.NGHTTP2_CANCEL);
-    setTimeout(() => session.close(), 2 * MAX_MS).unref();
   };
 }
 

@@ -48,7 +48,7 @@ describe("the source of a stream above the limit is closed", () => {
     [
       "nothing of the request is kept",
       async ({ idempotency }) => idempotency.tx.query("select 1 / 0").catch(() => {}),
-      503,
+      500,
       undefined,
     ],
     [
