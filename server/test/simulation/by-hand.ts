@@ -31,5 +31,5 @@ export function lookByHand({ rows }: Database, [key, scope, target]: readonly Va
   const row = rows.get(JSON.stringify([key, scope, target]));
   if (row === undefined) return [];
   const { headers, steps, createdAt } = row;
-  return [{ key, scope, target, headers, steps, createdAt: String(createdAt) }];
+  return [{ key, scope, target, headers, body: null, steps, createdAt: String(createdAt) }];
 }

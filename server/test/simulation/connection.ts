@@ -54,7 +54,7 @@ export function createPool(line: Line): ModelPool {
     };
     lend(undefined, asClient(session, release));
   };
-  const query = async (_text: string, values: readonly Value[]): Promise<object> => {
+  const query = async ({ values }: Statement): Promise<object> => {
     if (line.isDead()) return NEVER;
     const isLost = line.nextFault() !== "none";
     await line.step("somebody looks at a record");

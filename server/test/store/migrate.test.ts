@@ -43,6 +43,23 @@ describe("migrate", () => {
     await pool.query("drop owned by clerk; drop role clerk");
   });
 
+  it("needs no right on the database as the owner of a schema that is there already", async () => {
+    const pool = database.pool();
+    await pool.query(`
+      drop role if exists tenant;
+      create role tenant login password 'tenant';
+      create schema tenant_keys authorization tenant`);
+    const url = new URL(database.url);
+    url.username = "tenant";
+    url.password = "tenant";
+    const tenant = new pg.Pool({ connectionString: url.href });
+    expect(await migrate(tenant, { schema: "tenant_keys" })).toEqual(["0001_records.sql"]);
+    expect(await migrate(tenant, { schema: "tenant_keys" })).toEqual([]);
+    await expect(migrate(tenant, { schema: "elsewhere" })).rejects.toThrow("permission denied");
+    await tenant.end();
+    await pool.query("drop schema tenant_keys cascade; drop owned by tenant; drop role tenant");
+  });
+
   it("refuses a schema that is no plain name, before it touches the database", async () => {
     for (const schema of ['a"; drop schema public', "Upper", "a".repeat(64), ""]) {
       await expect(migrate(database.pool(), { schema })).rejects.toThrow("schema must match");

@@ -2,6 +2,7 @@
 import type { Pool, PoolClient } from "pg";
 import type { StatementResult } from "../postgres/batch.ts";
 import type { StoreParts } from "../store-parts.ts";
+import { queryPlain } from "../postgres/plain-query.ts";
 import { sqlState } from "../postgres/transaction.ts";
 import { inOneRoundTrip } from "../round-trip.ts";
 
@@ -81,9 +82,10 @@ export async function findRecords(
   address: RecordAddress,
   bodies?: "bodies",
 ): Promise<TableRecord[]> {
-  const { rows } = await pool.query<Omit<TableRecord, "headers" | "steps"> & Packed>(
+  const { rows } = await queryPlain<Omit<TableRecord, keyof Packed> & Packed>(
+    pool,
     `select key, scope, target, ${STATE} as state, encode(fingerprint, 'hex') as fingerprint, status, headers,
-       octet_length(body) as "bodyBytes", case when $4::boolean then body end as body, attempt, owner,
+       octet_length(body) as "bodyBytes", encode(case when $4::boolean then body end, 'hex') as body, attempt, owner,
        ${instant("nullif(lease_until, '-infinity')")} as "leaseUntil", steps,
        ${instant("created_at")} as "createdAt", ${instant("expires_at")} as "expiresAt"
      from "${schema}".records
@@ -93,12 +95,14 @@ export async function findRecords(
   );
   return rows.map((row) => ({
     ...row,
+    body: row.body === null ? null : Buffer.from(row.body, "hex"),
     headers: JSON.parse(row.headers ?? "[]") as [string, string][],
     steps: Object.keys(JSON.parse(row.steps ?? "{}") as object),
   }));
 }
 
 interface Packed {
+  readonly body: string | null;
   readonly headers: string | null;
   readonly steps: string | null;
 }
@@ -154,7 +158,8 @@ function readForget(
 
 /** Reads only, by the index on expiry. Throws what the database throws. */
 export async function readSweepLag(database: Pool | PoolClient, schema: string): Promise<SweepLag> {
-  const { rows } = await database.query<SweepLag>(
+  const { rows } = await queryPlain<SweepLag>(
+    database,
     `select count(*)::float8 as expired, ${instant("min(expires_at)")} as "oldestExpiredAt",
        coalesce(extract(epoch from statement_timestamp() - min(expires_at)) * 1000, 0)::float8 as "lagMs"
      from "${schema}".records where ${SWEEPABLE}`,
@@ -166,7 +171,8 @@ export async function readSweepLag(database: Pool | PoolClient, schema: string):
 export async function readStats(pool: Pool, schema: string): Promise<TableStats> {
   const inState = (state: RecordState): string =>
     `count(*) filter (where state = '${state}')::float8 as ${state}`;
-  const { rows } = await pool.query<Omit<TableStats, keyof SweepLag>>(
+  const { rows } = await queryPlain<Omit<TableStats, keyof SweepLag>>(
+    pool,
     `select count(*)::float8 as records, ${inState("finished")},
        count(*) filter (where state = 'finished' and body is null)::float8 as "withoutBody",
        ${inState("started")}, ${inState("leased")}, ${inState("crashed")},

@@ -4,6 +4,7 @@ import type { Pool, PoolClient } from "pg";
 import { acquireWithin, giveBack, patienceMs } from "../postgres/connection.ts";
 import { readEngine } from "../postgres/dialect.ts";
 import type { DatabaseEngine } from "../postgres/dialect.ts";
+import { queryPlain } from "../postgres/plain-query.ts";
 import { inTime, sqlState } from "../postgres/transaction.ts";
 
 /** The strategy must not start, with the reason and what to do instead. */
@@ -57,7 +58,8 @@ function testDriver(client: PoolClient): Unsound | undefined {
 }
 
 async function testTable(client: PoolClient, schema: string): Promise<Unsound | undefined> {
-  const { rows } = await client.query<Facts>(
+  const { rows } = await queryPlain<Facts>(
+    client,
     `select pg_is_in_recovery() as in_recovery,
       (select relpersistence::text from pg_class where oid = to_regclass($1::text)) as persistence`,
     [`"${schema}".records`],
@@ -126,7 +128,8 @@ export async function tryLocks(
 }
 
 async function tryLock(client: PoolClient, id: string): Promise<boolean> {
-  const { rows } = await client.query<{ locked: boolean }>(
+  const { rows } = await queryPlain<{ locked: boolean }>(
+    client,
     "select pg_try_advisory_xact_lock($1::bigint) as locked",
     [id],
   );

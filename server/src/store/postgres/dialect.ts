@@ -1,5 +1,6 @@
 /** Which engine answers behind the protocol of Postgres, what follows for the strategies, and how transactions begin on it. */
 import type { Pool, PoolClient } from "pg";
+import { queryPlain } from "./plain-query.ts";
 import { readOwnLimits } from "./timeouts.ts";
 import type { OwnLimits } from "./timeouts.ts";
 
@@ -39,14 +40,16 @@ export async function readEngine(
   database: Pool | PoolClient,
   schema: string,
 ): Promise<DatabaseEngine> {
-  const { rows } = await database.query<EngineFacts>(
+  const { rows } = await queryPlain<EngineFacts>(
+    database,
     `select version() as version, current_setting('server_version_num')::int as number,
        (select extversion from pg_extension where extname = 'citus') as citus`,
   );
   const [facts] = rows;
   if (facts === undefined) throw new Error("the engine does not say what it is");
   if (facts.citus === null) return { dialect: POSTGRES, judgement: judgeEngine(facts) };
-  const distributed = await database.query<{ there: boolean }>(
+  const distributed = await queryPlain<{ there: boolean }>(
+    database,
     `select exists (
        select 1 from pg_dist_partition
        where logicalrelid = to_regclass($1::text) and partmethod = 'h'

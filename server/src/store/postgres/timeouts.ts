@@ -1,5 +1,6 @@
 /** The timeouts that bound every transaction of the store: only ever lower than those of the role or the database. */
 import type { Pool, PoolClient } from "pg";
+import { queryPlain } from "./plain-query.ts";
 
 export const DEFAULT_MAX_HANDLER_MS = 60_000;
 
@@ -42,7 +43,8 @@ export function setLimits(maxHandlerMs: number): string {
 export async function readOwnLimits(database: Pool | PoolClient): Promise<OwnLimits> {
   const read = (name: Name): string =>
     `(extract(epoch from current_setting('${name}')::interval) * 1000)::text as ${name}`;
-  const { rows } = await database.query<Record<Name, string>>(
+  const { rows } = await queryPlain<Record<Name, string>>(
+    database,
     `select ${NAMES.map(read).join(", ")}`,
   );
   const [row] = rows;

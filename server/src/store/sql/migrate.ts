@@ -1,5 +1,6 @@
 import type { Pool, PoolClient } from "pg";
 import { acquire, giveBack } from "../postgres/connection.ts";
+import { queryPlain } from "../postgres/plain-query.ts";
 import { inSchema, MIGRATIONS_TABLE, migrationNames, readMigration } from "./migration-files.ts";
 import { SCHEMA_NAME } from "./statements.ts";
 
@@ -38,19 +39,28 @@ export async function migrate(pool: Pool, options: MigrateOptions = {}): Promise
   }
 }
 
+interface Found {
+  readonly hasSchema: boolean;
+  readonly hasTable: boolean;
+}
+
 async function applyMissing(client: PoolClient, schema: string): Promise<string[]> {
   // Two at once: the second waits here until the first has committed, at most a minute, and its next statement sees the result.
   await client.query("set local lock_timeout = '60s'");
   await client.query("select pg_advisory_xact_lock($1::bigint)", [MIGRATION_LOCK]);
-  // Asked first, because `create … if not exists` wants the right to create even where there is nothing to do.
-  const found = await client.query("select to_regclass($1::text) is not null as there", [
-    `"${schema}".migrations`,
-  ]);
-  if (found.rows[0]?.there !== true) {
-    await client.query(`create schema if not exists "${schema}"`);
-    await client.query(inSchema(MIGRATIONS_TABLE, schema));
-  }
-  const { rows } = await client.query<{ name: string }>(`select name from "${schema}".migrations`);
+  // Asked first, because `create schema if not exists` needs the right to create one even if the schema is there.
+  const found = await queryPlain<Found>(
+    client,
+    `select to_regnamespace($1::text) is not null as "hasSchema", to_regclass($2::text) is not null as "hasTable"`,
+    [`"${schema}"`, `"${schema}".migrations`],
+  );
+  const { hasSchema = false, hasTable = false } = found.rows[0] ?? {};
+  if (!hasSchema) await client.query(`create schema if not exists "${schema}"`);
+  if (!hasTable) await client.query(inSchema(MIGRATIONS_TABLE, schema));
+  const { rows } = await queryPlain<{ name: string }>(
+    client,
+    `select name from "${schema}".migrations`,
+  );
   const done = new Set(rows.map((row) => row.name));
   const missing = (await migrationNames()).filter((name) => !done.has(name));
   for (const name of missing) {
