@@ -4,7 +4,7 @@ import {
   IDEMPOTENCY_KEY,
   IdempotencyError,
   KeyConflictError,
-  readKey,
+  isKey,
 } from "@oncekey/shared";
 import type { ErrorMaker } from "@oncekey/shared";
 import { sendUntilSettled } from "./retry/retry-loop.ts";
@@ -35,7 +35,7 @@ export type { Warning, WarningCode } from "./options/warnings.ts";
 
 /** The options of {@link createIdempotentFetch}, all of them optional. */
 export interface FetchOptions extends SendingOptions {
-  /** What sends, called with a URL and options. Default the global `fetch`. */
+  /** Sends a request, called with a URL and options. Default: the global `fetch`. */
   readonly fetch?: typeof globalThis.fetch | undefined;
   /**
    * Which requests get a key; all others go straight through. Default: in a page those to its own origin, elsewhere all. A key that
@@ -44,9 +44,9 @@ export interface FetchOptions extends SendingOptions {
   readonly include?: ((request: Request) => boolean) | undefined;
 }
 
-/** What a call can be told besides what `fetch` takes. */
+/** Options of one call: those of `fetch`, and `repeat`. */
 export interface IdempotentInit extends RequestInit {
-  /** Whether the key in `Idempotency-Key` was sent before, so that a refusal does not say what became of it. `@default false` */
+  /** Whether the key in `Idempotency-Key` was sent before, so that a refusal does not settle the call. `@default false` */
   readonly repeat?: boolean | undefined;
 }
 
@@ -58,19 +58,19 @@ export type IdempotentFetch = (
 
 const CHECKS = { ...SENDING_CHECKS, fetch: isFunction, include: isFunction };
 
-// As the server's `global` has it. What HTTP calls idempotent, PUT and DELETE, gets a key if the caller gives one.
+// As with the server's `global`. PUT and DELETE, which HTTP calls idempotent, get a key if the caller gives one.
 const KEYED = /^(POST|PATCH)$/i;
 const SAFE = /^(GET|HEAD|OPTIONS|TRACE)$/i;
 
 /**
  * Makes a `fetch` that sends each POST and PATCH with a key, and again with the same key and the same bytes until its answer is
- * final. A key that the caller puts into `Idempotency-Key` is used as it is, with PUT and DELETE too; `repeat: true` says that it was
- * sent before. Everything else goes straight through, `mode: 'no-cors'` included, which can carry no key. Calls share the retry
+ * final. A key that the caller puts into `Idempotency-Key` is used as it is, with PUT and DELETE too; `repeat: true` marks a key that
+ * was sent before. Everything else goes straight through, `mode: 'no-cors'` included, which can carry no key. Calls share the retry
  * budget and nothing else: two of them are two operations, and nothing is kept through a reload.
  *
- * What it makes resolves as `fetch` does, to the server's own response, whatever its status: 402 resolves. Only once the body has
- * come whole: a stream of events does not fit in here. It rejects with
- * - `outcome_unknown` if no answer settled it: the network, the deadline, an abort after the request had left (its `cause` says so),
+ * The result resolves as `fetch` does, to the server's own response of any status: 402 resolves. It resolves when the whole body has
+ * arrived, so it does not fit a stream of events. It rejects with
+ * - `outcome_unknown` if no answer settled it: the network, the deadline, an abort after the request had left (see its `cause`),
  *   a 5xx that stayed, or a refusal of a gateway after a lost reply. To go on, call it again with `error.key` in `Idempotency-Key`
  *   and `repeat: true`.
  * - `unexpected_answer` for a page in the place of JSON, such as a login page.
@@ -139,7 +139,7 @@ async function createAttempt(request: Request, init: IdempotentInit | undefined)
   return (fetch, signal) => fetch(url, { ...whole, signal });
 }
 
-/** What no Request keeps, such as a framework's own members. The rest is in the request, and once more would be made anew. */
+/** Returns the options that no Request keeps, such as a framework's own members. */
 function moreOf(init: IdempotentInit | undefined): RequestInit {
   const { method: _method, headers: _headers, body: _body, repeat: _repeat, ...more } = init ?? {};
   return more;
@@ -175,8 +175,8 @@ function refuseStream(body: unknown): void {
 /** @throws TypeError if the header's value is no key. */
 function keyOf(given: string | null, option: KeyOption | undefined): string {
   if (given === null) return mintKey(option);
-  const key = readKey(given);
-  if (key !== undefined) return key;
+  const key = given.replace(/^"(.*)"$/, "$1");
+  if (isKey(key)) return key;
   const allowed = "1 to 255 visible ASCII characters";
   throw new TypeError(`the header ${IDEMPOTENCY_KEY} must be ${allowed}, got ${show(given)}`);
 }
@@ -218,7 +218,7 @@ const repeat: Repeat = async ({ once, next }) => {
   }
 };
 
-/** A class of its own for the one refusal that is always an error here; others are told apart by their code. */
+/** Makes errors with the class of the one refusal that always rejects here. */
 const createError: ErrorMaker = (message, code, details) =>
   code === "idempotency_conflict"
     ? new KeyConflictError(message, details)

@@ -1,4 +1,4 @@
-/** What a run tells while it is under way: each time something is sent, and each time it waits. */
+/** Events of a run: before each attempt and before each wait. */
 import type { Warn } from "./warnings.ts";
 
 interface About {
@@ -8,28 +8,28 @@ interface About {
   readonly instance?: string;
 }
 
-/** A request is about to be sent. */
+/** The event before an attempt. */
 export interface AttemptEvent extends About {
   /** From 1. A poll of an earlier request that still runs has the number of the attempt that found it running. */
   readonly attempt: number;
 }
 
-/** Nothing is sent for a while. */
+/** The event before a wait. */
 export interface WaitEvent extends About {
   /** `retry`: the last attempt failed. `in-flight`: the first request still runs. `offline`: the device has no connection. */
   readonly reason: "retry" | "in-flight" | "offline";
   /** The attempt that comes after the wait. */
   readonly attempt: number;
-  /** Milliseconds, at least 0. Where the device is offline, it may end before. */
+  /** Milliseconds, at least 0. A wait for a connection may end earlier. */
   readonly waitMs: number;
   readonly until: Date;
 }
 
-/** Who is told. What these functions throw becomes a warning, and never the result. */
+/** Callbacks for the events. An error that they throw becomes a warning and never changes the result. */
 export interface EventCallbacks {
-  /** Called before a request is sent. Default: nobody is told. */
+  /** Called before each attempt. */
   readonly onAttempt?: ((event: AttemptEvent) => void) | undefined;
-  /** Called before a wait. Default: nobody is told. */
+  /** Called before each wait. */
   readonly onWait?: ((event: WaitEvent) => void) | undefined;
 }
 
@@ -51,7 +51,7 @@ export const DEBUG: Listener = {
   },
 };
 
-/** An event as the loop has it. */
+/** An event of the loop. */
 export type LoopEvent =
   | { readonly kind: "attempt"; readonly attempt: number }
   | { readonly kind: "outcome"; readonly attempt: number; readonly outcome: string }
@@ -59,7 +59,7 @@ export type LoopEvent =
 
 export type Report = (event: LoopEvent) => void;
 
-/** Makes the function that tells everybody who listens. */
+/** Makes the function that notifies all listeners. */
 export function createReport(warn: Warn, about: About, listeners: readonly Listener[]): Report {
   return (event) => {
     for (const { onAttempt, onWait, onOutcome } of listeners) {
@@ -75,7 +75,7 @@ export function createReport(warn: Warn, about: About, listeners: readonly Liste
   };
 }
 
-/** Calls a function of the application whose failure must cost nothing. */
+/** Calls a function of the application and turns its error into a warning. */
 export function guard(warn: Warn, call: () => void): void {
   try {
     call();

@@ -1,4 +1,4 @@
-/** What the client has to say without failing. */
+/** Warnings of the client. */
 
 /** Why {@link Warning} was given. */
 export type WarningCode =
@@ -11,7 +11,7 @@ export type WarningCode =
   | "storage_entry_ignored"
   /** A success without the echoed `Idempotency-Key`: the route may not be protected. */
   | "unacknowledged"
-  /** A callback that was to be told of something threw. */
+  /** A callback of the application threw. */
   | "callback_failed"
   /** The server does not expose `Retry-After` to this origin. Said once. */
   | "retry_after_unreadable"
@@ -29,7 +29,7 @@ export interface Warning {
   readonly cause?: unknown;
 }
 
-// They are about how something is set up, and would come with every request.
+// These concern the set-up and would repeat with every request.
 const ONCE: ReadonlySet<WarningCode> = new Set([
   "retry_after_unreadable",
   "date_unreadable",

@@ -1,4 +1,4 @@
-/** What an answer means for the operation: by the problem's code first, by its status second. */
+/** Classifies an answer: by the problem's code first, by its status second. */
 import {
   IDEMPOTENCY_KEY,
   IDEMPOTENCY_MISMATCH,
@@ -29,11 +29,11 @@ export interface Context {
   readonly createError: ErrorMaker;
 }
 
-// 408, 425 and 429 ask to be repeated; the 5xx of this list come from a failing server or from what stands before it.
+// 408, 425 and 429 ask for a retry; the 5xx of this list come from a failing server or a gateway.
 const RETRYABLE: ReadonlySet<number> = new Set([
   408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524,
 ]);
-// After an attempt without an answer these say that the first request may still run.
+// After an attempt without an answer, the first request may still run.
 const BUSY: ReadonlySet<number> = new Set([409, 423, 425, 429]);
 
 export function classify(answer: Answer, context: Context): Verdict {
@@ -65,13 +65,13 @@ export function classify(answer: Answer, context: Context): Verdict {
   return byStatus(answer, error, context, mayRetry);
 }
 
-/** Whether the server echoed the key: the sign that it took notice of it. */
+/** Whether the server echoed the key, and so has seen it. */
 export function isAcknowledged({ headers }: Answer, key: string): boolean {
   const echoed = headers.get(IDEMPOTENCY_KEY);
   return echoed === formatKey(key) || echoed === formatKey(key, "structured");
 }
 
-/** A success counts if it can have come from the application. */
+/** Accepts a success if it can have come from the application. */
 function judgeSuccess(answer: Answer, key: string): Verdict {
   const { status, headers, text, value, isRedirected, wantsJson } = answer;
   const isEchoed = isAcknowledged(answer, key);
@@ -112,10 +112,10 @@ function byCode(
       return { kind: "unknown", error };
     case "idempotency_not_found":
     case "idempotency_key_expired":
-      // Something was sent under this key, and the server does not know, or no longer, what came of it.
+      // An earlier attempt was sent with this key, and the server has no record of it, or has it no longer.
       return { kind: isUnresolved ? "unknown" : "rejected", error };
     case "idempotency_response_not_stored":
-      // Without the status of what was done, nobody knows whether it was.
+      // Without the original status the outcome is unknown.
       if (originalStatus < 200) return unknown(error);
       if (originalStatus > 299) return rejected(error);
       return { kind: "done", value: undefined, replayed: true, status: originalStatus };
@@ -136,23 +136,23 @@ function byStatus(
 ): Verdict {
   const { status, headers } = answer;
   const isEchoed = isAcknowledged(answer, key);
-  // Authentication runs before the key is looked at: this says nothing about what an earlier attempt did.
+  // Authentication runs before the key is looked at: the outcome of an earlier attempt stays unknown.
   if (status === 401 || status === 403) return isUnresolved ? unknown(error) : rejected(error);
   if (headers.get(IDEMPOTENT_REPLAYED) === "true" && status >= 500) return rejected(error);
   const isStranger = isUnresolved && !isEchoed;
-  // Other services mean a conflict of their own by 409 and then say which; one that names a time and no code asks to wait.
+  // A 409 with a code is a conflict of the application; one with a time and no code asks the client to wait.
   const isRunning = isStranger
     ? BUSY.has(status)
     : status === 409 && error.retryAfterMs !== undefined && !hasCode(error.problem);
   if (isRunning || RETRYABLE.has(status)) {
     return mayRetry ? { kind: isRunning ? "poll" : "retry", cause: error } : unknown(error);
   }
-  // A redirect that could not be followed, and failures that are not known, leave open what was done.
+  // After a redirect that could not be followed, or an unknown failure, the outcome is unknown.
   if (status < 400 || (status > 499 && status !== 501 && status !== 505)) return unknown(error);
   // A redirect may have become a GET, whose refusal is about the page that it leads to.
   if (answer.isRedirected && !isEchoed) return unknown(error);
   if (!isStranger) return rejected(error);
-  // A gateway, a proxy or a release says nothing of what an earlier attempt did. A shop declines in JSON.
+  // The answer may come from a gateway, a proxy or another release. An application declines in JSON.
   const isShop = (status === 402 || status === 422) && isJson(headers) && !isEchoing;
   return isShop ? rejected(error) : unknown(error);
 }
@@ -165,7 +165,7 @@ function rejected(error: IdempotencyError): Verdict {
   return { kind: "rejected", error };
 }
 
-// An error of the application would advise a new key, which is what an unknown outcome must not have.
+// An error of the application advises a new key, which would be wrong for an unknown outcome.
 function unknown(cause: IdempotencyError): Verdict {
   return { kind: "unknown", error: unknownBecause(cause, cause.message, cause.key) };
 }

@@ -1,17 +1,17 @@
-/** The words in which services refuse a key: one table, and what to look for in words that it does not have. */
+/** One table of the words in which services refuse a key, and a pattern for words that are not in the table. */
 import { isProblemCode } from "@oncekey/shared";
 import type { ProblemCode } from "@oncekey/shared";
 import { isMembers } from "../validation/is-object.ts";
 
 /** A refusal, in whatever words. */
 export interface Refusal {
-  /** `undefined` if the table does not have its words. */
+  /** `undefined` if its words are not in the table. */
   readonly code: ProblemCode | undefined;
-  /** Whether it speaks of a key, a duplicate or an operation in flight. Without a code, nobody knows what it says of it. */
+  /** Whether the refusal is about a key, a duplicate or an operation in flight. */
   readonly isAboutKey: boolean;
   readonly message: string;
   readonly originalStatus: number | undefined;
-  /** Whether it is a problem document of the contract, which names a time if it asks to wait. */
+  /** Whether this is a problem document of the contract, which names a time if the client has to wait. */
   readonly hasRetryTime: boolean;
 }
 
@@ -37,7 +37,7 @@ const ROWS: readonly (readonly [ProblemCode, ...string[]])[] = [
     "paypal request id previously used", // PayPal
     "idempotency key parameter mismatch", // Shopify
   ],
-  // What became of the first request they do not tell.
+  // The outcome of the first request is unknown.
   [
     "idempotency_outcome_unknown",
     "idempotency key already used error", // Increase
@@ -59,7 +59,7 @@ const NAMING = /^(code|type|title|name|issue|reason|error|errorCode)$/;
 /**
  * Reads a refusal from a parsed body: by its code, if it has one.
  *
- * @param isSuccess whether the status says so, as in GraphQL: then only its errors count.
+ * @param isSuccess whether the status is 2xx, as in GraphQL: then only `errors` and `userErrors` count.
  */
 export function readRefusal(body: unknown, status: number, isSuccess = false): Refusal {
   const members = isMembers(body) ? body : {};
@@ -68,7 +68,7 @@ export function readRefusal(body: unknown, status: number, isSuccess = false): R
   const texts = textsIn(body, "", !isSuccess);
   const row = ROWS.find(([, ...codes]) => codes.some((known) => texts.includes(known)));
   return {
-    // Echo says itself if a new key is safe.
+    // Echo's own flag: a new key is safe.
     code: own ?? (isSafe === true ? undefined : row?.[0]),
     isAboutKey: isSafe !== true && texts.some((text) => ABOUT_KEY.test(text)),
     message: messageIn(body) ?? `The server answered with status ${status}`,
@@ -77,16 +77,17 @@ export function readRefusal(body: unknown, status: number, isSuccess = false): R
   };
 }
 
-/** Collects what a body says in words: names of refusals as they are in the table, other texts with a space before them. */
+/** Collects the texts of a body: names of refusals as they are in the table, all others with a space before them. */
 function textsIn(value: unknown, name: string, isError: boolean, depth = 0): string[] {
-  if (typeof value === "string") {
+  if (typeof value === "string" && isError) {
     const text = normalise(value.slice(0, 500));
-    if (!isError) return [];
     if (!NAMING.test(name)) return [` ${text}`];
     // A number is a code in its own member alone.
     return [/^\d/.test(text) ? `${name} ${text}` : text];
   }
-  if (!isMembers(value) || depth > 6) return [];
+  // The lists of a success may be long, and are its data.
+  const isData = !isError && (Array.isArray(value) || depth > 2);
+  if (!isMembers(value) || isData || depth > 6) return [];
   return Object.entries(value).flatMap(([member, inner]) => {
     const isBelow = isError || /^(user)?errors$/i.test(member);
     return textsIn(inner, Array.isArray(value) ? name : member, isBelow, depth + 1);
@@ -101,7 +102,7 @@ function normalise(text: string): string {
     .replace(/[^a-z0-9.]+/g, " ");
 }
 
-/** What a body says in words, at its top or in its `error`. */
+/** Returns the message of a body, at its top or in its `error`. */
 function messageIn(body: unknown): string | undefined {
   if (!isMembers(body)) return undefined;
   const { detail, message, title, error } = body;

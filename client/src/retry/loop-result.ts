@@ -1,11 +1,11 @@
-/** How the loop ends: by an answer, or without one where it is given up or stopped. */
+/** Endings of the retry loop: with an answer, or without one if the client gave up or was stopped. */
 import { IdempotencyError } from "@oncekey/shared";
 import type { ErrorDetails, UnexpectedAnswerError } from "@oncekey/shared";
 import type { HookError } from "../wire/hook-error.ts";
 import { reasonOf } from "../wire/timeout.ts";
 import type { LoopInput, LoopState } from "./loop-state.ts";
 
-/** How the loop ended. `unsent`: no byte ever left. */
+/** The ending of a loop. `unsent`: no byte left the device. */
 export type Ending =
   | {
       readonly kind: "done";
@@ -17,7 +17,7 @@ export type Ending =
     }
   | { readonly kind: "rejected" | "unsent" | "unknown"; readonly error: IdempotencyError };
 
-/** What the last attempt ended with is the cause. */
+/** Ends the loop with the last failure as the cause. */
 export function gaveUp(
   why: string,
   input: LoopInput,
@@ -28,7 +28,7 @@ export function gaveUp(
   return withoutAnswer(input, state, cause, unsent, `${why}; how it ended is not known`);
 }
 
-/** By the caller's signal. */
+/** Ends the loop because the caller's signal aborted. */
 export function stopped(signal: AbortSignal, input: LoopInput, state: LoopState): Ending {
   return withoutAnswer(
     input,
@@ -39,7 +39,7 @@ export function stopped(signal: AbortSignal, input: LoopInput, state: LoopState)
   );
 }
 
-/** By a hook that threw. */
+/** Ends the loop because a hook threw. */
 export function failed(cause: HookError, input: LoopInput, state: LoopState): Ending {
   const { message } = cause;
   return withoutAnswer(input, state, cause.cause, `${message}, and nothing was sent`, message);
@@ -57,7 +57,7 @@ function withoutAnswer(
     : { kind: "unsent", error: new IdempotencyError(unsent, undefined, { key, cause }) };
 }
 
-/** The error of an outcome that is not known, with what its cause knows. */
+/** Makes the error of an unknown outcome, with the details of its cause. */
 export function unknownBecause(
   cause: unknown,
   message: string,

@@ -1,4 +1,4 @@
-/** What the loop is given, and where it stands. */
+/** Input and state of the retry loop. */
 import type { ErrorMaker } from "@oncekey/shared";
 import type { RetryBudget } from "../options/backoff.ts";
 import type { Report } from "../options/events.ts";
@@ -9,7 +9,7 @@ import type { Send } from "../wire/send.ts";
 import type { SendingPolicy } from "../options/retry-options.ts";
 import type { Warn } from "../options/warnings.ts";
 
-/** What the loop needs from the client. */
+/** Dependencies of the loop that belong to the client. */
 export interface LoopParts {
   readonly send: Send;
   readonly repeat: Repeat;
@@ -23,7 +23,7 @@ export interface LoopParts {
 }
 
 export interface Renewal {
-  /** Returns how often credentials were renewed: what was sent under earlier ones needs no renewal of its own. */
+  /** Returns how often credentials were renewed. A request that was sent before a renewal needs none of its own. */
   readonly current: () => number;
   /**
    * Has the application renew its credentials, and returns whether it is worth sending once more.
@@ -45,26 +45,26 @@ export interface LoopInput {
   readonly signal: AbortSignal | undefined;
   /** Whether an earlier run sent this key and does not know what came of it. */
   readonly isUnresolved: boolean;
-  /** When the key may be forgotten where it was sent, in milliseconds since 1970, by what the server has told. */
+  /** Returns when the server may forget the key, in milliseconds since 1970. */
   readonly sendableUntil?: (told: Told) => number;
   /** Whether only a stored response is asked for. */
   readonly isCheck?: boolean;
   readonly report: Report;
 }
 
-/** What the server has told. */
+/** Information from the server. */
 export interface Told {
   /** When the run began, in milliseconds since 1970. */
   readonly startedAt: number;
-  /** The last answer that came whole, final or not. */
+  /** The last whole answer, final or not. */
   readonly answer: Answer | undefined;
 }
 
-/** Where the loop stands. */
+/** State of one loop. */
 export interface LoopState extends Told {
-  /** By a clock that nobody sets, and that may stand still while the machine sleeps. */
+  /** On the monotonic clock, which may stand still while the machine sleeps. */
   readonly deadlineAt: number;
-  /** By one that goes on: nothing leaves after it. Sooner once an answer says so. */
+  /** On the wall clock, in milliseconds since 1970: nothing is sent later. An answer may shorten it. */
   readonly endsAt: () => number;
   isUnresolved: boolean;
   isSent: boolean;
@@ -77,7 +77,7 @@ export interface LoopState extends Told {
   answer: Answer | undefined;
 }
 
-/** Milliseconds in which something may be sent; none are left after a sleep in which the key may have been forgotten. */
+/** Returns the milliseconds in which the client may still send: none after a sleep in which the server may have forgotten the key. */
 export function leftMs({ deadlineAt, endsAt }: LoopState): number {
   return Math.max(0, Math.min(deadlineAt - performance.now(), endsAt() - Date.now()));
 }

@@ -1,4 +1,4 @@
-/** The one loop: the same key and the same bytes, again and again, until the answer is final or the time is up. */
+/** The retry loop: sends the same key and bytes until the answer is final or the time is up. */
 import { IdempotencyError } from "@oncekey/shared";
 import { fullJitterMs, pause } from "../options/backoff.ts";
 import { classify, isAcknowledged } from "./classify.ts";
@@ -15,11 +15,11 @@ import { HookError } from "../wire/hook-error.ts";
 
 export interface Settlement extends Told {
   readonly ending: Ending;
-  /** Attempts that were made, polls not counted. */
+  /** Number of attempts, without polls. */
   readonly attempts: number;
 }
 
-/** Sends until the outcome is known or cannot be. Never throws for anything that a network or a server does. */
+/** Sends until the outcome is known, or until the client gives up. Never throws for a network or server error. */
 export async function sendUntilSettled(parts: LoopParts, input: LoopInput): Promise<Settlement> {
   const { attempts, deadlineMs } = input.policy;
   const startedAt = Date.now();
@@ -57,7 +57,7 @@ async function attempt(
   const credentials = parts.renewal?.current();
   let result = await sendOnce(parts, input, state);
   if (isAnswer(result) && result.status === 401) {
-    // Refused before the key was looked at: it did nothing. Not so if a redirect led away from what was done.
+    // Refused before the key was looked at, so nothing happened, unless a redirect led to another resource.
     state.isSent = state.isUnresolved || result.isRedirected;
     const isRenewed = await parts.renewal?.after(result, input, state, credentials);
     if (isRenewed) result = await sendOnce(parts, input, state);
@@ -110,14 +110,14 @@ async function sendOnce(
   }
 }
 
-// Half of what is left at the most: what the device says may be wrong, so that it is tried in any case.
+// At most half of the time that is left: the device may be wrong, so the client sends in any case.
 async function waitForConnection({ policy, signal, report }: LoopInput, state: LoopState) {
   const waitMs = Math.min(policy.backoff.capMs, leftMs(state) / 2);
   report({ kind: "wait", attempt: state.attempts + 1, reason: "offline", waitMs });
   await pause(waitMs, signal, globalThis);
 }
 
-/** What an answer means here: an ending, or a reason to go on. */
+/** Turns an answer into an ending or a reason for another attempt. */
 function judge(
   { budget, createError, echoing, warn }: LoopParts,
   { request, key, policy }: LoopInput,
@@ -136,7 +136,7 @@ function judge(
   }
   if (verdict.kind !== "done") return verdict;
   budget.refill();
-  // What a redirect ends at is another resource, which has no key to echo.
+  // The target of a redirect is another resource, which has no key to echo.
   if (isEchoed || answer.isRedirected || onUnacknowledged === "ignore") return verdict;
   const warning = unacknowledged(request, answer);
   warn(warning);
@@ -157,7 +157,7 @@ async function waitOrGiveUp(
   const { policy, signal, report } = input;
   const { attempts, polls } = state;
   const isPoll = kind === "poll";
-  // On top of what the server asks for: clients that it sent away together do not come back together.
+  // On top of Retry-After, so that clients that failed together do not retry together.
   const jitterMs = fullJitterMs(isPoll ? polls : retries + 1, policy.backoff);
   const waitMs = (cause.retryAfterMs ?? 0) + jitterMs;
   const giveUp = (why: string): Ending => gaveUp(why, input, state, cause);

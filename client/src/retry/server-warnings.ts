@@ -24,7 +24,7 @@ export function warnOfOrigin({ url, headers }: PreparedRequest, warn: Warn): voi
   if (page === undefined || page === origin) return;
   const names = ["Idempotency-Key", ...Object.keys(headers)].join(", ");
   const missing = `Access-Control-Allow-Headers: ${names}`;
-  const message = `No answer from ${origin}. If the console speaks of CORS, its preflight needs "${missing}" and what ky's hooks add`;
+  const message = `No answer from ${origin}: if the console speaks of CORS, its preflight needs "${missing}" and what hooks add`;
   warn({ code: "cross_origin_failed", message });
 }
 

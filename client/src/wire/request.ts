@@ -10,7 +10,7 @@ import { parseUrl } from "../validation/parse-url.ts";
 /** The methods that can carry a key. A variable of type `string` is accepted as well, and checked at run time. */
 export type RequestMethod = "POST" | "PUT" | "PATCH" | "DELETE";
 
-/** What an operation or a plain call asks for. */
+/** The request of an operation or a plain call. */
 export interface RequestSpec {
   /** `POST`, `PUT`, `PATCH` or `DELETE`. `@default 'POST'` */
   readonly method?: RequestMethod | (string & {}) | undefined;
@@ -39,7 +39,7 @@ export interface PreparedRequest extends SerialBody {
   readonly sealedBody?: string | null;
 }
 
-/** What an instance of ky puts before paths and after them. */
+/** The parts of ky's options that make a URL. */
 export type UrlBase = Pick<KyOptions, "prefix" | "baseUrl" | "searchParams">;
 
 const METHODS: readonly unknown[] = ["POST", "PUT", "PATCH", "DELETE"];
@@ -106,7 +106,7 @@ function refuse(value: unknown): string {
   throw new TypeError(`identity must be what JSON can tell apart, got ${kind}`);
 }
 
-/** Resolves a path as ky does, once: what is written down has the whole URL. */
+/** Resolves a path as ky does, once: the stored request has the whole URL. */
 function resolveUrl(path: string, { prefix, baseUrl, searchParams }: UrlBase): string {
   const isAbsolute = /^https?:/i;
   const start = String(prefix ?? "").replace(/\/+$/, "");

@@ -1,4 +1,4 @@
-/** The way of one attempt through ky: its hooks see it, and the last step puts back what they may not change. */
+/** Sends one attempt through ky. Its hooks see the request; the last step restores what they may not change. */
 import { isStandIn } from "./before-ky.ts";
 import ky from "ky";
 import type { KyInstance, Options as KyOptions } from "ky";
@@ -11,7 +11,7 @@ import { membersOf } from "./members.ts";
 import { HookError } from "./hook-error.ts";
 import { reasonOf } from "./timeout.ts";
 
-// Nobody else may take it for a real one.
+// No other library may take the stand-in for a real one.
 if (isStandIn) Reflect.deleteProperty(globalThis, "TextEncoder");
 
 /** One attempt, ready to leave. */
@@ -28,7 +28,7 @@ export interface Outgoing {
 }
 
 export interface Transport {
-  /** What the instance puts before paths and after them. */
+  /** The instance's prefix, base URL and search parameters. */
   readonly base: UrlBase;
   /** @throws HookError if a hook failed before anything was sent; otherwise what the network throws. */
   readonly exchange: (outgoing: Outgoing) => Promise<Answer>;
@@ -73,12 +73,12 @@ async function exchange(api: KyInstance, outgoing: Outgoing): Promise<Answer> {
   }
 }
 
-/** What is known of an attempt while ky has it. */
+/** State of an attempt while ky handles it. */
 interface ExchangeState {
   asked?: Request;
   /** The answer that came over the wire last. */
   wire?: Answer | undefined;
-  /** What the network threw last. */
+  /** The last error of the network. */
   failure?: { readonly cause: unknown } | undefined;
   parse?: KyOptions["parseJson"];
 }
@@ -99,7 +99,7 @@ function takeOver(options: KyOptions, outgoing: Outgoing, state: ExchangeState):
   });
 }
 
-/** The last step: whatever hooks did, method, key, body and its type are those that are written down. */
+/** Sends as the last step: restores method, key, body and content type, whatever the hooks did. */
 async function sendAsked(
   send: NonNullable<KyOptions["fetch"]>,
   asked: Request,
