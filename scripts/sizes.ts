@@ -26,13 +26,13 @@ const ENTRIES: readonly Entry[] = [
   {
     name: "@oncekey/client, all of it",
     code: 'export * from "@oncekey/client"',
-    limitBytes: 28_500,
+    limitBytes: 33_800,
     without: NOT_FOR_PAGES,
   },
   {
     name: "createClient and webStorage",
     code: 'export { createClient, webStorage } from "@oncekey/client"',
-    limitBytes: 26_900,
+    limitBytes: 32_300,
     without: NOT_FOR_PAGES,
   },
   {

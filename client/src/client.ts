@@ -1,10 +1,23 @@
 /** The client: what all operations share, and the calls that a page makes. */
 import { createError } from "@oncekey/shared";
-import { createRenewal } from "./retry/renew-credentials.ts";
-import { createRetryBudget } from "./options/backoff.ts";
-import { createCoalescer } from "./tabs/dedupe.ts";
+import { createPlainCall } from "./call.ts";
+import type { PlainCall } from "./call.ts";
 import { checkOperation, defineOperation } from "./operation/define.ts";
-import type { DefineOperation, HasCheck, Operation, OperationOptions } from "./operation/define.ts";
+import type {
+  DefineOperation,
+  HasCheck,
+  Operation,
+  OperationOptions,
+  SettledOptions,
+} from "./operation/define.ts";
+import { createMinter } from "./operation/key-minter.ts";
+import type { ClientContext, Definition } from "./operation/operation-run.ts";
+import { listenToTabs } from "./operation/listen-to-tabs.ts";
+import { checkResumeAll, listPending, resumeAll } from "./operation/pending.ts";
+import type { ResumeAllOptions } from "./operation/pending.ts";
+import { createSettlements } from "./operation/settlements.ts";
+import { createStates } from "./operation/state.ts";
+import { createRetryBudget } from "./options/backoff.ts";
 import {
   checkClientOptions,
   resolveClientPolicy,
@@ -12,31 +25,43 @@ import {
 } from "./options/client-options.ts";
 import type { ClientOptions, OperationPolicy } from "./options/client-options.ts";
 import { DEBUG } from "./options/events.ts";
-import { createMinter } from "./operation/key-minter.ts";
-import { toPending } from "./operation/settle.ts";
-import type { OperationParts } from "./operation/exclusive-run.ts";
-import { createPlainCall } from "./call.ts";
-import type { PlainCall } from "./call.ts";
-import { createProgress } from "./operation/state.ts";
-import { createShelf } from "./records/record-store.ts";
-import { repeat } from "./retry/repeat.ts";
+import { createWarn } from "./options/warnings.ts";
+import { createBodyCodec } from "./records/body-codec.ts";
+import { createRecordNames } from "./records/record-names.ts";
+import { createRecordStore } from "./records/record-store.ts";
 import type { PendingOperation } from "./result.ts";
+import { repeat } from "./retry/repeat.ts";
+import { createRenewal } from "./retry/renew-credentials.ts";
+import { memoryStorage } from "./storage/memory.ts";
+import { createExclusive } from "./tabs/exclusive.ts";
+import { createTabChannel } from "./tabs/tab-channel.ts";
+import { checkOptions, isFilled } from "./validation/check.ts";
+import { parseUrl } from "./validation/parse-url.ts";
 import { createSend } from "./wire/send.ts";
 import { createTransport } from "./wire/transport.ts";
-import { createBodyKeeper } from "./records/body-codec.ts";
-import { memoryStorage } from "./storage/memory.ts";
-import { createTabs } from "./tabs/tab-lock.ts";
-import { listUnresolved } from "./operation/pending.ts";
-import { createWarn } from "./options/warnings.ts";
+import type { Transport } from "./wire/transport.ts";
+import type { UrlBase } from "./wire/request.ts";
 
 /** What {@link createClient} makes. Its functions need no `this`. */
 export interface Client<CanCheck extends boolean = boolean> {
   readonly operation: DefineOperation<CanCheck>;
   /**
-   * What was left unfinished, by an earlier page or by a run that ended in `unknown`, oldest first. What runs right now is not
-   * among it. Operations need not be defined for it.
+   * Lists what this owner left unfinished, in an earlier page or by a run that ended in `unknown`, oldest first. What runs right now
+   * is not among it. Operations need not be defined for it.
    */
   readonly pending: () => Promise<PendingOperation[]>;
+  /**
+   * Goes on with everything that is pending: the one line of a page that starts. Results come through `onSettled`; four run at a time,
+   * and none begins after `deadlineMs`. Never rejects; nothing needs to wait for it.
+   */
+  readonly resumeAll: (options?: ResumeAllOptions) => Promise<void>;
+  /**
+   * Stops this page's runs and deletes their records, for signing out: all of this client, or those of one owner. What was sent may
+   * still happen, and its key is lost.
+   */
+  readonly forgetAll: (options?: ForgetAllOptions) => Promise<void>;
+  /** Stops all runs, and forgets their records and all states. For tests. */
+  readonly reset: () => Promise<void>;
   /** Calls without an operation, by their methods: one key for one call. Nothing of them is kept through a reload. */
   readonly post: PlainCall;
   readonly put: PlainCall;
@@ -44,8 +69,14 @@ export interface Client<CanCheck extends boolean = boolean> {
   readonly delete: PlainCall;
 }
 
+/** Options of `forgetAll`. */
+export interface ForgetAllOptions {
+  /** Whose records are deleted, as the option `owner` named them. Default: everyone's. */
+  readonly owner?: string | undefined;
+}
+
 /**
- * Makes a client. Create one for the whole application: operations coalesce, and retries are bounded, within it.
+ * Makes a client. Create one for the whole application: runs join each other, and retries are bounded, within it.
  *
  * @throws TypeError or RangeError that names a wrong option and what is allowed.
  */
@@ -53,63 +84,106 @@ export function createClient<const StatusCheck extends boolean | undefined = und
   options: ClientOptions<StatusCheck> = {},
 ): Client<HasCheck<StatusCheck, boolean>> {
   checkClientOptions(options);
-  const { onUnauthorized } = options;
-  const { base, exchange } = createTransport(options.ky);
+  const transport = createTransport(options.ky);
+  const { base } = transport;
+  const createdAt = Date.now();
   const clientPolicy = resolveClientPolicy(options);
-  const warn = createWarn(options.onWarning);
-  const loop = {
-    send: createSend(exchange, options),
-    repeat,
-    budget: createRetryBudget(options.retryBudget),
-    warn,
-    createError,
-    echoing: new Set<string>(),
-    renewal: onUnauthorized && createRenewal(onUnauthorized, warn),
+  const client = createContext(options, transport);
+  const { listener, loop, minter, names, records, settlements, states, turns } = client;
+  const definitions = new Map<string, OperationPolicy>();
+  const definitionOf = (name: string): Definition => {
+    return { name, policy: definitions.get(name) ?? clientPolicy, hasInstance: true };
   };
-  const listener = options.debug === true ? { ...options, ...DEBUG } : options;
-  const storage = options.storage ?? memoryStorage();
-  const keeper = createBodyKeeper(options.storedBody, warn);
-  const shelf = createShelf(storage, keeper, warn);
-  const minter = createMinter(options.key ?? "v7", warn);
-  const parts: OperationParts = {
-    loop,
-    shelf,
-    identify: keeper.identify,
-    live: createCoalescer(),
-    tabs: createTabs(storage.sharedAs),
-    minter,
-    progress: createProgress(warn),
-    listener,
-  };
-  const policies = new Map<string, OperationPolicy>();
-  const call = (method: "POST" | "PUT" | "PATCH" | "DELETE"): PlainCall =>
-    createPlainCall({
-      loop,
-      minter,
-      base,
-      policy: clientPolicy,
-      method,
-      listener,
-    });
+  const pending = (): Promise<PendingOperation[]> => listPending(client, definitionOf);
 
-  function operation(name: string, own: OperationOptions<unknown>): Operation<unknown, unknown> {
-    checkOperation(name, own, policies);
+  async function forget(prefix: string, reason: string): Promise<void> {
+    await turns.abort(prefix, new Error(reason));
+    await records.removeAll(prefix);
+    states.clear(prefix);
+  }
+
+  const call = (method: "POST" | "PUT" | "PATCH" | "DELETE"): PlainCall =>
+    createPlainCall({ loop, minter, base, policy: clientPolicy, method, listener });
+
+  function operation(
+    name: string,
+    own: OperationOptions<unknown> & SettledOptions<unknown, unknown>,
+  ): Operation<unknown, unknown> {
+    checkOperation(name, own);
     const policy = { ...resolvePolicy(own, clientPolicy), response: own.response };
-    policies.set(name, policy);
-    return defineOperation(parts, name, own, policy, base);
+    definitions.set(name, policy);
+    if (own.onSettled !== undefined) listenToTabs(client);
+    return defineOperation(client, own, { name, policy, base });
   }
 
   return Object.freeze({
     operation,
-    async pending() {
-      const records = await listUnresolved(parts);
-      return records
-        .sort((a, b) => a.createdAt - b.createdAt)
-        .map((record) => toPending(parts, record, policies.get(record.operation) ?? clientPolicy));
+    pending,
+    async resumeAll(given: ResumeAllOptions = {}) {
+      checkResumeAll(given);
+      const bounds = { pageStartedAt: createdAt, limitMs: clientPolicy.deadlineMs };
+      try {
+        await resumeAll(await pending(), given, bounds);
+      } catch (cause) {
+        loop.warn({ code: "callback_failed", message: "resumeAll did not finish", cause });
+      }
+    },
+    async forgetAll(given: ForgetAllOptions = {}) {
+      checkOptions(given, { owner: isFilled }, "forgetAll.");
+      const { owner } = given;
+      await forget(owner === undefined ? names.prefix() : names.prefixOf(owner), "Signed out");
+    },
+    async reset() {
+      await forget(names.prefix(), "The client was reset");
+      settlements.clear();
     },
     post: call("POST"),
     put: call("PUT"),
     patch: call("PATCH"),
     delete: call("DELETE"),
   });
+}
+
+function createContext(options: ClientOptions, { base, exchange }: Transport): ClientContext {
+  const { onUnauthorized } = options;
+  const warn = createWarn(options.onWarning);
+  const storage = options.storage ?? memoryStorage();
+  const { sharedAs } = storage;
+  // Two applications on one origin do not meet.
+  const names = createRecordNames(() => storage.namespace ?? apiOf(base));
+  const channel = createTabChannel(() => sharedAs && `${names.prefix()}@${sharedAs}`);
+  return {
+    loop: {
+      send: createSend(exchange, options),
+      repeat,
+      budget: createRetryBudget(options.retryBudget),
+      warn,
+      createError,
+      echoing: new Set(),
+      renewal: onUnauthorized && createRenewal(onUnauthorized, warn),
+    },
+    names,
+    records: createRecordStore(storage, names, createBodyCodec(options.storedBody, warn), warn),
+    turns: createExclusive(sharedAs, channel),
+    channel,
+    minter: createMinter(options.key ?? "v7", warn),
+    states: createStates(warn),
+    settlements: createSettlements(warn),
+    owner: () => checkedOwner(options.owner?.()),
+    listener: options.debug === true ? { ...options, ...DEBUG } : options,
+  };
+}
+
+/** Returns the API's origin and prefix, whatever the slashes at its end. */
+function apiOf({ prefix = "", baseUrl }: UrlBase): string {
+  const page = globalThis.location?.href;
+  const start = baseUrl === undefined ? page : (parseUrl(String(baseUrl), page)?.href ?? page);
+  // A page's own address names no API: all pages of the origin use the same one.
+  const path = String(prefix) || (baseUrl === undefined ? "/" : "");
+  return (parseUrl(path, start)?.href ?? `${String(baseUrl)} ${path}`).replace(/\/+$/, "");
+}
+
+function checkedOwner(owner: string | undefined): string | undefined {
+  if (owner !== undefined) isFilled("what owner returns", owner);
+  return owner;
 }

@@ -14,7 +14,7 @@ export {
 export type { AnswerIssue } from "@oncekey/shared";
 export type { BackoffOptions } from "./options/backoff.ts";
 export type { RequestBody } from "./wire/body.ts";
-export type { Client } from "./client.ts";
+export type { Client, ForgetAllOptions } from "./client.ts";
 export type { DefineOperation, Operation, OperationOptions, Run } from "./operation/define.ts";
 export type { AttemptEvent, EventCallbacks, WaitEvent } from "./options/events.ts";
 export type { KeyOption } from "./options/key.ts";
@@ -26,6 +26,9 @@ export type {
   UnauthorizedHook,
 } from "./options/client-options.ts";
 export type { PlainCall, PlainCallOptions, ResponsePromise } from "./call.ts";
+export type { ResumeAllOptions } from "./operation/pending.ts";
+export type { SettledCallback, SettledOperation } from "./operation/settlements.ts";
+export type { WebStorageOptions } from "./storage/web.ts";
 export type { OperationState, OperationStore } from "./operation/state.ts";
 export type { RequestMethod, RequestSpec } from "./wire/request.ts";
 export type {

@@ -1,4 +1,4 @@
-/** The result of a run: done, rejected or unknown. */
+/** The result of a run, in the three kinds that a page must tell apart. */
 import type { ErrorByCode, IdempotencyError, UnexpectedAnswerError } from "@oncekey/shared";
 import type { EventCallbacks } from "./options/events.ts";
 
@@ -15,15 +15,10 @@ interface Ended {
    * runs do not count.
    */
   readonly attempts: number;
-  /**
-   * The result of an earlier operation of the same instance that was unresolved and had another identity. Only the run that
-   * settled it has this result, and the runs in other tabs that waited for it.
-   */
-  readonly earlierResult?: Settled;
 }
 
 /** A result whose outcome is known. */
-export type Settled = Done<unknown> | Rejected;
+export type Settled<Value = unknown> = Done<Value> | Rejected;
 
 /** The operation happened, once. */
 export type Done<Value> = Ended & {
@@ -49,8 +44,13 @@ export interface Rejected extends Ended {
   readonly kind: "rejected";
   readonly error: CodedError;
   /**
-   * The unresolved operation whose key was used: the client keeps it, and the next run settles it first. Only under
-   * `onChange: 'hold'`, and for a body that replaced one which was not stored.
+   * The result of an earlier operation of the instance, with another input. It was unresolved, and this run settled it instead of
+   * starting a second one: `error.code` is `earlier_operation_exists`. The next run mints a key.
+   */
+  readonly earlierResult?: Settled;
+  /**
+   * The unresolved operation whose key was used, if the answer does not carry its result: the client keeps it, and its `resume` asks
+   * for it.
    */
   readonly earlier?: PendingOperation;
 }
@@ -64,6 +64,16 @@ type Check<Value, CanCheck extends boolean> = (
 export type Unknown<Value, CanCheck extends boolean = boolean> = Ended & {
   readonly kind: "unknown";
   readonly error: CodedError;
+  /**
+   * Whether the result speaks of an earlier operation of the instance, with another input: `resume` then goes on with that one, and
+   * the input of this run was not sent.
+   */
+  readonly earlier?: true;
+  /**
+   * Whether `resume` can help: `false` past the lifetime of the key, if the body was not stored, or if a later release wrote the
+   * record. Then show `forget` beside what the application can find out another way.
+   */
+  readonly canResume: boolean;
   /** When asking again makes sense; missing if the server named no time. */
   readonly retryAt?: Date;
   /**
@@ -99,13 +109,18 @@ export type RunResult<Value, CanCheck extends boolean = boolean> =
   | Rejected
   | Unknown<Value, CanCheck>;
 
-/** Options of one run. A second run joins the first one, and only the options of the first one apply. */
+/** Options of one run. A run that joins another one shares its promise and its callbacks. */
 export interface RunOptions extends EventCallbacks {
   /**
-   * Stops waiting and sending. Once a request has left, the result is `unknown`, never "cancelled"; before, it is `rejected` and
-   * nothing was sent.
+   * Stops waiting and sending, once all who joined the run have aborted. If a request has left, the result is `unknown`, never
+   * "cancelled"; before that, it is `rejected` and nothing was sent.
    */
   readonly signal?: AbortSignal | undefined;
+  /**
+   * Whether a remembered operation with the same input is passed over, because a new one is wanted. An unresolved one still comes
+   * first. Default `false`: the same input after `done` is sent under the same key, and gets a replay.
+   */
+  readonly again?: boolean | undefined;
 }
 
 /** An operation that an earlier page or process left unfinished. */
@@ -114,7 +129,9 @@ export interface PendingOperation {
   readonly instance: string;
   readonly key: string;
   readonly createdAt: Date;
-  /** Sends the stored request with its key again, or joins its live run. Without a record it works as that of an {@link Unknown} result. */
+  /** Whether `resume` can help, as {@link Unknown} says. */
+  readonly canResume: boolean;
+  /** Sends the stored request with its key again, or joins its live run. Without a record it does what {@link Unknown} says. */
   readonly resume: (options?: RunOptions) => Promise<RunResult<unknown>>;
   /** Asks the server for the outcome and starts nothing. Only with `statusCheck: true`. */
   readonly check?: (options?: RunOptions) => Promise<RunResult<unknown>>;

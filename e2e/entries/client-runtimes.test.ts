@@ -49,7 +49,7 @@ const ORDER = `(async () => {
   const [pending] = await shop.pending();
   const second = await order.run(["apple"]);
   const plain = await shop.post("orders", { json: {} }).json();
-  const left = [...items.keys()];
+  const left = [...items.values()].filter((text) => text.includes("apple"));
   return JSON.stringify({ first, pending, second, plain, left, warnings });
 })()`;
 

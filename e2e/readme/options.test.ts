@@ -46,6 +46,8 @@ const CLIENT: Names<ClientOptions> = {
   key: true,
   keyFormat: true,
   retryBudget: true,
+  owner: true,
+  rememberMs: true,
   keepalive: true,
   server: true,
   debug: true,

@@ -1,20 +1,23 @@
-/** What an operation is, and how an input of it becomes a wish to run. */
+/** What an operation is, and how a click on it becomes a run. */
 import { LIFE_CHECKS } from "../options/client-options.ts";
 import type { LifeOptions, OperationPolicy } from "../options/client-options.ts";
-import type { OperationParts } from "./exclusive-run.ts";
-import { observeLazily } from "./observe.ts";
-import type { OperationStore } from "./state.ts";
-import { recordId } from "../records/record-store.ts";
-import { canonicalJson, prepareRequest } from "../wire/request.ts";
-import type { RequestMethod, RequestSpec, UrlBase } from "../wire/request.ts";
+import { RETRY_CHECKS } from "../options/retry-options.ts";
+import type { RetryOptions } from "../options/retry-options.ts";
+import { digest } from "../records/record-names.ts";
 import type { RunOptions, RunResult } from "../result.ts";
-import { runWish } from "./run.ts";
-import type { Wish } from "./run.ts";
 import { accept, checkOptions, isFilled, isFunction } from "../validation/check.ts";
 import { isSchema } from "../validation/schema.ts";
 import type { ResponseSchema } from "../validation/schema.ts";
-import { RETRY_CHECKS } from "../options/retry-options.ts";
-import type { RetryOptions } from "../options/retry-options.ts";
+import { canonicalJson, prepareRequest } from "../wire/request.ts";
+import type { RequestMethod, RequestSpec, UrlBase } from "../wire/request.ts";
+import { identityOf } from "./identity.ts";
+import { observeLazily } from "./observe.ts";
+import { nextMoment } from "./operation-run.ts";
+import type { ClientContext, Definition, OperationInstance } from "./operation-run.ts";
+import { runOperation } from "./run.ts";
+import type { Preparation } from "./run.ts";
+import type { SettledCallback } from "./settlements.ts";
+import type { OperationStore } from "./state.ts";
 
 /** Options of an operation, besides the schema of its answer. */
 export interface OperationOptions<
@@ -28,18 +31,36 @@ export interface OperationOptions<
    * every attempt under that key.
    */
   readonly request: (input: Input) => Spec & Unexpected<Spec>;
-  /** Names the instance, not empty: of one instance there is one live operation at a time. Default: its identity. */
+  /**
+   * Names the instance, such as the cart; not empty. Of one instance there is one live operation at a time, and its key is remembered
+   * after `done`. Default: the identity.
+   */
   readonly instance?: ((input: Input) => string) | undefined;
   /**
-   * Returns what makes two inputs the same operation, so that the client tells a changed cart from a second click: a JSON value,
-   * compared as JSON. Default: the request.
+   * Returns what makes two inputs the same operation: a JSON value, compared as JSON. Give it if the body holds what changes by
+   * itself, such as a payment token. Default: method, target and `json`, whatever the order of its members; neither headers nor
+   * origin.
    */
   readonly identity?: ((input: Input) => unknown) | undefined;
+  /**
+   * Makes the key itself, 1–255 visible ASCII characters, for example `v5(order.id, SHOP)`. Default: the client's `key`, a new one for
+   * each operation.
+   */
+  readonly key?: ((input: Input) => string) | undefined;
   /**
    * A Standard Schema, such as one of zod or valibot: types and checks `value`. An answer with the echoed key that does not match is
    * `done` with `valueError`; without the echo it is `unknown`. Default: no check, and the value is of type `Value | undefined`.
    */
   readonly response?: ResponseSchema<unknown> | undefined;
+}
+
+/** The one place that hears of settled operations. */
+export interface SettledOptions<Input, Value> {
+  /**
+   * Called once in this page for every operation that settles: by a run, a resume, another tab, or `resumeAll()`. The place that empties
+   * the cart and shows the receipt. Default: none.
+   */
+  readonly onSettled?: SettledCallback<Input, Value> | undefined;
 }
 
 /** Makes unknown members and methods of a request type errors: functions that return an object allow them otherwise. */
@@ -54,8 +75,8 @@ type Unexpected<Spec> = { readonly [Member in Exclude<keyof Spec, keyof RequestS
 /** Runs an operation. A second run of a live instance with the same identity, in the same tick or later, is the same promise. */
 export interface Run<Input, Value, CanCheck extends boolean = boolean> {
   /**
-   * Never rejects for anything that a network or a server does. An unresolved record of the instance is settled first, under its
-   * own key; if that stays unknown, it is the result.
+   * Never rejects for anything that a network or a server does. An unresolved record of the instance comes first, under its own key;
+   * if that stays unknown, it is the result.
    *
    * @throws TypeError if the operation's functions return what cannot be sent again.
    */
@@ -63,7 +84,7 @@ export interface Run<Input, Value, CanCheck extends boolean = boolean> {
   /**
    * Resolves to the value alone.
    *
-   * @throws IdempotencyError if the result is not `done`. With `nextAction: 'resume'`, as `outcome_unknown` has it, the
+   * @throws IdempotencyError if the result is not `done`. With `nextAction: 'resume'`, as `OutcomeUnknownError` has it, the
    * operation may have happened, and another run goes on with the same key.
    * @throws UnexpectedAnswerError if the operation happened and its answer does not match the schema.
    */
@@ -92,8 +113,10 @@ export type HasCheck<StatusCheck, Client extends boolean> = [StatusCheck] extend
  * Defines an operation: one key from the first click to the settled outcome. The value is typed by the schema, or by the second type
  * argument, and is then also `undefined`: an answer may have no body.
  *
+ * A definition that is evaluated again, as under fast refresh, replaces the first one.
+ *
  * @param name names the records of the operation: keep it through releases.
- * @throws TypeError or RangeError if an option is wrong, or the name is taken.
+ * @throws TypeError or RangeError if an option is wrong.
  * @example
  * const placeOrder = shop.operation("place-order", {
  *   request: (cart: Cart) => ({ path: "orders", json: cart }),
@@ -110,7 +133,7 @@ export interface DefineOperation<CanCheck extends boolean = boolean> {
     name: string,
     options: OperationOptions<Input, StatusCheck, Spec> & {
       readonly response: ResponseSchema<Value>;
-    },
+    } & SettledOptions<Input, NoInfer<Value>>,
   ): Operation<Input, Value, HasCheck<StatusCheck, CanCheck>>;
   <
     Input = void,
@@ -121,33 +144,39 @@ export interface DefineOperation<CanCheck extends boolean = boolean> {
     name: string,
     options: OperationOptions<Input, StatusCheck, Spec> & {
       readonly response?: ResponseSchema<Value> | undefined;
-    },
+    } & SettledOptions<Input, NoInfer<Value> | undefined>,
   ): Operation<Input, Value | undefined, HasCheck<StatusCheck, CanCheck>>;
 }
 
-/** Makes the operation of a name. Its options are checked already. */
+/** Makes an operation whose options are checked already. */
 export function defineOperation<Input, Value>(
-  parts: OperationParts,
-  name: string,
-  own: OperationOptions<Input>,
-  policy: OperationPolicy,
-  base: UrlBase,
+  client: ClientContext,
+  own: OperationOptions<Input> & SettledOptions<Input, Value>,
+  { name, policy, base }: DefinitionParts,
 ): Operation<Input, Value> {
-  function toWish(input: Input): Wish {
+  const definition: Definition = { name, policy, hasInstance: own.instance !== undefined };
+  client.settlements.listen(name, own.onSettled);
+
+  function identify(input: Input): OperationInstance & Identified {
     const request = prepareRequest(own.request(input), base);
     if (typeof request === "function" && own.identity === undefined) {
       throw new TypeError(`option ${name}.identity is required for a Blob or a FormData`);
     }
-    const same = own.identity === undefined ? request : own.identity(input);
-    const identity = parts.identify(canonicalJson(same));
+    const same = own.identity ? canonicalJson(own.identity(input)) : identityOf(request);
+    const identity = digest(same);
     const instance = own.instance === undefined ? identity : own.instance(input);
     isFilled(`what ${name}.instance returns`, instance);
-    return { operation: name, instance, identity, request };
+    const owner = client.owner();
+    const id = client.names.nameOf(owner, name, instance);
+    return { client, definition, owner, instance, id, identity, request };
   }
-  // Not async: a second run in the same tick is to be the very same promise.
+  // Not async: a second run in the same tick has to be the same promise.
   function start(input: Input, options: RunOptions = {}): Promise<RunResult<Value>> {
     try {
-      return runWish(parts, toWish(input), policy, options) as Promise<RunResult<Value>>;
+      const { request, ...identified } = identify(input);
+      const makeKey = own.key && (() => own.key?.(input) ?? "");
+      const asked = { mode: "run", input, makeKey, options, askedAt: nextMoment() } as const;
+      return runOperation({ ...identified, ...asked }, request) as Promise<RunResult<Value>>;
     } catch (error) {
       return Promise.reject(error);
     }
@@ -165,27 +194,38 @@ export function defineOperation<Input, Value>(
       const [input] = given;
       // An operation without input is observed without an argument.
       const isMissing = given.length > 0 && (input === undefined || input === null);
-      const find = () => parts.progress.observe(recordId(toWish(input as Input)));
-      const store = observeLazily(parts.progress, isMissing ? undefined : find);
+      const find = () => {
+        const { id, identity } = identify(input as Input);
+        return client.states.observe(id, identity);
+      };
+      const store = observeLazily(client.states, isMissing ? undefined : find);
       return store as OperationStore<Value>;
     },
   };
 }
 
-/** @throws TypeError or RangeError that names a wrong option, or says that the name is taken. */
-export function checkOperation(
-  name: string,
-  options: { readonly request?: unknown },
-  taken: ReadonlyMap<string, unknown>,
-): void {
+interface DefinitionParts {
+  readonly name: string;
+  readonly policy: OperationPolicy;
+  readonly base: UrlBase;
+}
+
+interface Identified {
+  readonly identity: string;
+  readonly request: Preparation;
+}
+
+/** @throws TypeError or RangeError that names a wrong option. */
+export function checkOperation(name: string, options: { readonly request?: unknown }): void {
   isFilled("the name of an operation", name);
-  if (taken.has(name)) throw new TypeError(`operation ${name} is defined already`);
   const checks = {
     ...RETRY_CHECKS,
     ...LIFE_CHECKS,
     request: isFunction,
     instance: isFunction,
     identity: isFunction,
+    key: isFunction,
+    onSettled: isFunction,
     response: accept(isSchema, "a Standard Schema, such as one of zod or valibot"),
   };
   checkOptions(options, checks, `${name}.`);

@@ -1,40 +1,57 @@
-/** Several requests under one key, of which the server does one at the most: the content was changed while the outcome was unknown. */
-import { EarlierOperationExistsError, isIdempotencyError } from "@oncekey/shared";
-import type { AllErrorDetails, IdempotencyError } from "@oncekey/shared";
-import { candidatesOf, withCandidates } from "../records/record-store.ts";
-import type { Candidate, OperationRecord } from "../records/record-store.ts";
+/** Several requests under one key, of which the server runs at most one: the input changed while the outcome was unknown. */
+import { EarlierOperationExistsError, IdempotencyError, isIdempotencyError } from "@oncekey/shared";
+import type { AllErrorDetails } from "@oncekey/shared";
+import { candidatesOf, withCandidates } from "../records/record.ts";
+import type { OperationRecord, SendableRecord } from "../records/record.ts";
+import type { CodedError, Settled } from "../result.ts";
+import type { PreparedRequest } from "../wire/request.ts";
 
-/** The record with the request of this identity at its head, if that was sent under its key. */
-export function withFirst(record: OperationRecord, identity: string): OperationRecord | undefined {
+/** Returns the record with the request of this identity at its head, if that was sent under its key. */
+export function moveToFront(
+  record: OperationRecord,
+  identity: string,
+): OperationRecord | undefined {
   if (record.identity === identity) return record;
   const all = candidatesOf(record);
   const first = all.find((candidate) => candidate.identity === identity);
   return first && withCandidates(record, [first, ...all.filter((other) => other !== first)]);
 }
 
-/** The record with another request at its head, to be sent under the same key. */
-export function withHeld(
+/** Returns the record with another request at its head, to be sent under the same key. */
+export function addRequest(
   record: OperationRecord,
-  { identity, request }: Candidate,
+  identity: string,
+  request: PreparedRequest,
 ): OperationRecord {
   return withCandidates(record, [{ identity, request }, ...candidatesOf(record)]);
 }
 
+/** Returns a settled record with the request of the input at its head, to be replayed. */
+export function withRequest(
+  record: OperationRecord,
+  identity: string,
+  request: PreparedRequest,
+): SendableRecord {
+  const others = candidatesOf(record).filter((other) => other.identity !== identity);
+  return { ...withCandidates(record, [{ identity, request }, ...others]), request };
+}
+
 /**
- * The record with a body from the input in the place of one that is no longer at hand. That one stays behind it: where the server
- * has it, the key is its own.
+ * Returns the record with the body of the input in place of one that is not stored. The lost request stays second in the list: if
+ * the server has already run it, the key belongs to it.
  */
 export function withInput(
   record: OperationRecord,
-  { identity, request }: Candidate,
+  identity: string,
+  request: PreparedRequest,
 ): OperationRecord {
-  const lost = { identity, request: { ...record.request, sealedBody: "" } };
+  const lost = { identity, request: record.request && { ...record.request, sealedBody: "" } };
   const others = candidatesOf(record).filter((other) => other.identity !== identity);
   return withCandidates(record, [{ identity, request }, lost, ...others]);
 }
 
-/** What is left of a record after those requests are given up that another state of it had; `undefined` where that is nothing. */
-export function leftWithout(
+/** Returns what is left of a record without the requests of another state of it; `undefined` if that is nothing. */
+export function without(
   record: OperationRecord,
   givenUp: OperationRecord,
 ): OperationRecord | undefined {
@@ -43,8 +60,8 @@ export function leftWithout(
   return left.length === 0 ? undefined : withCandidates(record, left);
 }
 
-/** What is left of a record after the request at its head was refused; `undefined` where that settles it. */
-export function leftAfter(
+/** Returns what is left of a record after the request at its head was refused; `undefined` if that settles it. */
+export function afterRejection(
   record: OperationRecord,
   error: IdempotencyError,
   isAcknowledged: boolean,
@@ -53,13 +70,27 @@ export function leftAfter(
   if (first === undefined || rest.length === 0) return undefined;
   // The key belongs to one of the others.
   if (error.code === "idempotency_conflict") return withCandidates(record, rest);
-  // Refused before the key was looked at, such as by a validation: that says nothing of the others.
+  // A validation refuses before it looks at the key: that says nothing of the others.
   return isAcknowledged ? undefined : withCandidates(record, [...rest, first]);
 }
 
-/** The error of a request that gave way to an earlier one. */
-export function givenWay(error: IdempotencyError): IdempotencyError {
-  if (!isIdempotencyError(error, "idempotency_conflict")) return error;
+/** Returns how the earlier operation ended, if the server replayed its response to the request that came after it. */
+export function earlierResultIn(error: IdempotencyError, key: string): Settled | undefined {
+  if (!isIdempotencyError(error, "idempotency_conflict")) return undefined;
+  const { original } = error;
+  if (original === undefined) return undefined;
+  const { status, body } = original;
+  if (status >= 200 && status < 300) {
+    return { kind: "done", value: body, replayed: true, status, key, attempts: 0 };
+  }
+  const message = `The earlier operation was refused with status ${status}`;
+  const refusal = new IdempotencyError(message, undefined, { key, status, problem: body });
+  return { kind: "rejected", error: refusal as CodedError, key, attempts: 0 };
+}
+
+/** Returns the error of a request that came after an earlier operation. */
+export function earlierExistsError(error: IdempotencyError): CodedError {
+  if (!isIdempotencyError(error, "idempotency_conflict")) return error as CodedError;
   const message = "An earlier operation with other content exists under this key";
   const details: AllErrorDetails = error;
   return new EarlierOperationExistsError(message, { ...details, cause: error });

@@ -1,35 +1,40 @@
-/** How long a key may be sent again: for as long as the server recognises it, and no moment longer. */
+/** How long a key may be sent again: for as long as the server recognises it. */
 import { IDEMPOTENCY_KEY_LIFETIME, IDEMPOTENT_REPLAYED, IdempotencyError } from "@oncekey/shared";
-import type { Told } from "../retry/loop-state.ts";
 import type { RetryPolicy } from "../options/client-options.ts";
-import type { OperationRecord } from "../records/record-store.ts";
+import type { OperationRecord } from "../records/record.ts";
+import type { Told } from "../retry/loop-state.ts";
 
-/** A record from a later time than this clock tells: the clock was set back, and its age is not known. Corrections by the network are smaller. */
+/** A record from further in the future: the clock was set back, and the age is not known. Corrections by the network are smaller. */
 const CLOCK_STEP_MS = 300_000;
 
+/** Without an instance: as long as a second click on the same button may come. */
+const REMEMBER_MS = 3_000;
+
+/** Whether the server may have forgotten a key that would be sent from now on. */
+export function isPastLifetime(record: OperationRecord, policy: RetryPolicy): boolean {
+  // The last attempt of a run leaves that much later than the first.
+  return Date.now() >= sendableUntil(record, policy, 2);
+}
+
 /**
- * Why a record may not be sent again, if so. Ages are differences on the clock of this machine alone, where being wrong cancels out.
+ * Returns why a record may not be sent again, if so. Ages are differences on the clock of this machine alone, so that a wrong clock
+ * cancels out.
  */
 export function whyTooOld(
   record: OperationRecord,
   policy: RetryPolicy,
 ): IdempotencyError | undefined {
-  const now = Date.now();
   const { key, createdAt } = record;
-  // The last attempt of a run leaves that much later than the first.
-  const isOver = now >= sendableUntil(record, policy, 2);
-  if (!isOver && createdAt - now < CLOCK_STEP_MS) return undefined;
+  const isOver = isPastLifetime(record, policy);
+  if (!isOver && createdAt - Date.now() < CLOCK_STEP_MS) return undefined;
   const why = isOver ? "The server may have forgotten this key" : "The clock was set back";
   // Sent again, it could run a second time. Only a person can tell what came of it.
-  return new IdempotencyError(
-    `${why}; find out another way what came of it`,
-    "idempotency_key_expired",
-    { key },
-  );
+  const message = `${why}; find out another way what came of it`;
+  return new IdempotencyError(message, "idempotency_key_expired", { key });
 }
 
 /**
- * When the last request under the key may leave, in milliseconds since 1970.
+ * Returns when the last request under the key may leave, in milliseconds since 1970.
  *
  * @param reserves times the deadline, or a quarter of a short lifetime: as long as a request may be under way.
  */
@@ -42,10 +47,20 @@ export function sendableUntil(
   return createdAt + lifetimeMs - reserves * Math.min(deadlineMs, lifetimeMs / 4);
 }
 
+/** Returns until when the key of a done operation is used for the same input, in milliseconds since 1970. */
+export function rememberedUntil(
+  record: OperationRecord,
+  policy: RetryPolicy,
+  hasInstance: boolean,
+): number {
+  const rememberMs = policy.rememberMs ?? (hasInstance ? Number.POSITIVE_INFINITY : REMEMBER_MS);
+  return Math.min(Date.now() + rememberMs, sendableUntil(record, policy, 2));
+}
+
 /**
- * The record with the end that the server has named, never later than said before. A replay names what is left: from when its run
- * began, for it may be read long after it came, and not beyond what was assumed. Others name the whole: from the key's first moment,
- * of which a reply that got lost may have come, and "unavailable" says it again without having looked.
+ * Returns the record with the end that the server has named, never later than named before. A replay names what is left: it counts
+ * from when its run began, and ends no later than what was assumed. Other answers name the whole: it counts from the key's first
+ * moment, because a lost reply may have come from there.
  */
 export function withLifetime(
   record: OperationRecord,
@@ -53,7 +68,7 @@ export function withLifetime(
   { answer, startedAt }: Told,
 ): OperationRecord {
   const lifetime = answer?.headers.get(IDEMPOTENCY_KEY_LIFETIME) ?? "";
-  // Twelve digits are longer than anybody keeps anything, and still an instant that JSON can write down.
+  // Twelve digits are longer than any retention, and still an instant that JSON can write down.
   if (!/^\d{1,12}$/.test(lifetime)) return record;
   const { createdAt } = record;
   const namedMs = Number(lifetime) * 1000;

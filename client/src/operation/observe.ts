@@ -1,6 +1,6 @@
 /** A store that finds out which state belongs to an input only when there can be one. */
 import { IDLE } from "./state.ts";
-import type { OperationState, OperationStore, Progress } from "./state.ts";
+import type { OperationState, OperationStore, OperationStates } from "./state.ts";
 
 /** The state that never changes: of an input that is missing, or that the operation's functions refuse. */
 const NOTHING: OperationStore<never> = Object.freeze({
@@ -16,14 +16,14 @@ const NOTHING: OperationStore<never> = Object.freeze({
  * @param find builds the request of the input and returns the store of its identity. `undefined`: the input is not there yet.
  */
 export function observeLazily(
-  progress: Progress,
+  states: OperationStates,
   find: (() => OperationStore<unknown>) | undefined,
 ): OperationStore<unknown> {
   if (find === undefined) return NOTHING;
   let found: OperationStore<unknown> | undefined;
 
   function resolve(): OperationStore<unknown> | undefined {
-    if (found !== undefined || progress.isIdle()) return found;
+    if (found !== undefined || states.isIdle()) return found;
     try {
       found = find?.();
     } catch {
@@ -38,7 +38,7 @@ export function observeLazily(
     reset: () => resolve()?.reset(),
     subscribe(listener) {
       let unsubscribe = resolve()?.subscribe(listener);
-      unsubscribe ??= progress.watch(() => {
+      unsubscribe ??= states.watch(() => {
         const store = resolve();
         if (store === undefined) return;
         unsubscribe?.();

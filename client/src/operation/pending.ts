@@ -1,26 +1,96 @@
-/** What is left unfinished and runs in no tab: for a page that starts. */
-import type { OperationParts } from "./exclusive-run.ts";
-import { recordId } from "../records/record-store.ts";
-import type { OperationRecord } from "../records/record-store.ts";
+/** What earlier pages left unresolved, and the start-up that goes on with it. */
+import { isFunction, checkOptions } from "../validation/check.ts";
+import type { OperationRecord } from "../records/record.ts";
+import type { PendingOperation } from "../result.ts";
+import type { ClientContext, Definition } from "./operation-run.ts";
+import { toPending } from "./settle.ts";
 
-/** Lists it. What a crash left behind although it was settled is cleared away. */
-export async function listUnresolved(parts: OperationParts): Promise<OperationRecord[]> {
-  const { shelf, live, tabs } = parts;
-  const elsewhere = await tabs.live();
-  const records = (await shelf.list()).filter((record) => {
-    const id = recordId(record);
-    return !live.isLive(id) && !elsewhere.has(id);
-  });
-  const settled = records.filter(({ settledAt }) => settledAt !== undefined);
-  await Promise.all(settled.map((record) => clear(parts, record)));
-  return records.filter(({ settledAt }) => settledAt === undefined);
+/** Options of `resumeAll`. */
+export interface ResumeAllOptions {
+  /**
+   * Asked before an operation of an earlier page is sent, because a price may have changed since; `false` leaves it pending. Default:
+   * none, everything is sent.
+   */
+  readonly confirmLate?: ((pending: PendingOperation) => boolean | Promise<boolean>) | undefined;
 }
 
-async function clear({ shelf, tabs }: OperationParts, record: OperationRecord): Promise<void> {
-  const id = recordId(record);
-  await tabs.take(id, { signal: undefined, waitMs: 0 }, async ({ isAlone }) => {
+/** How many operations are settled at once: a page that starts has other requests to make. */
+const AT_ONCE = 4;
+
+/** Lists what this owner left unresolved and runs in no tab, oldest first. Removes what is settled and no longer remembered. */
+export async function listPending(
+  client: ClientContext,
+  definitionOf: (operation: string) => Definition,
+): Promise<PendingOperation[]> {
+  const { names, records, turns } = client;
+  const owner = client.owner();
+  const live = await turns.live();
+  const found = (await records.list(names.prefixOf(owner))).filter(
+    (record) => record.owner === owner && !live.has(idOf(client, record)),
+  );
+  await Promise.all(found.filter(isOver).map((record) => removeOver(client, record)));
+  return found
+    .filter(({ settledAt }) => settledAt === undefined)
+    .sort((a, b) => a.createdAt - b.createdAt)
+    .map((record) => {
+      const { operation, instance } = record;
+      const definition = definitionOf(operation);
+      return toPending({ client, definition, owner, instance, id: idOf(client, record) }, record);
+    });
+}
+
+/** Goes on with everything that is pending, a few at a time; how each one ends is told through `onSettled`. */
+export async function resumeAll(
+  pending: readonly PendingOperation[],
+  { confirmLate }: ResumeAllOptions,
+  { pageStartedAt, limitMs }: { readonly pageStartedAt: number; readonly limitMs: number },
+): Promise<void> {
+  const endsAt = Date.now() + limitMs;
+  const queue = [...pending];
+  const work = async (): Promise<void> => {
+    for (let one = queue.shift(); one !== undefined; one = queue.shift()) {
+      // What is not begun by then stays pending.
+      if (Date.now() >= endsAt) return;
+      await resumeOne(one, one.createdAt.getTime() < pageStartedAt ? confirmLate : undefined);
+    }
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, work));
+}
+
+/** @throws TypeError that names a wrong option. */
+export function checkResumeAll(options: ResumeAllOptions): void {
+  checkOptions(options, { confirmLate: isFunction }, "resumeAll.");
+}
+
+async function resumeOne(
+  pending: PendingOperation,
+  confirmLate: ResumeAllOptions["confirmLate"],
+): Promise<void> {
+  if (confirmLate !== undefined && pending.canResume) {
+    // A look starts nothing, and needs no answer of the user.
+    const looked = await pending.check?.();
+    if (looked !== undefined && (looked.kind !== "unknown" || looked.found !== false)) return;
+    if (!(await confirmLate(pending))) return;
+  }
+  await pending.resume();
+}
+
+function idOf({ names }: ClientContext, { owner, operation, instance }: OperationRecord): string {
+  return names.nameOf(owner, operation, instance);
+}
+
+function isOver({ settledAt, rememberedUntil = 0 }: OperationRecord): boolean {
+  return settledAt !== undefined && rememberedUntil <= Date.now();
+}
+
+async function removeOver(client: ClientContext, record: OperationRecord): Promise<void> {
+  const id = idOf(client, record);
+  const ask = { id, identity: "tidy", signal: undefined, waitMs: 0 };
+  await client.turns.run(ask, async ({ isAlone }) => {
     // Only in its turn: a run that has begun meanwhile has written its own record there.
-    const found = isAlone ? await shelf.read(id) : undefined;
-    if (found?.settledAt !== undefined) await shelf.remove(id);
+    const handle = isAlone ? await client.records.open(id) : undefined;
+    if (handle?.record && isOver(handle.record)) await handle.remove();
+    // No run joins it, so that no caller sees this.
+    return undefined as never;
   });
 }

@@ -1,130 +1,187 @@
-/** From a wish to an operation: one that is unresolved comes first, and only then a key. */
-import { IdempotencyError } from "@oncekey/shared";
-import { withFirst, withHeld, withInput } from "./held-requests.ts";
-import { handOver, isOpen } from "../tabs/tab-message.ts";
-import { conclude, send, settleForAll, takeOver } from "./settle.ts";
-import type { OperationPolicy } from "../options/client-options.ts";
-import { recordId } from "../records/record-store.ts";
-import type { OperationRecord } from "../records/record-store.ts";
+/** From a click to an operation: an unresolved record comes first, and only then a key. */
+import { EarlierOperationExistsError, IdempotencyError, isKey } from "@oncekey/shared";
+import { hasIdentity } from "../records/record.ts";
+import type { OperationRecord, SendableRecord } from "../records/record.ts";
+import type { RecordHandle } from "../records/record-store.ts";
+import type { CodedError, Rejected, RunOptions, RunResult, Settled, Unknown } from "../result.ts";
+import { unknownBecause } from "../retry/loop-result.ts";
+import { isOpen } from "../tabs/tab-message.ts";
 import type { PreparedRequest } from "../wire/request.ts";
-import type { Rejected, RunOptions, RunResult, Settled } from "../result.ts";
-import type { Turn } from "../tabs/tab-lock.ts";
-import { takeTurn } from "./exclusive-run.ts";
-import type { Conclusion, OperationParts } from "./exclusive-run.ts";
+import { reasonOf } from "../wire/timeout.ts";
+import { warnOfChange } from "./changed-input.ts";
+import { addRequest, moveToFront, withInput, withRequest } from "./held-requests.ts";
+import { whyTooOld } from "./key-lifetime.ts";
+import type { Conclusion, OperationRun, RunRequest } from "./operation-run.ts";
+import { runExclusive } from "./run-exclusive.ts";
+import { conclude, left, send, settle, takeOver, unknown } from "./settle.ts";
 
-/** One wish of the caller: this request, as this instance of this operation. */
-export interface Wish {
-  readonly operation: string;
-  readonly instance: string;
-  readonly identity: string;
-  /** A function, where the body has to be read first. */
-  readonly request: PreparedRequest | (() => Promise<PreparedRequest>);
-}
-
-type ReadyWish = Wish & { readonly request: PreparedRequest };
+/** A request, or the function that reads its body. */
+export type Preparation = PreparedRequest | (() => Promise<PreparedRequest>);
 
 /**
- * Runs a wish. An unresolved record of the same instance comes first: with the same identity it is this wish, and is sent again
- * as it was written; with another it is settled before a key is minted, or its key is held. Only from settled or unused does a
- * new key come.
+ * Runs an operation. An unresolved record of the same instance comes first: with the same identity it is this operation, and is
+ * sent again as it was written. With another one, the new request goes out under the earlier key (`hold`), or the earlier operation
+ * is settled and nothing else is sent (`resolve-first`). Only settled or unused records make room for a new key.
  */
-export function runWish(
-  parts: OperationParts,
-  asked: Wish,
-  policy: OperationPolicy,
-  options: RunOptions,
+export function runOperation(
+  request: RunRequest,
+  preparation: Preparation,
 ): Promise<RunResult<unknown>> {
-  const { identity, request } = asked;
-  const id = recordId(asked);
-  const wanted = { identity, askedAt: parts.tabs.nowAt(), hasQueued: parts.live.isLive(id) };
-  // Read while the click is fresh: a form may be another one by the time of its turn.
-  const reading = typeof request === "function" ? request() : request;
+  // Read while the click is fresh: a form may have changed by the time of its turn.
+  const reading = typeof preparation === "function" ? preparation() : preparation;
   if (reading instanceof Promise) reading.catch(() => undefined);
-  const inTurn = async (turn: Turn, earlierResult?: Settled): Promise<Conclusion> => {
-    const after = (conclusion: Conclusion): Conclusion => ({
-      ...conclusion,
-      result: { ...(earlierResult && { earlierResult }), ...conclusion.result },
-    });
-    const wish = { ...asked, request: await reading };
-    const found = await parts.shelf.read(id);
-    const handed = await takeOver(parts, turn, policy, found, wanted);
-    if (handed !== undefined) return after(handed);
-    const tried = new Set<string>();
-    let last = found;
-    let open = isOpen(found, wanted, turn) ? found : undefined;
-    while (open !== undefined) {
-      const chosen = await choose(parts, open, wish, policy);
-      const conclusion = await settleForAll(parts, turn, chosen, policy, options, "again");
-      const { result, record: settled } = conclusion;
-      if (chosen.identity === wish.identity || result.kind === "unknown") return after(conclusion);
-      open = settled ? undefined : await parts.shelf.read(id);
-      // Of the requests under a key each has its turn, once.
-      tried.add(chosen.key + chosen.identity);
-      if (open && tried.has(open.key + open.identity)) return after(conclusion);
-      if (settled === undefined) continue;
-      // Its record stays until that of this wish takes its place.
-      parts.live.tell(id, result, chosen.identity);
-      earlierResult = result;
-      last = settled;
+  return runExclusive(request, async (run) => runInTurn(run, await reading));
+}
+
+/** Another tab may write in between again and again only if it takes no turns, such as without Web Locks. */
+const MAX_ROUNDS = 20;
+
+async function runInTurn(run: OperationRun, request: PreparedRequest): Promise<Conclusion> {
+  const { client, turn } = run;
+  for (let round = 0; round < MAX_ROUNDS; round += 1) {
+    const handle = await client.records.open(run.id);
+    if (handle.laterKey !== undefined) return concludeLater(run, handle.laterKey);
+    const received = await takeOver(run, handle);
+    if (received !== undefined) return received;
+    const found = handle.record;
+    if (found !== undefined && isOpen(found, run) && !isForgotten(found, run)) {
+      const conclusion = await settleFound(run, handle, request);
+      if (conclusion !== undefined) return conclusion;
+    } else {
+      const fresh = mint(run, request);
+      if (!turn.isAlone) return concludeUnstarted(run, fresh.key);
+      // Before the first byte: what is not written down is lost with the page.
+      if (await handle.replace(fresh)) return start(run, handle, fresh);
     }
-    const record = mint(parts, wish);
-    // Settling took its time, in which another context may have written down its own, or done it and removed it.
-    const there = last && (await parts.shelf.read(id));
-    if (!turn.isAlone || (earlierResult?.kind === "done" && !there))
-      return after({ result: notStarted(record.key, options) });
-    if (there && there.key !== last?.key) return inTurn(turn, earlierResult);
-    // Before the first byte: what is not written down is lost with the page.
-    if (there) await parts.shelf.write(record);
-    else if (!(await parts.shelf.claim(record))) return inTurn(turn, earlierResult);
-    return startForAll(parts, turn, record, wish, policy, options, earlierResult);
-  };
-  return takeTurn(parts, id, wanted, policy, options, inTurn);
+  }
+  return concludeUnstarted(run, mint(run, request).key);
 }
 
-/** The unresolved record, with the request at its head that is to be sent under its key. */
-async function choose(
-  { shelf }: OperationParts,
-  record: OperationRecord,
-  wish: ReadyWish,
-  { onChange }: OperationPolicy,
-): Promise<OperationRecord> {
-  const known = withFirst(record, wish.identity);
-  // A body that was left out of the storage comes from the input once more, for as long as this page lives.
-  const whole = known?.request.sealedBody === undefined ? known : withInput(known, wish);
-  const chosen = whole ?? (onChange === "hold" ? withHeld(record, wish) : record);
-  // Before it is sent: whoever comes later has to know that it may be what the server has.
-  if (chosen !== record) await shelf.write(chosen);
-  return chosen;
+// A settled key that the server may have forgotten would run once more.
+function isForgotten(found: OperationRecord, { definition }: OperationRun): boolean {
+  return found.settledAt !== undefined && whyTooOld(found, definition.policy) !== undefined;
 }
 
-async function startForAll(
-  parts: OperationParts,
-  turn: Turn,
-  written: OperationRecord,
-  wish: ReadyWish,
-  policy: OperationPolicy,
-  options: RunOptions,
-  earlierResult: Settled | undefined,
+/** Goes on with a record; `undefined` if another tab changed it meanwhile. */
+async function settleFound(
+  run: OperationRun,
+  handle: RecordHandle,
+  request: PreparedRequest,
+): Promise<Conclusion | undefined> {
+  const { identity, definition, turn } = run;
+  const found = handle.record;
+  if (found === undefined) return undefined;
+  if (found.settledAt !== undefined) {
+    return settle(run, handle, withRequest(found, identity, request), "again");
+  }
+  if (hasIdentity(found, identity)) {
+    const known = moveToFront(found, identity) ?? found;
+    // A body that was left out of the storage comes from the input, if the key may still be sent.
+    const isLost = known.request?.sealedBody !== undefined && !whyTooOld(found, definition.policy);
+    const chosen = isLost ? withInput(known, identity, request) : known;
+    if (chosen !== found && !(await handle.replace(chosen))) return undefined;
+    return settle(run, handle, chosen, "again");
+  }
+  warnOfChange(run, found, request);
+  if (turn.signal.aborted) return left(stoppedBefore(run, found));
+  const isTooOld = whyTooOld(found, definition.policy) !== undefined;
+  if (definition.policy.onChange === "resolve-first" || isTooOld) return settleEarlier(run, handle);
+  // Before it is sent: whoever comes later has to know that the server may have run it.
+  if (!(await handle.replace(addRequest(found, identity, request)))) return undefined;
+  return handle.record && settle(run, handle, handle.record, "again");
+}
+
+/** Settles an earlier operation, and stops: one run never places two orders. */
+async function settleEarlier(run: OperationRun, handle: RecordHandle): Promise<Conclusion> {
+  const tried = new Set<string>();
+  for (;;) {
+    const { record } = handle;
+    if (record === undefined) throw new Error("no record is left to settle");
+    tried.add(record.identity);
+    const conclusion = await settle(run, handle, record, "again");
+    const { result } = conclusion;
+    if (result.kind === "unknown") return { ...conclusion, result: { ...result, earlier: true } };
+    const isLeft = result.kind === "rejected" && result.earlier !== undefined;
+    // Of the requests under a key each has its turn, once.
+    if (isLeft && handle.record && !tried.has(handle.record.identity)) continue;
+    if (isLeft) return conclusion;
+    const before = result.kind === "rejected" ? result.earlierResult : undefined;
+    const stopped = comesAfter(before ?? result);
+    // Tabs that wait with the same input have to see the earlier result as well.
+    const endings = [...conclusion.endings, { identity: run.identity, result: stopped }];
+    return { ...conclusion, result: stopped, endings };
+  }
+}
+
+function comesAfter(earlierResult: Settled): Rejected {
+  const { key, attempts } = earlierResult;
+  const message =
+    "An earlier operation of this instance was settled first: run again to start this one";
+  const error = new EarlierOperationExistsError(message, { key });
+  return { kind: "rejected", error, key, attempts, earlierResult };
+}
+
+async function start(
+  run: OperationRun,
+  handle: RecordHandle,
+  written: SendableRecord,
 ): Promise<Conclusion> {
   let record = written;
-  let sent: OperationRecord | undefined;
-  const settlement = await parts.minter.sendFresh(async () => {
-    if (sent !== undefined) await parts.shelf.write((record = mint(parts, wish)));
-    sent = record;
-    return send(parts, record, policy, options, "first");
+  let isFirst = true;
+  const attempt = async () => {
+    if (!isFirst) await handle.replace((record = mint(run, record.request)));
+    isFirst = false;
+    return send(run, record, "first");
+  };
+  // A key that the operation makes cannot be made anew by a corrected clock.
+  const settlement = await (run.makeKey ? attempt() : run.client.minter.sendFresh(attempt));
+  return conclude(run, handle, record, settlement);
+}
+
+function mint(run: OperationRun, request: PreparedRequest): SendableRecord {
+  const { client, definition, owner, instance, identity, makeKey } = run;
+  const key = makeKey?.() ?? client.minter.mint();
+  if (!isKey(key)) {
+    throw new TypeError(`${definition.name}.key must return 1 to 255 visible ASCII characters`);
+  }
+  const operation = definition.name;
+  return { version: 1, owner, operation, instance, identity, key, createdAt: Date.now(), request };
+}
+
+function concludeUnstarted({ turn, identity }: OperationRun, key: string): Conclusion {
+  const why = "Another run of the instance may have started it: nothing was sent";
+  const cause: unknown = turn.signal.aborted ? reasonOf(turn.signal) : undefined;
+  const error = new IdempotencyError(why, undefined, { key, cause });
+  const result = { kind: "rejected", error: error as CodedError, key, attempts: 0 } as const;
+  return { result, endings: [{ identity, result, isReplay: true }] };
+}
+
+function stoppedBefore(run: OperationRun, found: OperationRecord): Unknown<unknown> {
+  const why = "Stopped; how the earlier operation ended is not known";
+  const error = unknownBecause(reasonOf(run.turn.signal), why, found.key);
+  return { ...unknown(run, found, { error, attempts: 0 }), earlier: true };
+}
+
+/** A later release wrote the record: this one cannot tell what was sent, and sends nothing. */
+function concludeLater(run: OperationRun, key: string): Conclusion {
+  const { client, id, identity } = run;
+  const message = "A later release of this page left an operation unresolved: reload the page";
+  const error = unknownBecause(undefined, message, key);
+  // By then the later release may have settled it.
+  const readAgain = (options: RunOptions = {}): Promise<RunResult<unknown>> =>
+    runExclusive({ ...run, options }, async (next) => {
+      const { laterKey } = await client.records.open(id);
+      return concludeLater({ ...next, identity }, laterKey ?? key);
+    });
+  return left({
+    kind: "unknown",
+    key,
+    error: error as CodedError,
+    attempts: 0,
+    earlier: true,
+    canResume: false,
+    resume: readAgain,
+    ...(run.definition.policy.statusCheck ? { check: readAgain } : {}),
+    forget: () => client.records.removeAll(id),
   });
-  const conclusion = await conclude(parts, record, policy, settlement);
-  const result = { ...conclusion.result, ...(earlierResult && { earlierResult }) };
-  handOver(turn, record, result, options.signal);
-  return { ...conclusion, result };
-}
-
-function mint({ minter }: OperationParts, wish: ReadyWish): OperationRecord {
-  return { version: 1, ...wish, key: minter.mint(), createdAt: Date.now() };
-}
-
-function notStarted(key: string, { signal }: RunOptions): Rejected {
-  const why = "Another tab may have started it: nothing was sent";
-  const error = new IdempotencyError(why, undefined, { key, cause: signal?.reason });
-  return { kind: "rejected", error, key, attempts: 0 };
 }

@@ -1,200 +1,297 @@
-/** The life of one operation: from an unresolved key that is written down to settled, in its turn among the tabs. */
+/** From an unresolved key that is written down to its end: sends, looks up, and decides what is kept. */
 import type { IdempotencyError } from "@oncekey/shared";
-import { sendUntilSettled } from "../retry/retry-loop.ts";
-import type { Settlement } from "../retry/retry-loop.ts";
 import { later } from "../options/backoff.ts";
-import { whyIncomplete } from "../records/body-codec.ts";
-import { givenWay, leftAfter, leftWithout, withFirst } from "./held-requests.ts";
-import { checkValue } from "./check-value.ts";
-import { isAcknowledged } from "../retry/classify.ts";
 import { createReport } from "../options/events.ts";
-import { handedOver, handOver } from "../tabs/tab-message.ts";
-import type { Wanted } from "../tabs/tab-message.ts";
-import { isCurrent, letGo } from "./release-record.ts";
-import { sendableUntil, whyTooOld, withLifetime } from "./key-lifetime.ts";
-import type { OperationPolicy } from "../options/client-options.ts";
-import { createTracker, IDLE } from "./state.ts";
-import { recordId } from "../records/record-store.ts";
-import type { OperationRecord } from "../records/record-store.ts";
+import { whyIncomplete } from "../records/body-codec.ts";
+import { hasIdentity, withCandidates } from "../records/record.ts";
+import type { OperationRecord, SendableRecord } from "../records/record.ts";
+import { withoutBodies } from "../records/record-store.ts";
+import type { RecordHandle } from "../records/record-store.ts";
 import type {
   CodedError,
   Done,
   PendingOperation,
+  Rejected,
   RunOptions,
   RunResult,
   Unknown,
 } from "../result.ts";
-import type { Turn } from "../tabs/tab-lock.ts";
-import { takeTurn } from "./exclusive-run.ts";
-import type { Conclusion, OperationParts } from "./exclusive-run.ts";
-
-/** `check` asks what came of a record and starts nothing. `again` sends it, unless it is being sent right now: then this is that run. */
-function askAgain(
-  parts: OperationParts,
-  record: OperationRecord,
-  policy: OperationPolicy,
-  options: RunOptions,
-  manner: "again" | "check",
-): Promise<RunResult<unknown>> {
-  const { identity, key } = record;
-  const id = recordId(record);
-  const wanted = { identity, key, isLook: manner === "check", askedAt: parts.tabs.nowAt() };
-  return takeTurn(parts, id, wanted, policy, options, async (turn) => {
-    const found = await parts.shelf.read(id);
-    // With all that was sent under its key since: what is refused of one of them does not settle the others.
-    const current = found?.key === key ? (withFirst(found, identity) ?? found) : undefined;
-    const handed = await takeOver(parts, turn, policy, current, wanted);
-    // Another run may have settled it since it was listed; its record is gone then, and the server's is the answer.
-    const settled = { ...record, settledAt: 0 };
-    // Or it was rejected or given up, and sent again would start: where it can be looked up instead, it is.
-    const how = current === undefined && policy.statusCheck ? "check" : manner;
-    return handed ?? settleForAll(parts, turn, current ?? settled, policy, options, how);
-  });
-}
-
-/** What another tab did for the same wish while this one waited for its turn. */
-export async function takeOver(
-  parts: OperationParts,
-  turn: Turn,
-  policy: OperationPolicy,
-  found: OperationRecord | undefined,
-  wanted: Wanted,
-): Promise<Conclusion | undefined> {
-  const result = await handedOver(turn, found, wanted);
-  if (result === undefined) return undefined;
-  const current = found?.key === result.key ? found : undefined;
-  if (result.kind === "unknown") {
-    return current && { result: { ...result, ...handles(parts, current, policy) } };
-  }
-  if (result.kind !== "done" && current) await letGo(parts, current);
-  return { result, record: current };
-}
-
-/** Asks for a record, unless that cannot be, and tells those who wait what came of it. */
-export async function settleForAll(
-  parts: OperationParts,
-  turn: Turn,
-  record: OperationRecord,
-  policy: OperationPolicy,
-  options: RunOptions,
-  manner: "again" | "check",
-): Promise<Conclusion> {
-  const isLook = manner === "check";
-  const tooOld = isLook ? undefined : whyTooOld(record, policy);
-  const error = tooOld ?? whyIncomplete(record);
-  const conclusion =
-    error === undefined
-      ? await conclude(parts, record, policy, await send(parts, record, policy, options, manner))
-      : { result: unknown(parts, record, policy, { error, attempts: 0 }), record: undefined };
-  if (!isLook || conclusion.record) handOver(turn, record, conclusion.result, options.signal);
-  // What was settled before is no end of what has begun since.
-  return { ...conclusion, identity: record.settledAt === undefined ? record.identity : undefined };
-}
-
-/** Gives up what a record stood for, once nothing of its instance runs; what has been sent under its key since stays. */
-async function giveUp(
-  parts: OperationParts,
-  record: OperationRecord,
-  { deadlineMs: waitMs }: OperationPolicy,
-): Promise<void> {
-  const { shelf, live, tabs, progress } = parts;
-  const id = recordId(record);
-  const inTurn = async (): Promise<void> => {
-    const found = await shelf.read(id);
-    if (found?.key !== record.key) return;
-    const left = leftWithout(found, record);
-    if (left !== undefined) return shelf.write(left);
-    await shelf.remove(id);
-    progress.set(id, IDLE);
-  };
-  await live.run(id, `forget ${record.identity}`, async () => {
-    await tabs.take(id, { signal: undefined, waitMs }, inTurn);
-    // No run joins it, and so nobody is told.
-    return undefined as never;
-  });
-}
+import { isAcknowledged } from "../retry/classify.ts";
+import { sendUntilSettled } from "../retry/retry-loop.ts";
+import type { Settlement } from "../retry/retry-loop.ts";
+import { receiveResult } from "../tabs/tab-message.ts";
+import { checkValue } from "./check-value.ts";
+import {
+  afterRejection,
+  earlierExistsError,
+  earlierResultIn,
+  moveToFront,
+  without,
+} from "./held-requests.ts";
+import {
+  isPastLifetime,
+  rememberedUntil,
+  sendableUntil,
+  whyTooOld,
+  withLifetime,
+} from "./key-lifetime.ts";
+import { isAt, nextMoment } from "./operation-run.ts";
+import type { Conclusion, Ending, OperationInstance, OperationRun } from "./operation-run.ts";
+import { runExclusive } from "./run-exclusive.ts";
+import { createTracker, IDLE } from "./state.ts";
 
 /** `first`: under a key that was never sent. `again`: it was. `check`: it was, and nothing may start. */
-type Manner = "first" | "again" | "check";
+export type Manner = "first" | "again" | "check";
 
-/** Sends the stored request until it is settled or cannot be, and checks the value by the schema of the operation. */
-export async function send(
-  parts: OperationParts,
+/** Sends the request at the head of a record, or looks it up, and concludes. */
+export async function settle(
+  run: OperationRun,
+  handle: RecordHandle,
   record: OperationRecord,
-  policy: OperationPolicy,
-  options: RunOptions,
+  manner: Manner,
+): Promise<Conclusion> {
+  const { policy } = run.definition;
+  const error = whyIncomplete(record);
+  const tooOld = manner === "again" ? whyTooOld(record, policy) : undefined;
+  if (tooOld !== undefined) return settleOld(run, handle, record, tooOld);
+  if (error !== undefined) return left(unknown(run, record, { error, attempts: 0 }));
+  const sendable = record as SendableRecord;
+  return conclude(run, handle, sendable, await send(run, sendable, manner));
+}
+
+/** Looks up what is too old to be sent, if the server can be asked, before the client gives up on it. */
+async function settleOld(
+  run: OperationRun,
+  handle: RecordHandle,
+  record: OperationRecord,
+  error: IdempotencyError,
+): Promise<Conclusion> {
+  const { policy } = run.definition;
+  let looked = { attempts: 0 };
+  if (policy.statusCheck && whyIncomplete(record) === undefined) {
+    const look = await settle(run, handle, record, "check");
+    const { result } = look;
+    if (result.kind !== "unknown" || result.found !== false) return look;
+    looked = { attempts: result.attempts, found: false } as typeof looked;
+  }
+  // Nothing will be sent under this key any more.
+  const isOver = isPastLifetime(record, policy);
+  const kept = isOver ? withoutBodies(record) : record;
+  if (isOver && isAt(handle, record)) await handle.replace(kept);
+  return left({ ...unknown(run, kept, { error, attempts: 0 }), ...looked });
+}
+
+/** Sends what is written down until it is settled or cannot be, and checks the value by the schema of the operation. */
+export async function send(
+  run: OperationRun,
+  record: SendableRecord,
   manner: Manner,
 ): Promise<Settlement> {
-  const { loop, progress, listener } = parts;
-  const { operation, instance, key, request } = record;
+  const { client, definition, id, instance, identity, owner, options, turn } = run;
+  const { loop, states, listener } = client;
+  const { policy, name: operation } = definition;
+  const { key, request } = record;
   const isUnresolved = manner !== "first";
-  const track = createTracker(progress, recordId(record), key, isUnresolved);
-  const tell = createReport(loop.warn, { key, operation, instance }, [listener, options]);
-  const settlement = await sendUntilSettled(loop, {
+  const track = createTracker((state) => states.set(id, identity, state), key, isUnresolved);
+  const notify = createReport(loop.warn, { key, operation, instance }, [listener, options]);
+  const stop = new AbortController();
+  const onAbort = (): void => stop.abort(turn.signal.reason);
+  turn.signal.addEventListener("abort", onAbort, { once: true });
+  if (turn.signal.aborted) onAbort();
+  // Another user's credentials must not carry this one's request.
+  const isForeign = (): boolean => client.owner() !== owner;
+  const signedOut = (): void => {
+    if (isForeign()) stop.abort(new Error("The signed-in user changed"));
+  };
+  const until = (told: Parameters<typeof withLifetime>[2]): number =>
+    sendableUntil(withLifetime(record, policy, told), policy);
+  const settling = sendUntilSettled(loop, {
     request,
     key,
     policy,
-    signal: options.signal,
+    signal: stop.signal,
     isUnresolved,
-    ...(manner === "check"
-      ? { isCheck: true }
-      : { sendableUntil: (told) => sendableUntil(withLifetime(record, policy, told), policy) }),
+    sendableUntil: (told) => {
+      signedOut();
+      return manner === "check" ? Number.POSITIVE_INFINITY : until(told);
+    },
+    ...(manner === "check" ? { isCheck: true } : {}),
     report(event) {
+      signedOut();
       track(event);
-      tell(event);
+      notify(event);
     },
   });
-  return checkValue(settlement, key, policy.response);
+  try {
+    return await checkValue(await settling, key, policy.response);
+  } finally {
+    turn.signal.removeEventListener("abort", onAbort);
+  }
 }
 
+/** Turns the end of the retry loop into a result, and keeps what has to be kept. */
 export async function conclude(
-  parts: OperationParts,
+  run: OperationRun,
+  handle: RecordHandle,
   record: OperationRecord,
-  policy: OperationPolicy,
   settlement: Settlement,
 ): Promise<Conclusion> {
-  const { ending, attempts, answer } = settlement;
-  const { key } = record;
-  const kept = withLifetime(record, policy, settlement);
+  const { ending, attempts } = settlement;
+  const { key, identity } = record;
+  const kept = withLifetime(record, run.definition.policy, settlement);
+  // Its outcome is known already: a replay that fails takes nothing away.
+  const isSettled = record.settledAt !== undefined;
   switch (ending.kind) {
-    case "done":
-      return { result: { ...ending, key, attempts } as Done<unknown>, record };
-    case "unsent":
-      if (await isCurrent(parts, record)) await parts.shelf.remove(recordId(record));
+    case "done": {
+      const result = { ...ending, key, attempts } as Done<unknown>;
+      const settledAt = record.settledAt ?? nextMoment();
+      const only = { ...kept, held: undefined, settledAt };
       return {
-        result: { kind: "rejected", error: ending.error as CodedError, key, attempts },
+        result,
+        endings: endingsOf(isSettled, identity, result),
+        release: () => (isSettled ? tidy(run, handle) : release(run, handle, only)),
       };
-    case "rejected": {
-      const { kind } = ending;
-      const error = ending.error as CodedError;
-      const left = leftAfter(kept, error, answer !== undefined && isAcknowledged(answer, key));
-      if (left === undefined) {
-        await letGo(parts, record);
-        return { result: { kind, error, key, attempts }, record };
-      }
-      await rewrite(parts, left);
-      const earlier = toPending(parts, left, policy);
-      return { result: { kind, error: givenWay(error) as CodedError, earlier, key, attempts } };
     }
+    case "unsent": {
+      if (isAt(handle, record)) await handle.remove();
+      const result = {
+        kind: "rejected",
+        error: ending.error as CodedError,
+        key,
+        attempts,
+      } as const;
+      return { result, endings: [{ identity, result }] };
+    }
+    case "rejected":
+      return concludeRejection(run, handle, kept, settlement);
     case "unknown": {
-      if (kept !== record) await rewrite(parts, kept);
       const { error } = ending;
-      return { result: unknown(parts, kept, policy, { error, attempts }) };
+      if (kept !== record && !isSettled && isAt(handle, record)) await handle.replace(kept);
+      const result = unknown(run, kept, { error, attempts });
+      return { result, endings: isSettled ? [] : [{ identity, result }] };
     }
     default:
       return ending satisfies never;
   }
 }
 
-// Not where it was given up meanwhile, or another operation has taken the instance over.
-async function rewrite(parts: OperationParts, record: OperationRecord): Promise<void> {
-  if (await isCurrent(parts, record)) await parts.shelf.write(record);
+async function concludeRejection(
+  run: OperationRun,
+  handle: RecordHandle,
+  record: OperationRecord,
+  { ending, attempts, answer }: Settlement,
+): Promise<Conclusion> {
+  const { error } = ending as { readonly error: CodedError };
+  const { key, identity } = record;
+  const isSettled = record.settledAt !== undefined;
+  const base = { kind: "rejected", key, attempts } as const;
+  const isOwn = answer !== undefined && isAcknowledged(answer, key);
+  const rest = afterRejection(record, error, isOwn);
+  const earlierResult = rest && earlierResultIn(error, key);
+  if (rest !== undefined && earlierResult !== undefined) {
+    // The key belongs to the earlier operation, and the server's replay has settled that.
+    const result: Rejected = { ...base, error: earlierExistsError(error), earlierResult };
+    const settled = { ...rest, settledAt: nextMoment() };
+    const free = (): Promise<void> => release(run, handle, settled, earlierResult.kind === "done");
+    const endings = [
+      { identity, result },
+      { identity: rest.identity, result: earlierResult },
+    ];
+    if (earlierResult.kind === "done") return { result, endings, release: free };
+    await free();
+    return { result, endings };
+  }
+  if (rest !== undefined && !isSettled) {
+    if (isAt(handle, record)) await handle.replace(rest);
+    const earlier = toPending(run, rest);
+    const result = { ...base, error: earlierExistsError(error), earlier };
+    return { result, endings: [{ identity, result }] };
+  }
+  if (isSettled) return concludeReplay(record, error, attempts);
+  const result = { ...base, error };
+  await release(run, handle, { ...record, settledAt: nextMoment() }, false);
+  return { result, endings: [{ identity, result }] };
 }
 
-function unknown(
-  parts: OperationParts,
+/** The operation is done already: other bytes of the same identity, such as a new payment token, change nothing about that. */
+function concludeReplay(
+  { key, identity }: OperationRecord,
+  error: IdempotencyError,
+  attempts: number,
+): Conclusion {
+  const original = earlierResultIn(error, key);
+  if (original?.kind === "done") {
+    const result = { ...original, attempts };
+    return { result, endings: endingsOf(true, identity, result) };
+  }
+  return left({ kind: "rejected", error: earlierExistsError(error), key, attempts });
+}
+
+/** Leaves what is remembered of a settled operation, or removes its record. */
+async function release(
+  run: OperationRun,
+  handle: RecordHandle,
   record: OperationRecord,
-  policy: OperationPolicy,
+  isDone: boolean = true,
+): Promise<void> {
+  if (!isAt(handle, record)) return;
+  const { client, definition, id } = run;
+  const until = isDone ? rememberedUntil(record, definition.policy, definition.hasInstance) : 0;
+  // Tabs that wait find the record once more, in case that a message gets lost.
+  const isKept = until > Date.now() || (await client.turns.isAwaited(id));
+  if (!isKept) return void (await handle.remove());
+  const bare = [record, ...(record.held ?? [])].map(({ identity }) => ({
+    identity,
+    request: undefined,
+  }));
+  await handle.replace({ ...withCandidates(record, bare), rememberedUntil: until });
+  const waitMs = until - Date.now();
+  if (waitMs > 0 && waitMs <= SHORT_MS) removeLater(handle, waitMs);
+}
+
+/** Timers beyond this would rarely end before the page does. */
+const SHORT_MS = 60_000;
+
+function removeLater(handle: RecordHandle, waitMs: number): void {
+  // The handle compares the key: a later operation's record stays.
+  const timer: unknown = setTimeout(() => void handle.remove(), waitMs);
+  (timer as { readonly unref?: () => void }).unref?.();
+}
+
+/** Removes a settled record that nobody waits for and nothing remembers. */
+async function tidy(
+  { client, id }: Pick<OperationRun, "client" | "id">,
+  handle: RecordHandle,
+): Promise<void> {
+  const { settledAt, rememberedUntil: until = 0 } = handle.record ?? {};
+  if (settledAt === undefined || until > Date.now()) return;
+  if (!(await client.turns.isAwaited(id))) await handle.remove();
+}
+
+/** Returns what another tab did for the same input while this run waited for its turn. */
+export async function takeOver(
+  run: OperationRun,
+  handle: RecordHandle,
+): Promise<Conclusion | undefined> {
+  if (run.options.again) return undefined;
+  const result = await receiveResult(run, handle.record);
+  if (result === undefined) return undefined;
+  const current = handle.record?.key === result.key ? handle.record : undefined;
+  if (result.kind === "unknown") {
+    return current && left({ ...result, ...handles(run, current), ...canResume(run, current) });
+  }
+  const endings = [{ identity: run.identity, result }];
+  if (result.kind === "done") return { result, endings, release: () => tidy(run, handle) };
+  if (current?.settledAt === undefined && current && result.earlier === undefined) {
+    await release(run, handle, { ...current, settledAt: nextMoment() }, false);
+  } else await tidy(run, handle);
+  return { result, endings };
+}
+
+/** Returns the `unknown` result of a record. */
+export function unknown(
+  subject: OperationInstance,
+  record: OperationRecord,
   { error, attempts }: { readonly error: IdempotencyError; readonly attempts: number },
 ): Unknown<unknown> {
   const retryAt = later(error.retryAfterMs);
@@ -206,28 +303,91 @@ function unknown(
     attempts,
     ...(retryAt === undefined ? {} : { retryAt }),
     ...(isMissing ? { found: false } : {}),
-    ...handles(parts, record, policy),
+    ...canResume(subject, record),
+    ...handles(subject, record),
   };
 }
 
-/** What a page can do with a record that is not settled. */
-export function toPending(
-  parts: OperationParts,
-  record: OperationRecord,
-  policy: OperationPolicy,
-): PendingOperation {
+/** Concludes with a result that settles nothing and that nobody else is told. */
+export function left(result: RunResult<unknown>): Conclusion {
+  return { result, endings: [] };
+}
+
+/** Returns an unresolved record as a page sees it. */
+export function toPending(subject: OperationInstance, record: OperationRecord): PendingOperation {
   const { operation, instance, key, createdAt: at } = record;
-  return { operation, instance, key, createdAt: new Date(at), ...handles(parts, record, policy) };
+  const about = { operation, instance, key, createdAt: new Date(at) };
+  return { ...about, ...canResume(subject, record), ...handles(subject, record) };
 }
 
-function handles(parts: OperationParts, record: OperationRecord, policy: OperationPolicy) {
+function canResume({ definition }: OperationInstance, record: OperationRecord) {
+  const isOld = whyTooOld(record, definition.policy) !== undefined;
+  return { canResume: !isOld && record.request?.sealedBody !== null };
+}
+
+/** Returns the functions that go on with a record. */
+function handles(subject: OperationInstance, record: OperationRecord) {
   const ask =
-    (manner: "again" | "check") =>
+    (mode: "resume" | "check") =>
     (options: RunOptions = {}): Promise<RunResult<unknown>> =>
-      askAgain(parts, record, policy, options, manner);
+      askAgain(subject, record, options, mode);
   return {
-    resume: ask("again"),
-    forget: () => giveUp(parts, record, policy),
-    ...(policy.statusCheck ? { check: ask("check") } : {}),
+    resume: ask("resume"),
+    forget: () => forget(subject, record),
+    ...(subject.definition.policy.statusCheck ? { check: ask("check") } : {}),
   };
+}
+
+/** Goes on with a record, unless a run of the same is under way: then this is that run. */
+function askAgain(
+  subject: OperationInstance,
+  record: OperationRecord,
+  options: RunOptions,
+  mode: "resume" | "check",
+): Promise<RunResult<unknown>> {
+  const { identity, key } = record;
+  const { client, definition, owner, instance, id } = subject;
+  const own = { client, definition, owner, instance, id };
+  const request = { ...own, mode, identity, key, options, askedAt: nextMoment() };
+  return runExclusive(request, async (run) => {
+    const handle = await client.records.open(id);
+    const received = await takeOver(run, handle);
+    if (received !== undefined) return received;
+    const found = isAt(handle, record) ? handle.record : undefined;
+    const manner = mode === "check" ? "check" : "again";
+    if (found !== undefined && found.settledAt === undefined) {
+      // With all that was sent under its key since: what is refused of one of them does not settle the others.
+      return settle(run, handle, moveToFront(found, identity) ?? found, manner);
+    }
+    // It was settled since it was listed, and the server's record is the answer; a rejected one would start if it was sent.
+    const isRemembered = found !== undefined && hasIdentity(found, identity);
+    const canLook = definition.policy.statusCheck && !isRemembered;
+    const settled = { ...record, held: undefined, settledAt: found?.settledAt ?? 0 };
+    return settle(run, handle, settled, canLook ? "check" : manner);
+  });
+}
+
+/** Gives up a record once no run of its instance is under way; what has been sent under its key since stays. */
+async function forget(subject: OperationInstance, record: OperationRecord): Promise<void> {
+  const { client, definition, id } = subject;
+  const { identity } = record;
+  const { deadlineMs: waitMs } = definition.policy;
+  const ask = { id, identity: `forget ${identity}`, signal: undefined, waitMs };
+  await client.turns.run(ask, async () => {
+    const handle = await client.records.open(id);
+    if (handle.record?.settledAt !== undefined) await tidy({ client, id }, handle);
+    else if (isAt(handle, record) && handle.record) {
+      const rest = without(handle.record, record);
+      if (rest !== undefined) await handle.replace(rest);
+      else if (await handle.remove()) client.states.set(id, identity, IDLE);
+    }
+    // No run joins it, so that no caller sees this.
+    return undefined as never;
+  });
+}
+
+// What was settled before is no end of what has begun since, but it may be news to this page.
+function endingsOf(isSettled: boolean, identity: string, result: RunResult<unknown>): Ending[] {
+  if (!isSettled) return [{ identity, result }];
+  return result.kind === "done" ? [{ identity, result, isReplay: true }] : [];
 }

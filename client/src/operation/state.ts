@@ -31,13 +31,17 @@ export interface OperationStore<Value, CanCheck extends boolean = boolean> {
   readonly reset: () => void;
 }
 
-export interface Progress {
-  set(id: string, state: OperationState<unknown>): void;
-  observe(id: string): OperationStore<unknown>;
+/** The states of a client's operations, by the name of the record and the identity of the input. */
+export interface OperationStates {
+  readonly get: (id: string, identity: string) => OperationState<unknown>;
+  readonly set: (id: string, identity: string, state: OperationState<unknown>) => void;
+  readonly observe: (id: string, identity: string) => OperationStore<unknown>;
   /** Whether every operation of the client is idle. */
-  isIdle(): boolean;
+  readonly isIdle: () => boolean;
   /** Calls `listener` after each change of any operation, until the returned function is called. */
-  watch(listener: () => void): () => void;
+  readonly watch: (listener: () => void) => () => void;
+  /** Sets everything whose name begins with a prefix to idle. */
+  readonly clear: (prefix: string) => void;
 }
 
 interface Entry {
@@ -50,57 +54,69 @@ export const IDLE: OperationState<never> = Object.freeze({ kind: "idle" });
 /** Ended states that nobody subscribes to are kept for a page that looks again, but not without end. */
 const KEPT = 50;
 
-export function createProgress(warn: Warn): Progress {
+export function createStates(warn: Warn): OperationStates {
   const entries = new Map<string, Entry>();
   const watchers = new Set<() => void>();
+
+  const nameOf = (id: string, identity: string): string => `${id} ${identity}`;
 
   function isAtRest({ state, listeners }: Entry): boolean {
     return listeners.size === 0 && ["idle", "settled", "unknown"].includes(state.kind);
   }
 
-  function tidy(id: string, entry: Entry): void {
+  function tidy(name: string, entry: Entry): void {
     if (!isAtRest(entry)) return;
     // To the end of the order: those that ended first are given up first.
-    entries.delete(id);
-    if (entry.state !== IDLE) entries.set(id, entry);
+    entries.delete(name);
+    if (entry.state !== IDLE) entries.set(name, entry);
     const resting = [...entries].filter(([, other]) => isAtRest(other));
     for (const [old] of resting.slice(0, -KEPT)) entries.delete(old);
   }
 
-  function entryOf(id: string): Entry {
-    const entry = entries.get(id) ?? { state: IDLE, listeners: new Set() };
-    entries.set(id, entry);
+  function entryOf(name: string): Entry {
+    const entry = entries.get(name) ?? { state: IDLE, listeners: new Set() };
+    entries.set(name, entry);
     return entry;
   }
 
-  function set(id: string, state: OperationState<unknown>): void {
-    const entry = entryOf(id);
+  function set(name: string, state: OperationState<unknown>): void {
+    const entry = entryOf(name);
     if (entry.state === state) return;
     entry.state = state;
     for (const listener of [...entry.listeners, ...watchers]) guard(warn, listener);
-    tidy(id, entry);
+    tidy(name, entry);
   }
 
-  const getState = (id: string): OperationState<unknown> => entries.get(id)?.state ?? IDLE;
+  const get = (name: string): OperationState<unknown> => entries.get(name)?.state ?? IDLE;
 
   return {
-    set,
+    get: (id, identity) => get(nameOf(id, identity)),
+    set: (id, identity, state) => set(nameOf(id, identity), state),
     isIdle: () => [...entries.values()].every(({ state }) => state === IDLE),
     watch: (listener) => add(watchers, listener),
-    observe: (id) => ({
-      getState: () => getState(id),
-      subscribe(listener) {
-        const entry = entryOf(id);
-        const remove = add(entry.listeners, listener);
-        return () => {
-          remove();
-          tidy(id, entry);
-        };
-      },
-      reset() {
-        if (getState(id).kind === "settled") set(id, IDLE);
-      },
-    }),
+    observe(id, identity) {
+      const name = nameOf(id, identity);
+      return {
+        getState: () => get(name),
+        subscribe(listener) {
+          const entry = entryOf(name);
+          const remove = add(entry.listeners, listener);
+          return () => {
+            remove();
+            tidy(name, entry);
+          };
+        },
+        reset() {
+          if (get(name).kind === "settled") set(name, IDLE);
+        },
+      };
+    },
+    clear(prefix) {
+      // A copy: what becomes idle may leave the map.
+      for (const name of Array.from(entries.keys()).filter((one) => one.startsWith(prefix))) {
+        set(name, IDLE);
+      }
+    },
   };
 }
 
@@ -111,10 +127,9 @@ function add(listeners: Set<() => void>, listener: () => void): () => void {
   return () => void listeners.delete(own);
 }
 
-/** Turns what the loop tells into states. `isUnresolved`: an earlier run sent this key. */
+/** Turns the events of the retry loop into states. `isUnresolved`: an earlier run sent this key. */
 export function createTracker(
-  progress: Progress,
-  id: string,
+  setState: (state: OperationState<unknown>) => void,
   key: string,
   isUnresolved: boolean,
 ): Report {
@@ -124,9 +139,9 @@ export function createTracker(
     const { kind, attempt } = event;
     if (kind === "outcome") return;
     isChecking ||= kind === "wait" && event.reason === "in-flight";
-    if (isChecking) return progress.set(id, checking);
-    if (kind === "attempt" && attempt === 1) return progress.set(id, { kind: "sending", key });
+    if (isChecking) return setState(checking);
+    if (kind === "attempt" && attempt === 1) return setState({ kind: "sending", key });
     const retryAt = kind === "wait" ? { retryAt: new Date(Date.now() + event.waitMs) } : {};
-    return progress.set(id, { kind: "retrying", key, attempt, ...retryAt });
+    return setState({ kind: "retrying", key, attempt, ...retryAt });
   };
 }

@@ -12,17 +12,28 @@ import type { ResponseSchema } from "../validation/schema.ts";
 /** How long and how far an operation keeps its key. On the client for all, on an operation for its own. */
 export interface LifeOptions<StatusCheck extends boolean | undefined = boolean | undefined> {
   /**
-   * What becomes of a changed input while an earlier request of the instance is unresolved. `'resolve-first'` (default: it needs
-   * nothing of the server but that it replays): the earlier one is settled, and only then a key is minted. `'hold'`: the new
-   * request is sent under the earlier key; where the server answers that the key belongs to the earlier one, the result is
-   * `rejected` with an `EarlierOperationExistsError` and `earlier`.
+   * What happens to a changed input while an earlier request of the instance is unresolved. Neither value places two orders in one
+   * run.
+   *
+   * - `'hold'` (default) sends the new request under the earlier key. If the earlier one never arrived, the new one runs. If it did,
+   *   the result is `rejected` with `earlier_operation_exists` and `earlierResult`, or `earlier` if the answer does not carry it. The
+   *   server has to mark or refuse another body under one key, as `@oncekey/server`, draft-07 servers and Stripe do.
+   * - `'resolve-first'`, for all other servers: settles the earlier one and stops. The result is `rejected` with `earlierResult`, and
+   *   the next run mints a key.
    */
-  readonly onChange?: "resolve-first" | "hold" | undefined;
+  readonly onChange?: "hold" | "resolve-first" | undefined;
   /**
-   * Milliseconds for which a key is used where the server has not named its lifetime, such as while no answer ever came, 1–31_536_000_000.
-   * Default 86_400_000: the retention of a server that sets none. An older key is not sent again, because it could run again.
+   * Milliseconds for which a key is used if the server has not named its lifetime, for example because no answer ever came,
+   * 1–31_536_000_000. Default 86_400_000: the retention of a server that sets none. An older key is not sent again, because it could
+   * run again.
    */
   readonly assumedLifetimeMs?: number | undefined;
+  /**
+   * Milliseconds for which the key of a done operation is remembered, without body or value, 0–31_536_000_000 and never beyond its
+   * lifetime. The same input in that time is sent under the same key and gets a replay: a second click, Back and Pay again. Default:
+   * the key's lifetime with an `instance`, otherwise 3_000, as long as a second click may take.
+   */
+  readonly rememberMs?: number | undefined;
   /** Whether the API answers `Idempotency-Only-If-Stored`, as `@oncekey/server` does. Then what is `unknown` has `check`. Default `false`. */
   readonly statusCheck?: StatusCheck | undefined;
 }
@@ -59,6 +70,11 @@ export interface ClientOptions<StatusCheck extends boolean | undefined = boolean
    */
   readonly storedBody?: StoredBody | undefined;
   /**
+   * Returns the signed-in user, not empty, or `undefined`; called at every run. A record belongs to the owner that made it: under
+   * another one it is neither listed nor joined nor sent. Default: everything belongs to one owner.
+   */
+  readonly owner?: (() => string | undefined) | undefined;
+  /**
    * Awaited at the first 401 of a run. Then the same key and the same bytes are sent once more, with ky's hooks run again, beyond
    * `attempts`. Where it returns `false`, throws or takes longer than the deadline, the 401 counts. Default: it counts at once.
    */
@@ -90,11 +106,17 @@ export interface OperationPolicy extends RetryPolicy {
   readonly response?: ResponseSchema<unknown> | undefined;
 }
 
-type LifePolicy = { readonly [Name in keyof LifeOptions]-?: NonNullable<LifeOptions[Name]> };
+type LifePolicy = {
+  readonly [Name in Exclude<keyof LifeOptions, "rememberMs">]-?: NonNullable<LifeOptions[Name]>;
+} & {
+  /** `undefined`: as long as the default says. */
+  readonly rememberMs: number | undefined;
+};
 
 const DEFAULTS: LifePolicy = {
-  onChange: "resolve-first",
+  onChange: "hold",
   assumedLifetimeMs: 86_400_000,
+  rememberMs: undefined,
   statusCheck: false,
 };
 
@@ -107,8 +129,9 @@ export const HEADERS_CHECK: Check = accept(
 );
 
 export const LIFE_CHECKS: Readonly<Record<keyof LifeOptions, Check>> = {
-  onChange: oneOf("resolve-first", "hold"),
+  onChange: oneOf("hold", "resolve-first"),
   assumedLifetimeMs: integer(1, 31_536_000_000),
+  rememberMs: integer(0, 31_536_000_000),
   statusCheck: isBoolean,
 };
 
@@ -120,7 +143,8 @@ const CLIENT_CHECKS: Readonly<Record<keyof ClientOptions, Check>> = {
     hasMethods("getItem", "setItem", "removeItem", "getAllKeys"),
     "an object with getItem, setItem, removeItem and getAllKeys",
   ),
-  storedBody: accept(hasMethods("seal", "open", "digest"), "what omitBody or sealBody return"),
+  storedBody: accept(hasMethods("seal", "open"), "what omitBody or sealBody return"),
+  owner: isFunction,
   onUnauthorized: isFunction,
   keepalive: isBoolean,
   server: oneOf("oncekey"),

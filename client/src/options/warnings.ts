@@ -11,6 +11,8 @@ export type WarningCode =
   | "storage_entry_ignored"
   /** A success without the echoed `Idempotency-Key`: the route may not be protected. */
   | "unacknowledged"
+  /** An instance was unresolved and its input changed: the message names the member. Not in production. */
+  | "input_changed"
   /** A callback of the application threw. */
   | "callback_failed"
   /** The server does not expose `Retry-After` to this origin. Said once. */

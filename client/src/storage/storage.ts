@@ -1,8 +1,7 @@
 /** Where unfinished operations are kept, so that a reload or a crash does not lose their key. */
 
 /**
- * A place for strings by name: the four methods of React Native's AsyncStorage, synchronous or not. What is kept there includes
- * the request's body.
+ * A store of strings by name: the four methods of React Native's AsyncStorage, synchronous or not. It holds request bodies too.
  */
 export interface OperationStorage {
   getItem(name: string): string | null | Promise<string | null>;
@@ -10,23 +9,23 @@ export interface OperationStorage {
   removeItem(name: string): void | Promise<void>;
   getAllKeys(): readonly string[] | Promise<readonly string[]>;
   /**
-   * Keeps it unless something is kept under that name, in one step: of several at once one is told `true`. So two contexts that
-   * share the place without taking turns, such as two processes, have one key for one instance. Default: the last one stays.
+   * Adds an entry unless the name is taken, in one step, and returns whether it did. So two contexts that share the storage without
+   * a lock, such as two processes, have one key for one instance. Default: none; then the last one to write wins.
    */
   addItem?(name: string, value: string): boolean | Promise<boolean>;
   /**
-   * What other tabs and workers of the origin, or threads of the process, call the same place: among them an instance then runs
-   * once, under a Web Lock. Default: nobody else sees it.
+   * Names the storage among the tabs and workers of the origin, or threads of the process, that see it. They run an instance one at
+   * a time, under a Web Lock. Default: none; then other contexts do not see it.
    */
   readonly sharedAs?: string | undefined;
+  /** Names the records of this application. Default: the API's origin and prefix, so that two applications do not meet. */
+  readonly namespace?: string | undefined;
 }
 
 /** How the body of a request is kept there. Made by `omitBody()` or `sealBody()` of the entry `stored-body`. */
 export interface StoredBody {
   /** Turns a body into text for the storage; `undefined` leaves it out. */
   readonly seal: (body: string) => string | undefined | Promise<string | undefined>;
-  /** Turns it back. */
+  /** Turns the text back into the body. */
   readonly open: (sealed: string) => string | Promise<string>;
-  /** Of what tells two operations apart, which may hold the body: the same text for the same, and another one for another. */
-  readonly digest: (text: string) => string;
 }

@@ -1,93 +1,113 @@
-/** How a run ended, in a form that another tab can be told. */
+/** The end of a run as other tabs are told of it. */
 import { createError, isKey } from "@oncekey/shared";
 import type { AllErrorDetails, ErrorCode, IdempotencyError } from "@oncekey/shared";
-import type { Members } from "../validation/is-object.ts";
-import type { OperationRecord } from "../records/record-store.ts";
+import type { OperationRun } from "../operation/operation-run.ts";
+import type { OperationRecord } from "../records/record.ts";
+import { hasIdentity } from "../records/record.ts";
 import type { RunResult } from "../result.ts";
-import type { Turn } from "./tab-lock.ts";
+import { isMembers } from "../validation/is-object.ts";
+import type { Members } from "../validation/is-object.ts";
 
-/** The end of a run of this identity, for those who wait for the same. */
-interface Handover {
+/** The end of a run of this identity. */
+export interface TabMessage {
+  /** The name of the record. */
+  readonly id: string;
+  readonly operation: string;
+  readonly instance: string;
   readonly identity: string;
   readonly key: string;
-  /** Without its functions, which are made anew where it arrives; `undefined`: go on yourselves. */
+  /** The result without its functions, which are made anew where it arrives; `undefined`: go on yourselves. */
   readonly result: Members | undefined;
 }
 
-/** What a run waits for, and since when. */
-export interface Wanted {
-  readonly identity: string;
-  /** Only the result under this key. */
-  readonly key?: string;
-  /** Whether nothing may start for it. */
-  readonly isLook?: boolean;
-  /** Whether it waited for another run of this context. */
-  readonly hasQueued?: boolean;
-  readonly askedAt: number;
-}
-
-/** Tells those who wait for the same how it ended: once, and by the run that did it. */
-export function handOver(
-  turn: Turn,
-  { identity, key, settledAt }: OperationRecord,
-  result: RunResult<unknown>,
-  signal: AbortSignal | undefined,
-): void {
-  if (settledAt !== undefined) return;
+/** Tells the other tabs how an operation ended: once, and by the run that did it. */
+export function announce(run: OperationRun, identity: string, result: RunResult<unknown>): void {
+  const { id, instance, definition, turn } = run;
   // That one tab stops is no reason for the others to stop.
-  const isStopped = result.kind !== "done" && signal?.aborted;
-  const told = isStopped ? undefined : data(result);
-  turn.announce({ identity, key, result: told } satisfies Handover);
+  const isStopped = result.kind !== "done" && turn.signal.aborted;
+  turn.announce({
+    id,
+    operation: definition.name,
+    instance,
+    identity,
+    key: result.key,
+    // The handle of an earlier operation cannot be sent: each tab asks for its own.
+    result: isStopped || (result.kind === "rejected" && result.earlier) ? undefined : data(result),
+  } satisfies TabMessage);
 }
 
-/**
- * The result that another tab handed over while this one waited for its turn, less its functions.
- *
- * @param found what is on the shelf.
- */
-export async function handedOver(
-  turn: Turn,
+/** Returns the result that another tab announced while this run waited for its turn, without its functions. */
+export async function receiveResult(
+  run: OperationRun,
   found: OperationRecord | undefined,
-  wanted: Wanted,
 ): Promise<RunResult<unknown> | undefined> {
-  const isOurs = found === undefined || found.identity === wanted.identity;
-  const mayBeLate = turn.hasWaited && turn.isAlone && isOurs && isOpen(found, wanted, turn);
-  const isTold = (other: unknown): boolean =>
-    isHandover(other, wanted) && (other as Handover).result !== undefined;
-  // That a tab stopped is the last word only where it left the operation unsettled.
-  const isLast = (other: unknown): boolean =>
-    isTold(other) ||
-    (isHandover(other, wanted) && found !== undefined && found.settledAt === undefined);
-  const message = (await turn.handed(isTold, false)) ?? (await turn.handed(isLast, mayBeLate));
-  const { result } = (message ?? {}) as Partial<Handover>;
+  const { turn } = run;
+  const mayBeLate = turn.waitedFor === "tab" && turn.isAlone && isAwaited(found, run);
+  // What is settled now may have been unknown before.
+  const isSettled = found?.settledAt !== undefined;
+  const isResult = (message: unknown): boolean =>
+    isFor(message, run) &&
+    message.result !== undefined &&
+    !(isSettled && message.result["kind"] === "unknown");
+  // That a tab stopped is the last word only if it left the operation unsettled.
+  const isLast = (message: unknown): boolean =>
+    isResult(message) ||
+    (isFor(message, run) && found !== undefined && found.settledAt === undefined);
+  const message = (await turn.receive(isResult, false)) ?? (await turn.receive(isLast, mayBeLate));
+  return isTabMessage(message) ? resultOf(message) : undefined;
+}
+
+/** Whether a run that waited for another tab is told the end of its own operation, or of what stood in its way. */
+function isAwaited(
+  found: OperationRecord | undefined,
+  { identity, askedAt }: OperationRun,
+): boolean {
+  if (found === undefined) return true;
+  return found.settledAt === undefined ? found.identity === identity : askedAt <= found.settledAt;
+}
+
+/** Whether a run goes on with a record: it is unresolved, or was settled for the same input while this run waited, or just before. */
+export function isOpen(found: OperationRecord | undefined, run: OperationRun): boolean {
+  if (found?.settledAt === undefined) return true;
+  const { identity, askedAt, turn, options } = run;
+  if (options.again || !hasIdentity(found, identity)) return false;
+  if (turn.waitedFor !== "nobody" && askedAt <= found.settledAt) return true;
+  return Date.now() < (found.rememberedUntil ?? 0);
+}
+
+/** Whether another tab, perhaps of another release, sent this. */
+export function isTabMessage(message: unknown): message is TabMessage {
+  if (!isMembers(message)) return false;
+  const { id, operation, instance, identity, key, result } = message;
+  return (
+    [id, operation, instance, identity].every((text) => typeof text === "string") &&
+    isKey(key) &&
+    (result === undefined || isMembers(result))
+  );
+}
+
+/** Returns the announced result; its `resume` and `forget` are missing. */
+export function resultOf({ result }: TabMessage): RunResult<unknown> | undefined {
   return result && toResult(result);
 }
 
-/** Whether a record is still to be settled: those who waited while it was, and were not told, find it once more. */
-export function isOpen(
-  found: OperationRecord | undefined,
-  { identity, askedAt, hasQueued = false }: Wanted,
-  { hasWaited }: Turn,
-): boolean {
-  if (found?.settledAt === undefined) return true;
-  return found.identity === identity && (hasWaited || hasQueued) && askedAt <= found.settledAt;
-}
-
-// Another version of the page may say something else.
-function isHandover(message: unknown, wanted: Wanted): boolean {
-  if (typeof message !== "object" || message === null) return false;
-  const { identity, key } = message as Partial<Handover>;
-  return identity === wanted.identity && isKey(key) && key === (wanted.key ?? key);
+function isFor(message: unknown, { id, identity, key }: OperationRun): message is TabMessage {
+  return (
+    isTabMessage(message) &&
+    message.id === id &&
+    message.identity === identity &&
+    message.key === (key ?? message.key)
+  );
 }
 
 function toResult({
   error,
   valueError,
   earlierResult: earlier,
-  ...told
+  ...rest
 }: Members): RunResult<unknown> {
   const result = {
-    ...told,
+    ...rest,
     ...(error ? { error: toError(error) } : {}),
     ...(valueError ? { valueError: toError(valueError) } : {}),
     ...(earlier ? { earlierResult: toResult(earlier as Members) } : {}),

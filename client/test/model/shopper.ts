@@ -1,6 +1,6 @@
 /** What a shopper with one or two tabs can do, and what is told in return. */
 import { isIdempotencyError } from "@oncekey/client";
-import type { PendingOperation } from "@oncekey/client";
+import type { PendingOperation, Settled } from "@oncekey/client";
 import type { Call, Content, Seen } from "./ledger.ts";
 import type { Origin } from "./origin.ts";
 import { openTab } from "./tab.ts";
@@ -106,9 +106,11 @@ export function createShopper(parts: ShopperParts): Shopper {
     }
     place.ended = "settled";
     place.told.add(key);
-    hearOfEarlier(number, result.earlierResult);
-    if (kind === "done") {
-      note({ kind, call: number, key, value: JSON.stringify(result.value) });
+    if (result.kind === "done") {
+      note({ kind: "done", call: number, key, value: JSON.stringify(result.value) });
+    } else if (result.earlierResult !== undefined) {
+      hearOfEarlier(number, result.earlierResult);
+      note({ kind: "earlier", call: number, key });
     } else {
       const isMismatch = isIdempotencyError(result.error, "idempotency_conflict");
       const refusal = isMismatch ? "mismatch" : "rejected";
@@ -116,8 +118,8 @@ export function createShopper(parts: ShopperParts): Shopper {
     }
   }
 
-  function hearOfEarlier(number: number, earlier: Result["earlierResult"]): void {
-    if (earlier?.kind !== "done") return;
+  function hearOfEarlier(number: number, earlier: Settled): void {
+    if (earlier.kind !== "done") return;
     const value = JSON.stringify(earlier.value);
     note({ kind: "done before", call: number, key: earlier.key, value });
   }

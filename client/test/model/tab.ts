@@ -20,6 +20,7 @@ const POLICY = {
   deadlineMs: 20_000,
   backoff: { baseMs: 100, capMs: 400 },
   retryBudget: 1_000,
+  rememberMs: 0,
 };
 
 export interface TabParts {

@@ -105,8 +105,9 @@ async function playAt(
 /** What a record of the storage is about. */
 function contentIn(text: string | undefined): Content | undefined {
   if (text === undefined) return undefined;
-  const { request } = JSON.parse(text) as { readonly request: { readonly body: string } };
-  return JSON.parse(request.body) as Content;
+  const { request } = JSON.parse(text) as { readonly request?: { readonly body: string } };
+  // A settled record has no request.
+  return request && (JSON.parse(request.body) as Content);
 }
 
 function unchanged(event: Event): Event {

@@ -77,16 +77,41 @@ describe("check", () => {
     });
   });
 
-  it("is allowed for a key that is too old to be sent again, because it starts nothing", async () => {
+  it.each([
+    ["after 25 hours", 25 * 3_600_000],
+    ["after the clock was set back", -2 * 3_600_000],
+  ])("comes first for a key that is too old to be sent again: %s", async (_name, passedMs) => {
     vi.useFakeTimers({ toFake: ["Date"] });
     await withServer([reset, replay], async ({ url, seen }) => {
       const { order } = createShop(url, asking);
-      await order.run(cart);
-      vi.setSystemTime(Date.now() + 86_400_000);
-      const old = await order.run(cart);
-      expect(old).toMatchObject({ kind: "unknown", attempts: 0 });
-      expect((await checkOf(old)()).kind).toBe("done");
+      const { key } = await order.run(cart);
+      vi.setSystemTime(Date.now() + passedMs);
+      expect(await order.run(cart)).toMatchObject({ kind: "done", key, value: { id: 1 } });
       expect(seen.map(onlyIfStored)).toEqual([undefined, "true"]);
+    });
+  });
+
+  it("that finds nothing of a key that is too old leaves giving up as the way out", async () => {
+    vi.useFakeTimers({ toFake: ["Date"] });
+    const storage = memoryStorage();
+    await withServer([reset, missing, done], async ({ url, seen }) => {
+      const { order } = createShop(url, { ...asking, storage });
+      const { key } = await order.run(cart);
+      vi.setSystemTime(Date.now() + 25 * 3_600_000);
+      const old = await order.run(cart);
+      expect(old).toMatchObject({
+        kind: "unknown",
+        key,
+        found: false,
+        canResume: false,
+        error: { code: "idempotency_key_expired" },
+      });
+      const [name = ""] = await storage.getAllKeys();
+      expect(await storage.getItem(name), "its body is gone").not.toContain("apple");
+      expect(await order.run(cart)).toMatchObject({ canResume: false, attempts: 0 });
+      expect(seen).toHaveLength(2);
+      if (old.kind === "unknown") await old.forget();
+      expect((await order.run(cart)).kind).toBe("done");
     });
   });
 

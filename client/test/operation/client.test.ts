@@ -41,7 +41,9 @@ describe("options of the client", () => {
     [{ onUnauthorized: true }, "onUnauthorized must be a function, got true"],
     [{ onAttempt: "log" }, 'onAttempt must be a function, got "log"'],
     [{ onWait: 1 }, "onWait must be a function, got 1"],
-    [{ onChange: "ask" }, "onChange must be 'resolve-first' or 'hold', got \"ask\""],
+    [{ onChange: "ask" }, "onChange must be 'hold' or 'resolve-first', got \"ask\""],
+    [{ owner: "alice" }, 'owner must be a function, got "alice"'],
+    [{ rememberMs: -1 }, "rememberMs must be a whole number from 0 to 31536000000, got -1"],
     [{ assumedLifetimeMs: 0 }, "assumedLifetimeMs must be a whole number from 1 to 31536000000"],
     [{ statusCheck: "yes" }, 'statusCheck must be true or false, got "yes"'],
     [{ storedBody: {} }, "storedBody must be what omitBody or sealBody return, got {}"],
@@ -61,8 +63,10 @@ describe("options of an operation", () => {
     ["order", { request: {} }, "order.request must be a function"],
     ["order", { request, instance: "id" }, "order.instance must be a function"],
     ["order", { request, identity: {} }, "order.identity must be a function"],
+    ["order", { request, key: "mine" }, "order.key must be a function"],
+    ["order", { request, onSettled: true }, "order.onSettled must be a function, got true"],
     ["order", { request, attempts: 0 }, "order.attempts must be a whole number"],
-    ["order", { request, onChange: "ask" }, "order.onChange must be 'resolve-first' or 'hold'"],
+    ["order", { request, onChange: "ask" }, "order.onChange must be 'hold' or 'resolve-first'"],
     ["order", { request, storage: {} }, "unknown option order.storage"],
     ["order", { request, scope: request }, "unknown option order.scope"],
     ["", { request }, "the name of an operation must be a string that is not empty"],
@@ -83,10 +87,16 @@ describe("options of an operation", () => {
     );
   });
 
-  it("do not allow one name twice", () => {
-    const client = createClient();
-    client.operation("order", { request });
-    expect(() => client.operation("order", { request })).toThrow("order is defined already");
+  it("are replaced if a module is evaluated again, as under fast refresh", async () => {
+    await withServer([json(503, {}), done], async ({ url, seen }) => {
+      const client = createClient({ ky: { prefix: url }, attempts: 1 });
+      const define = (path: string) =>
+        client.operation("order", { request: () => ({ path }), instance: () => "one" });
+      const first = await define("orders").run(undefined);
+      const refreshed = define("orders");
+      expect(await refreshed.run(undefined)).toMatchObject({ kind: "done", key: first.key });
+      expect(seen).toHaveLength(2);
+    });
   });
 
   it("reject a run whose request or instance cannot be used, and nothing is sent", async () => {

@@ -128,34 +128,6 @@ describe("after a reload", () => {
   });
 });
 
-describe("a cart that changed while the outcome is not known", () => {
-  const changed = { ...cart, lines: ["apple", "pear"] };
-
-  it("settles the earlier request first, and only then mints a key", async () => {
-    await withServer([json(503, {}), done, json(201, { id: 2 })], async ({ url, seen }) => {
-      const { order } = createShop(url, { attempts: 1 });
-      const first = await order.run(cart);
-      const second = await order.run(changed);
-      expect(second).toMatchObject({ kind: "done", value: { id: 2 } });
-      expect(seen.map(({ key, body }) => [key, body])).toEqual([
-        [first.key, '{"lines":["apple"]}'],
-        [first.key, '{"lines":["apple"]}'],
-        [second.key, '{"lines":["apple","pear"]}'],
-      ]);
-      expect(second.key).not.toBe(first.key);
-    });
-  });
-
-  it("is not sent while the earlier one stays unknown", async () => {
-    await withServer([json(503, {})], async ({ url, seen }) => {
-      const { order } = createShop(url, { attempts: 1 });
-      const first = await order.run(cart);
-      expect(await order.run(changed)).toMatchObject({ kind: "unknown", key: first.key });
-      expect(new Set(seen.map(({ body }) => body))).toEqual(new Set(['{"lines":["apple"]}']));
-    });
-  });
-});
-
 describe("the lifetime that the server has named", () => {
   it("ends the use of a key: nothing more is sent, and only forgetting it frees the instance", async () => {
     const brief: Reply = problem(503, "idempotency_unavailable", {

@@ -80,14 +80,14 @@ describe("what is done", () => {
     expect(warnings.map(({ code }) => code)).toEqual(["storage_failed"]);
   });
 
-  it("is told to whoever clicked the same before, and waits here for the run of another cart", async () => {
-    await withServer([reset, replay, json(201, { id: 2 })], async ({ url, seen }) => {
-      const { order } = createShop(url, { attempts: 1 });
+  it("resolves a queued run of the same input when the run of another cart settles it", async () => {
+    await withServer([reset, replay], async ({ url, seen }) => {
+      const { order } = createShop(url, { attempts: 1, onChange: "resolve-first" });
       const { key } = await order.run(cart);
       const results = await Promise.all([order.run(changed), order.run(cart)]);
       expect(results[1]).toMatchObject({ kind: "done", key, value: { id: 1 } });
-      expect(results[0]).toMatchObject({ kind: "done", value: { id: 2 } });
-      expect(seen).toHaveLength(3);
+      expect(results[0]).toMatchObject({ kind: "rejected", earlierResult: { kind: "done", key } });
+      expect(seen).toHaveLength(2);
     });
   });
 

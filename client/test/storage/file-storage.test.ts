@@ -12,6 +12,7 @@ import { storageContract } from "@oncekey/client/storage-contract";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { withEffects } from "../support/effects.ts";
 import { cart, createShop } from "../support/shop.ts";
+import { RECORD } from "../support/tabs.ts";
 import { done, withServer } from "../support/server.ts";
 
 const SHOPPER = fileURLToPath(new URL("../support/shopper.ts", import.meta.url));
@@ -65,10 +66,11 @@ describe("fileStorage", () => {
   it("passes a damaged file over with a warning, and files of others in silence", async () => {
     const folder = newFolder();
     await withServer([done], async ({ url }) => {
-      const { order, client, warnings } = createShop(url, { storage: fileStorage(folder) });
-      await fileStorage(folder).setItem("oncekey:1:order:cart-1", "{}");
+      const storage = { ...fileStorage(folder), namespace: "shop" };
+      const { order, client, warnings } = createShop(url, { storage });
+      await fileStorage(folder).setItem(RECORD, "{}");
       const [file = ""] = await readdir(folder);
-      for (const damage of ["", "\0\0\0\0", '"oncekey:1:order:cart-1"\n{"ver']) {
+      for (const damage of ["", "\0\0\0\0", `"${RECORD}"\n{"ver`]) {
         await writeFile(join(folder, file), damage);
         await writeFile(join(folder, "notes.md"), "mine");
         expect(await client.pending()).toEqual([]);

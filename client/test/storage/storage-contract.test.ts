@@ -8,8 +8,8 @@ import { createStorage } from "../support/storage.ts";
 function webPlace(): StorageContractOptions {
   let area: Storage;
   return {
-    open: () => webStorage((area = createStorage(Number.POSITIVE_INFINITY))),
-    reopen: () => webStorage(area),
+    open: () => webStorage({ storage: (area = createStorage(Number.POSITIVE_INFINITY)) }),
+    reopen: () => webStorage({ storage: area }),
   };
 }
 

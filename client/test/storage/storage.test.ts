@@ -3,6 +3,7 @@ import type { OperationStorage } from "@oncekey/client";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { cart, createShop } from "../support/shop.ts";
 import { done, json, withServer } from "../support/server.ts";
+import { namedStorage, RECORD } from "../support/tabs.ts";
 import { createStorage } from "../support/storage.ts";
 
 afterEach(() => vi.unstubAllGlobals());
@@ -56,7 +57,7 @@ describe("webStorage", () => {
   it("that is full does so too", async () => {
     await withServer([json(503, {}), done], async ({ url }) => {
       const { order, warnings } = createShop(url, {
-        storage: webStorage(createStorage(10)),
+        storage: webStorage({ storage: createStorage(10) }),
         attempts: 1,
       });
       const first = await order.run(cart);
@@ -153,7 +154,10 @@ describe("entries that are not ours to read", () => {
     ["without a key", entry({ key: "" })],
     ["without a time", entry({ createdAt: "yesterday" })],
     ["with a lifetime that is none", entry({ expiresAt: "tomorrow" })],
-    ["without a request", entry({ request: null })],
+    ["without a request", entry({ request: undefined })],
+    ["with a request that is none", entry({ request: null })],
+    ["with an owner that is no name", entry({ owner: 1 })],
+    ["with a time to remember that is none", entry({ rememberedUntil: "tomorrow" })],
     ["without an address", entry({ request: { method: "POST", headers: {} } })],
     ["without headers", entry({ request: { method: "POST", url: "https://a.example/" } })],
     [
@@ -161,8 +165,8 @@ describe("entries that are not ours to read", () => {
       entry({ request: { method: "POST", url: "https://a.example/", headers: {}, body: 1 } }),
     ],
   ])("are passed over with a warning: %s", async (_name, text) => {
-    const storage = memoryStorage();
-    await storage.setItem("oncekey:1:order:cart-1", text);
+    const storage = namedStorage();
+    await storage.setItem(RECORD, text);
     await withServer([done], async ({ url }) => {
       const { order, client, warnings } = createShop(url, { storage });
       expect(await client.pending()).toEqual([]);
@@ -171,52 +175,54 @@ describe("entries that are not ours to read", () => {
     });
   });
 
-  it("are left as they are where a later version of this client wrote them", async () => {
-    const storage = memoryStorage();
+  it("are left as they are if a later release of this client wrote them, and nothing is sent", async () => {
+    const storage = namedStorage();
     const later = entry({ version: 2, request: "in another form" });
-    await storage.setItem("oncekey:1:order:cart-1", later);
-    await withServer([json(503, {}), done], async ({ url }) => {
-      const { order, client, warnings } = createShop(url, { storage, attempts: 1 });
+    await storage.setItem(RECORD, later);
+    await withServer([done], async ({ url, seen }) => {
+      const { order, client, warnings } = createShop(url, { storage });
       expect(await client.pending()).toEqual([]);
-      const { key } = await order.run(cart);
-      expect(
-        (await client.pending()).map((one) => one.key),
-        "kept in memory",
-      ).toEqual([key]);
-      expect(await order.run(cart)).toMatchObject({ kind: "done", key });
-      expect(await storage.getItem("oncekey:1:order:cart-1")).toBe(later);
+      const result = await order.run(cart);
+      expect(result).toMatchObject({
+        kind: "unknown",
+        key: "kept",
+        earlier: true,
+        canResume: false,
+        attempts: 0,
+      });
+      expect(await (result.kind === "unknown" && result.resume())).toMatchObject({
+        kind: "unknown",
+        attempts: 0,
+      });
+      expect(await storage.getItem(RECORD)).toBe(later);
+      expect(seen).toEqual([]);
       expect(warnings).toMatchObject([
         { code: "storage_entry_ignored", message: expect.stringContaining("later version") },
       ]);
-      await storage.removeItem("oncekey:1:order:cart-1");
-      await order.run(cart);
-      await expect
-        .poll(() => storage.getAllKeys(), {
-          message: "and used again once the later one is done",
-        })
-        .toEqual([]);
+      await (result.kind === "unknown" && result.forget());
+      expect((await order.run(cart)).kind, "given up by the shopper").toBe("done");
     });
   });
 
   it("are told from ours, which are read", async () => {
-    const storage = memoryStorage();
-    await storage.setItem("oncekey:1:order:cart-1", entry({}));
+    const storage = namedStorage();
+    await storage.setItem(RECORD, entry({}));
     const pending = await createClient({ storage }).pending();
     expect(pending).toMatchObject([{ operation: "order", instance: "cart-1", key: "kept" }]);
   });
 
   it("that were ours cost no key while the page lives", async () => {
-    const storage = memoryStorage();
+    const storage = namedStorage();
     await withServer([json(503, {}), done], async ({ url }) => {
       const { order } = createShop(url, { storage, attempts: 1 });
       const first = await order.run(cart);
-      await storage.setItem("oncekey:1:order:cart-1", "{");
+      await storage.setItem(RECORD, "{");
       expect(await order.run(cart)).toMatchObject({ kind: "done", key: first.key });
     });
   });
 
   it("of other programs are left alone", async () => {
-    const storage = memoryStorage();
+    const storage = namedStorage();
     await storage.setItem("cart", "{}");
     const warnings: unknown[] = [];
     const client = createClient({ storage, onWarning: (warning) => warnings.push(warning) });

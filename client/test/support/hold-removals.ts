@@ -1,9 +1,8 @@
-import { memoryStorage } from "@oncekey/client";
 import type { OperationStorage } from "@oncekey/client";
-import { createGate } from "./tabs.ts";
+import { createGate, namedStorage } from "./tabs.ts";
 
 /** A storage that removes nothing until it is let. */
-export function holdRemovals(inner: OperationStorage = memoryStorage()) {
+export function holdRemovals(inner: OperationStorage = namedStorage()) {
   const { opened, open } = createGate();
   const asked = createGate();
   const storage: OperationStorage = {

@@ -21,6 +21,8 @@ export function createShop(prefix: string, { ky, ...options }: ClientOptions = {
   const client = createClient({
     ky: typeof ky === "function" ? ky.extend({ prefix }) : { prefix, ...ky },
     backoff: { baseMs: 1, capMs: 2 },
+    // Settled is over, unless a test is about what is remembered.
+    rememberMs: 0,
     onWarning: (warning) => warnings.push(warning),
     ...options,
   });

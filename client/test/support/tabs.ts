@@ -2,6 +2,7 @@
 import { memoryStorage } from "@oncekey/client";
 import type { ClientOptions, OperationStorage } from "@oncekey/client";
 import { expect } from "vitest";
+import { createRecordNames } from "../../src/records/record-names.ts";
 import { createShop } from "./shop.ts";
 import type { TestShop } from "./shop.ts";
 
@@ -9,19 +10,32 @@ export interface Browser {
   readonly storage: OperationStorage;
   /** The name of the lock under which `cart` runs. */
   readonly lockName: string;
+  /** The name of the channel on which tabs tell each other what has ended. */
+  readonly channelName: string;
   readonly openTab: (prefix: string, options?: ClientOptions) => TestShop;
   /** Resolves as soon as this many runs wait for their turn. */
   readonly waiting: (count: number) => Promise<void>;
 }
 
-export const RECORD = "oncekey:1:order:cart-1";
+const NAMESPACE = "shop";
+const NAMES = createRecordNames(() => NAMESPACE);
+
+/** The name of the record of `cart` in a {@link namedStorage}, and what its lock begins with. */
+export const RECORD = NAMES.nameOf(undefined, "order", "cart-1");
+
+/** A storage in memory whose records have known names. */
+export function namedStorage(): OperationStorage {
+  return { ...memoryStorage(), namespace: NAMESPACE };
+}
 
 export function openBrowser(): Browser {
-  const storage = { ...memoryStorage(), sharedAs: crypto.randomUUID() };
+  const storage = { ...namedStorage(), sharedAs: crypto.randomUUID() };
   const lockName = `${RECORD}@${storage.sharedAs}`;
+  const channelName = `${NAMES.prefix()}@${storage.sharedAs}`;
   return {
     storage,
     lockName,
+    channelName,
     openTab: (prefix, options) => createShop(prefix, { storage, ...options }),
     async waiting(count) {
       const names = async () => {

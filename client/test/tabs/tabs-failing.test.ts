@@ -46,18 +46,18 @@ describe("where nothing can be handed over", () => {
       await storage.setItem(RECORD, JSON.stringify({ ...left, settledAt: Date.now() }));
       expect((await order.run(cart)).key).not.toBe(key);
       await storage.setItem(RECORD, JSON.stringify({ ...left, settledAt: Date.now() }));
-      expect(await client.pending()).toEqual([]);
-      await expect.poll(() => storage.getAllKeys()).toEqual([]);
+      const kept = () => client.pending().then(() => storage.getAllKeys());
+      await expect.poll(kept).toEqual([]);
     });
   });
 
   it("a message of another version is passed over", async () => {
-    const { lockName, openTab, waiting } = openBrowser();
+    const { channelName, openTab, waiting } = openBrowser();
     const { opened, open } = createGate();
     await withServer([gated(opened, done)], async ({ url, seen }) => {
       const runs = [openTab(url), openTab(url)].map(({ order }) => order.run(cart));
       await waiting(1);
-      const channel = new BroadcastChannel(lockName);
+      const channel = new BroadcastChannel(channelName);
       for (const message of ["done", null, {}, { identity: "other", key: "k", result: {} }]) {
         channel.postMessage(message);
       }

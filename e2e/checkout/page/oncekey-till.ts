@@ -74,7 +74,9 @@ function saidOf(result: RunResult<Receipt | undefined>): Said {
     case "done":
       return paid(result.value);
     case "rejected":
-      if (result.earlier !== undefined) return { kind: "failed", text: EARLIER };
+      if (result.error.code === "earlier_operation_exists") {
+        return { kind: "failed", text: EARLIER };
+      }
       return result.error.status === 402
         ? declined()
         : { kind: "failed", text: `The shop refused: ${result.error.message}.` };

@@ -1,5 +1,5 @@
 /** Four short stories that play themselves, each with a cart of its own and its attempts in the timeline. */
-import type { RunResult } from "@oncekey/client";
+import type { RunResult, Settled } from "@oncekey/client";
 import type { Order, Receipt } from "../wire.ts";
 import { withDevices } from "./device.ts";
 import { find, make } from "./element.ts";
@@ -52,9 +52,10 @@ const STORIES: readonly Story[] = [
         note(`${tell(await device.pay(order))}. The shopper adds a postcard and pays again.`);
         const edited = { ...order, amountCents: order.amountCents + POSTCARD_CENTS };
         const second = await device.pay(edited);
-        if (second.kind !== "rejected" || second.earlier === undefined) return tell(second);
+        if (second.kind !== "rejected" || second.earlierResult === undefined) return tell(second);
         note("The shop knew the key: it belongs to the cart as it was before.");
-        return `The page asked for the earlier order: ${tell((await second.earlier.resume()) as RunResult<Receipt | undefined>)}.`;
+        const earlier = second.earlierResult as Settled<Receipt | undefined>;
+        return `The answer carried the earlier order: ${tell(earlier)}.`;
       });
     },
   },

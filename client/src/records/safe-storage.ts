@@ -1,0 +1,105 @@
+/** The application's storage as the client uses it: it never throws, hangs at most once, and falls back to memory. */
+import type { OperationStorage } from "../storage/storage.ts";
+import type { Warn } from "../options/warnings.ts";
+import { withinLimit } from "../wire/timeout.ts";
+
+export interface SafeStorage {
+  readonly get: (name: string) => Promise<string | null>;
+  /** Returns what this page wrote last under a name, for an entry that somebody damaged since. */
+  readonly own: (name: string) => string | null;
+  /**
+   * Replaces what is kept under a name, or removes it (`null`), if it is still `expected`. A storage that answers at once is read
+   * and written in the same tick, so that no other tab comes in between.
+   */
+  readonly swap: (name: string, expected: string | null, next: string | null) => Promise<boolean>;
+  readonly names: (prefix: string) => Promise<string[]>;
+}
+
+/** Longer than a disk takes, shorter than a customer waits. */
+const STORAGE_WAIT_MS = 3_000;
+
+export function createSafeStorage(storage: OperationStorage, warn: Warn): SafeStorage {
+  // What this page wrote or removed (null): the answer for names whose change the storage refused.
+  const memory = new Map<string, string | null>();
+  const refused = new Set<string>();
+  let isFailing = false;
+  // A storage that hung is left alone until the call that hung ends: one wait for the whole client.
+  let isHanging = false;
+
+  async function attempt<Value>(
+    use: () => Value | Promise<Value>,
+  ): Promise<{ readonly value: Value } | undefined> {
+    if (isHanging) return undefined;
+    try {
+      const answer = use();
+      return { value: answer instanceof Promise ? await inTime(answer) : answer };
+    } catch (cause) {
+      const message = "The storage failed; operations do not survive a reload";
+      if (!isFailing) warn({ code: "storage_failed", message, cause });
+      isFailing = true;
+      return undefined;
+    }
+  }
+
+  // A database that another tab keeps shut gives no answer at all, and no error.
+  async function inTime<Value>(answer: Promise<Value>): Promise<Value> {
+    let isOver = false;
+    const end = (): void => {
+      isOver = true;
+      isHanging = false;
+    };
+    answer.then(end, end);
+    const limit = { timeoutMs: STORAGE_WAIT_MS, signal: undefined };
+    try {
+      return await withinLimit(limit, () => answer);
+    } catch (error) {
+      isHanging ||= !isOver;
+      throw error;
+    }
+  }
+
+  const own = (name: string): string | null => memory.get(name) ?? null;
+
+  function write(name: string, expected: string | null, next: string | null) {
+    if (next === null) return storage.removeItem(name);
+    if (expected === null && storage.addItem !== undefined) return storage.addItem(name, next);
+    return storage.setItem(name, next);
+  }
+
+  return {
+    own,
+    async get(name) {
+      if (refused.has(name)) return own(name);
+      const read = await attempt(() => storage.getItem(name));
+      return read === undefined ? own(name) : (read.value ?? null);
+    },
+    async swap(name, expected, next) {
+      const swapIn = (current: string | null): boolean | Promise<boolean> => {
+        if ((current ?? null) !== expected) return false;
+        const isRefused = refused.has(name);
+        const written = write(name, isRefused ? "" : expected, next);
+        return written instanceof Promise ? written.then((is) => is !== false) : written !== false;
+      };
+      const swapped = await attempt(() => {
+        const current = refused.has(name) ? own(name) : storage.getItem(name);
+        return current instanceof Promise ? current.then(swapIn) : swapIn(current);
+      });
+      isFailing = swapped === undefined;
+      if (swapped?.value === false) return false;
+      if (swapped === undefined && own(name) !== expected) {
+        // The storage cannot tell what it holds: what this page knows decides.
+        if (memory.has(name)) return false;
+      }
+      if (swapped === undefined) refused.add(name);
+      else refused.delete(name);
+      if (next === null && swapped !== undefined) memory.delete(name);
+      else memory.set(name, next);
+      return true;
+    },
+    async names(prefix) {
+      const listed = (await attempt(() => storage.getAllKeys()))?.value ?? [];
+      const all = new Set([...listed, ...memory.keys()]);
+      return [...all].filter((name) => name.startsWith(prefix));
+    },
+  };
+}

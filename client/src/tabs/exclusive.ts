@@ -1,0 +1,307 @@
+/** One run of an instance at a time: a queue within the page, and a Web Lock among the tabs that share the storage. */
+import { pause } from "../options/backoff.ts";
+import { reasonOf } from "../wire/timeout.ts";
+import type { TabChannel } from "./tab-channel.ts";
+
+/** The turn of one run. */
+export interface Turn<Value> {
+  /** Aborts as soon as everyone who joined the run has aborted. */
+  readonly signal: AbortSignal;
+  /** `false` if waiting was given up: another run of the instance may still be under way. */
+  readonly isAlone: boolean;
+  /** Whose run of the instance was under way when this one asked. */
+  readonly waitedFor: "nobody" | "page" | "tab";
+  /** Resolves the run before its end: nobody joins it any more, and the next run still waits for the end. */
+  readonly resolve: (value: Value) => void;
+  /** Resolves the queued run of an identity, which does not take its turn then. */
+  readonly resolveQueued: (identity: string, value: Value) => void;
+  /**
+   * Returns the last accepted message of another tab since the run began. `mayBeLate`: after a lock was released, the message may
+   * still be under way, and is waited for.
+   */
+  readonly receive: (
+    accepts: (message: unknown) => boolean,
+    mayBeLate: boolean,
+  ) => Promise<unknown>;
+  readonly announce: (message: unknown) => void;
+}
+
+export interface ExclusiveRun {
+  /** Names the instance. */
+  readonly id: string;
+  /** Runs with the same identity join each other. */
+  readonly identity: string;
+  readonly signal: AbortSignal | undefined;
+  /** Milliseconds to wait for another tab, which the browser may have frozen. */
+  readonly waitMs: number;
+}
+
+export interface Exclusive<Value> {
+  /** Joins the live or queued run of the same identity, or starts as soon as all runs before have ended. */
+  readonly run: (ask: ExclusiveRun, start: (turn: Turn<Value>) => Promise<Value>) => Promise<Value>;
+  /** Whether a run of this page has not ended, resolved or not. */
+  readonly isLive: (id: string) => boolean;
+  /** Returns the instances that run, or wait for their turn, in any tab. */
+  readonly live: () => Promise<ReadonlySet<string>>;
+  /** Whether another run, here or in another tab, waits for its turn. */
+  readonly isAwaited: (id: string) => Promise<boolean>;
+  /** Aborts this page's runs whose names begin with a prefix, and resolves when they have ended. */
+  readonly abort: (prefix: string, reason: unknown) => Promise<void>;
+}
+
+interface Job<Value> {
+  /** `undefined` once it is resolved. */
+  identity: string | undefined;
+  readonly joined: Joined;
+  readonly resolve: (value: Value) => void;
+  readonly promise: Promise<Value>;
+  readonly over: Promise<unknown>;
+}
+
+/** A message is under way for as long as two tasks of the event loop take; this is what a busy machine may need. */
+const MESSAGE_WAIT_MS = 1_000;
+
+/**
+ * Without Web Locks (no secure context, React Native, most of Node) the queue of the page remains, and the record in the storage
+ * keeps the key one.
+ *
+ * @param sharedAs names the storage among the contexts that see it; `undefined` if there are none.
+ */
+export function createExclusive<Value>(
+  sharedAs: string | undefined,
+  channel: TabChannel,
+): Exclusive<Value> {
+  // Of one instance, in the order of their turns: the first one runs, the others wait.
+  const queues = new Map<string, readonly Job<Value>[]>();
+  const suffix = `@${sharedAs}`;
+  // Looked up late: creating a client must not need what a run needs.
+  const manager = (): LockManager | undefined =>
+    sharedAs === undefined ? undefined : (globalThis.navigator as Navigator | undefined)?.locks;
+
+  async function query(): Promise<LockManagerSnapshot> {
+    // A context without an origin of its own is refused, and shares nothing.
+    const asked = manager()?.query();
+    return (await asked?.catch(() => undefined)) ?? {};
+  }
+
+  function resolveQueued(id: string, identity: string, value: Value): void {
+    const [, ...queued] = queues.get(id) ?? [];
+    const job = queued.find((one) => one.identity === identity);
+    if (job === undefined) return;
+    job.identity = undefined;
+    job.resolve(value);
+  }
+
+  function createJob(
+    ask: ExclusiveRun,
+    before: Job<Value> | undefined,
+    start: (turn: Turn<Value>) => Promise<Value>,
+  ): Job<Value> {
+    const joined = joinSignals();
+    joined.join(ask.signal);
+    let resolve = (_value: Value): void => {};
+    const resolved = new Promise<Value>((settle) => (resolve = settle));
+    const begin = (state: TurnState): Promise<Value> => {
+      const { inbox } = state;
+      return start({
+        signal: joined.signal,
+        isAlone: state.isAlone,
+        waitedFor: state.waitedFor === "nobody" && before ? "page" : state.waitedFor,
+        resolve(value) {
+          job.identity = undefined;
+          resolve(value);
+        },
+        resolveQueued: (identity, value) => resolveQueued(ask.id, identity, value),
+        receive: inbox.receive,
+        announce: channel.post,
+      });
+    };
+    const inTurn = (): Promise<Value> => {
+      if (before !== undefined && job.identity === undefined) return resolved;
+      const lock = { locks: manager(), name: ask.id + suffix, waitMs: ask.waitMs };
+      return withInbox(channel, (inbox) =>
+        withLock({ ...lock, signal: joined.signal }, (state) => begin({ ...state, inbox })),
+      );
+    };
+    // A queued run that aborts ends at once: it does not wait for its turn.
+    const outOfTurn = (): Promise<Value> =>
+      withInbox(channel, (inbox) => begin({ isAlone: false, waitedFor: "page", inbox }));
+    const running =
+      before === undefined
+        ? inTurn()
+        : endsFirst(before.over, joined.signal).then((isTurn) => (isTurn ? inTurn() : outOfTurn()));
+    // Before anyone hears of the end: a run that comes then is another one.
+    const result = running.finally(() => (job.identity = undefined));
+    const job: Job<Value> = {
+      identity: ask.identity,
+      joined,
+      resolve,
+      promise: Promise.race([resolved, result]),
+      over: Promise.allSettled([result, before?.over]),
+    };
+    return job;
+  }
+
+  async function removeAfter(job: Job<Value>, id: string): Promise<void> {
+    await job.over;
+    job.joined.end();
+    const left = (queues.get(id) ?? []).filter((other) => other !== job);
+    if (left.length === 0) queues.delete(id);
+    else queues.set(id, left);
+  }
+
+  return {
+    run(ask, start) {
+      const before = queues.get(ask.id) ?? [];
+      const same = before.find(
+        ({ identity, joined }) => identity === ask.identity && !joined.signal.aborted,
+      );
+      if (same !== undefined) {
+        same.joined.join(ask.signal);
+        return same.promise;
+      }
+      const job = createJob(ask, before.at(-1), start);
+      queues.set(ask.id, [...(queues.get(ask.id) ?? []), job]);
+      void removeAfter(job, ask.id);
+      return job.promise;
+    },
+    isLive: (id) => queues.has(id),
+    async isAwaited(id) {
+      const [, ...queued] = queues.get(id) ?? [];
+      if (queued.some(({ identity }) => identity !== undefined)) return true;
+      const { pending = [] } = await query();
+      return pending.some(({ name }) => name === id + suffix);
+    },
+    async live() {
+      const { held = [], pending = [] } = await query();
+      const names = [...held, ...pending].map(({ name = "" }) => name);
+      const own = names.filter((name) => name.endsWith(suffix));
+      return new Set([...own.map((name) => name.slice(0, -suffix.length)), ...queues.keys()]);
+    },
+    async abort(prefix, reason) {
+      const jobs = [...queues].filter(([id]) => id.startsWith(prefix)).flatMap(([, all]) => all);
+      for (const { joined } of jobs) joined.abort(reason);
+      await Promise.all(jobs.map(({ over }) => over));
+    },
+  };
+}
+
+interface TurnState extends Pick<Turn<unknown>, "isAlone" | "waitedFor"> {
+  readonly inbox: Inbox;
+}
+
+/** The signals of all who joined a run. */
+interface Joined {
+  readonly signal: AbortSignal;
+  readonly join: (signal: AbortSignal | undefined) => void;
+  readonly abort: (reason: unknown) => void;
+  readonly end: () => void;
+}
+
+function joinSignals(): Joined {
+  const controller = new AbortController();
+  const listeners = new Map<AbortSignal, () => void>();
+  // Who joins without a signal never aborts.
+  let isPinned = false;
+  let waiting = 0;
+  return {
+    signal: controller.signal,
+    abort: (reason) => controller.abort(reason),
+    join(signal) {
+      if (signal === undefined) isPinned = true;
+      if (signal === undefined || listeners.has(signal)) return;
+      waiting += 1;
+      const onAbort = (): void => {
+        waiting -= 1;
+        if (waiting === 0 && !isPinned) controller.abort(reasonOf(signal));
+      };
+      listeners.set(signal, onAbort);
+      if (signal.aborted) onAbort();
+      else signal.addEventListener("abort", onAbort, { once: true });
+    },
+    end() {
+      for (const [signal, onAbort] of listeners) signal.removeEventListener("abort", onAbort);
+    },
+  };
+}
+
+/** Whether a run ends before a signal aborts. */
+function endsFirst(over: Promise<unknown>, signal: AbortSignal): Promise<boolean> {
+  return new Promise((resolve) => {
+    if (signal.aborted) return resolve(false);
+    signal.addEventListener("abort", () => resolve(false), { once: true });
+    void over.then(() => resolve(true));
+  });
+}
+
+interface Lock {
+  readonly locks: LockManager | undefined;
+  readonly name: string;
+  readonly signal: AbortSignal;
+  readonly waitMs: number;
+}
+
+type LockState = Omit<TurnState, "inbox">;
+
+async function withLock<Value>(
+  { locks, name, signal, waitMs }: Lock,
+  start: (state: LockState) => Promise<Value>,
+): Promise<Value> {
+  if (locks === undefined) return start({ isAlone: true, waitedFor: "nobody" });
+  let begun: Promise<Value> | undefined;
+  const begin = (state: LockState): Promise<Value> => (begun = start(state));
+  const limit = new AbortController();
+  const giveUp = (): void => limit.abort();
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  try {
+    const first = await locks.request(name, { ifAvailable: true }, async (lock) =>
+      lock === null ? undefined : { value: await begin({ isAlone: true, waitedFor: "nobody" }) },
+    );
+    if (first !== undefined) return first.value;
+    // A tab that the browser has frozen holds on to its lock without end.
+    timer = setTimeout(giveUp, waitMs);
+    signal.addEventListener("abort", giveUp, { once: true });
+    if (signal.aborted) giveUp();
+    return await locks.request(name, { signal: limit.signal }, () => {
+      clearTimeout(timer);
+      return begin({ isAlone: true, waitedFor: "tab" });
+    });
+  } catch {
+    // What `start` threw is the caller's. Otherwise it was given up, or this context may not have locks at all.
+    const { aborted } = limit.signal;
+    return await (begun ?? start({ isAlone: !aborted, waitedFor: aborted ? "tab" : "nobody" }));
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener("abort", giveUp);
+  }
+}
+
+type Inbox = Pick<Turn<unknown>, "receive">;
+
+/** Listens before the lock is asked for: whoever holds it announces the end first, so that no message is missed. */
+async function withInbox<Value>(
+  channel: TabChannel,
+  use: (inbox: Inbox) => Promise<Value>,
+): Promise<Value> {
+  // The newest first: what was not known before may be known since.
+  const messages: unknown[] = [];
+  const arrival = new AbortController();
+  let onMessage = (): void => {};
+  const stop = channel.listen((message) => {
+    messages.unshift(message);
+    onMessage();
+  });
+  try {
+    return await use({
+      async receive(accepts, mayBeLate) {
+        if (mayBeLate && channel.isOpen() && !messages.some(accepts)) {
+          onMessage = () => messages.some(accepts) && arrival.abort();
+          await pause(MESSAGE_WAIT_MS, arrival.signal);
+        }
+        return messages.find(accepts);
+      },
+    });
+  } finally {
+    stop();
+  }
+}
