@@ -98,10 +98,10 @@ export function createIdempotentFetch(options: FetchOptions = {}): IdempotentFet
     const { method, given } = lookAt(input, init);
     if (SAFE.test(method) || (given === null && !KEYED.test(method))) return fetch(input, init);
     if (isNoCors(input, init)) return fetch(input, init);
-    refuseStream(init?.body);
-    const key = keyOf(given, options.key);
     const request = new Request(input, init);
     if (given === null && !include(request)) return fetch(request, moreOf(init));
+    refuseStream(init?.body);
+    const key = keyOf(given, options.key);
     if (given === null) request.headers.set(IDEMPOTENCY_KEY, formatKey(key, options.keyFormat));
     const { url, signal, headers } = request;
     const attempt = await createAttempt(request, init);

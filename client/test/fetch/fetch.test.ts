@@ -199,6 +199,19 @@ describe("what gets a key", () => {
     });
   });
 
+  it("is no stream that include leaves out: it goes straight through", async () => {
+    const use = async ({ fetch, url, seen }: Tried) => {
+      const init = {
+        method: "POST",
+        body: new Blob(["a"]).stream(),
+        duplex: "half",
+      } as RequestInit;
+      expect((await fetch(orders(url), init)).status).toBe(201);
+      expect(seen).toMatchObject([{ key: undefined, body: "a" }]);
+    };
+    await withFetch([done], use, { include: () => false });
+  });
+
   it("is what include says, and what the caller gives a key", async () => {
     const use = async ({ fetch, url, seen }: Tried) => {
       await fetch(orders(url), post("a"));
