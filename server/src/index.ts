@@ -20,7 +20,8 @@ export type {
 } from "./options/options.ts";
 export type { ReplayCacheOptions } from "./layers/replay-cache.ts";
 export type { ScopeOption } from "./ticket/scope.ts";
-export type { Step } from "./context/steps.ts";
+export type { AsJson, Step } from "./context/steps.ts";
+export type { CommitWrites } from "./store/store.ts";
 export type {
   RecordAddress,
   RecordState,

@@ -1,11 +1,11 @@
 /** `request.idempotency`: what handlers and hooks see of a protected request. */
 import { randomUUID } from "node:crypto";
-import type { PoolClient } from "pg";
+import type { Pool, PoolClient } from "pg";
 import { deriveKey } from "../ticket/derive-key.ts";
 import type { TicketId } from "../ticket/derive-key.ts";
 import type { BeginOutcomeName } from "../telemetry/events.ts";
-import type { Claim, Ticket } from "../store/store.ts";
-import { leaveScope } from "./handler-scope.ts";
+import type { Claim, CommitWrites, Ticket } from "../store/store.ts";
+import { HandlerScope, leaveScope } from "./handler-scope.ts";
 import { createStep } from "./steps.ts";
 import type { Step } from "./steps.ts";
 
@@ -40,10 +40,17 @@ export interface RequestIdempotency<Key extends string | undefined = string> {
   /** Aborts when the claim is lost while the handler runs: the connection broke, or another owner took the lease. */
   readonly signal: AbortSignal;
   /**
-   * Runs `fn` once for this key and remembers its JSON result (at most 64 KiB) on the record: a rerun gets the result instead.
-   * Strategy `'lease'` only; in the others it throws.
+   * Runs `fn` once for this key and remembers its result on the record, as JSON of at most 64 KiB: first run and rerun return the
+   * same JSON value. If `fn` throws, it may be called again. A name can be used once in a run. A result that cannot be stored is
+   * remembered as done: `step` throws, then and in every rerun. Strategy `'lease'` only; in the others it throws.
    */
   readonly step: Step;
+  /**
+   * Opens a transaction for the handler's last writes, such as the order behind a charge, and runs `write` in it. It commits
+   * together with the stored response when the reply is sent, and only if the lease is still this handler's. A reply that is not
+   * stored rolls it back. Once a run, behind the last step: it holds a connection until the reply. Strategy `'lease'` only.
+   */
+  readonly commit: CommitWrites;
   /**
    * Returns a key for another API's idempotency header: the same on every attempt of this key, a different one for every name.
    * UUIDv5. Without a key it is the same only within this request.
@@ -70,8 +77,10 @@ interface VisibleState {
   readonly outcome: BeginOutcomeName;
   /** The claim, also after its end. */
   readonly held: Claim | undefined;
+  /** The pool that was asked for the claim. */
+  readonly pool: Pool | undefined;
+  readonly deadline: { check(): void } | undefined;
   isTxUsed: boolean;
-  hasBegunStep: boolean;
   rollBack(how: "store" | "free"): void;
 }
 
@@ -102,7 +111,7 @@ export class HandlerApi implements RequestIdempotency<string | undefined> {
     this.#state.isTxUsed = true;
     if (held !== undefined && held.tx === undefined) {
       throw new Error(
-        "strategy 'lease' holds no transaction: use a pool of your own, and step() for what must not be repeated",
+        "strategy 'lease' holds no transaction: use step() for calls that must not be repeated, and commit() for the last writes",
       );
     }
     // Undefined on replays and refusals, so that `request.idempotency?.tx ?? pool` works in a hook.
@@ -114,8 +123,22 @@ export class HandlerApi implements RequestIdempotency<string | undefined> {
   }
 
   get step(): Step {
-    this.#step ??= this.#createStep();
+    this.#step ??= createStep(this.#state.held?.steps);
     return this.#step;
+  }
+
+  get commit(): CommitWrites {
+    const { held, pool } = this.#state;
+    const lastWrites = held?.lastWrites;
+    if (lastWrites === undefined) return refuseCommit;
+    return (write) =>
+      lastWrites.commit((tx) => {
+        // From now on a connection is held.
+        this.#state.deadline?.check();
+        if (pool === undefined) return write(tx);
+        // Repositories behind transactional(pool) write in it as well.
+        return new HandlerScope(pool, () => tx, ignoreUse).run(() => write(tx));
+      });
   }
 
   get deriveKey(): (name: string) => string {
@@ -130,18 +153,18 @@ export class HandlerApi implements RequestIdempotency<string | undefined> {
     return leaveScope;
   }
 
-  #createStep(): Step {
-    const step = createStep(this.#state.held?.steps);
-    return (name, fn) => {
-      this.#state.hasBegunStep = true;
-      return step(name, fn);
-    };
-  }
-
   #withoutKey(): TicketId {
     this.#keyless ??= { scope: "", target: "", key: randomUUID() };
     return this.#keyless;
   }
 }
+
+async function refuseCommit(): Promise<never> {
+  throw new Error(
+    "request.idempotency.commit is for strategy 'lease'; in the others write through request.idempotency.tx",
+  );
+}
+
+function ignoreUse(): void {}
 
 const NEVER = new AbortController().signal;

@@ -23,7 +23,6 @@ export class RequestState {
   /** The async context of the handler, if it has a transaction. */
   scope: HandlerScope | undefined;
   isTxUsed = false;
-  hasBegunStep = false;
   /** Whether the handler asked for its writes to be rolled back, and whether its reply is stored or its key freed. */
   rollback: "store" | "free" | undefined;
   /** The time of the handler; `undefined` without a claim. */

@@ -37,7 +37,7 @@ export function observedClaim(claim: Claim, labels: RouteLabels, key: string | u
     release: (how) =>
       observed(
         () => claim.release(how),
-        () => (how === "free" ? "released" : "failed"),
+        () => (how === "failed" ? "failed" : "released"),
       ),
   });
 }

@@ -13,6 +13,7 @@ export function wrapClaim(
       return claim.signal;
     },
     steps: claim.steps,
+    lastWrites: claim.lastWrites,
     complete: (response, writes) => claim.complete(response, writes),
     release: (how) => claim.release(how),
     ...own,

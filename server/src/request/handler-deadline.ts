@@ -6,8 +6,8 @@ import { expiredProblem } from "../response/on-send.ts";
 import { digestKey } from "../telemetry/events.ts";
 
 /**
- * Starts the time of a handler. A one-commit handler's runs from its claim on. A lease holds no connection: there the time of a
- * reply stream, or of a hijacked reply, begins when its caller has gone.
+ * Starts the time of a handler. A one-commit handler's runs from its claim on. A lease holds no connection: there it runs from
+ * `commit` on, and for a reply stream or a hijacked reply from when its caller has gone.
  */
 export function startDeadline(
   state: RequestState,
@@ -19,24 +19,35 @@ export function startDeadline(
   let timer: NodeJS.Timeout | undefined;
   let isHijacked = false;
 
+  /** Whether a lease's time runs: its last writes hold a connection, or its reply has lost its caller. */
+  function isCounted(): boolean {
+    const isStream = state.reading !== undefined || isHijacked;
+    return isWriting(state) || (isStream && hasHungUp(request, reply));
+  }
+
   async function expire(): Promise<void> {
     const { reading } = state;
     const claim = state.claim ?? reading?.claim;
     if (claim === undefined) return;
+    if (strategy === "lease" && !isCounted()) {
+      // Its commit() failed, and gave the connection back.
+      timer = undefined;
+      return;
+    }
+    const heldFor = isWriting(state) ? "commit" : "handler";
     state.claim = undefined;
     state.reading = undefined;
     state.isExpired = true;
     state.sending = "now";
     discard(reading?.payload);
     const blocked = await claim.release("timed-out");
-    report(state, request, blocked);
+    report(state, request, { blocked, heldFor });
     if (reading !== undefined) resolve("expired");
     else answer(state, reply);
   }
 
   function check(): void {
-    const isStream = state.reading !== undefined || isHijacked;
-    if (strategy === "lease" && !(isStream && hasHungUp(request, reply))) return;
+    if (strategy === "lease" && !isCounted()) return;
     timer ??= setTimeout(() => void expire(), maxHandlerMs).unref();
   }
 
@@ -67,10 +78,25 @@ function answer(state: RequestState, reply: FastifyReply): void {
   state.status = reply.statusCode;
 }
 
-function report(state: RequestState, request: FastifyRequest, blocked: string | undefined): void {
+function isWriting({ held }: RequestState): boolean {
+  return held?.lastWrites?.isOpen() === true;
+}
+
+interface Expired {
+  /** A statement on another connection that waited for the handler's transaction. */
+  readonly blocked: string | undefined;
+  readonly heldFor: "commit" | "handler";
+}
+
+function report(state: RequestState, request: FastifyRequest, { blocked, heldFor }: Expired): void {
   const { maxHandlerMs, strategy } = state.options;
   const keyDigest = digestKey(state.ticket?.key);
-  if (strategy === "lease") {
+  if (heldFor === "commit") {
+    request.log.error(
+      { keyDigest, maxHandlerMs, blocked },
+      "the handler did not reply within maxHandlerMs after commit() had begun: its last writes were rolled back, and the key counts as crashed",
+    );
+  } else if (strategy === "lease") {
     request.log.error(
       { keyDigest, maxHandlerMs },
       "the reply stream did not end within maxHandlerMs after its caller had gone: it was closed, and the key counts as crashed",

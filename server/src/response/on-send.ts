@@ -116,7 +116,8 @@ async function settle(
   }
   const { captured, head } = taken;
   if (captured.response === undefined || state.rollback === "free") {
-    await claim.release(isFailure(state, threw, head.status) ? "failed" : "free");
+    const status = outcomeStatus(state, threw, head.status);
+    await claim.release(status >= 500 ? "failed" : threw ? "refused" : "free");
     restoreHead(reply, head);
     return captured.payload;
   }
@@ -201,13 +202,6 @@ async function take(state: RequestState, reading: Reading, reply: FastifyReply):
 /** The status that decides what becomes of the key: an error handler that replies 2xx or 3xx for a throw makes no success of it. */
 function outcomeStatus({ thrownStatus }: RequestState, threw: boolean, replied: number): number {
   return threw && replied < 400 ? thrownStatus : replied;
-}
-
-/** Whether a reply that is not stored means that the handler broke off, which under `lease` counts as a crash. */
-function isFailure(state: RequestState, threw: boolean, replied: number): boolean {
-  if (outcomeStatus(state, threw, replied) >= 500) return true;
-  // Thrown before any step has begun, a 409 or the like says as much as a replied one: nothing has happened.
-  return threw && (state.held?.tx !== undefined || state.hasBegunStep);
 }
 
 function reportUnused(

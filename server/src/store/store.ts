@@ -87,11 +87,12 @@ export type Completion =
 export type Writes = "keep" | "discard";
 
 /**
- * How a claim is given back. `free`: the handler answered in order that nothing came of it. `failed`: it broke off. `timed-out`: it
- * had longer than `maxHandlerMs`; its signal aborts and a running statement is cancelled. In a transaction all three roll back;
- * a lease that failed or timed out counts as crashed.
+ * How a claim is given back. `free`: the handler answered in order that nothing came of it. `refused`: it threw an error that says
+ * so, such as a 429. `failed`: it broke off. `timed-out`: it held a connection, or its reply stream stood still, for longer than
+ * `maxHandlerMs`; its signal aborts and a running statement is cancelled. In a transaction all roll back. A lease that failed or
+ * timed out counts as crashed, and so does one that refused after a step had begun.
  */
-export type Release = "free" | "failed" | "timed-out";
+export type Release = "free" | "refused" | "failed" | "timed-out";
 
 /** The right to finish one ticket. Ended once, by `complete` or by `release`; only its holder can write a record. */
 export interface Claim {
@@ -103,14 +104,25 @@ export interface Claim {
   readonly signal: AbortSignal;
   /** Results of finished steps, where the strategy keeps them. */
   readonly steps: StepMemory | undefined;
+  /** For a handler without a transaction: one for its last writes, which `complete` commits. */
+  readonly lastWrites:
+    | { readonly commit: CommitWrites; readonly isOpen: () => boolean }
+    | undefined;
   complete(response: StoredResponse, writes: Writes): Promise<Completion>;
   /** Resolves with a statement on another connection that waited for this claim's transaction, if a time-out found one. */
   release(how: Release): Promise<string | undefined>;
 }
 
+/** Runs `write` in a transaction that commits together with the stored response. */
+export type CommitWrites = <Result>(
+  write: (tx: PoolClient) => Promise<Result> | Result,
+) => Promise<Result>;
+
 /** Results of a handler's finished steps, by name, as JSON. */
 export interface StepMemory {
   read(name: string): string | undefined;
+  /** Notes that a step's effect may happen from now on. Returns the function to call when the step has ended. */
+  begin(): () => void;
   /** Throws where the claim is lost or the store does not answer: then the step's result is not remembered. */
   write(name: string, json: string): Promise<void>;
 }

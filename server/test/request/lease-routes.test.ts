@@ -23,7 +23,7 @@ describe("a lease route", () => {
       async ({ post }) => {
         const answer = await post("/charge", { key: "tx" });
         expect(answer.status).toBe(500);
-        expect(answer.json()["message"]).toContain("use a pool of your own, and step()");
+        expect(answer.json()["message"]).toContain("use step() for calls");
       },
     );
   });
@@ -69,29 +69,92 @@ describe("a lease route", () => {
     );
   });
 
-  it("runs a step once, also when it is asked for twice at once, and remembers nothing as nothing", async () => {
-    let calls = 0;
+  it.each([401, 403, 409, 423, 429])(
+    "that throws a %i before any step has begun frees the key, as a replied one does",
+    async (statusCode) => {
+      let runs = 0;
+      await withShop(
+        { pool },
+        (app) =>
+          app.post("/charge", leased("fail"), async () => {
+            runs += 1;
+            if (runs === 1) throw Object.assign(new Error("not now"), { statusCode });
+            return "charged";
+          }),
+        async ({ post }) => {
+          const key = `thrown-${statusCode}`;
+          const answers = [await post("/charge", { key }), await post("/charge", { key })];
+          expect(answers.map(({ status }) => status)).toEqual([statusCode, 200]);
+        },
+      );
+    },
+  );
+
+  it("that throws a 409 after a step has begun leaves it to onCrash", async () => {
     await withShop(
       { pool },
       (app) =>
-        app.post("/charge", leased("rerun"), async (request) => {
-          const { step } = request.idempotency;
-          const twice = await Promise.all([
-            step("a", () => (calls += 1)),
-            step("a", () => (calls += 1)),
-          ]);
-          const nothing = await step("b", () => undefined);
-          const large = await step("c", () => "x".repeat(70_000)).catch(
-            (error: Error) => error.message,
-          );
-          return { twice, isNothing: nothing === undefined, large };
+        app.post("/charge", leased("fail"), async (request) => {
+          await request.idempotency.step("charge", () => "ch_1");
+          throw Object.assign(new Error("not now"), { statusCode: 409 });
         }),
       async ({ post }) => {
-        expect((await post("/charge", { key: "steps" })).json()).toEqual({
-          twice: [1, 1],
-          isNothing: true,
-          large: "the result of step c is larger than 65536 bytes as JSON",
-        });
+        const first = await post("/charge", { key: "thrown-late" });
+        const second = await post("/charge", { key: "thrown-late" });
+        expect(first.status).toBe(409);
+        expect(second.json()["code"]).toBe("idempotency_outcome_unknown");
+      },
+    );
+  });
+
+  it.each([409, 429])(
+    "that replies %i keeps the finished steps, and onCrash is not asked",
+    async (status) => {
+      const charges: number[] = [];
+      const attempts: number[] = [];
+      let asked = 0;
+      const onCrash: OnCrash = () => {
+        asked += 1;
+        return "fail";
+      };
+      await withShop(
+        { pool },
+        (app) =>
+          app.post("/charge", leased(onCrash), async (request, reply) => {
+            const { step, attempt } = request.idempotency;
+            attempts.push(attempt);
+            await step("charge", () => charges.push(attempt));
+            if (attempt < 3) return reply.code(status).send("not now");
+            return { charges: charges.length };
+          }),
+        async ({ post }) => {
+          const key = `kept-${status}`;
+          const pay = (json: unknown) => post("/charge", { key, json });
+          expect((await pay({ amount: 1 })).status).toBe(status);
+          // Another request cannot take over the steps of this one.
+          expect((await pay({ amount: 2 })).json()["code"]).toBe("idempotency_conflict");
+          expect((await pay({ amount: 1 })).status).toBe(status);
+          expect((await pay({ amount: 1 })).json()).toEqual({ charges: 1 });
+          expect([attempts, asked]).toEqual([[1, 2, 3], 0]);
+        },
+      );
+    },
+  );
+
+  it("that replies 429 while a step still runs leaves it to onCrash: its effect may come", async () => {
+    const { promise, resolve } = Promise.withResolvers<string>();
+    await withShop(
+      { pool },
+      (app) =>
+        app.post("/charge", leased("fail"), async (request, reply) => {
+          request.idempotency.step("charge", () => promise).catch(() => undefined);
+          return reply.code(429).send("not now");
+        }),
+      async ({ post }) => {
+        expect((await post("/charge", { key: "running" })).status).toBe(429);
+        const second = await post("/charge", { key: "running" });
+        expect(second.json()["code"]).toBe("idempotency_outcome_unknown");
+        resolve("ch_1");
       },
     );
   });

@@ -34,6 +34,11 @@ export function leaseMeanings(statements: LeaseStatements): [string, Meaning][] 
     [statements.failLease, (call) => updateOwn(call, { leaseUntil: Number.NEGATIVE_INFINITY })],
     [statements.freeLease, (call) => updateOwn(call, undefined)],
     [
+      statements.giveBackLease,
+      (call) =>
+        updateOwn(call, { leaseUntil: Number.NEGATIVE_INFINITY, steps: text(call.values[4]) }),
+    ],
+    [
       statements.finishLease,
       (call) => {
         const [, , , , status, headers, body, retentionMs] = call.values;

@@ -87,6 +87,7 @@ function sealing(claim: Claim, options: EncryptionOptions, ticket: Ticket): Clai
   const key = writingKey(options);
   return wrapClaim(claim, {
     steps: steps && {
+      begin: () => steps.begin(),
       read: (name) => readStep(steps, name, options, ticket),
       write: (name, json) => steps.write(name, sealStep(json, name, key, ticket)),
     },
@@ -122,6 +123,7 @@ function readingPlain(claim: Claim, ticket: Ticket): Claim {
   const { steps } = claim;
   return wrapClaim(claim, {
     steps: steps && {
+      begin: () => steps.begin(),
       read: (name) => readStep(steps, name, undefined, ticket),
       write: (name, json) => steps.write(name, json),
     },

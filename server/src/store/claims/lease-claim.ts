@@ -8,11 +8,18 @@ import type { StoreParts } from "../store-parts.ts";
 import type {
   Claim,
   Completion,
+  Release,
   StepMemory,
+  StoredRecord,
   StoredResponse,
   Ticket,
   Unavailable,
+  Writes,
 } from "../store.ts";
+import { createLastWrites } from "./last-writes.ts";
+import type { LastWrites } from "./last-writes.ts";
+import { readSteps } from "./lease-steps.ts";
+import type { LeaseSteps } from "./lease-steps.ts";
 import { HandlerTimeoutError, LocalCommitError } from "../postgres/transaction.ts";
 import { inOneRoundTrip, recordIn } from "../round-trip.ts";
 
@@ -45,6 +52,7 @@ export function createLeaseClaim(claim: LeaseClaimParts): Claim {
   const { statements } = parts;
   const own = [...ticketValues(ticket), owner];
   const controller = new AbortController();
+  const lastWrites = createLastWrites(parts);
   const lose = (why: string): void => {
     heartbeat.stop();
     if (controller.signal.aborted) return;
@@ -59,27 +67,111 @@ export function createLeaseClaim(claim: LeaseClaimParts): Claim {
       publish("oncekey:heartbeat", () => ({ keyDigest: digestKey(ticket.key), outcome, beatMs })),
     onLost: lose,
   });
+  const steps = createStepMemory(claim, own, lose);
+
+  async function complete(response: StoredResponse, writes: Writes): Promise<Completion> {
+    if (writes === "keep" && lastWrites.isOpen())
+      return storeWithWrites(claim, lastWrites, response);
+    await lastWrites.abandon();
+    return store(claim, response);
+  }
 
   return {
     tx: undefined,
     attempt: claim.attempt,
     signal: controller.signal,
-    steps: createStepMemory(claim, own, lose),
-    async complete(response) {
-      const completion = await store(claim, response);
+    steps: steps.memory,
+    lastWrites,
+    async complete(response, writes) {
+      const completion = await complete(response, writes);
       heartbeat.stop();
       if (completion.kind === "superseded" || completion.kind === "lost") lose(TAKEN_OVER);
+      // The effects before the last writes stand, and the next attempt must not take the key for a free one.
+      if (completion.kind === "rolled-back")
+        await write(parts, { text: statements.failLease, values: own });
       return completion;
     },
     async release(how) {
       heartbeat.stop();
       if (how === "timed-out") controller.abort(new HandlerTimeoutError());
-      const text = how === "free" ? statements.freeLease : statements.failLease;
-      // Where this does not arrive the lease runs out by itself, with the same effect, only later.
-      await write(parts, { text, values: own });
-      return undefined;
+      const blocked = how === "timed-out" ? await lastWrites.terminate() : undefined;
+      await lastWrites.abandon();
+      // If this does not arrive the lease runs out by itself: then the key counts as crashed.
+      await write(parts, releaseStatement(how));
+      return blocked;
     },
   };
+
+  function releaseStatement(how: Release): Statement {
+    const isInOrder = how === "free" ? !steps.isRunning() : how === "refused" && !steps.hasBegun();
+    if (!isInOrder) return { text: statements.failLease, values: own };
+    if (steps.kept.isEmpty()) return { text: statements.freeLease, values: own };
+    return { text: statements.giveBackLease, values: [...own, steps.kept.givenBackText()] };
+  }
+}
+
+/** Stores the response in the transaction of the last writes. */
+async function storeWithWrites(
+  claim: LeaseClaimParts,
+  lastWrites: LastWrites,
+  response: StoredResponse,
+): Promise<Completion> {
+  const { parts, ticket, owner } = claim;
+  const askedAt = performance.now();
+  let found: StoredRecord | undefined;
+  const outcome = await lastWrites.end(storeStatements(claim, response), ([stored, record]) => {
+    found = recordIn(record, askedAt);
+    return rowsOf(stored) === 1;
+  });
+  switch (outcome.kind) {
+    case "committed":
+      return { kind: "stored", lifetimeMs: found?.lifetimeMs ?? 0, askedAt, split: false };
+    case "refused":
+      return found === undefined ? { kind: "lost" } : { kind: "superseded", record: found };
+    case "rolled-back":
+      return outcome;
+    case "unknown":
+      if (outcome.cause instanceof LocalCommitError) return outcome;
+      return (await findOwn(parts, ticket, owner)) ?? outcome;
+    default:
+      return outcome satisfies never;
+  }
+}
+
+/** Looks for the record of a commit whose answer was lost. */
+async function findOwn(
+  parts: StoreParts,
+  ticket: Ticket,
+  owner: string,
+): Promise<Completion | undefined> {
+  for (let tries = 1; tries <= STORE_TRIES; tries += 1) {
+    const found = await inOneRoundTrip(
+      parts,
+      [{ text: parts.statements.lookup, values: ticketValues(ticket) }],
+      "rollback",
+      ([result], askedAt) => ({ record: recordIn(result, askedAt), askedAt }),
+    );
+    if ("record" in found && found.record?.owner === owner) {
+      const { lifetimeMs } = found.record;
+      return { kind: "stored", lifetimeMs, askedAt: found.askedAt, split: false };
+    }
+    await sleep(STORE_PAUSE_MS);
+  }
+  return undefined;
+}
+
+function storeStatements(
+  { parts, ticket, owner, retentionMs }: LeaseClaimParts,
+  response: StoredResponse,
+): Statement[] {
+  const [key, scope, target, , status, headers, body] = recordValues(ticket, response, retentionMs);
+  const values = [key, scope, target, owner, status, headers, body, String(retentionMs)].map(
+    (value) => value ?? null,
+  );
+  return [
+    { text: parts.statements.finishLease, values },
+    { text: parts.statements.lookup, values: ticketValues(ticket) },
+  ];
 }
 
 async function store(claim: LeaseClaimParts, response: StoredResponse): Promise<Completion> {
@@ -94,42 +186,47 @@ async function store(claim: LeaseClaimParts, response: StoredResponse): Promise<
 }
 
 function storeOnce(
-  { parts, ticket, owner, retentionMs }: LeaseClaimParts,
+  claim: LeaseClaimParts,
   response: StoredResponse,
 ): Promise<Completion | Unavailable> {
-  const [key, scope, target, , status, headers, body] = recordValues(ticket, response, retentionMs);
-  const values = [key, scope, target, owner, status, headers, body, String(retentionMs)].map(
-    (value) => value ?? null,
-  );
   return inOneRoundTrip(
-    parts,
-    [
-      { text: parts.statements.finishLease, values },
-      { text: parts.statements.lookup, values: ticketValues(ticket) },
-    ],
+    claim.parts,
+    storeStatements(claim, response),
     "commit",
     ([, found], askedAt): Completion => {
       const record = recordIn(found, askedAt);
       if (record === undefined) return { kind: "lost" };
-      // Our own, also where it was stored before and the answer to that was lost.
-      if (record.owner === owner)
+      // Our own, also if it was stored before and the answer to that was lost.
+      if (record.owner === claim.owner)
         return { kind: "stored", lifetimeMs: record.lifetimeMs, askedAt, split: false };
       return { kind: "superseded", record };
     },
   );
 }
 
+/** The memory of a handler's steps, and what is known of those that have begun. */
+interface Steps {
+  readonly memory: StepMemory;
+  readonly kept: LeaseSteps;
+  /** Whether a step has begun, in this run or an earlier one: its effect may have happened, whatever was thrown. */
+  hasBegun(): boolean;
+  /** Whether a step has not ended yet. */
+  isRunning(): boolean;
+}
+
 function createStepMemory(
-  { parts, steps }: LeaseClaimParts,
+  { parts, steps, attempt }: LeaseClaimParts,
   own: readonly string[],
   lose: (why: string) => void,
-): StepMemory {
-  const finished = new Map(Object.entries(JSON.parse(steps ?? "{}") as Record<string, string>));
+): Steps {
+  const kept = readSteps(steps, attempt);
   let stored = steps;
   let last: Promise<void> = Promise.resolve();
+  let begun = 0;
+  let ended = 0;
 
   async function writeAll(): Promise<void> {
-    const text = JSON.stringify(Object.fromEntries(finished));
+    const text = kept.text();
     // The write before this one had its result with it.
     if (text === stored) return;
     const outcome = await write(parts, {
@@ -145,13 +242,24 @@ function createStepMemory(
   }
 
   return {
-    read: (name) => finished.get(name),
-    write(name, json) {
-      finished.set(name, json);
-      // One after the other: on two connections the one with fewer steps could arrive last.
-      const turn = last.then(writeAll);
-      last = turn.catch(() => {});
-      return turn;
+    kept,
+    hasBegun: () => begun > 0 || !kept.isEmpty(),
+    isRunning: () => begun > ended,
+    memory: {
+      read: (name) => kept.read(name),
+      begin() {
+        begun += 1;
+        return () => {
+          ended += 1;
+        };
+      },
+      write(name, json) {
+        kept.add(name, json);
+        // One after the other: on two connections the one with fewer steps could arrive last.
+        const turn = last.then(writeAll);
+        last = turn.catch(() => {});
+        return turn;
+      },
     },
   };
 }

@@ -88,6 +88,7 @@ function inTransaction(connection: Connection): Omit<Claim, "complete"> {
       return connection.signal();
     },
     steps: undefined,
+    lastWrites: undefined,
     async release(how) {
       connection.seal();
       if (how === "timed-out") return terminate(connection);
@@ -104,10 +105,11 @@ function restart({ statements, relock }: ClaimParts): Statement[] {
   return [{ text: "rollback" }, ...statements.open, ...again];
 }
 
-async function finish(
+/** Gives the connection of a transaction back that was not committed, and returns what became of it. */
+export async function finish(
   connection: Connection,
   outcome: Exclude<CommitOutcome, { kind: "committed" }>,
-): Promise<Completion> {
+): Promise<Extract<Completion, { kind: "rolled-back" | "unknown" }>> {
   if (outcome.kind === "unknown") {
     connection.release("destroy");
     return outcome;

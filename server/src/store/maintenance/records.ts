@@ -1,4 +1,5 @@
 /** The table looked at by hand: its records, what becomes of them, and how many there are. */
+import { stepNames } from "../claims/lease-steps.ts";
 import type { Pool, PoolClient } from "pg";
 import type { StatementResult } from "../postgres/batch.ts";
 import type { StoreParts } from "../store-parts.ts";
@@ -97,7 +98,7 @@ export async function findRecords(
     ...row,
     body: row.body === null ? null : Buffer.from(row.body, "hex"),
     headers: JSON.parse(row.headers ?? "[]") as [string, string][],
-    steps: Object.keys(JSON.parse(row.steps ?? "{}") as object),
+    steps: stepNames(row.steps),
   }));
 }
 

@@ -8,6 +8,7 @@ export interface LeaseStatements {
   readonly finishLease: string;
   readonly failLease: string;
   readonly freeLease: string;
+  readonly giveBackLease: string;
   readonly leaseState: string;
 }
 
@@ -68,6 +69,9 @@ export function leaseStatements(records: string, thisTicket: string): LeaseState
       where ${ownLease}`,
     failLease: `update ${records} set lease_until = '-infinity'::timestamptz where ${ownLease}`,
     freeLease: `delete from ${records} where ${ownLease}`,
+    // Free for the same request, which goes on past these steps.
+    giveBackLease: `
+      update ${records} set lease_until = '-infinity'::timestamptz, steps = $5::text where ${ownLease}`,
 
     // Reads only: who holds an unfinished row, of what request, and whether its lease still runs.
     leaseState: `

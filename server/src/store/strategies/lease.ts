@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto";
 import type { Row } from "../postgres/batch.ts";
 import { createKeylessClaim } from "../claims/keyless-claim.ts";
 import { createLeaseClaim, renewLease } from "../claims/lease-claim.ts";
+import { wasGivenBack } from "../claims/lease-steps.ts";
 import { readInFlight, ticketValues } from "../record.ts";
 import type { StoreParts } from "../store-parts.ts";
 import type { BeginOutcome, Claim, Store, Ticket } from "../store.ts";
@@ -80,7 +81,9 @@ export function createLeaseStore(parts: StoreParts, durationMs: number): Store {
       askedAt,
       steps,
     });
-    return { kind: attempt === 1 ? "claimed" : "crashed", claim };
+    // An owner that gave its key back in order left steps, and no doubt.
+    const isClear = attempt === 1 || wasGivenBack(steps, attempt);
+    return { kind: isClear ? "claimed" : "crashed", claim };
   }
 
   return {
@@ -115,7 +118,7 @@ export function createLeaseStore(parts: StoreParts, durationMs: number): Store {
       );
     },
 
-    open: async () => ({ kind: "claimed", claim: createKeylessClaim() }),
+    open: async () => ({ kind: "claimed", claim: createKeylessClaim(parts) }),
   };
 }
 
