@@ -25,8 +25,8 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: "server/src/request/read-ticket.ts",
-        find: "    scope,\n    target: target(request),",
-        replace: '    scope: "all",\n    target: target(request),',
+        find: "    scope,\n    target: arrival.target,",
+        replace: '    scope: "all",\n    target: arrival.target,',
       },
     ],
   },
@@ -110,9 +110,9 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: "server/src/response/on-send.ts",
-        find: 'const completion = await claim.complete(captured.response, threw ? "discard" : "keep");',
+        find: 'const completion = await claim.complete(captured.response, isKept ? "keep" : "discard");',
         replace:
-          'const completion: Completion = { kind: "stored", lifetimeMs: 1, askedAt: 0, split: false };\n  const { response } = captured;\n  reply.raw.once("finish", () => void claim.complete(response, threw ? "discard" : "keep"));',
+          'const completion: Completion = { kind: "stored", lifetimeMs: 1, askedAt: 0, split: false };\n  const { response } = captured;\n  reply.raw.once("finish", () => void claim.complete(response, isKept ? "keep" : "discard"));',
       },
     ],
   },
@@ -171,8 +171,8 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: "server/src/ticket/fingerprint.ts",
-        find: "return [request.method, path, parameters.toString(), mediaType, request.body];",
-        replace: "return [request.body];",
+        find: "digest([mediaType, sortedQuery(request), request.body]",
+        replace: "digest([request.body]",
       },
     ],
   },
