@@ -2,6 +2,7 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { HandlerDeadline, RequestState } from "../context/request-state.ts";
 import { discard } from "../response/capture.ts";
+import { closeReply, hasHungUp } from "../response/caller.ts";
 import { expiredProblem } from "../response/on-send.ts";
 import { digestKey } from "../telemetry/events.ts";
 
@@ -61,16 +62,10 @@ export function startDeadline(
   return { expired, check, stop: () => clearTimeout(timer) };
 }
 
-/** Whether the caller has closed its connection, or its stream of one. */
-export function hasHungUp({ raw: { socket } }: FastifyRequest, { raw }: FastifyReply): boolean {
-  const stream = http2Stream(raw);
-  return stream === undefined ? raw.closed || socket.destroyed : stream.closed || stream.destroyed;
-}
-
 function answer(state: RequestState, reply: FastifyReply): void {
   // Hijacked, or begun by hand: no problem document can follow what the caller has got.
   if (reply.sent || reply.raw.headersSent) {
-    (http2Stream(reply.raw) ?? reply.raw).destroy();
+    closeReply(reply);
     return;
   }
   state.sending = "done";
@@ -112,14 +107,4 @@ function report(state: RequestState, request: FastifyRequest, { blocked, heldFor
       "the handler did not finish within maxHandlerMs: a statement outside of request.idempotency.tx waited for a row that tx had locked; write it through tx",
     );
   }
-}
-
-interface Http2Stream {
-  readonly closed: boolean;
-  readonly destroyed: boolean;
-  destroy(): void;
-}
-
-function http2Stream(raw: FastifyReply["raw"]): Http2Stream | undefined {
-  return "stream" in raw ? (raw.stream as Http2Stream) : undefined;
 }

@@ -3,7 +3,7 @@ import type { FastifyReply, FastifyRequest, RouteHandlerMethod } from "fastify";
 import { leaveScope } from "../context/handler-scope.ts";
 import { STATE } from "../context/request-state.ts";
 import type { RequestState } from "../context/request-state.ts";
-import { hasHungUp } from "./handler-deadline.ts";
+import { hasHungUp } from "../response/caller.ts";
 import { digestKey } from "../telemetry/events.ts";
 
 /** @param admit lets the handler run, or answers itself; `undefined` where the method is not protected. */

@@ -1,5 +1,7 @@
 /** The last step of a protected request: the response is stored, and only then sent. */
+import { Readable } from "node:stream";
 import type { FastifyReply, FastifyRequest } from "fastify";
+import { hasHungUp } from "./caller.ts";
 import { asReadable, capture, discard, present, readHead, restoreHead, unwrap } from "./capture.ts";
 import type { Captured, Head } from "./capture.ts";
 import { reportUnusedTransaction } from "../context/outside-writes.ts";
@@ -72,11 +74,19 @@ async function finish(
   state.deadline?.stop();
   try {
     if (taken === "expired") return expiredProblem(state, reply);
-    return await settle(reading, taken, state, request, reply);
+    const sent = await settle(reading, taken, state, request, reply);
+    if (!isStream(sent) || !hasHungUp(request, reply)) return sent;
+    // Over HTTP/2 Fastify would never close it: it waits for an end of the reply that has been.
+    discard(sent);
+    return null;
   } finally {
     state.sending = "done";
     state.status = reply.statusCode;
   }
+}
+
+function isStream(payload: unknown): boolean {
+  return payload instanceof Readable || payload instanceof ReadableStream;
 }
 
 /** What was taken, unless the time of the handler is up before. Its end closes the payload, so that both come together. */

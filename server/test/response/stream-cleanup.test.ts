@@ -1,6 +1,10 @@
 /** Streams whose bytes are not sent to their end: whatever they come from is closed. */
+import { once } from "node:events";
+import http2 from "node:http2";
 import net from "node:net";
 import { Readable } from "node:stream";
+import { idempotency } from "@oncekey/server";
+import Fastify from "fastify";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type pg from "pg";
 import { beforeAll, describe, expect, it } from "vitest";
@@ -155,3 +159,63 @@ describe("the source of a stream that is not read to its end is closed", () => {
     );
   });
 });
+
+describe.each([
+  ["HTTP/1.1", false],
+  ["HTTP/2", true],
+])("over %s, a stream above the limit whose caller hangs up", (_protocol, isHttp2) => {
+  it.each(["before it begins", "while it is sent"])("is closed: %s", async (when) => {
+    const app = (isHttp2 ? Fastify({ http2: true }) : Fastify()) as FastifyInstance;
+    const gate = createGate();
+    let left = 3;
+    // Stalls above the limit, so that nothing but the hang-up ends it.
+    const source = new Readable({
+      read() {
+        if (left > 0) this.push("x".repeat(LIMIT));
+        left -= 1;
+      },
+    });
+    await app.register(idempotency, { pool, scope: "single-tenant", sweep: false, ...options });
+    app.post("/do", { config: { idempotency: true } }, async (_request, reply) => {
+      if (when === "before it begins") await gate.pass();
+      return reply.send(source);
+    });
+    const url = new URL(await app.listen({ host: "127.0.0.1", port: 0 }));
+    const key = crypto.randomUUID();
+    const caller = isHttp2 ? callHttp2(url, key) : callHttp1(url, key);
+    if (when === "before it begins") await gate.reached;
+    else await caller.answered;
+    caller.hangUp();
+    await new Promise((resolve) => void setTimeout(resolve, 20));
+    gate.open();
+    await expect.poll(() => source.destroyed).toBe(true);
+    caller.end();
+    await app.close();
+  });
+});
+
+interface Caller {
+  readonly answered: Promise<unknown>;
+  readonly hangUp: () => void;
+  readonly end: () => void;
+}
+
+function callHttp1({ port }: URL, key: string): Caller {
+  const socket = net.connect(Number(port), "127.0.0.1");
+  socket.on("error", () => {});
+  socket.write(
+    `POST /do HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\nidempotency-key: ${key}\r\n\r\n`,
+  );
+  return { answered: once(socket, "data"), hangUp: () => socket.destroy(), end: () => {} };
+}
+
+function callHttp2({ origin }: URL, key: string): Caller {
+  const session = http2.connect(origin);
+  const stream = session.request({ ":method": "POST", ":path": "/do", "idempotency-key": key });
+  stream.on("error", () => {});
+  return {
+    answered: once(stream, "data"),
+    hangUp: () => stream.close(http2.constants.NGHTTP2_CANCEL),
+    end: () => session.destroy(),
+  };
+}
