@@ -1,4 +1,4 @@
-/** What runs behind the routes: for each pool its connections, for each way of keeping records a store with its flights. */
+/** Connects the routes with the store: one store and its single flight for each pool and each way of keeping records. */
 import type { FastifyRequest } from "fastify";
 import type { Pool } from "pg";
 import { encryptedStore, unencryptedStore } from "../layers/encryption/encrypted-store.ts";
@@ -17,11 +17,11 @@ import type { StoreParts } from "../store/store-parts.ts";
 import type { OpenOutcome, Store, Ticket, Unavailable } from "../store/store.ts";
 import { createUniqueStore } from "../store/strategies/unique.ts";
 
-/** How one route's requests get their outcome. */
+/** The outcomes of one route's requests. */
 export interface Engine {
   /** @param onWait called each time before it waits for another request that runs the ticket. */
   begin(ticket: Ticket, pool: Pool, onWait: () => void): Promise<Outcome>;
-  /** What is stored or running; starts nothing. */
+  /** Looks up what is stored or running; starts nothing. */
   lookup(ticket: Ticket, pool: Pool): Promise<Outcome>;
   open(pool: Pool): Promise<OpenOutcome>;
   /** Returns the pool that a request's record is in. */

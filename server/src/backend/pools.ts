@@ -26,9 +26,9 @@ export interface PoolOptions {
   readonly schema: string;
   /** Whether a route relies on advisory locks. */
   readonly needsAdvisoryLocks: () => boolean;
-  /** Told of each pool as soon as it is of note. */
+  /** Called with each pool when it is noted. */
   readonly onSeen: (pool: Pool) => void;
-  /** Told of each pool once it was found sound. */
+  /** Called for each pool when it was found sound. */
   readonly onSound: (engine: DatabaseEngine) => void;
 }
 
@@ -81,7 +81,7 @@ export function createPools(options: PoolOptions): Pools {
   };
 }
 
-/** The connections of a pool, for whoever has no way to answer without. @throws the reason why it may not be used. */
+/** Returns the parts of a pool. @throws the reason why the pool may not be used. */
 export function partsOf(opened: Opened): StoreParts {
   if (opened.kind === "open") return opened.parts;
   throw whyNot(opened);

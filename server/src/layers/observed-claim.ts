@@ -1,4 +1,4 @@
-/** A claim that tells how it ended. */
+/** A claim whose end is published. */
 import type { Claim } from "../store/store.ts";
 import { digestKey, publish } from "../telemetry/events.ts";
 import type { CompleteEvent, RouteLabels } from "../telemetry/events.ts";

@@ -6,20 +6,20 @@ import { remainingMs } from "../store/record.ts";
 import type { StoredRecord, Ticket } from "../store/store.ts";
 
 export interface ReplayCacheOptions {
-  /** How many records are kept, 1–1_000_000. Default 1_000. */
+  /** The most records that are kept. `@range 1–1_000_000 @default 1_000` */
   readonly maxEntries?: number;
   /** Bytes of their bodies, headers and names together, 1–1_073_741_824. Default 16 MiB. */
   readonly maxBytes?: number;
 }
 
-/** A record is its pool's: where tenants have pools of their own, a scope may mean somebody else in another one. */
+/** Records by pool and ticket: if tenants have pools of their own, one scope may mean another user in another pool. */
 export interface ReplayCache {
   get(pool: Pool, ticket: Ticket): StoredRecord | undefined;
   set(pool: Pool, ticket: Ticket, record: StoredRecord): void;
   forget(pool: Pool, ticket: Omit<Ticket, "fingerprint">): void;
 }
 
-// Another process may forget a record meanwhile; a minute is how long it can still be answered here.
+// Another process may forget a record: this process replays it for a minute more at most.
 const MAX_AGE_MS = 60_000;
 // Objects and buffers around what is counted.
 const OVERHEAD_BYTES = 512;

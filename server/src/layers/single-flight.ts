@@ -13,7 +13,7 @@ import type {
 } from "../store/store.ts";
 import { wrapClaim } from "./wrap-claim.ts";
 
-/** How a duplicate is treated on one route. */
+/** The options of a route that concern duplicates. */
 export interface Waiting {
   readonly inFlight: "wait" | "reject";
   readonly waitMs: number;
@@ -21,7 +21,7 @@ export interface Waiting {
   readonly retentionMs: number;
 }
 
-/** What a request may do. `conflict`: the running request is another one, known before it has finished. */
+/** The outcome of a request. `conflict`: the running request is another one, known before it has finished. */
 export type Outcome = BeginOutcome | LookupOutcome | Conflict;
 
 interface Conflict {
@@ -35,14 +35,14 @@ export interface SingleFlight {
    * @param onWait called each time before it waits.
    */
   begin(ticket: Ticket, waiting: Waiting, onWait: () => void): Promise<Outcome>;
-  /** What is stored or running, without starting or waiting. */
+  /** Looks up what is stored or running, without starting or waiting. */
   lookup(ticket: Ticket, waiting: Waiting): Promise<Outcome>;
   /** Keeps the result of a running flight from everyone but the requests that wait for it already. */
   forget(ticket: Omit<Ticket, "fingerprint">): void;
 }
 
 /**
- * How a flight ended for its followers. `unclaimed`: its request ran nothing, so the next one may try. `failed`: its handler ran
+ * The end of a flight for its followers. `unclaimed`: its request ran nothing, so the next one may try. `failed`: its handler ran
  * and nothing was stored.
  */
 type FlightResult =
@@ -137,7 +137,7 @@ export function createSingleFlight(
         // One after the other, the followers would multiply the load of a service that is down already.
         if (result.kind === "failed") return { kind: "in-flight", hasFailed: true };
         if (result.kind === "unclaimed") continue;
-        // The record may have expired if the process stood still.
+        // The record may have expired if the process was stopped meanwhile.
         if (result.kind !== "replay" || remainingMs(result.record) > 0) return result;
       }
     },

@@ -1,7 +1,7 @@
-/** A claim in front of another, for those who have something to add to how it ends. */
+/** Wraps a claim, for layers that add something to its end. */
 import type { Claim } from "../store/store.ts";
 
-/** The same claim but for what `own` does in its place. Its signal is made only where somebody asks for it. */
+/** Returns the claim with the members of `own` in place of its own. The signal is made when it is first read. */
 export function wrapClaim(
   claim: Claim,
   own: Partial<Pick<Claim, "steps" | "complete" | "release">>,

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import http2 from "node:http2";
 import net from "node:net";
 import { Readable } from "node:stream";
-import { idempotency } from "@oncekey/server";
+import { idempotency as plugin } from "@oncekey/server";
 import Fastify from "fastify";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type pg from "pg";
@@ -175,7 +175,7 @@ describe.each([
         left -= 1;
       },
     });
-    await app.register(idempotency, { pool, scope: "single-tenant", sweep: false, ...options });
+    await app.register(plugin, { pool, scope: "single-tenant", sweep: false, ...options });
     app.post("/do", { config: { idempotency: true } }, async (_request, reply) => {
       if (when === "before it begins") await gate.pass();
       return reply.send(source);

@@ -4,9 +4,9 @@ export interface HeartbeatOptions {
   readonly durationMs: number;
   /** Before the claim was asked for, on the clock of `performance.now()`. */
   readonly askedAt: number;
-  /** Renews the lease and says how many rows that changed; `undefined` where the database did not say. */
+  /** Renews the lease and resolves with the number of changed rows, or `undefined` without an answer. */
   readonly beat: () => Promise<number | undefined>;
-  /** Told of each beat: how it ended, and how many milliseconds it took. */
+  /** Called after each beat with its outcome and its duration in ms. */
   readonly onBeat: (outcome: "renewed" | "unanswered" | "taken-over", beatMs: number) => void;
   readonly onLost: (why: string) => void;
 }
@@ -49,7 +49,7 @@ export function startHeartbeat(options: HeartbeatOptions): Heartbeat {
     timer = runAt(sentAt + durationMs / BEATS_PER_LEASE, () => void tick());
   }
 
-  // Not renewed in time: somebody else may have it, and nobody can be asked.
+  // Not renewed in time: another owner may have it, and the database does not answer.
   function awaitEnd(): void {
     clearTimeout(end);
     end = runAt(leaseEndsAt, () => {

@@ -32,11 +32,11 @@ export interface LeaseClaimParts {
   readonly attempt: number;
   /** Before the database was asked for the claim, on the clock of `performance.now()`. */
   readonly askedAt: number;
-  /** What earlier attempts remembered, a JSON object as text. */
+  /** The finished steps of earlier attempts, a JSON object as text. */
   readonly steps: string | null;
 }
 
-// Storing is safe to repeat, because it names its owner. A failover takes a few seconds; the lease goes on meanwhile.
+// Storing is safe to repeat, because it names its owner. A failover takes a few seconds, in which the lease is renewed.
 const STORE_TRIES = 5;
 const STORE_PAUSE_MS = 200;
 
@@ -264,7 +264,7 @@ function createStepMemory(
   };
 }
 
-/** Makes the lease last `durationMs` from now, where the row still names its owner: by how many rows were changed. */
+/** Makes the lease last `durationMs` from now, if the row still names its owner: then one row is changed, else none. */
 export function renewLease(
   parts: StoreParts,
   ticket: Ticket,
@@ -284,7 +284,7 @@ function write(parts: StoreParts, statement: Statement): Promise<Written> {
   }));
 }
 
-/** How many rows a statement changed, or `undefined` where it is not known. */
+/** Returns the number of changed rows, or `undefined` if it is not known. */
 function countRows(written: Written): number | undefined {
   return written.kind === "written" ? written.rows : undefined;
 }

@@ -15,12 +15,12 @@ import {
 } from "../postgres/transaction.ts";
 import type { CommitOutcome } from "../postgres/transaction.ts";
 
-/** What a claim is made of, as its strategy knows it before it asks. */
+/** The parts of a claim that its strategy knows before it asks the database. */
 export interface ClaimParts {
   readonly statements: Statements;
   readonly ticket: Ticket;
   readonly retentionMs: number;
-  /** Takes the claim's lock again in a new transaction, where it is no lock on the row that is stored. Never waits. */
+  /** Takes the claim's lock again in a new transaction, unless the lock is on the stored row. Never waits. */
   readonly relock?: Statement;
 }
 
@@ -114,8 +114,8 @@ export async function finish(
     connection.release("destroy");
     return outcome;
   }
-  // An error that the session did not survive is no ERROR but a PANIC, under whatever code (disk full while the log is written):
-  // the COMMIT may be in the log before it. The severity cannot tell them apart, for it is sent in the server's language.
+  // An error that ends the session is a PANIC (disk full while the log is written): the COMMIT may be in the log before it. The
+  // severity does not help, because the server translates it.
   const isAlive = await abandon(connection);
   if (!isAlive) return { kind: "unknown", cause: outcome.cause };
   // The transaction had failed before: what counts is the error that the handler caught.

@@ -8,8 +8,8 @@ import { sqlState } from "../postgres/transaction.ts";
 import { inOneRoundTrip } from "../round-trip.ts";
 
 /**
- * What a record is at this moment. `finished`: replayed. `started`: a handler runs, or broke off and the next request starts
- * it again. `leased`: its owner is at work. `crashed`: its owner's lease is over and nobody has taken it on. `expired`: as good as absent.
+ * The state of a record at this moment. `finished`: replayed. `started`: a handler runs, or broke off and the next request starts
+ * it again. `leased`: its owner is at work. `crashed`: its owner's lease has expired without a successor. `expired`: as good as absent.
  */
 export type RecordState = "finished" | "started" | "leased" | "crashed" | "expired";
 
@@ -43,7 +43,7 @@ export interface RecordAddress {
   readonly target?: string | undefined;
 }
 
-/** Expired rows that nobody has deleted yet. */
+/** Expired rows that no sweep has deleted yet. */
 export interface SweepLag {
   readonly expired: number;
   readonly oldestExpiredAt: string | null;
@@ -54,7 +54,7 @@ export interface SweepLag {
 export interface TableStats extends SweepLag {
   readonly records: number;
   readonly finished: number;
-  /** Of the finished: those whose body could not be kept. */
+  /** The finished records whose body could not be kept. */
   readonly withoutBody: number;
   readonly started: number;
   readonly leased: number;
@@ -72,11 +72,11 @@ const STATE = `case
   else 'started'
 end`;
 
-// What the sweep deletes: a row whose lease still runs is left alone.
+// The condition of the sweep: it leaves a row alone whose lease still runs.
 const SWEEPABLE =
   "expires_at <= statement_timestamp() and (lease_until is null or lease_until <= statement_timestamp())";
 
-/** Reads only. Bodies are fetched where `bodies` says so and measured otherwise. Throws what the database throws. */
+/** Reads only. Bodies are fetched with `bodies`, and only measured without. Throws what the database throws. */
 export async function findRecords(
   pool: Pool,
   schema: string,

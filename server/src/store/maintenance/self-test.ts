@@ -1,4 +1,4 @@
-/** What has to be true of a database before a strategy can keep its promise on it. Asked once, at start-up. */
+/** Tests at start-up whether a strategy can keep its promise on a database. */
 import { randomInt } from "node:crypto";
 import type { Pool, PoolClient } from "pg";
 import { acquireWithin, giveBack, patienceMs } from "../postgres/connection.ts";
@@ -14,7 +14,7 @@ export interface Unsound {
   readonly remedy: string;
 }
 
-/** What the self-test found. `unreachable`: nothing could be asked. */
+/** The result of the self-test. `unreachable`: the database did not answer. */
 export type SelfTest =
   | { readonly kind: "sound"; readonly engine: DatabaseEngine }
   | Unsound
@@ -51,7 +51,7 @@ export async function selfTest(
   }
 }
 
-// The first version whose client says whether its transaction still stands. Where the tree holds another copy, nobody else tells.
+// The first version whose client reports its transaction status. An older copy may be in the tree beside the required one.
 function testDriver(client: PoolClient): Unsound | undefined {
   if (typeof client.getTransactionStatus === "function") return undefined;
   return unsound("the pool is of a pg before 8.21", "install pg 8.21 or later");
@@ -118,7 +118,7 @@ export async function tryLocks(
     const isHeldTwice = await tryLock(two, id);
     return isHeld && !isHeldTwice ? "shared" : "not-shared";
   } catch (error) {
-    // Engines without them say "function does not exist" or "feature not supported".
+    // Engines without them fail with "function does not exist" or "feature not supported".
     const state = sqlState(error);
     if (state !== "42883" && state !== "0A000") throw error;
     return "absent";

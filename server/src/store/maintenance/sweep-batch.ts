@@ -5,18 +5,18 @@ import type { StoreParts } from "../store-parts.ts";
 import { ask } from "../postgres/transaction.ts";
 import { inOneRoundTrip, withConnection } from "../round-trip.ts";
 
-/** What one batch did. */
+/** The result of one batch. */
 export interface Swept {
   readonly kind: "swept";
   readonly deleted: number;
-  /** Where the next batch goes on; `undefined` if no more expired rows were left, or another process is at it. */
+  /** The start of the next batch. `undefined` if no more expired rows were left, or another process sweeps. */
   readonly next: Position | undefined;
 }
 
 /** The instant of the last row of a batch, in microseconds since 1970. */
 export type Position = string;
 
-// What is out of line is deleted in pieces of 2 kB: 2,000 of them beside the rows themselves.
+// Postgres deletes a large body in pieces of 2 kB: 2,000 pieces beside the rows themselves.
 const MAX_BATCH_BYTES = 4_194_304;
 
 /**

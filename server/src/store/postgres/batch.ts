@@ -31,7 +31,7 @@ export function sendBatch(
   });
 }
 
-/** What node-postgres calls on a query object; the same contract that pg-cursor and pg-query-stream rely on. */
+/** A query object of node-postgres, by the contract that pg-cursor and pg-query-stream rely on. */
 interface BatchQuery extends Submittable {
   callback: (error: unknown) => void;
   handleRowDescription(): void;
@@ -121,7 +121,7 @@ async function sendPipelined(
   });
 }
 
-// pg takes the tag apart. That of an INSERT has an object id before its count, which is always 0 (PostgreSQL manual, "Message Formats").
+// pg takes the tag apart. The tag of an INSERT has an object id before its count, which is always 0 (PostgreSQL manual, "Message Formats").
 function tagOf(command: string): string {
   return command === "INSERT" ? "INSERT 0" : command;
 }

@@ -27,7 +27,7 @@ const GIVE_UP_MS = 5_000;
 export function requestCancel(client: PoolClient, pool: Pool): void {
   const { host, port, processID, secretKey } = client as unknown as Target;
   if (processID === null || secretKey === null) return;
-  // Of the same class and options, so that a stream or TLS of the application's choice is used here, too.
+  // The same class and options: the application may have chosen a stream or TLS of its own.
   const Client = client.constructor as new (options: Pool["options"]) => unknown;
   const { connection } = new Client(pool.options) as Target;
   if (connection === undefined) return;

@@ -28,7 +28,7 @@ export interface Connection {
 /** Takes a connection. Throws if none can be had in time. */
 export type Connect = () => Promise<Connection>;
 
-/** Whether no connection became free in time. Otherwise the database refused one or is away; `pg` says which in words alone. */
+/** Whether no connection became free in time. Otherwise the database refused one or is away; only the message of `pg` differs. */
 export function isPoolTimeout(error: unknown): boolean {
   return error instanceof ConnectionTimeoutError || /timeout/.test(String(error));
 }
@@ -37,8 +37,8 @@ export function isPoolTimeout(error: unknown): boolean {
 const DEFAULT_WAIT_MS = 5_000;
 
 /**
- * Makes the function that takes a connection. It waits in order for a slot of the pool and for a connection, together for as long
- * as the pool's own `connectionTimeoutMillis` says (5 s if it is unset).
+ * Makes the function that takes a connection. It waits in order for a slot of the pool and for a connection, together for the
+ * pool's own `connectionTimeoutMillis` (5 s if it is unset).
  */
 export function createConnect(pool: Pool): Connect {
   const waitMs = patienceMs(pool);
@@ -56,7 +56,7 @@ export function createConnect(pool: Pool): Connect {
   };
 }
 
-/** How many milliseconds a connection of the pool is waited for. */
+/** Returns for how many milliseconds a connection of the pool is awaited. */
 export function patienceMs(pool: Pool): number {
   return pool.options.connectionTimeoutMillis || DEFAULT_WAIT_MS;
 }
@@ -69,7 +69,7 @@ export function ignoreError(): void {}
 
 /**
  * Takes a client of the pool with {@link ignoreError} on it, for {@link giveBack}. By a callback: until a promise is awaited
- * nothing would listen, and a server that is shut down says so right behind its first "ready".
+ * nothing would listen, and a server that shuts down may send that right behind its first "ready".
  */
 export function acquire(pool: Pool): Promise<PoolClient> {
   return new Promise((resolve, reject) => {
@@ -141,7 +141,7 @@ function createConnection(client: PoolClient, pool: Pool, freeSlot: () => void):
 // 25P02: "current transaction is aborted, commands ignored until end of transaction block".
 const FAILED_ALREADY = "25P02";
 
-/** What pg speaks the protocol through; its published types leave most of it out. */
+/** The protocol connection of a pg client; pg's published types leave most of it out. */
 interface Wire {
   readonly stream: { destroy(): void };
   on(event: "errorMessage", listener: (error: { readonly code?: string }) => void): void;

@@ -4,12 +4,12 @@ import { queryPlain } from "./plain-query.ts";
 import { readOwnLimits } from "./timeouts.ts";
 import type { OwnLimits } from "./timeouts.ts";
 
-/** What the store says differently. `citus`: the settings that its transactions begin with have to reach other nodes. */
+/** The differences between engines. `citus`: the settings that its transactions begin with have to reach other nodes. */
 export type Dialect =
   | { readonly kind: "postgres" }
   | { readonly kind: "citus"; readonly limits: OwnLimits };
 
-/** What follows from an engine, in a sentence; `advice` wherever it is not all well. */
+/** The judgement of an engine, in a sentence; with `advice` unless all is well. */
 export interface EngineJudgement {
   readonly verdict: "ok" | "warn" | "fail";
   readonly found: string;
@@ -21,13 +21,13 @@ export interface DatabaseEngine {
   readonly judgement: EngineJudgement;
 }
 
-/** What an engine says of itself. */
+/** The answers of an engine about itself. */
 export interface EngineFacts {
   /** The answer to `version()`. */
   readonly version: string;
   /** `server_version_num`, such as 180004. */
   readonly number: number;
-  /** Version of the extension, where it is installed. */
+  /** Version of the extension, if it is installed. */
   readonly citus: string | null;
   /** Whether Citus keeps the records in shards; `undefined` where there is no Citus. */
   readonly isDistributed?: boolean | undefined;
@@ -46,7 +46,7 @@ export async function readEngine(
        (select extversion from pg_extension where extname = 'citus') as citus`,
   );
   const [facts] = rows;
-  if (facts === undefined) throw new Error("the engine does not say what it is");
+  if (facts === undefined) throw new Error("the engine did not report its version");
   if (facts.citus === null) return { dialect: POSTGRES, judgement: judgeEngine(facts) };
   const distributed = await queryPlain<{ there: boolean }>(
     database,

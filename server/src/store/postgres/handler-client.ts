@@ -35,7 +35,7 @@ export function createHandlerClient(client: PoolClient): HandlerClient {
 
 const LATE = "request.idempotency.tx was used after its transaction had ended with the reply";
 
-// What begins or ends a transaction. Savepoints, and a rollback to one, stay inside it.
+// Statements that begin or end a transaction. Savepoints, and a rollback to one, stay inside it.
 const ENDS_TRANSACTION =
   /^\s*(begin|start\s+transaction|commit|end|abort|prepare\s+transaction|rollback(?!\s+(work\s+|transaction\s+)?to\b))\b/i;
 

@@ -1,4 +1,4 @@
-/** How many connections of a pool Oncekey may use at a time, and who is next when all are in use. */
+/** Bounds the connections of a pool that Oncekey uses at a time, and queues requests for them. */
 import type { Pool } from "pg";
 
 /** No connection became free in time. */

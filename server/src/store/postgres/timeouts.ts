@@ -39,7 +39,7 @@ export function setLimits(maxHandlerMs: number): string {
   return `select ${NAMES.map(set).join(", ")}`;
 }
 
-/** Reads the role's own limits, for an engine that carries to its other nodes only what `set` commands say. */
+/** Reads the role's own limits, for an engine that passes only `set` commands on to its other nodes. */
 export async function readOwnLimits(database: Pool | PoolClient): Promise<OwnLimits> {
   const read = (name: Name): string =>
     `(extract(epoch from current_setting('${name}')::interval) * 1000)::text as ${name}`;

@@ -5,7 +5,7 @@ import { withDeadline } from "../../deadline.ts";
 import type { Connection } from "./connection.ts";
 import type { PoolClient } from "pg";
 
-/** How a commit ended. `unknown`: it may stand or not; nothing may be concluded from it. */
+/** The end of a commit. `unknown`: it may stand or not; nothing may be concluded from it. */
 export type CommitOutcome =
   | { readonly kind: "committed" }
   | { readonly kind: "rolled-back"; readonly cause: unknown }
@@ -37,7 +37,7 @@ export class FailedTransactionError extends Error {
   override name = "FailedTransactionError";
 }
 
-// A COMMIT that waits for a synchronous standby is ended by no timeout of the server, and a cut line by nothing at all.
+// No timeout of the server ends a COMMIT that waits for a synchronous standby, and nothing ends the wait on a cut line.
 // 10 s is above any healthy commit and below the 15 s after which our client gives an attempt up.
 const ANSWER_MS = 10_000;
 
@@ -49,7 +49,7 @@ export function ask(
   return inTime(sendBatch(client, statements));
 }
 
-// "canceling wait for synchronous replication", which syncrep.c says with the codes of any other warning, such as one of a deferred
+// "canceling wait for synchronous replication", which syncrep.c sends with the codes of any other warning, such as one of a deferred
 // trigger. Citus passes a node's warning on under a routine of its own.
 const SAY_LOCAL: ReadonlySet<string> = new Set(["SyncRepWaitForLSN", "DefaultCitusNoticeReceiver"]);
 
