@@ -58,6 +58,8 @@ async function withImports(code: string): Promise<string> {
 
 // Of the libraries' own generators.
 const GENERATED: Readonly<Record<string, string>> = {
+  "generated/prisma/client.ts":
+    "export declare class PrismaClient {\n  constructor(options: { adapter: object });\n}\n",
   "schema.ts": "export type paths = Record<never, never>;\n",
   "client/client.gen.ts":
     "export declare const client: { setConfig(config: { baseUrl: string; fetch: typeof fetch }): void };\n",

@@ -9,6 +9,8 @@ interface InnerTransaction {
   readonly end: () => void;
   /** How many of its statements are not answered yet. */
   running: number;
+  /** Transactions below this one with a statement inside this savepoint: a rollback of this one undoes that statement. */
+  readonly guests: Set<InnerTransaction>;
   state: "open" | "committed" | "lost" | "ended";
 }
 
@@ -44,6 +46,7 @@ export class InnerTransactions {
     try {
       for (let busy = this.#busyTop(own); busy; busy = this.#busyTop(own)) await quiet(busy);
       if (own?.state === "lost") throw lost();
+      if (own !== undefined) this.#noteGuest(own);
       return await this.#ask(asked);
     } finally {
       if (own !== undefined) own.running -= 1;
@@ -66,6 +69,7 @@ export class InnerTransactions {
       ended,
       end,
       running: 1,
+      guests: new Set(),
       state: "open",
     };
     this.#stack.push(inner);
@@ -82,25 +86,38 @@ export class InnerTransactions {
 
   /** Keeps what a transaction wrote, until the handler's own ends. @returns whether it could: a failed one is rolled back. */
   async commit(inner: InnerTransaction): Promise<boolean> {
-    if (inner.state === "lost") throw lost();
-    // A savepoint below others stays until they have ended: releasing it would take theirs along.
-    inner.state = "committed";
-    inner.end();
-    try {
-      await this.#releaseCommitted();
+    for (let host = this.#hostOf(inner); host; host = this.#hostOf(inner)) await host.ended;
+    if (inner.state === "lost") {
+      await this.rollback(inner);
+      throw lost();
+    }
+    if (this.#stack.at(-1) !== inner) {
+      // A savepoint below others stays until they have ended: releasing it would take theirs along.
+      inner.state = "committed";
+      inner.end();
       return true;
+    }
+    inner.running += 1;
+    try {
+      await this.#ask([`RELEASE SAVEPOINT ${inner.savepoint}`]);
     } catch (error) {
       if (!isFailedTransaction(error)) throw error;
-      await this.#undo(inner);
+      await this.rollback(inner);
       return false;
+    } finally {
+      inner.running -= 1;
     }
+    this.#drop(inner, "ended");
+    await this.#releaseCommitted();
+    return true;
   }
 
   /** Undoes what a transaction wrote, and with it all that began inside of it and is still open. */
   async rollback(inner: InnerTransaction): Promise<void> {
-    if (inner.state !== "open") return;
-    for (const above of this.#stack.slice(this.#stack.indexOf(inner) + 1))
-      this.#drop(above, "lost");
+    const at = this.#stack.indexOf(inner);
+    if (at === -1) return;
+    for (const above of this.#stack.slice(at + 1)) this.#drop(above, "lost");
+    for (const guest of inner.guests) if (guest.state === "open") guest.state = "lost";
     this.#drop(inner, "ended");
     await this.#undo(inner);
     await this.#releaseCommitted();
@@ -112,6 +129,16 @@ export class InnerTransactions {
       this.#ask([`ROLLBACK TO SAVEPOINT ${savepoint}`]),
       this.#ask([`RELEASE SAVEPOINT ${savepoint}`]),
     ]);
+  }
+
+  #noteGuest(inner: InnerTransaction): void {
+    const above = this.#stack.slice(this.#stack.indexOf(inner) + 1);
+    for (const { state, guests } of above) if (state === "open") guests.add(inner);
+  }
+
+  /** Returns an open transaction whose rollback would undo a statement of `inner`. */
+  #hostOf(inner: InnerTransaction): InnerTransaction | undefined {
+    return this.#stack.find(({ state, guests }) => state === "open" && guests.has(inner));
   }
 
   async #releaseCommitted(): Promise<void> {
@@ -159,7 +186,7 @@ function isFailedTransaction(error: unknown): boolean {
 
 function lost(): Error {
   return new Error(
-    "this transaction was rolled back together with the one that it began in; transactions of one handler that run side by side must not roll back",
+    "this transaction was rolled back together with another one that was open at the same time; transactions of one handler that run side by side must not roll back",
   );
 }
 
@@ -184,13 +211,16 @@ export class InnerClient {
         (rest) => this.#query(rest),
         (rest) => this.#transactions.submit(rest),
       );
-    const release = (): void => this.#release();
+    // Knex marks its clients, also as one to destroy: such marks must not outlive the request on the connection.
+    const own: Record<PropertyKey, unknown> = {
+      query,
+      release: () => this.#release(),
+      end: async () => {},
+    };
     return new Proxy(this.#tx, {
-      get(target, name) {
-        if (name === "query") return query;
-        if (name === "release") return release;
-        return Reflect.get(target, name);
-      },
+      get: (target, name) => (Object.hasOwn(own, name) ? own[name] : Reflect.get(target, name)),
+      set: (_target, name, value) => Reflect.set(own, name, value),
+      deleteProperty: (_target, name) => Reflect.deleteProperty(own, name),
     });
   }
 
