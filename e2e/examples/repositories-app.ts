@@ -17,7 +17,7 @@ export interface SampleApp {
   readonly post: (path: string, key: string, json?: unknown) => Promise<SampleAnswer>;
 }
 
-/** What the sample's tables hold. */
+/** Row counts of the sample's tables, and its customer's credit and product's stock. */
 export interface SampleState {
   readonly orders: number;
   readonly lines: number;
@@ -34,7 +34,7 @@ export const PRICE_CENTS = 1_500;
 export const SKU = "kettle";
 
 /** The command that starts the sample, and its environment without the port. */
-function commandOf(folder: string, databaseUrl: string) {
+export function commandOf(folder: string, databaseUrl: string) {
   return {
     command: [process.execPath, "--conditions=@oncekey/source", `${folder}/src/server.ts`],
     env: { DATABASE_URL: databaseUrl, POOL_SIZE: "4" },
@@ -77,13 +77,13 @@ async function untilHealthy(url: string, child: ChildProcess): Promise<void> {
   }
 }
 
-async function stockShop(pool: pg.Pool): Promise<void> {
+export async function stockShop(pool: pg.Pool): Promise<void> {
   await pool.query("truncate ledger, order_lines, orders, products, customers");
   await pool.query("insert into customers values ($1, $2, $3)", [CUSTOMER, TOKEN, CREDIT_CENTS]);
   await pool.query("insert into products values ($1, $2, $3)", [SKU, PRICE_CENTS, STOCK]);
 }
 
-const HEADERS = { authorization: `Bearer ${TOKEN}` };
+export const HEADERS = { authorization: `Bearer ${TOKEN}` };
 
 async function post(url: string, key: string, json: unknown): Promise<SampleAnswer> {
   const response = await fetch(url, {

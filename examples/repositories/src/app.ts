@@ -1,3 +1,4 @@
+import { idempotency } from "@oncekey/server";
 import Fastify from "fastify";
 import type { FastifyInstance } from "fastify";
 import { pool } from "./db/db.ts";
@@ -12,6 +13,7 @@ export async function buildApp(): Promise<FastifyInstance> {
   const app = Fastify({ logger: { level: "warn" } });
   addErrorHandler(app);
   addAuthentication(app);
+  await app.register(idempotency, { pool, scope: ({ customerId }) => customerId });
   await app.register(healthRoutes);
   await app.register(productRoutes, { prefix: "/products" });
   await app.register(orderRoutes, { prefix: "/orders" });

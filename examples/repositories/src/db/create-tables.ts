@@ -1,3 +1,4 @@
+import { migrate } from "@oncekey/server";
 import { pool } from "./db.ts";
 
 const TABLES = `
@@ -33,4 +34,5 @@ create table if not exists ledger (
 
 export async function createTables(): Promise<void> {
   await pool.query(TABLES);
+  await migrate(pool);
 }

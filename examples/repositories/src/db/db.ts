@@ -1,3 +1,4 @@
+import { transactional } from "@oncekey/server";
 import { Kysely, PostgresDialect } from "kysely";
 import pg from "pg";
 import { config } from "../config.ts";
@@ -5,4 +6,5 @@ import type { Tables } from "./tables.ts";
 
 export const pool = new pg.Pool({ connectionString: config.databaseUrl, max: config.poolSize });
 
-export const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) });
+const dialect = new PostgresDialect({ pool: transactional(pool) });
+export const db = new Kysely<Tables>({ dialect });

@@ -15,13 +15,13 @@ export async function orderRoutes(app: FastifyInstance): Promise<void> {
     return order;
   });
 
-  const placing = { schema: placeOrderSchema };
+  const placing = { schema: placeOrderSchema, config: { idempotency: true } };
   app.post<{ Body: PlaceOrderBody }>("/", placing, async (request, reply) => {
     const order = await placeOrder(request.customerId, request.body.items);
     return reply.code(201).header("location", `/orders/${order.id}`).send(order);
   });
 
-  const cancelling = { schema: orderSchema };
+  const cancelling = { schema: orderSchema, config: { idempotency: true } };
   app.post<{ Params: OrderParams }>("/:id/cancel", cancelling, (request) =>
     cancelOrder(request.params.id, request.customerId),
   );
