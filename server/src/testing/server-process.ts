@@ -1,5 +1,6 @@
 /** The server under test: a process of its own, which can be killed. */
 import { spawn } from "node:child_process";
+import { randomInt } from "node:crypto";
 import { once } from "node:events";
 import { connect, createServer } from "node:net";
 import { extname } from "node:path";
@@ -26,6 +27,11 @@ export interface ServerProcess {
 
 const START_MS = 30_000;
 const POLL_MS = 25;
+
+// Below the ports that the system hands out for `listen(0)` (from 32768 on): none of those takes it before its use.
+const LOWEST = 15_000;
+const HIGHEST = 32_000;
+const TRIES = 100;
 
 /** @throws Error if it ends, or does not listen within 30 s. */
 export async function startServer(
@@ -86,11 +92,17 @@ async function accepts(port: number): Promise<boolean> {
 }
 
 async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, "127.0.0.1");
-  await once(probe, "listening");
-  const address = probe.address();
-  probe.close();
-  await once(probe, "close");
-  if (address === null || typeof address === "string") throw new Error("no free port");
-  return address.port;
+  for (let left = TRIES; left > 0; left -= 1) {
+    const port = randomInt(LOWEST, HIGHEST);
+    const probe = createServer().listen(port, "127.0.0.1");
+    try {
+      await once(probe, "listening");
+    } catch {
+      continue;
+    }
+    probe.close();
+    await once(probe, "close");
+    return port;
+  }
+  throw new Error(`no free port of 127.0.0.1 from ${LOWEST} to ${HIGHEST}`);
 }
