@@ -1,7 +1,7 @@
 /** Calls without an operation: one key for one call, kept through its retries and nothing else. */
 import { formatKey } from "@oncekey/shared";
 import { sendUntilSettled } from "./retry/retry-loop.ts";
-import type { Settlement } from "./retry/retry-loop.ts";
+import type { LoopResult } from "./retry/loop-result.ts";
 import { createReport } from "./options/events.ts";
 import type { EventCallbacks } from "./options/events.ts";
 import type { LoopParts } from "./retry/loop-state.ts";
@@ -54,7 +54,7 @@ export function createPlainCall(parts: Parts): PlainCall {
     if (own !== undefined) formatKey(own);
     const prepared = prepareRequest({ ...spec, method, path }, base);
     const request = typeof prepared === "function" ? await prepared() : prepared;
-    const send = (key: string): Promise<Settlement> => {
+    const send = (key: string): Promise<LoopResult> => {
       const report = createReport(loop.warn, { key }, [listener]);
       const input = { request, key, policy, signal, isUnresolved: repeat, report };
       return sendUntilSettled(loop, input);

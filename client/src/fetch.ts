@@ -8,7 +8,7 @@ import {
 } from "@oncekey/shared";
 import type { ErrorMaker } from "@oncekey/shared";
 import { sendUntilSettled } from "./retry/retry-loop.ts";
-import type { Settlement } from "./retry/retry-loop.ts";
+import type { LoopResult } from "./retry/loop-result.ts";
 import { createRetryBudget } from "./options/backoff.ts";
 import { createReport } from "./options/events.ts";
 import { mintKey } from "./options/key.ts";
@@ -181,7 +181,7 @@ function keyOf(given: string | null, option: KeyOption | undefined): string {
   throw new TypeError(`the header ${IDEMPOTENCY_KEY} must be ${allowed}, got ${show(given)}`);
 }
 
-function conclude({ ending, answer }: Settlement, { redirect }: Request): Response {
+function conclude({ ending, answer }: LoopResult, { redirect }: Request): Response {
   const response = answer?.response;
   switch (ending.kind) {
     case "done":

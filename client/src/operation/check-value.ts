@@ -2,7 +2,7 @@
 import { UnexpectedAnswerError } from "@oncekey/shared";
 import type { AnswerIssue } from "@oncekey/shared";
 import { isAcknowledged } from "../retry/classify.ts";
-import type { Settlement } from "../retry/retry-loop.ts";
+import type { LoopResult } from "../retry/loop-result.ts";
 import { validate } from "../validation/schema.ts";
 import type { ResponseSchema } from "../validation/schema.ts";
 
@@ -11,10 +11,10 @@ import type { ResponseSchema } from "../validation/schema.ts";
  * echoed the key has done the operation. Without the echo the answer may come from a proxy, and the outcome is unknown.
  */
 export async function checkValue(
-  settlement: Settlement,
+  settlement: LoopResult,
   key: string,
   schema: ResponseSchema<unknown> | undefined,
-): Promise<Settlement> {
+): Promise<LoopResult> {
   const { ending, answer } = settlement;
   if (schema === undefined || ending.kind !== "done") return settlement;
   const checked = await validate(schema, ending.value);

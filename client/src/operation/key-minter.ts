@@ -1,5 +1,5 @@
 /** Keys for operations and calls, by a clock that a server may correct. */
-import type { Settlement } from "../retry/retry-loop.ts";
+import type { LoopResult } from "../retry/loop-result.ts";
 import { mintKey } from "../options/key.ts";
 import type { KeyOption } from "../options/key.ts";
 import type { Warn } from "../options/warnings.ts";
@@ -12,7 +12,7 @@ export interface Minter {
    *
    * @param send mints the key that it sends, the second time at the latest.
    */
-  sendFresh(send: () => Promise<Settlement>): Promise<Settlement>;
+  sendFresh(send: () => Promise<LoopResult>): Promise<LoopResult>;
 }
 
 /** A clock that is off by less is right: keys are judged by days. */
@@ -22,7 +22,7 @@ const TOLERANCE_MS = 60_000;
 export function createMinter(option: KeyOption, warn: Warn): Minter {
   let offsetMs = 0;
 
-  function isCorrectedBy({ ending, answer }: Settlement): boolean {
+  function isCorrectedBy({ ending, answer }: LoopResult): boolean {
     if (ending.kind !== "rejected" || ending.error.code !== "idempotency_key_expired") return false;
     if (option !== "v7" || answer === undefined) return false;
     const trueMs = Date.parse(answer.headers.get("date") ?? "") - Date.now();

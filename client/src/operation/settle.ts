@@ -18,7 +18,7 @@ import type {
 } from "../result.ts";
 import { isAcknowledged } from "../retry/classify.ts";
 import { sendUntilSettled } from "../retry/retry-loop.ts";
-import type { Settlement } from "../retry/retry-loop.ts";
+import type { LoopResult } from "../retry/loop-result.ts";
 import { receiveResult } from "../tabs/tab-message.ts";
 import { checkValue } from "./check-value.ts";
 import {
@@ -86,7 +86,7 @@ export async function send(
   run: OperationRun,
   record: SendableRecord,
   manner: Manner,
-): Promise<Settlement> {
+): Promise<LoopResult> {
   const { client, definition, id, instance, identity, owner, options, turn } = run;
   const { loop, states, listener } = client;
   const { policy, name: operation } = definition;
@@ -134,7 +134,7 @@ export async function conclude(
   run: OperationRun,
   handle: RecordHandle,
   record: OperationRecord,
-  settlement: Settlement,
+  settlement: LoopResult,
 ): Promise<Conclusion> {
   const { ending, attempts } = settlement;
   const { key, identity } = record;
@@ -179,7 +179,7 @@ async function concludeRejection(
   run: OperationRun,
   handle: RecordHandle,
   record: OperationRecord,
-  { ending, attempts, answer }: Settlement,
+  { ending, attempts, answer }: LoopResult,
 ): Promise<Conclusion> {
   const { error } = ending as { readonly error: CodedError };
   const { key, identity } = record;

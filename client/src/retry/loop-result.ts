@@ -3,7 +3,7 @@ import { IdempotencyError } from "@oncekey/shared";
 import type { ErrorDetails, UnexpectedAnswerError } from "@oncekey/shared";
 import type { HookError } from "../wire/hook-error.ts";
 import { reasonOf } from "../wire/timeout.ts";
-import type { LoopInput, LoopState } from "./loop-state.ts";
+import type { LoopInput, LoopState, Told } from "./loop-state.ts";
 
 /** The ending of a loop. `unsent`: no byte left the device. */
 export type Ending =
@@ -16,6 +16,13 @@ export type Ending =
       readonly status: number;
     }
   | { readonly kind: "rejected" | "unsent" | "unknown"; readonly error: IdempotencyError };
+
+/** The result of a loop: its ending, its last answer and the number of its attempts. */
+export interface LoopResult extends Told {
+  readonly ending: Ending;
+  /** Number of attempts, without polls. */
+  readonly attempts: number;
+}
 
 /** Ends the loop with the last failure as the cause. */
 export function gaveUp(

@@ -5,22 +5,16 @@ import { classify, isAcknowledged } from "./classify.ts";
 import { isAgain } from "./again.ts";
 import type { Again } from "./again.ts";
 import { failed, gaveUp, stopped } from "./loop-result.ts";
-import type { Ending } from "./loop-result.ts";
+import type { Ending, LoopResult } from "./loop-result.ts";
 import { leftMs } from "./loop-state.ts";
-import type { LoopInput, LoopParts, LoopState, Told } from "./loop-state.ts";
+import type { LoopInput, LoopParts, LoopState } from "./loop-state.ts";
 import { isOffline } from "./offline.ts";
 import { timeUnreadable, unacknowledged, warnOfOrigin } from "./server-warnings.ts";
 import type { Answer } from "../wire/answer.ts";
 import { HookError } from "../wire/hook-error.ts";
 
-export interface Settlement extends Told {
-  readonly ending: Ending;
-  /** Number of attempts, without polls. */
-  readonly attempts: number;
-}
-
 /** Sends until the outcome is known, or until the client gives up. Never throws for a network or server error. */
-export async function sendUntilSettled(parts: LoopParts, input: LoopInput): Promise<Settlement> {
+export async function sendUntilSettled(parts: LoopParts, input: LoopInput): Promise<LoopResult> {
   const { attempts, deadlineMs } = input.policy;
   const startedAt = Date.now();
   const state: LoopState = {
