@@ -26,7 +26,8 @@ const TIMEOUT_MS = 300_000;
 interface Effect {
   readonly id: number;
   readonly user: string;
-  readonly url: string;
+  /** As its handler saw it. */
+  readonly path: string;
   readonly key: string;
 }
 
@@ -36,7 +37,7 @@ describe(`${RUNS * AT_ONCE} arbitrary requests on raw sockets`, () => {
     async () => {
       const pool = database.pool({ max: 16 });
       await pool.query(
-        `create table effects (id int generated always as identity primary key, "user" text, url text, key text)`,
+        `create table effects (id int generated always as identity primary key, "user" text, path text, key text)`,
       );
       const seen = new Map<string, number>();
       let known = 0;
@@ -92,16 +93,19 @@ function addRoutes(app: FastifyInstance, pool: pg.Pool): void {
         : route === "lease"
           ? { strategy: route, lease: { onCrash: "fail" as const } }
           : { strategy: route };
-    app.post(`/${route}/*`, { config: { idempotency: config } }, async (request, reply) => {
+    const routed = { config: { idempotency: config } };
+    app.post<{ Params: { "*": string } }>(`/${route}/*`, routed, async (request, reply) => {
       const { key } = request.idempotency;
+      // Encoded, because Postgres takes no NUL in a text.
+      const path = encodeURIComponent(`/${route}/${request.params["*"]}`);
       const user = request.headers["x-user"];
       const client = route === "lease" ? pool : request.idempotency.tx;
-      await client.query(`insert into effects ("user", url, key) values ($1, $2, $3)`, [
+      await client.query(`insert into effects ("user", path, key) values ($1, $2, $3)`, [
         user,
-        request.url,
+        path,
         key,
       ]);
-      return reply.code(201).send({ user, path: request.url.split("?", 1)[0], key });
+      return reply.code(201).send({ user, path, key });
     });
   }
 }
@@ -113,7 +117,7 @@ function judge(request: FuzzedRequest, answer: RawAnswer | undefined): string {
   expect(status, body).toBeLessThan(500);
   const replayed = headers.get("idempotent-replayed") === "true";
   if (status === 201) {
-    const path = request.raw.path.split("?", 1)[0];
+    const path = routedPath(request);
     expect(JSON.parse(body)).toEqual({ user: request.user, path, key: request.key });
     expect(headers.get("idempotency-key")).toBe(request.key && formatKey(request.key));
     expect(replayed || !request.onlyIfStored).toBe(true);
@@ -124,11 +128,20 @@ function judge(request: FuzzedRequest, answer: RawAnswer | undefined): string {
   return `${status}${replayed ? " replayed" : ""}${mismatch ? " mismatch" : ""}`;
 }
 
-function asksFor({ user, url, key }: Effect): (request: FuzzedRequest) => boolean {
+/** What Fastify routes by, without query and fragment, in one spelling. `undefined` if it cannot be decoded. */
+function routedPath({ raw }: FuzzedRequest): string | undefined {
+  try {
+    return encodeURIComponent(decodeURIComponent(raw.path.split(/[?#]/, 1)[0] ?? ""));
+  } catch {
+    return undefined;
+  }
+}
+
+function asksFor({ user, path, key }: Effect): (request: FuzzedRequest) => boolean {
   return (request) =>
     request.key === key &&
     request.user === user &&
-    request.raw.path === url &&
+    routedPath(request) === path &&
     !request.onlyIfStored;
 }
 
@@ -141,7 +154,7 @@ async function effectsAfter(pool: pg.Pool, id: number): Promise<Effect[]> {
 
 async function repeatedEffects(pool: pg.Pool): Promise<unknown[]> {
   const { rows } = await pool.query(
-    `select "user", split_part(url, '?', 1) as path, key from effects group by 1, 2, 3 having count(*) > 1`,
+    `select "user", path, key from effects group by 1, 2, 3 having count(*) > 1`,
   );
   return rows;
 }
