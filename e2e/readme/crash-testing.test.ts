@@ -59,7 +59,10 @@ function apply(text: string, [, from, to]: Change): string {
 
 async function withOrders(use: () => Promise<void>): Promise<void> {
   const pool = database.pool({ max: 1 });
-  await pool.query("create table if not exists orders (id serial primary key, lines text)");
+  await pool.query(`
+    create table if not exists orders (id serial primary key, lines text);
+    create table if not exists ledger (note text);
+  `);
   await use();
 }
 
@@ -123,6 +126,45 @@ it(
       const { isRight, stderr } = await runGuide(ONLY_HANDLED, change);
       expect(isRight).toBe(false);
       expect(stderr).toContain("handled: 2 effects behind a 201");
+    }),
+  LIMIT_MS,
+);
+
+it(
+  "the crash test fails if one write of many goes past the transaction, to a table that the test does not name",
+  () =>
+    withOrders(async () => {
+      const forgotten: Change = [
+        SERVER,
+        "return reply",
+        "await pool.query(\"insert into ledger values ('sold')\");\n  return reply",
+      ];
+      const { isRight, stderr } = await runGuide(ONLY_HANDLED, forgotten);
+      expect(isRight).toBe(false);
+      expect(stderr).toContain("handled: 2 effects behind a 201: ledger by 2 instead of 1");
+    }),
+  LIMIT_MS,
+);
+
+it(
+  "the crash test takes a function that prepares each request, and several counters",
+  () =>
+    withOrders(async () => {
+      const prepared: Change = [
+        TEST,
+        'request: { path: "/orders", body: { lines: "two apples" } },',
+        `request: async () => {
+          await pool.query("insert into ledger values ('opened')");
+          return { path: "/orders", body: { lines: crypto.randomUUID() } };
+        },
+        countEffects: {
+          orders: async () => (await pool.query("select from orders")).rowCount ?? 0,
+          lines: async () => (await pool.query("select distinct lines from orders")).rowCount ?? 0,
+        },`,
+      ];
+      const { isRight, stdout, stderr } = await runGuide(ONLY_HANDLED, prepared);
+      expect([stderr, isRight]).toEqual(["", true]);
+      expect(stdout).toMatch(/'handled' +│ 201 +│ 1 /);
     }),
   LIMIT_MS,
 );

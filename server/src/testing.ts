@@ -5,3 +5,4 @@ export type { TestedRequest } from "./testing/send.ts";
 export type { CrashTestOptions } from "./testing/options.ts";
 export type { ServerCommand } from "./testing/server-process.ts";
 export type { CrashedRequest } from "./testing/test-crashes.ts";
+export type { EffectCounters, QueryablePool } from "./testing/effects.ts";

@@ -1,4 +1,6 @@
 /** What has to be true of everything that was seen of one key. */
+import { isClose } from "./effects.ts";
+import type { Effect } from "./effects.ts";
 import type { Answer } from "./send.ts";
 
 export interface SeenKey {
@@ -6,8 +8,8 @@ export interface SeenKey {
   readonly answers: readonly Answer[];
   /** Of another request under the same key, sent after them. */
   readonly other: Answer;
-  /** All that the key had, those of the other request included. */
-  readonly effects: number;
+  /** All that the key had, those of the other request included, beside what a run without a crash has. */
+  readonly effects: readonly Effect[];
 }
 
 /** One sentence for each promise that is broken. */
@@ -18,8 +20,29 @@ export function checkKey(seen: SeenKey): string[] {
 }
 
 function wrongEffects({ answers: [answer], effects }: SeenKey): string | undefined {
-  const isRight = effects === 1 || (effects === 0 && !isSuccess(answer));
-  return isRight ? undefined : `${effects} effects behind a ${answer?.status}`;
+  const isOk = isSuccess(answer);
+  const wrong = effects.filter((effect) => !isRight(effect, isOk));
+  if (isOk && effects.length === 0) return `nothing changed behind a ${answer?.status}`;
+  if (wrong.length === 0) return undefined;
+  const names = wrong.map(
+    ({ name, change, expected }) => `${name} by ${change} instead of ${expected}`,
+  );
+  return `${timesOf(effects)} effects behind a ${answer?.status}: ${names.join(", ")}`;
+}
+
+/** A refusal may stand for a run that did all, nothing, or a part of it before it died. */
+function isRight({ change, expected }: Effect, isOk: boolean): boolean {
+  if (isClose(change, expected)) return true;
+  return !isOk && Math.min(0, expected) <= change && change <= Math.max(0, expected);
+}
+
+/** Returns how many times a key had its effect: by the number that changed most often. */
+export function timesOf(effects: readonly Effect[]): number {
+  const times = effects.map(({ change, expected }) =>
+    expected === 0 ? Math.abs(change) : change / expected,
+  );
+  // Sums of fractions are not exact.
+  return Math.round(Math.max(0, ...times) * 1e6) / 1e6;
 }
 
 // The first one may have headers that the route does not store.

@@ -1,20 +1,33 @@
 /** The options of a crash test, and their check. */
 import { CRASH_POINTS } from "./crash-points.ts";
 import type { CrashPoint } from "./crash-points.ts";
+import type { EffectCounters, QueryablePool } from "./effects.ts";
 import type { TestedRequest } from "./send.ts";
 import type { ServerCommand } from "./server-process.ts";
 
-/** The options of `testCrashes`. */
+/** The options of `testCrashes`. `pool`, `countEffects` or both are needed. */
 export interface CrashTestOptions extends ServerCommand {
-  /** One that has an effect each time that its handler runs, however often it is sent. */
-  readonly request: TestedRequest;
-  /** How many effects there are in all, by the place where they are: a count of rows, say. Nobody else may add any meanwhile. */
-  readonly countEffects: () => Promise<number>;
-  /** Default all: {@link CRASH_POINTS}. */
+  /**
+   * A request that has the same effect each time that its handler runs. Or a function that prepares one, such as an order to pay, and
+   * is called once for each key.
+   */
+  readonly request: TestedRequest | (() => TestedRequest | Promise<TestedRequest>);
+  /**
+   * A `pg.Pool` of the database behind the server. All its tables are compared, by rows and by the sums of numbers, with what the
+   * request changes without a crash. Nothing else may write to them meanwhile.
+   */
+  readonly pool?: QueryablePool;
+  /**
+   * How many effects there are in all at another place, such as calls that a provider got: a function, or several by name.
+   */
+  readonly countEffects?: EffectCounters;
+  /** Tables (`sessions`, `billing.events`) and columns (`orders.version`) of `pool` that are not compared. Default none. */
+  readonly ignore?: readonly string[];
+  /** Where to kill the server. Default all: {@link CRASH_POINTS}. */
   readonly points?: readonly CrashPoint[];
   /**
-   * Milliseconds in which a request has to come to its end after a crash, 1_000–600_000. Default 60_000: longer than a lease lasts
-   * unless it is told otherwise.
+   * How long a request may take to come to its end after a crash, in ms. `@range 1_000–600_000 @default 60_000` (longer than a lease
+   * lasts by default)
    */
   readonly patienceMs?: number;
 }
@@ -24,7 +37,7 @@ interface Check {
   readonly allowed: string;
 }
 
-const REQUIRED = ["command", "request", "countEffects"] as const;
+const REQUIRED = ["command", "request"] as const;
 
 const CHECKS: Readonly<Record<keyof CrashTestOptions, Check>> = {
   command: {
@@ -36,10 +49,24 @@ const CHECKS: Readonly<Record<keyof CrashTestOptions, Check>> = {
     allowed: "an object of strings",
   },
   request: {
-    isRight: (value) => isObject(value) && "path" in value && String(value.path).startsWith("/"),
-    allowed: "an object with a path that begins with a slash",
+    isRight: (value) =>
+      typeof value === "function" ||
+      (isObject(value) && "path" in value && String(value.path).startsWith("/")),
+    allowed: "an object with a path that begins with a slash, or a function that returns one",
   },
-  countEffects: { isRight: (value) => typeof value === "function", allowed: "a function" },
+  pool: {
+    isRight: (value) => isObject(value) && "query" in value && typeof value.query === "function",
+    allowed: "a pg.Pool",
+  },
+  countEffects: {
+    isRight: (value) =>
+      isFunction(value) || (isObject(value) && isList(Object.values(value), isFunction)),
+    allowed: "a function, or an object of functions",
+  },
+  ignore: {
+    isRight: (value) => isList(value, isString, 0),
+    allowed: "a list of table or column names",
+  },
   points: {
     isRight: (value) => isList(value, (one) => CRASH_POINTS.some((point) => point === one)),
     allowed: `a list of ${CRASH_POINTS.join(", ")}`,
@@ -66,10 +93,16 @@ export function checkCrashTest(options: CrashTestOptions): void {
   for (const name of REQUIRED) {
     if (options[name] === undefined) throw new TypeError(`option ${name} is required`);
   }
+  if (options.pool === undefined && options.countEffects === undefined)
+    throw new TypeError("option pool or countEffects is required");
 }
 
 function isObject(value: unknown): value is object {
   return typeof value === "object" && value !== null;
+}
+
+function isFunction(value: unknown): boolean {
+  return typeof value === "function";
 }
 
 function isString(value: unknown): boolean {

@@ -1,8 +1,10 @@
-/** Kills a server at every point of a request, and looks whether the request's key still has one effect and one answer. */
+/** Kills a server at every point of a request, and checks that the request's key still has one effect and one answer. */
 import { randomUUID } from "node:crypto";
-import { checkKey } from "./checker.ts";
+import { checkKey, timesOf } from "./checker.ts";
 import { CRASH_POINTS } from "./crash-points.ts";
 import type { CrashPoint } from "./crash-points.ts";
+import { changesBetween, effectsOf, expectedChanges, takeSnapshot } from "./effects.ts";
+import type { Snapshot } from "./effects.ts";
 import { send, sendUntilFinal } from "./send.ts";
 import type { TestedRequest } from "./send.ts";
 import { checkCrashTest } from "./options.ts";
@@ -11,11 +13,11 @@ import { startServer } from "./server-process.ts";
 
 /** What became of one request. */
 export interface CrashedRequest {
-  /** Where its server died; `none`: it was sent many times at once and nothing died. */
+  /** Where its server died. `none`: it was sent many times at once, and nothing died. */
   readonly point: CrashPoint | "none";
-  /** Of its final answer. */
+  /** The status of its final answer. */
   readonly status: number;
-  /** How many effects it had. */
+  /** How many times it had the effect of one run without a crash, by the table or counter that changed most. */
   readonly effects: number;
 }
 
@@ -26,21 +28,22 @@ interface Tested extends CrashedRequest {
 const DUPLICATES = 16;
 
 /**
- * For each crash point: starts the server, sends the request under a new key, has the process killed at the point by SIGKILL, starts it
+ * For each crash point: starts the server, sends the request under a new key, kills the process at the point by SIGKILL, starts it
  * again, and sends the same request under the same key until its answer is final, then many times at once, and then another request
- * under that key. First of all the same without a crash.
+ * under that key. Before that it does the same without a crash, and notes what one run of the request changes.
  *
  * @returns what became of each request.
- * @throws Error that lists what was broken: a point that the request did not reach (is the route protected?), more or less than one
- * effect behind a success, more than one behind a refusal, answers that differ in status, body or a stored header, more than one that
- * is no replay, or an answer of its own to the other request.
+ * @throws Error that lists what was broken: a point that the request did not reach (is the route protected?), other changes than those
+ * of one run behind a success, more than those behind a refusal, answers that differ in status, body or a stored header, more than one
+ * that is no replay, or an answer of its own to the other request.
  * @throws TypeError or RangeError that names a wrong option and what is allowed.
  */
 export async function testCrashes(options: CrashTestOptions): Promise<CrashedRequest[]> {
   checkCrashTest(options);
+  const expected = await measureOneRun(options);
   const tested: Tested[] = [];
   for (const point of [undefined, ...(options.points ?? CRASH_POINTS)]) {
-    tested.push(await testOne(options, point));
+    tested.push(await testOne(options, point, expected));
   }
   const broken = tested.flatMap((one) => one.broken.map((what) => `${one.point}: ${what}`));
   if (broken.length > 0)
@@ -48,11 +51,34 @@ export async function testCrashes(options: CrashTestOptions): Promise<CrashedReq
   return tested.map(({ point, status, effects }) => ({ point, status, effects }));
 }
 
-async function testOne(options: CrashTestOptions, point: CrashPoint | undefined): Promise<Tested> {
+/** Returns what one request changes. The first of three makes what only a first one makes, such as a customer. */
+async function measureOneRun(options: CrashTestOptions): Promise<Snapshot> {
+  const server = await startServer(options, undefined);
+  const changes: Snapshot[] = [];
+  try {
+    for (let run = 0; run < 3; run += 1) {
+      const request = await prepare(options);
+      const before = await takeSnapshot(options);
+      await sendUntilFinal(server.origin, request, randomUUID(), patienceOf(options));
+      changes.push(changesBetween(before, await takeSnapshot(options)));
+    }
+  } finally {
+    await server.stop();
+  }
+  const [, one = new Map(), other = new Map()] = changes;
+  return expectedChanges(one, other);
+}
+
+async function testOne(
+  options: CrashTestOptions,
+  point: CrashPoint | undefined,
+  expected: Snapshot,
+): Promise<Tested> {
   const key = randomUUID();
-  const { request, countEffects, patienceMs = 60_000 } = options;
-  const before = await countEffects();
-  const missed = point && (await crash(options, point, key));
+  const patienceMs = patienceOf(options);
+  const request = await prepare(options);
+  const before = await takeSnapshot(options);
+  const missed = point && (await crash(options, request, point, key));
   const server = await startServer(options, undefined);
   try {
     const first = point && (await sendUntilFinal(server.origin, request, key, patienceMs));
@@ -63,12 +89,12 @@ async function testOne(options: CrashTestOptions, point: CrashPoint | undefined)
     );
     const answers = first === undefined ? others : [first, ...others];
     const other = await sendUntilFinal(server.origin, anotherThan(request), key, patienceMs);
-    const effects = (await countEffects()) - before;
+    const effects = effectsOf(changesBetween(before, await takeSnapshot(options)), expected);
     const broken = checkKey({ answers, other, effects });
     return {
       point: point ?? "none",
       status: answers[0]?.status ?? 0,
-      effects,
+      effects: timesOf(effects),
       broken: missed === undefined ? broken : [missed, ...broken],
     };
   } finally {
@@ -76,21 +102,30 @@ async function testOne(options: CrashTestOptions, point: CrashPoint | undefined)
   }
 }
 
-/** By its query: whatever the body is, and whether there is one. */
+async function prepare({ request }: CrashTestOptions): Promise<TestedRequest> {
+  return typeof request === "function" ? request() : request;
+}
+
+function patienceOf({ patienceMs = 60_000 }: CrashTestOptions): number {
+  return patienceMs;
+}
+
+/** Returns another request by its query: whatever the body is, and whether there is one. */
 function anotherThan(request: TestedRequest): TestedRequest {
   const sign = request.path.includes("?") ? "&" : "?";
   return { ...request, path: `${request.path}${sign}another=1` };
 }
 
-/** Sends the request to a server that is to die at the point. Returns what happened instead, if it did not. */
+/** Sends the request to a server that dies at the point. Returns what happened instead, if it did not. */
 async function crash(
   options: CrashTestOptions,
+  request: TestedRequest,
   point: CrashPoint,
   key: string,
 ): Promise<string | undefined> {
   const server = await startServer(options, point);
   try {
-    const answer = await send(server.origin, options.request, key).catch(() => undefined);
+    const answer = await send(server.origin, request, key).catch(() => undefined);
     if (answer !== undefined) return `not reached, and answered with ${answer.status}`;
     await server.ended;
     const ending = server.ending();
