@@ -14,6 +14,8 @@ export interface BareShop {
   readonly run: (order: Order, ...faults: FaultKind[]) => Promise<Told>;
   /** The keys that were left unfinished. */
   readonly pending: () => Promise<string[]>;
+  /** The start-up line of a page. */
+  readonly resumeAll: () => Promise<void>;
   /** Settles what was left unfinished. */
   readonly resume: () => Promise<Told[]>;
   /** The codes of the warnings so far. */
@@ -28,6 +30,8 @@ export interface Told {
   readonly isReplayed: boolean;
   /** Of the receipt. */
   readonly charge: string | undefined;
+  /** The code of the error, if there is one. */
+  readonly error: string | undefined;
 }
 
 /** What the page puts into its global scope for a test to call. */

@@ -11,8 +11,8 @@ import { withCheckout } from "./with-checkout.ts";
 /** One browser of one shopper. */
 export interface Visit {
   readonly context: BrowserContext;
-  /** Opens the page in another tab. */
-  readonly openTab: () => Promise<BareTab>;
+  /** Opens the page in another tab, with settings for its shop. */
+  readonly openTab: (settings?: Readonly<Record<string, string>>) => Promise<BareTab>;
   /** The key of every request that was sent, in any tab or worker. */
   readonly sentKeys: readonly string[];
   /** Resolves when that many have been sent. */
@@ -36,6 +36,7 @@ export function newOrder(): Order {
 export function buildBarePage(): ReturnType<typeof buildFiles> {
   return buildFiles(fileURLToPath(new URL("page", import.meta.url)), {
     bare: "bare.html",
+    login: "login.html",
     "service-worker": "worker.ts",
   });
 }
@@ -60,9 +61,9 @@ export async function withBareShop(
     return {
       context,
       sentKeys,
-      async openTab() {
+      async openTab(settings = {}) {
         const page = await context.newPage();
-        await page.goto(url.href);
+        await page.goto(`${url.href}?${String(new URLSearchParams(settings))}`);
         return createTab(page);
       },
       async sent(number) {
@@ -93,6 +94,7 @@ function createTab(page: Page): BareTab {
       run: call("run"),
       pending: call("pending"),
       resume: call("resume"),
+      resumeAll: call("resumeAll"),
       warnings: call("warnings"),
     };
   };

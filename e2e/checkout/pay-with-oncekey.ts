@@ -1,4 +1,4 @@
-/** Paying with Oncekey: the whole of what a shop's front end has to write. */
+/** Pays with Oncekey: all the code that a shop's front end needs. */
 import { createClient, memoryStorage } from "@oncekey/client";
 import type { Client, Operation, OperationStorage } from "@oncekey/client";
 import type { Order, Receipt } from "./wire.ts";
@@ -8,9 +8,9 @@ export interface OncekeyShopOptions {
   readonly baseUrl: string;
   readonly fetch: typeof fetch;
   readonly timeoutMs: number;
-  /** Default 6. */
+  /** `@default 6` */
   readonly attempts?: number | undefined;
-  /** Default: memory. */
+  /** Default: `memoryStorage()`. */
   readonly storage?: OperationStorage;
 }
 
@@ -21,7 +21,7 @@ export interface OncekeyShop {
 
 /** Six attempts, so that each of the five faults can have one and the last can succeed. */
 const ATTEMPTS = 6;
-/** Here most attempts fail on purpose, over and over, which a budget for outages would take for one. */
+/** Most attempts fail on purpose here, which the default budget would take for an outage. */
 const RETRY_BUDGET = 1_000;
 
 export function createOncekeyShop({
@@ -35,8 +35,6 @@ export function createOncekeyShop({
     ky: { prefix, fetch },
     storage,
     attempts,
-    // Whoever changes a cart that may be paid is told so, and not charged for both.
-    onChange: "hold",
     retryBudget: RETRY_BUDGET,
     attemptTimeoutMs: timeoutMs,
     backoff: { baseMs: 400, capMs: 1_000 },

@@ -43,6 +43,7 @@ export function callShop(
     run: send("run"),
     pending: send("pending"),
     resume: send("resume"),
+    resumeAll: send("resumeAll"),
     warnings: send("warnings"),
   };
 }

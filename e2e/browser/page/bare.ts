@@ -16,9 +16,11 @@ async function inServiceWorker(kept: Kept): Promise<BareShop> {
   return callShop(kept, (message: Call, transfer) => active?.postMessage(message, transfer));
 }
 
-const backoffMs = Number(new URLSearchParams(location.search).get("backoffMs") ?? 100);
+const given = Object.fromEntries(new URLSearchParams(location.search));
+const { prefix = "/api", owner, backoffMs = 100, attempts = 4 } = given;
+const settings = { prefix, owner, backoffMs: Number(backoffMs), attempts: Number(attempts) };
 const OPEN: Readonly<Record<Place, () => BareShop | Promise<BareShop>>> = {
-  page: () => openShop("localStorage", backoffMs),
+  page: () => openShop("localStorage", settings),
   worker: () => inWorker("localStorage"),
   "service-worker": () => inServiceWorker("localStorage"),
   "page with IndexedDB": () => openShop("IndexedDB"),

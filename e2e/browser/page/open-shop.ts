@@ -9,13 +9,25 @@ import type { BareShop, Kept, Told } from "../bare-shop.ts";
 /** Longer than any attempt takes on a busy machine: the tests count attempts. */
 const ATTEMPT_TIMEOUT_MS = 60_000;
 
-/** @param backoffMs the longest wait between two attempts. */
-export function openShop(kept: Kept, backoffMs = 100): BareShop {
+/** Settings that a test gives with the address of the page. */
+export interface ShopSettings {
+  /** The longest wait between two attempts. `@default 100` */
+  readonly backoffMs?: number;
+  /** `@default '/api'` */
+  readonly prefix?: string;
+  /** The signed-in user. Default: none. */
+  readonly owner?: string | undefined;
+  /** `@default 4` */
+  readonly attempts?: number;
+}
+
+export function openShop(kept: Kept, settings: ShopSettings = {}): BareShop {
+  const { backoffMs = 100, prefix = "/api", owner, attempts = 4 } = settings;
   const ahead: FaultKind[] = [];
   const warnings: Warning[] = [];
   const client = createClient({
     ky: {
-      prefix: "/api",
+      prefix,
       hooks: {
         beforeRequest: [
           ({ request }) => {
@@ -26,6 +38,8 @@ export function openShop(kept: Kept, backoffMs = 100): BareShop {
       },
     },
     storage: kept === "IndexedDB" ? indexedDbStorage() : webStorage(),
+    owner: () => owner,
+    attempts,
     attemptTimeoutMs: ATTEMPT_TIMEOUT_MS,
     backoff: { baseMs: backoffMs, capMs: backoffMs },
     onWarning: (warning) => warnings.push(warning),
@@ -44,6 +58,7 @@ export function openShop(kept: Kept, backoffMs = 100): BareShop {
       const results = (await client.pending()).map(async ({ resume }) => told(await resume()));
       return Promise.all(results);
     },
+    resumeAll: () => client.resumeAll(),
     warnings: async () => warnings.map(({ code }) => code),
   };
 }
@@ -57,5 +72,6 @@ function told(result: RunResult<unknown>): Told {
     attempts,
     isReplayed: isDone && result.replayed,
     charge: isDone ? (result.value as Receipt).charge : undefined,
+    error: isDone ? undefined : result.error.code,
   };
 }

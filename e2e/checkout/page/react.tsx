@@ -42,5 +42,5 @@ createRoot(find("root", HTMLElement)).render(
   </StrictMode>,
 );
 
-// What a reload left unfinished; the component sees it at once.
-for (const { resume } of await shop.client.pending()) void resume();
+// Resumes what a reload left unfinished; the component shows it at once.
+void shop.client.resumeAll();

@@ -1,4 +1,4 @@
-/** What the small pages have in common: one cart, one operation, and a count of what was sent. */
+/** The shop of the small pages: one cart, one operation, and a count of attempts. */
 import { webStorage } from "@oncekey/client";
 import type { RunResult } from "@oncekey/client";
 import { createAttemptFetch } from "../attempts.ts";
@@ -14,7 +14,7 @@ export interface SmallShop extends OncekeyShop {
   readonly order: Order;
   /** Whether the next reply is dropped. */
   readonly setFault: (isOn: boolean) => void;
-  /** In the form that `useSyncExternalStore` takes. */
+  /** The count of attempts, as a store for `useSyncExternalStore`. */
   readonly sent: {
     readonly subscribe: (listener: () => void) => () => void;
     readonly getText: () => string;
@@ -61,7 +61,7 @@ export function createSmallShop(): SmallShop {
   };
 }
 
-/** What a result says to the shopper. */
+/** Returns the text of a result for the shopper. */
 export function textOf(result: RunResult<Receipt | undefined>): string {
   if (result.kind === "done") return paid(result.value).text;
   return result.kind === "unknown"

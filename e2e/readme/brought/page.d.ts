@@ -6,6 +6,7 @@ interface Cart {
 }
 declare const cart: Cart;
 declare function pay(cart: Cart): Promise<void>;
+declare function emptyCart(): void;
 declare function showReceipt(receipt: { readonly id: number } | undefined, replayed: boolean): void;
 declare function showStillChecking(again: () => Promise<unknown>): void;
 declare function showProblem(error: Error): void;
