@@ -80,9 +80,12 @@ export interface ForgetAllOptions {
  *
  * @throws TypeError or RangeError that names a wrong option and what is allowed.
  */
-export function createClient<const StatusCheck extends boolean | undefined = undefined>(
-  options: ClientOptions<StatusCheck> = {},
-): Client<HasCheck<StatusCheck, boolean>> {
+export function createClient<
+  const StatusCheck extends boolean | undefined = undefined,
+  const Server extends "oncekey" | undefined = undefined,
+>(
+  options: ClientOptions<StatusCheck, Server> = {},
+): Client<HasCheck<StatusCheck, Server extends "oncekey" ? true : boolean>> {
   checkClientOptions(options);
   const transport = createTransport(options.ky);
   const { base } = transport;

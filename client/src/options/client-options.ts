@@ -50,7 +50,10 @@ export interface Unauthorized {
 export type UnauthorizedHook = (refusal: Unauthorized) => unknown;
 
 /** The options of {@link createClient}, all of them optional. */
-export interface ClientOptions<StatusCheck extends boolean | undefined = boolean | undefined>
+export interface ClientOptions<
+  StatusCheck extends boolean | undefined = boolean | undefined,
+  Server extends "oncekey" | undefined = "oncekey" | undefined,
+>
   extends SendingOptions, LifeOptions<StatusCheck> {
   /**
    * The transport: an instance of ky 2, or ky's own options. Its `prefix`, `baseUrl`, `headers`, `searchParams`, `credentials`,
@@ -88,7 +91,7 @@ export interface ClientOptions<StatusCheck extends boolean | undefined = boolean
    * `'oncekey'`: the API runs `@oncekey/server`. Then the defaults of `onUnacknowledged` and `statusCheck` are `'refuse'` and `true`.
    * Default: any API that takes a key.
    */
-  readonly server?: "oncekey" | undefined;
+  readonly server?: Server | undefined;
   /** Whether each attempt is logged by `console.debug`, with key, instance and outcome. `@default false` */
   readonly debug?: boolean | undefined;
 }

@@ -1,5 +1,4 @@
 import { memoryStorage } from "@oncekey/client";
-import type { RunOptions } from "@oncekey/client";
 import { useOperation } from "@oncekey/client/react";
 import { mount } from "../support/component.ts";
 import type { Mounted } from "../support/component.ts";
@@ -19,22 +18,25 @@ function createPay({ order }: TestShop) {
       press = onClick;
       return createElement("button", null, text);
     };
-    const pay = (options?: RunOptions) => run(options);
     switch (state.kind) {
       case "idle":
-        return button("Pay", () => pay());
+        return button("Pay", () => run());
       case "settled":
-        if (state.result.kind === "rejected") return button("Pay again", () => pay());
+        if (state.result.kind === "rejected") return button("Pay again", () => run());
         return button("Order again", async () => {
           clear();
-          await pay({ again: true });
+          await run({ again: true });
         });
       case "unknown":
         return state.result.canResume
           ? button("Ask again", () => state.result.resume())
           : button("Give up", () => state.result.forget());
-      default:
+      case "sending":
+      case "retrying":
+      case "checking":
         return "One moment";
+      default:
+        return state satisfies never;
     }
   }
   return {

@@ -36,6 +36,15 @@ if (d.kind === "unknown") {
   // @ts-expect-error -- the operation has turned it off
   await d.check();
 }
+const ours = createClient({ server: "oncekey" }).operation("ours", { request });
+const f = await ours.run("a");
+if (f.kind === "unknown") await f.check();
+const without = createClient({ server: "oncekey", statusCheck: false });
+const g = await without.operation("without", { request }).run("a");
+if (g.kind === "unknown") {
+  // @ts-expect-error -- the client has turned it off
+  await g.check();
+}
 const state = looking.observe("a").getState();
 if (state.kind === "unknown") await state.result.check();
 const typed = createClient({ statusCheck: true }).operation<string, number>("typed", { request });
