@@ -79,7 +79,7 @@ interface VisibleState {
   readonly held: Claim | undefined;
   /** The pool that was asked for the claim. */
   readonly pool: Pool | undefined;
-  readonly deadline: { check(): void } | undefined;
+  readonly reply: { readonly deadline: { check(): void } | undefined };
   isTxUsed: boolean;
   rollBack(how: "store" | "free"): void;
 }
@@ -134,7 +134,7 @@ export class HandlerApi implements RequestIdempotency<string | undefined> {
     return (write) =>
       lastWrites.commit((tx) => {
         // From now on a connection is held.
-        this.#state.deadline?.check();
+        this.#state.reply.deadline?.check();
         if (pool === undefined) return write(tx);
         // Repositories behind transactional(pool) write in it as well.
         return new HandlerScope(pool, () => tx, ignoreUse).run(() => write(tx));

@@ -1,6 +1,7 @@
 /** What the plugin knows about one protected request, from admission to its end. */
 import type { Pool } from "pg";
 import type { RouteOptions } from "../options/options.ts";
+import { ReplyState } from "../response/reply-state.ts";
 import type { Claim, Ticket } from "../store/store.ts";
 import type { BeginOutcomeName } from "../telemetry/events.ts";
 import type { HandlerScope } from "./handler-scope.ts";
@@ -14,9 +15,9 @@ export class RequestState {
   outcome: BeginOutcomeName = "refused";
   /** The pool that was asked for the claim. */
   pool: Pool | undefined;
-  /** The claim that still has to be ended: by storing the reply, or by a release. */
-  claim: Claim | undefined;
-  /** The same claim for the application, also after its end. */
+  /** Who may still answer. */
+  readonly reply: ReplyState = new ReplyState();
+  /** The claim for the application, also after its end. */
   held: Claim | undefined;
   /** The stored bytes of a replay, which replace what earlier `onSend` hooks made of them. */
   replay: { readonly body: Buffer | undefined } | undefined;
@@ -25,24 +26,8 @@ export class RequestState {
   isTxUsed = false;
   /** Whether the handler asked for its writes to be rolled back, and whether its reply is stored or its key freed. */
   rollback: "store" | "free" | undefined;
-  /** The time of the handler; `undefined` without a claim. */
-  deadline: HandlerDeadline | undefined;
-  /** Whether that time is up: then nothing that the handler still sends is the reply. */
-  isExpired = false;
   /** Sends the reply of an expired handler past `ignoreLateReplies`. */
   answerExpired: ((payload: Buffer) => void) | undefined;
-  /** Whether the handler failed: its writes are not kept, whatever the reply says. */
-  threw = false;
-  /** The status of what it threw. */
-  thrownStatus = 500;
-  /** `now` while the response is being stored. From then on nothing else may be sent. */
-  sending: "not-yet" | "now" | "done" = "not-yet";
-  /** The status that is sent, once `sending` is `done`. */
-  status: number | undefined;
-  /** Whether a hook behind ours failed on the stored reply: then its error is sent instead. */
-  failed = false;
-  /** Set while the payload is read and nothing is stored yet: an error of the handler still replaces the reply. */
-  reading: Reading | undefined;
   #api: HandlerApi | undefined;
 
   constructor(options: RouteOptions) {
@@ -50,7 +35,7 @@ export class RequestState {
   }
 
   rollBack(how: "store" | "free"): void {
-    if (this.claim === undefined && this.reading === undefined && this.held !== undefined)
+    if (this.held !== undefined && !this.reply.isUndecided)
       throw new Error("rollback() came too late: the reply is stored already");
     this.rollback = how;
   }
@@ -60,24 +45,6 @@ export class RequestState {
     this.#api ??= new HandlerApi(this);
     return this.#api;
   }
-}
-
-/** The time of one handler. */
-export interface HandlerDeadline {
-  /** Resolves when the time is up while the reply is read: the claim is given back then. */
-  readonly expired: Promise<"expired">;
-  /** Starts the timer if it has to run from now on. */
-  readonly check: () => void;
-  readonly stop: () => void;
-}
-
-/** A reply whose payload is being read. */
-export interface Reading {
-  readonly claim: Claim;
-  /** The payload as sent, or the stream that it is read from. */
-  payload: unknown;
-  /** Whether the handler had failed before it sent. */
-  readonly threw: boolean;
 }
 
 export const STATE: unique symbol = Symbol("oncekey.state");

@@ -10,7 +10,7 @@ import { reportOutsideUse, watchPool } from "../context/outside-writes.ts";
 import { isTransactional } from "../context/transactional.ts";
 import { RequestState, STATE } from "../context/request-state.ts";
 import { startDeadline } from "./handler-deadline.ts";
-import { ignoreLateReplies, releaseClaim } from "./wrap-handler.ts";
+import { ignoreLateReplies } from "./wrap-handler.ts";
 import { readTicket } from "./read-ticket.ts";
 import type { RouteOptions } from "../options/options.ts";
 import {
@@ -114,17 +114,17 @@ async function follow(admission: Admission, outcome: ClaimOutcome): Promise<Admi
 }
 
 function hold({ request, reply, state }: Admission, claim: Claim): Admitted {
-  state.claim = claim;
+  state.reply.hold(claim);
   state.held = claim;
   state.scope = createScope(request, state, claim.tx);
   refuseTrailers(state, reply);
   ignoreLateReplies(state, request, reply);
   const deadline = startDeadline(state, request, reply);
-  state.deadline = deadline;
+  state.reply.deadline = deadline;
   // A hijacked reply, or one ended by hand, has no `onSend`. A caller that hangs up also closes, but then nothing is sent yet:
   // the handler goes on and its response is stored.
   reply.raw.once("close", () => {
-    if (reply.sent) void releaseClaim(state);
+    if (reply.sent) void state.reply.release();
     else deadline.check();
   });
   return "run";
@@ -151,7 +151,7 @@ function createScope(
 function refuseTrailers(state: RequestState, reply: FastifyReply): void {
   const add = reply.trailer;
   reply.trailer = (name, make) => {
-    if (state.sending === "not-yet") {
+    if (state.reply.isOpen) {
       throw new TypeError(`trailer ${name} is refused: a protected route cannot store trailers`);
     }
     return add.call(reply, name, make);

@@ -1,8 +1,8 @@
 /** Bounds how long a request may hold its connection, and how long a reply stream may outlive its caller (`maxHandlerMs`). */
 import type { FastifyReply, FastifyRequest } from "fastify";
-import type { HandlerDeadline, RequestState } from "../context/request-state.ts";
-import { discard } from "../response/capture.ts";
+import type { RequestState } from "../context/request-state.ts";
 import { closeReply, hasHungUp } from "../response/caller.ts";
+import type { HandlerDeadline } from "../response/reply-state.ts";
 import { expiredProblem } from "../response/on-send.ts";
 import { digestKey } from "../telemetry/events.ts";
 
@@ -22,28 +22,22 @@ export function startDeadline(
 
   /** Whether a lease's time runs: its last writes hold a connection, or its reply has lost its caller. */
   function isCounted(): boolean {
-    const isStream = state.reading !== undefined || isHijacked;
+    const isStream = state.reply.isReading || isHijacked;
     return isWriting(state) || (isStream && hasHungUp(request, reply));
   }
 
   async function expire(): Promise<void> {
-    const { reading } = state;
-    const claim = state.claim ?? reading?.claim;
-    if (claim === undefined) return;
     if (strategy === "lease" && !isCounted()) {
       // Its commit() failed, and gave the connection back.
       timer = undefined;
       return;
     }
     const heldFor = isWriting(state) ? "commit" : "handler";
-    state.claim = undefined;
-    state.reading = undefined;
-    state.isExpired = true;
-    state.sending = "now";
-    discard(reading?.payload);
-    const blocked = await claim.release("timed-out");
+    const expiredClaim = state.reply.expire();
+    if (expiredClaim === undefined) return;
+    const blocked = await expiredClaim.claim.release("timed-out");
     report(state, request, { blocked, heldFor });
-    if (reading !== undefined) resolve("expired");
+    if (expiredClaim.wasReading) resolve("expired");
     else answer(state, reply);
   }
 
@@ -68,9 +62,9 @@ function answer(state: RequestState, reply: FastifyReply): void {
     closeReply(reply);
     return;
   }
-  state.sending = "done";
-  state.answerExpired?.(expiredProblem(state, reply));
-  state.status = reply.statusCode;
+  const problem = expiredProblem(state, reply);
+  state.reply.sent(reply.statusCode);
+  state.answerExpired?.(problem);
 }
 
 function isWriting({ held }: RequestState): boolean {

@@ -106,12 +106,7 @@ export function protectRoute(
   route.onError = [
     ...[route.onError ?? []].flat(),
     (request, _reply, error, done) => {
-      const state = request[STATE];
-      if (state !== null) {
-        state.threw = true;
-        state.thrownStatus = statusOf(error);
-        if (state.sending === "done") state.failed = true;
-      }
+      request[STATE]?.reply.fail(statusOf(error));
       done();
     },
   ];

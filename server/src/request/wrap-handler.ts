@@ -38,16 +38,16 @@ function afterHandler(
   if (payload !== undefined) return payload;
   if (reply.sent) {
     // Hijacked after the caller had gone: no close will come any more.
-    if (hasHungUp(request, reply)) void releaseClaim(state);
+    if (hasHungUp(request, reply)) void state.reply.release();
     return undefined;
   }
-  if (state.claim === undefined || !hasHungUp(request, reply)) return undefined;
+  if (!state.reply.isHeld || !hasHungUp(request, reply)) return undefined;
   // Fastify sends nothing to a caller that has hung up. A handler that gave up has no answer either: an empty 200 would be a lie.
   request.log.warn(
     { keyDigest: digestKey(state.ticket?.key) },
     "the handler returned nothing after its caller had hung up: nothing is stored, and a retry runs it again",
   );
-  void releaseClaim(state);
+  void state.reply.release();
   return undefined;
 }
 
@@ -65,35 +65,22 @@ export function ignoreLateReplies(
   const send = (payload: unknown): FastifyReply => leaveScope(() => original(payload));
   state.answerExpired = (payload) => void send(payload);
   reply.send = (payload?: unknown) => {
-    const { sending, reading, status, ticket } = state;
-    if (sending === "not-yet" || reading !== undefined || hasFailed(state) || reply.sent)
-      return send(payload);
+    if (!state.reply.isTooLate || reply.sent) return send(payload);
+    const { status } = state.reply;
     if (status !== undefined && !reply.raw.headersSent) reply.code(status);
     // The empty one that Fastify adds where a handler sent without returning the reply says nothing new.
     if (payload === undefined) return reply;
     request.log.error(
-      { keyDigest: digestKey(ticket?.key), ...(payload instanceof Error && { err: payload }) },
-      state.isExpired
+      {
+        keyDigest: digestKey(state.ticket?.key),
+        ...(payload instanceof Error && { err: payload }),
+      },
+      state.reply.isExpired
         ? "the handler sent or failed after maxHandlerMs; its reply is dropped"
         : "the handler sent or failed once more when its answer was stored already; the first one is sent",
     );
     return reply;
   };
-}
-
-// Fastify tells its hooks of no second error of a request: behind a handler that had thrown, each is taken for one of what was sent.
-function hasFailed({ failed, threw, sending }: RequestState): boolean {
-  return failed || (threw && sending === "done");
-}
-
-/** Takes the claim out of the state and gives its key free, where it is still there. */
-export async function releaseClaim(state: RequestState): Promise<void> {
-  const { claim, deadline } = state;
-  // Without a claim the reply is being read, and its time goes on.
-  if (claim === undefined) return;
-  state.claim = undefined;
-  deadline?.stop();
-  await claim.release("failed");
 }
 
 // Fastify awaits whatever has a `then`, such as the query of a builder.

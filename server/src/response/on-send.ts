@@ -6,7 +6,8 @@ import { asReadable, capture, discard, present, readHead, restoreHead, unwrap } 
 import type { Captured, Head } from "./capture.ts";
 import { reportUnusedTransaction } from "../context/outside-writes.ts";
 import { STATE } from "../context/request-state.ts";
-import type { Reading, RequestState } from "../context/request-state.ts";
+import type { RequestState } from "../context/request-state.ts";
+import type { Reading, ReplyState } from "./reply-state.ts";
 import {
   acknowledge,
   clearContent,
@@ -17,7 +18,7 @@ import {
   writeServerError,
 } from "./replay.ts";
 import { remainingMs } from "../store/record.ts";
-import type { Claim, Completion } from "../store/store.ts";
+import type { Completion } from "../store/store.ts";
 import { digestKey } from "../telemetry/events.ts";
 
 /**
@@ -31,22 +32,25 @@ export function onSend(
   done: (error: null, payload: unknown) => void,
 ): Promise<unknown> | undefined {
   const state = request[STATE];
-  if (state?.sending === "now") {
-    const { reading } = state;
-    // A second send while the first is being stored, such as the empty one that Fastify adds where a handler sent without
-    // returning the reply: the first one answers, and this one must not get past it.
-    if (reading === undefined || reading.threw || !state.threw) return undefined;
-    discard(reading.payload);
-    return finish(reading.claim, state, request, reply, payload);
+  if (state === null) {
+    done(null, payload);
+    return undefined;
   }
-  if (state?.sending === "not-yet") {
-    const { claim, replay } = state;
-    if (claim !== undefined) return finish(claim, state, request, reply, payload);
-    state.sending = "done";
-    if (replay !== undefined) payload = presentReplay(reply, replay.body);
+  const decision = state.reply.send(payload);
+  switch (decision.kind) {
+    case "store":
+      return finish(decision.reading, state, request, reply);
+    case "drop":
+      return undefined;
+    case "pass":
+      done(null, payload);
+      return undefined;
+    case "first":
+      done(null, state.replay === undefined ? payload : presentReplay(reply, state.replay.body));
+      return undefined;
+    default:
+      return decision satisfies never;
   }
-  done(null, payload);
-  return undefined;
 }
 
 /** The stored body, whatever earlier hooks made of it. Null, because Fastify reads undefined as "leave the payload as it is". */
@@ -57,21 +61,16 @@ function presentReplay(reply: FastifyReply, body: Buffer | undefined): string | 
 }
 
 async function finish(
-  claim: Claim,
+  reading: Reading,
   state: RequestState,
   request: FastifyRequest,
   reply: FastifyReply,
-  payload: unknown,
 ): Promise<unknown> {
-  const reading: Reading = { claim, payload, threw: state.threw };
-  state.claim = undefined;
-  state.sending = "now";
-  state.reading = reading;
-  state.deadline?.check();
-  const taken = await inTime(state, take(state, reading, reply));
-  if (taken !== "expired" && isOverruled(state, reading)) return new Promise<never>(() => {});
-  state.reading = undefined;
-  state.deadline?.stop();
+  const { deadline } = state.reply;
+  deadline?.check();
+  const taken = await inTime(state.reply, take(state, reading, reply));
+  if (taken !== "expired" && !state.reply.store(reading)) return new Promise<never>(() => {});
+  deadline?.stop();
   try {
     if (taken === "expired") return expiredProblem(state, reply);
     const sent = await settle(reading, taken, state, request, reply);
@@ -80,8 +79,7 @@ async function finish(
     discard(sent);
     return null;
   } finally {
-    state.sending = "done";
-    state.status = reply.statusCode;
+    state.reply.sent(reply.statusCode);
   }
 }
 
@@ -90,33 +88,23 @@ function isStream(payload: unknown): boolean {
 }
 
 /** What was taken, unless the time of the handler is up before. Its end closes the payload, so that both come together. */
-async function inTime(state: RequestState, taking: Promise<Taken>): Promise<Taken | "expired"> {
-  const { deadline } = state;
+async function inTime(reply: ReplyState, taking: Promise<Taken>): Promise<Taken | "expired"> {
+  const { deadline } = reply;
   if (deadline === undefined) return taking;
   const first = await Promise.race([taking, deadline.expired]);
-  return state.isExpired ? deadline.expired : first;
-}
-
-/** Whether the handler failed while this payload was read: then its error is the answer, whether it has come yet or not. */
-function isOverruled(state: RequestState, reading: Reading): boolean {
-  if (state.reading !== reading) return true;
-  if (state.threw === reading.threw) return false;
-  discard(reading.payload);
-  state.reading = undefined;
-  state.claim = reading.claim;
-  state.sending = "not-yet";
-  return true;
+  return reply.isExpired ? deadline.expired : first;
 }
 
 /** Ends the claim with what was taken of the reply and returns what is to be sent. Throws what reading the payload threw. */
 async function settle(
-  { claim, threw, payload }: Reading,
+  reading: Reading,
   taken: Taken,
   state: RequestState,
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<unknown> {
   const { options } = state;
+  const { claim, threw, payload } = reading;
   if (taken.kind === "failed") {
     discard(payload);
     await claim.release("failed");
@@ -126,7 +114,7 @@ async function settle(
   }
   const { captured, head } = taken;
   if (captured.response === undefined || state.rollback === "free") {
-    const status = outcomeStatus(state, threw, head.status);
+    const status = state.reply.outcomeStatus(reading, head.status);
     await claim.release(status >= 500 ? "failed" : threw ? "refused" : "free");
     restoreHead(reply, head);
     return captured.payload;
@@ -197,7 +185,7 @@ async function take(state: RequestState, reading: Reading, reply: FastifyReply):
     const head = readHead(reply);
     const isStored =
       state.rollback !== "free" &&
-      options.storeStatus(outcomeStatus(state, reading.threw, head.status));
+      options.storeStatus(state.reply.outcomeStatus(reading, head.status));
     if (isStored) reading.payload = asReadable(reading.payload);
     const { payload } = reading;
     const captured = isStored
@@ -207,11 +195,6 @@ async function take(state: RequestState, reading: Reading, reply: FastifyReply):
   } catch (error) {
     return { kind: "failed", error };
   }
-}
-
-/** The status that decides what becomes of the key: an error handler that replies 2xx or 3xx for a throw makes no success of it. */
-function outcomeStatus({ thrownStatus }: RequestState, threw: boolean, replied: number): number {
-  return threw && replied < 400 ? thrownStatus : replied;
 }
 
 function reportUnused(
