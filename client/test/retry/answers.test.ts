@@ -1,5 +1,6 @@
 /** What an answer means: an answer settles an operation only if it can have come from the application. */
-import { describe, expect, it } from "vitest";
+import type { WaitEvent } from "@oncekey/client";
+import { describe, expect, it, vi } from "vitest";
 import { cart, createShop } from "../support/shop.ts";
 import { done, json, reset, withServer } from "../support/server.ts";
 import type { Reply } from "../support/server.ts";
@@ -138,8 +139,17 @@ describe("a 4xx after an attempt whose outcome is not known", () => {
   it.each([409, 423, 425, 429])("is polled, and then unknown: %i", async (status) => {
     const polled = await run([reset, bare(status), bare(status), done], { attempts: 2 });
     expect(polled).toMatchObject({ kind: "done", keys: 1 });
-    const ended = await run([reset, bare(status)], { attempts: 2, deadlineMs: 100 });
+    const now = performance.now.bind(performance);
+    let polls = 0;
+    const onWait = ({ reason }: WaitEvent): void => {
+      polls += Number(reason === "in-flight");
+      // The deadline passes with the third poll.
+      if (polls === 3) vi.spyOn(performance, "now").mockImplementation(() => now() + 60_000);
+    };
+    const ended = await run([reset, bare(status)], { attempts: 2, onWait });
     expect(ended).toMatchObject({ kind: "unknown", keys: 1, pending: 1 });
+    expect(polls).toBe(3);
+    vi.restoreAllMocks();
   });
 
   it("leaves a resumed operation as it was after a release that moved the route", async () => {
