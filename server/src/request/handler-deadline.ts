@@ -4,6 +4,7 @@ import type { RequestState } from "../context/request-state.ts";
 import { closeReply, hasHungUp } from "../response/caller.ts";
 import type { HandlerDeadline } from "../response/reply-state.ts";
 import { expiredProblem } from "../response/on-send.ts";
+import { idleLimitMs } from "../store/postgres/timeouts.ts";
 import { digestKey } from "../telemetry/events.ts";
 
 /**
@@ -16,6 +17,8 @@ export function startDeadline(
   reply: FastifyReply,
 ): HandlerDeadline {
   const { maxHandlerMs, strategy } = state.options;
+  // Before Postgres ends the session: until then the log can name what waited for the handler's locks.
+  const limitMs = Math.min(maxHandlerMs, idleLimitMs(maxHandlerMs) - 1_000);
   const { promise: expired, resolve } = Promise.withResolvers<"expired">();
   let timer: NodeJS.Timeout | undefined;
   let isHijacked = false;
@@ -43,7 +46,7 @@ export function startDeadline(
 
   function check(): void {
     if (strategy === "lease" && !isCounted()) return;
-    timer ??= setTimeout(() => void expire(), maxHandlerMs).unref();
+    timer ??= setTimeout(() => void expire(), limitMs).unref();
   }
 
   const hijack = reply.hijack.bind(reply);

@@ -49,6 +49,6 @@ describe("in the dialect of Citus", () => {
          current_setting('citus.propagate_set_commands') as propagated`,
     );
     await claim.release("free");
-    expect(rows).toEqual([{ lock: "10s", statement: "7s", idle: "65s", propagated: "local" }]);
+    expect(rows).toEqual([{ lock: "10s", statement: "7s", idle: "1min", propagated: "local" }]);
   });
 });

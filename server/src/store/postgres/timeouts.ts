@@ -6,8 +6,12 @@ export const DEFAULT_MAX_HANDLER_MS = 60_000;
 
 const LOCK = "10s";
 const STATEMENT = "30s";
-// A process that is stopped or cut off cannot end its handler. Later than its own timer, which knows what to answer.
-const IDLE_AFTER_MS = 5_000;
+const MIN_IDLE_MS = 10_000;
+
+/** Returns when Postgres ends a silent transaction: a process that is stopped or cut off cannot end its handler. */
+export function idleLimitMs(maxHandlerMs: number): number {
+  return Math.max(maxHandlerMs, MIN_IDLE_MS);
+}
 
 const NAMES = ["lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout"] as const;
 
@@ -23,7 +27,7 @@ function limitsOf(maxHandlerMs: number): Limits {
   return {
     lock_timeout: LOCK,
     statement_timeout: STATEMENT,
-    idle_in_transaction_session_timeout: `${maxHandlerMs + IDLE_AFTER_MS}ms`,
+    idle_in_transaction_session_timeout: `${idleLimitMs(maxHandlerMs)}ms`,
   };
 }
 
