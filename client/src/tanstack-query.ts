@@ -13,7 +13,7 @@ export interface OperationMutationOptions<Input, Data> {
   readonly networkMode: "always";
 }
 
-/** What the mutation's `data` is. */
+/** The choice of the mutation's `data`. */
 export interface MutationDataOptions<Data extends "value" | "result"> {
   /**
    * `'value'`, or `'result'`: the whole `done` result, with `replayed` and `status`. An answer that does not match the schema of the
@@ -35,8 +35,8 @@ export interface MutationHolder {
 const results = new WeakMap<object, RunResult<unknown>>();
 
 /**
- * Returns the options of a mutation that runs an operation. The client's storage holds the key, not the mutation: a second `mutate`
- * with the same input joins the first, and a mutation that was dehydrated resumes under its key.
+ * Returns the options of a mutation that runs an operation. The client's storage holds the key, not the mutation. So a second
+ * `mutate` with the same input joins the first, and a dehydrated mutation resumes under its key.
  *
  * @throws TypeError that names a wrong option and what is allowed.
  * @example

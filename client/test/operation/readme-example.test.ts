@@ -1,4 +1,4 @@
-/** The example of the README, as it stands there, under the strictest options of the compiler. */
+/** The example of the README, under the strictest options of the compiler. */
 import { createClient, webStorage } from "@oncekey/client";
 import type { IdempotencyError, RunResult } from "@oncekey/client";
 import { afterEach, describe, expect, expectTypeOf, it, vi } from "vitest";
@@ -16,7 +16,7 @@ const basket: Cart = { id: "c1", lines: [{ sku: "apple", count: 2 }], total: 500
 
 afterEach(() => vi.unstubAllGlobals());
 
-/** One page: all that the example keeps in its module, and what it shows. */
+/** Opens one page: the module of the example, and the list of what it shows. */
 function openPage() {
   const shown: unknown[] = [];
   const showReceipt = (value: unknown, replayed: boolean) => shown.push({ value, replayed });
@@ -29,21 +29,17 @@ function openPage() {
     request: (cart: Cart) => ({ method: "POST", path: "orders", json: { lines: cart.lines } }),
     instance: (cart) => cart.id,
     identity: (cart) => [cart.lines, cart.total],
+    onSettled: (result) => result.kind === "done" && showReceipt(result.value, result.replayed),
   });
 
   async function pay(cart: Cart) {
     const result = await placeOrder.run(cart);
-    if (result.kind === "done") showReceipt(result.value, result.replayed);
-    else if (result.kind === "unknown") showStillChecking(() => result.resume());
-    else showProblem(result.error);
+    if (result.kind === "unknown") showStillChecking(() => result.resume());
+    else if (result.kind === "rejected") showProblem(result.error);
     return result;
   }
 
-  async function start() {
-    for (const pending of await shop.pending()) await pending.resume();
-  }
-
-  return { shown, shop, pay, start };
+  return { shown, shop, pay, start: () => shop.resumeAll() };
 }
 
 describe("the example", () => {
@@ -64,7 +60,7 @@ describe("the example", () => {
     });
   });
 
-  it("settles at the next start-up what a crash left behind", async () => {
+  it("settles at the next start-up what a crash left behind, and shows its receipt", async () => {
     await withServer([reset, done], async ({ url, seen }) => {
       vi.stubGlobal("location", new URL(url));
       vi.stubGlobal("localStorage", createStorage());
@@ -72,6 +68,7 @@ describe("the example", () => {
       const page = openPage();
       await page.start();
       expect(seen.map((one) => one.key)).toEqual([key, key]);
+      expect(page.shown).toEqual([{ value: { id: 1 }, replayed: false }]);
       expect(await page.shop.pending()).toEqual([]);
     });
   });
