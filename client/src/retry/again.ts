@@ -1,3 +1,4 @@
+/** Reasons to try again. */
 import type { IdempotencyError } from "@oncekey/shared";
 
 /** A reason to send it again: `retry` costs an attempt, `poll` does not, because the first request still runs. */

@@ -1,3 +1,4 @@
+/** Drives the attempts with p-retry: counts, decides and waits. */
 import pRetry from "p-retry";
 import { isAgain } from "./again.ts";
 import type { Again } from "./again.ts";

@@ -1,3 +1,4 @@
+/** Storage over an asynchronous key-value store, such as AsyncStorage of React Native. */
 import type { OperationStorage } from "./storage.ts";
 
 const METHODS = ["getItem", "setItem", "removeItem", "getAllKeys"] as const;

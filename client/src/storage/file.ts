@@ -1,3 +1,4 @@
+/** Storage in files of a folder, for Node: one file an entry, written atomically. */
 import { createHash, randomUUID } from "node:crypto";
 import { link, mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";

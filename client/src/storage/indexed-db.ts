@@ -1,3 +1,4 @@
+/** Storage in IndexedDB, for large bodies and for workers. */
 import { openDB } from "idb";
 import type { IDBPDatabase, IDBPObjectStore } from "idb";
 import { checkOptions, isFilled } from "../validation/check.ts";

@@ -1,3 +1,4 @@
+/** Storage in memory: survives no reload. */
 import type { OperationStorage } from "./storage.ts";
 
 /** Keeps operations for as long as the page or process lives. The default: it needs nothing and survives nothing. */

@@ -1,3 +1,4 @@
+/** Storage in localStorage or sessionStorage, under a namespace. */
 import { accept, checkOptions, isFilled } from "../validation/check.ts";
 import type { OperationStorage } from "./storage.ts";
 

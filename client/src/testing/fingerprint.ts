@@ -1,3 +1,4 @@
+/** Fingerprint of a request, as the model server compares it. */
 import { canonicalJson } from "../wire/request.ts";
 
 /** The part of a request that must not change under one key: method, path, sorted query, media type and body. */

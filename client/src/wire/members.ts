@@ -1,3 +1,4 @@
+/** Members that a request may have. */
 const MEMBERS = [
   "cache",
   "credentials",

@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+/** Entry of the `oncekey` command. */
 import { run } from "./program.ts";
 
 // The reader of the pipe may close it before everything is written.

@@ -1,3 +1,4 @@
+/** Id of the advisory lock of a ticket. */
 import { createHash } from "node:crypto";
 import type { Ticket } from "./store.ts";
 

@@ -1,3 +1,4 @@
+/** Derives keys for other services' APIs from a ticket. */
 import { v5 } from "uuid";
 import type { Ticket } from "../store/store.ts";
 

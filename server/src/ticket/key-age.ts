@@ -1,3 +1,4 @@
+/** Age of a UUIDv7 key. */
 // A UUIDv7 begins with 48 bits of milliseconds since 1970 (RFC 9562 §5.7).
 const UUID_V7 = /^([0-9a-f]{8})-([0-9a-f]{4})-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/i;
 

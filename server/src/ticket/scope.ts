@@ -1,3 +1,4 @@
+/** Scope of a request: whose key it is. */
 import type { FastifyRequest } from "fastify";
 
 /**

@@ -1,3 +1,4 @@
+/** `oncekey doctor`: checks a database and prints what to do. */
 import { styleText } from "node:util";
 import type { CommandUnknownOpts } from "@commander-js/extra-typings";
 import { databaseCommand, withPool } from "../io/database.ts";

@@ -1,3 +1,4 @@
+/** `oncekey forget`: deletes records by key, after a confirmation. */
 import type { CommandUnknownOpts } from "@commander-js/extra-typings";
 import { createInterface } from "node:readline";
 import { findRecords, forgetRecord } from "../../store/maintenance/records.ts";

@@ -1,3 +1,4 @@
+/** `oncekey inspect`: prints the records of a key. */
 import type { CommandUnknownOpts } from "@commander-js/extra-typings";
 import { isUtf8 } from "node:buffer";
 import { SEALED } from "../../layers/encryption/seal.ts";

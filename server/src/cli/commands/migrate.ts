@@ -1,3 +1,4 @@
+/** `oncekey migrate`: creates or updates the tables. */
 import { migrate } from "../../store/sql/migrate.ts";
 import { databaseCommand, withPool } from "../io/database.ts";
 import type { CommandUnknownOpts } from "@commander-js/extra-typings";

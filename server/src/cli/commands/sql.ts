@@ -1,3 +1,4 @@
+/** `oncekey sql`: prints the migrations. */
 import type { CommandUnknownOpts } from "@commander-js/extra-typings";
 import { schemaCommand } from "../io/database.ts";
 import { migrationScripts } from "./migration-script.ts";

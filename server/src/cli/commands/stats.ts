@@ -1,3 +1,4 @@
+/** `oncekey stats`: counts the records of a database. */
 import type { CommandUnknownOpts } from "@commander-js/extra-typings";
 import { readStats } from "../../store/maintenance/records.ts";
 import type { TableStats } from "../../store/maintenance/records.ts";

@@ -1,3 +1,4 @@
+/** `oncekey sweep`: deletes expired records in batches. */
 import type { CommandUnknownOpts } from "@commander-js/extra-typings";
 import { readSweepLag } from "../../store/maintenance/records.ts";
 import { openStoreParts } from "../../store/store-parts.ts";

@@ -1,3 +1,4 @@
+/** Claim of a request without a key: a transaction that stores no record. */
 import type { StoreParts } from "../store-parts.ts";
 import type { Claim, Completion } from "../store.ts";
 import { createLastWrites } from "./last-writes.ts";

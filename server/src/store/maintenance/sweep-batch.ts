@@ -1,3 +1,4 @@
+/** Deletes one batch of expired records. */
 import { publish } from "../../telemetry/events.ts";
 import type { StatementResult } from "../postgres/batch.ts";
 import { purposeLockId } from "../lock-id.ts";

@@ -1,3 +1,4 @@
+/** Applies the migrations under a lock, so that several processes may start at once. */
 import type { Pool, PoolClient } from "pg";
 import { acquire, giveBack } from "../postgres/connection.ts";
 import { queryPlain } from "../postgres/plain-query.ts";
