@@ -26,7 +26,7 @@ const ENTRIES: readonly Entry[] = [
   {
     name: "@oncekey/client, all of it",
     code: 'export * from "@oncekey/client"',
-    limitBytes: 33_800,
+    limitBytes: 34_000,
     without: NOT_FOR_PAGES,
   },
   {

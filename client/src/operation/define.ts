@@ -10,7 +10,7 @@ import { isSchema } from "../validation/schema.ts";
 import type { ResponseSchema } from "../validation/schema.ts";
 import { canonicalJson, prepareRequest } from "../wire/request.ts";
 import type { RequestMethod, RequestSpec, UrlBase } from "../wire/request.ts";
-import { identityOf } from "./identity.ts";
+import { identityOf, isComparable } from "./identity.ts";
 import { observeLazily } from "./observe.ts";
 import { nextMoment } from "./operation-run.ts";
 import type { ClientContext, Definition, OperationInstance } from "./operation-run.ts";
@@ -159,7 +159,7 @@ export function defineOperation<Input, Value>(
 
   function identify(input: Input): OperationInstance & Identified {
     const request = prepareRequest(own.request(input), base);
-    if (typeof request === "function" && own.identity === undefined) {
+    if (own.identity === undefined && !isComparable(request)) {
       throw new TypeError(`option ${name}.identity is required for a Blob or a FormData`);
     }
     const same = own.identity ? canonicalJson(own.identity(input)) : identityOf(request);

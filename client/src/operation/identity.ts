@@ -1,4 +1,6 @@
 /** What makes two inputs the same operation, if the operation does not say so itself. */
+import { digest } from "../records/record-names.ts";
+import type { SerialBody } from "../wire/body.ts";
 import { canonicalJson } from "../wire/request.ts";
 import type { PreparedRequest } from "../wire/request.ts";
 import type { Preparation } from "./run.ts";
@@ -13,8 +15,14 @@ export function identityOf(preparation: Preparation): string {
   return canonicalJson([method, pathname + search, contentOf(headers["content-type"], body)]);
 }
 
-function contentOf(type: string | undefined, body: string | undefined): unknown {
-  if (body === undefined || type !== "application/json") return body ?? null;
+/** Whether a request can be compared at once: the content of a Blob or a FormData would have to be read. */
+export function isComparable(preparation: Preparation): boolean {
+  return typeof preparation !== "function" && !(preparation.body instanceof Blob);
+}
+
+function contentOf(type: string | undefined, body: SerialBody["body"]): unknown {
+  if (body instanceof Uint8Array) return [digest(body)];
+  if (typeof body !== "string" || type !== "application/json") return body ?? null;
   try {
     return JSON.parse(body) as unknown;
   } catch {

@@ -2,22 +2,45 @@
 import { IdempotencyError } from "@oncekey/shared";
 import type { Warn } from "../options/warnings.ts";
 import type { StoredBody } from "../storage/storage.ts";
+import { decodeBytes, encodeBytes } from "../wire/body.ts";
 import type { PreparedRequest } from "../wire/request.ts";
 import { candidatesOf, withCandidates } from "./record.ts";
 import type { Candidate, OperationRecord } from "./record.ts";
+import { digest } from "./record-names.ts";
+import type { SafeStorage } from "./safe-storage.ts";
 
 export interface BodyCodec {
-  /** Returns the record in the form for the storage. */
-  readonly seal: (record: OperationRecord) => Promise<OperationRecord>;
+  /** Returns the record in the form for the storage. Bytes go to entries of their own if the storage keeps bytes. */
+  readonly seal: (
+    record: OperationRecord,
+    id: string,
+    storage: ByteStorage,
+  ) => Promise<OperationRecord>;
   /**
    * Returns the record in the form for sending.
    *
+   * @param place the name of the record and its storage.
    * @param own the record as this page wrote it, which has the bodies that were left out of the storage.
    */
   readonly open: (
     record: OperationRecord,
+    place: { readonly id: string; readonly storage: ByteStorage },
     own: OperationRecord | undefined,
   ) => Promise<OperationRecord>;
+}
+
+type ByteStorage = Pick<SafeStorage, "keepsBytes" | "setBytes" | "getBytes">;
+
+/** Returns the names of the entries that hold the bytes of a record. */
+export function byteNamesOf(record: OperationRecord | undefined, id: string): string[] {
+  if (record === undefined) return [];
+  return candidatesOf(record)
+    .filter(({ request }) => request?.body instanceof Uint8Array || request?.body instanceof Blob)
+    .map(({ identity }) => byteNameOf(id, record.key, identity));
+}
+
+function byteNameOf(id: string, key: string, identity: string): string {
+  return `${id}:${digest(JSON.stringify([key, identity]))}`;
 }
 
 export function createBodyCodec(option: StoredBody | undefined, warn: Warn): BodyCodec {
@@ -26,22 +49,45 @@ export function createBodyCodec(option: StoredBody | undefined, warn: Warn): Bod
     warn({ code: "storage_failed", message, cause });
   };
 
-  async function sealRequest(request: PreparedRequest): Promise<PreparedRequest> {
+  async function sealRequest(
+    request: PreparedRequest,
+    name: string,
+    storage: ByteStorage,
+  ): Promise<PreparedRequest> {
     const { body, ...rest } = request;
-    if (option === undefined || body === undefined) return request;
+    if (body === undefined || (option === undefined && typeof body === "string")) return request;
     try {
-      return { ...rest, body: undefined, sealedBody: (await option.seal(body)) || null };
+      if (option === undefined && storage.keepsBytes && typeof body === "object") {
+        if (await storage.setBytes(name, body))
+          return { ...rest, body: undefined, bytes: "beside" };
+        return { ...rest, body: undefined, sealedBody: null };
+      }
+      const isText = typeof body === "string";
+      const text = isText ? body : await encodeBytes(body);
+      const form = isText ? rest : ({ ...rest, bytes: "base64" } as const);
+      if (option === undefined) return { ...form, body: text };
+      return { ...form, body: undefined, sealedBody: (await option.seal(text)) || null };
     } catch (cause) {
       fail("sealed and was left out", cause);
       return { ...rest, body: undefined, sealedBody: null };
     }
   }
 
-  async function openRequest(request: PreparedRequest): Promise<PreparedRequest> {
-    const { sealedBody, ...rest } = request;
-    if (!sealedBody) return request;
+  async function openRequest(
+    request: PreparedRequest,
+    name: string,
+    storage: ByteStorage,
+  ): Promise<PreparedRequest> {
+    const { sealedBody, bytes, ...rest } = request;
+    const decode = (text: string) => (bytes === "base64" ? decodeBytes(text) : text);
     try {
-      if (option !== undefined) return { ...rest, body: await option.open(sealedBody) };
+      if (bytes === "beside") {
+        const body = await storage.getBytes(name);
+        return body === null ? { ...rest, sealedBody: null } : { ...rest, body };
+      }
+      if (typeof rest.body === "string") return { ...rest, body: decode(rest.body) };
+      if (!sealedBody) return request;
+      if (option !== undefined) return { ...rest, body: decode(await option.open(sealedBody)) };
     } catch (cause) {
       fail("opened", cause);
     }
@@ -49,11 +95,15 @@ export function createBodyCodec(option: StoredBody | undefined, warn: Warn): Bod
   }
 
   return {
-    seal: (record) => mapRequests(record, ({ request }) => request && sealRequest(request)),
-    open(record, own) {
+    seal: (record, id, storage) =>
+      mapRequests(record, ({ identity, request }) => {
+        return request && sealRequest(request, byteNameOf(id, record.key, identity), storage);
+      }),
+    open(record, { id, storage }, own) {
       const known = own?.key === record.key ? candidatesOf(own) : [];
       return mapRequests(record, async ({ identity, request }) => {
-        const opened = request && (await openRequest(request));
+        const name = byteNameOf(id, record.key, identity);
+        const opened = request && (await openRequest(request, name, storage));
         const mine = known.find((one) => one.identity === identity)?.request;
         return opened?.sealedBody === null ? (mine ?? opened) : opened;
       });

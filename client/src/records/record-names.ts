@@ -17,9 +17,9 @@ const NAMESPACE = "6f0d9d5e-6c1c-4f0e-9a4e-0b6d5f1c7a21";
 /** The names of other programs do not begin like this. */
 const MARK = "oncekey";
 
-/** Hashes a text to 32 letters; `text` has to be well-formed, as all JSON is. */
-export function digest(text: string): string {
-  return v5(text, NAMESPACE).replaceAll("-", "");
+/** Hashes to 32 letters. A text has to be well-formed, as all JSON is. */
+export function digest(content: string | Uint8Array): string {
+  return v5(content, NAMESPACE).replaceAll("-", "");
 }
 
 /** @param namespaceOf names the API; called at the first use, because a page may not exist before. */

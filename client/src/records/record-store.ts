@@ -1,6 +1,7 @@
 /** The records of a client in its storage: one handle for each that is in use. */
 import type { Warn } from "../options/warnings.ts";
 import type { OperationStorage } from "../storage/storage.ts";
+import { byteNamesOf } from "./body-codec.ts";
 import type { BodyCodec } from "./body-codec.ts";
 import type { RecordNames } from "./record-names.ts";
 import { candidatesOf, keyInLaterRecord, parseRecord, withCandidates } from "./record.ts";
@@ -25,6 +26,9 @@ export interface RecordStore {
   /** Removes everything whose name begins with this, later releases' records included. */
   readonly removeAll: (prefix: string) => Promise<void>;
 }
+
+/** Mark, API, owner, and operation with instance. */
+const PARTS = 4;
 
 export function createRecordStore(
   storage: OperationStorage,
@@ -57,6 +61,11 @@ export function createRecordStore(
     warn({ code: "storage_entry_ignored", message: `The entry ${id} of the storage ${why}` });
   }
 
+  async function removeBytes(before: readonly string[], after: readonly string[]): Promise<void> {
+    const over = before.filter((name) => !after.includes(name));
+    if (safe.keepsBytes) await Promise.all(over.map((name) => safe.removeBytes(name)));
+  }
+
   async function open(id: string): Promise<RecordHandle> {
     let seen = await safe.get(id);
     const parsed = parse(id, seen);
@@ -64,7 +73,7 @@ export function createRecordStore(
     let record =
       parsed === "later" || parsed === undefined
         ? undefined
-        : await codec.open(parsed, written.get(id));
+        : await codec.open(parsed, { id, storage: safe }, written.get(id));
 
     async function swap(text: string | null): Promise<boolean> {
       if (laterKey !== undefined) return false;
@@ -86,8 +95,10 @@ export function createRecordStore(
       laterKey,
       async replace(next) {
         // Sealing takes its time: only then is the place compared and written, in one tick.
-        const text = JSON.stringify(await codec.seal(next));
+        const before = byteNamesOf(record, id);
+        const text = JSON.stringify(await codec.seal(next, id, safe));
         if (!(await swap(text))) return false;
+        await removeBytes(before, byteNamesOf(next, id));
         written.set(id, next);
         seen = text;
         record = next;
@@ -95,6 +106,7 @@ export function createRecordStore(
       },
       async remove() {
         if (!(await swap(null))) return false;
+        await removeBytes(byteNamesOf(record, id), []);
         written.delete(id);
         seen = null;
         record = undefined;
@@ -106,7 +118,8 @@ export function createRecordStore(
   return {
     open,
     async list(prefix) {
-      const ids = await safe.names(prefix);
+      // Bytes have names of their own, below those of their records.
+      const ids = (await safe.names(prefix)).filter((id) => id.split(":").length === PARTS);
       const records = await Promise.all(ids.map(async (id) => parse(id, await safe.get(id))));
       return records.filter((record) => typeof record === "object");
     },
@@ -128,7 +141,7 @@ export function withoutBodies(record: OperationRecord): OperationRecord {
     if (request === undefined || (request.body === undefined && !request.sealedBody)) {
       return { identity, request };
     }
-    const { isBase64: _isBase64, ...rest } = request;
+    const { bytes: _bytes, ...rest } = request;
     return { identity, request: { ...rest, body: undefined, sealedBody: null } };
   });
   return withCandidates(record, bare);

@@ -98,9 +98,9 @@ function isCandidate({ identity, request }: Partial<Candidate>, isSettled: boole
 }
 
 function isRequest(request: Partial<PreparedRequest>): boolean {
-  const { method, url, headers, body, isBase64, sealedBody } = request;
+  const { method, url, headers, body, bytes, sealedBody } = request;
   return (
-    (isBase64 === undefined || isBase64) &&
+    (bytes === undefined || bytes === "base64" || bytes === "beside") &&
     typeof method === "string" &&
     typeof url === "string" &&
     isMembers(headers) &&

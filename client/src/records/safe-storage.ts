@@ -1,6 +1,7 @@
 /** The application's storage as the client uses it: it never throws, hangs at most once, and falls back to memory. */
 import type { OperationStorage } from "../storage/storage.ts";
 import type { Warn } from "../options/warnings.ts";
+import type { Bytes } from "../wire/body.ts";
 import { withinLimit } from "../wire/timeout.ts";
 
 export interface SafeStorage {
@@ -12,6 +13,12 @@ export interface SafeStorage {
    * and written in the same tick, so that no other tab comes in between.
    */
   readonly swap: (name: string, expected: string | null, next: string | null) => Promise<boolean>;
+  /** Whether bytes are kept as they are. */
+  readonly keepsBytes: boolean;
+  /** Keeps bytes under a name of their own; `false` if the storage refused. */
+  readonly setBytes: (name: string, bytes: Bytes) => Promise<boolean>;
+  readonly getBytes: (name: string) => Promise<Bytes | null>;
+  readonly removeBytes: (name: string) => Promise<void>;
   readonly names: (prefix: string) => Promise<string[]>;
 }
 
@@ -95,6 +102,16 @@ export function createSafeStorage(storage: OperationStorage, warn: Warn): SafeSt
       if (next === null && swapped !== undefined) memory.delete(name);
       else memory.set(name, next);
       return true;
+    },
+    keepsBytes: storage.setBytes !== undefined && storage.getBytes !== undefined,
+    async setBytes(name, bytes) {
+      return (await attempt(() => storage.setBytes?.(name, bytes))) !== undefined;
+    },
+    async getBytes(name) {
+      return (await attempt(() => storage.getBytes?.(name) ?? null))?.value ?? null;
+    },
+    async removeBytes(name) {
+      await attempt(() => storage.removeItem(name));
     },
     async names(prefix) {
       const listed = (await attempt(() => storage.getAllKeys()))?.value ?? [];

@@ -63,6 +63,14 @@ export function indexedDbStorage(options: IndexedDbStorageOptions = {}): Operati
       ),
     setItem: (item, value) =>
       use((database) => write(database, async (store) => void (await store.put(value, item)))),
+    setBytes: (item, bytes) =>
+      use((database) => write(database, async (store) => void (await store.put(bytes, item)))),
+    async getBytes(item) {
+      const value: unknown = await use((database) => database.get(STORE, item));
+      return value instanceof Blob || value instanceof Uint8Array
+        ? (value as Blob | Uint8Array<ArrayBuffer>)
+        : null;
+    },
     removeItem: (item) => use((database) => write(database, (store) => store.delete(item))),
     getAllKeys: async () => (await use((database) => database.getAllKeys(STORE))).map(String),
   };

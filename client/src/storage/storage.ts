@@ -13,6 +13,12 @@ export interface OperationStorage {
    * a lock, such as two processes, have one key for one instance. Default: none; then the last one to write wins.
    */
   addItem?(name: string, value: string): boolean | Promise<boolean>;
+  /** Keeps bytes as they are, under a name of their own. Default: none; then bytes are encoded as text. */
+  setBytes?(name: string, bytes: Blob | Uint8Array<ArrayBuffer>): void | Promise<void>;
+  /** Returns what `setBytes` kept; `null` if there is nothing. Needed with `setBytes`. */
+  getBytes?(
+    name: string,
+  ): Blob | Uint8Array<ArrayBuffer> | null | Promise<Blob | Uint8Array<ArrayBuffer> | null>;
   /**
    * Names the storage among the tabs and workers of the origin, or threads of the process, that see it. They run an instance one at
    * a time, under a Web Lock. Default: none; then other contexts do not see it.

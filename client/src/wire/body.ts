@@ -1,4 +1,4 @@
-/** Bodies as text: the form in which they are kept, and from which every attempt has the same bytes. */
+/** Bodies in the form from which every attempt has the same bytes. */
 import { accept } from "../validation/check.ts";
 import type { Check } from "../validation/check.ts";
 
@@ -11,12 +11,13 @@ export type RequestBody =
   | Blob
   | FormData;
 
-/** A body that is serialised. */
+/** A body that is serialised once. Bytes stay bytes. */
 export interface SerialBody {
-  readonly body: string | undefined;
-  /** Where `body` is the base64 of bytes (RFC 4648 §4). */
-  readonly isBase64?: true;
+  readonly body: string | Bytes | undefined;
 }
+
+/** Content that is not text. */
+export type Bytes = Uint8Array<ArrayBuffer> | Blob;
 
 /** A {@link SerialBody} and its media type, if it has one. */
 export interface TypedBody {
@@ -30,7 +31,7 @@ export const BODY_CHECK: Check = accept(
   "text, URLSearchParams, bytes, a Blob or a FormData; no stream",
 );
 
-/** Serialises a body, once. A blob or a form has to be read, which takes time: then it is a function. */
+/** Serialises a body, once. A form has to be read, which takes time: then the result is a function. */
 export function serialiseBody(
   body: RequestBody | undefined,
 ): TypedBody | (() => Promise<TypedBody>) {
@@ -41,47 +42,56 @@ export function serialiseBody(
       type: "application/x-www-form-urlencoded;charset=UTF-8",
     };
   }
-  if (body instanceof Blob || body instanceof FormData) return () => readBody(body);
+  if (body instanceof FormData) return () => readForm(body);
+  if (body instanceof Blob) {
+    return { serial: { body }, ...(body.type === "" ? {} : { type: body.type }) };
+  }
   const bytes = ArrayBuffer.isView(body)
     ? new Uint8Array(body.buffer, body.byteOffset, body.byteLength)
     : new Uint8Array(body);
-  return { serial: toBase64(toBinary(bytes)) };
+  // A copy: the caller may go on to change its own.
+  return { serial: { body: bytes.slice() } };
 }
 
-/** The body as `fetch` takes it. */
-export function openBody({
-  body,
-  isBase64,
-}: SerialBody): string | Uint8Array<ArrayBuffer> | undefined {
-  if (body === undefined || isBase64 === undefined) return body;
-  return Uint8Array.from(atob(body), (letter) => letter.charCodeAt(0));
+/** Encodes bytes for a storage that keeps text only (RFC 4648 §4). */
+export async function encodeBytes(bytes: Bytes): Promise<string> {
+  return btoa(toBinary(bytes instanceof Blob ? new Uint8Array(await bytes.arrayBuffer()) : bytes));
 }
 
-/** What the platform would send. Its boundary is another one each time: it gives way to one that the content alone decides. */
-async function readBody(body: Blob | FormData): Promise<TypedBody> {
-  const whole = new Response(body);
-  const type = whole.headers.get("content-type") ?? undefined;
+/** Decodes what {@link encodeBytes} made. */
+export function decodeBytes(text: string): Uint8Array<ArrayBuffer> {
+  return fromBinary(atob(text));
+}
+
+/** Reads what the platform would send. Its random boundary is replaced by one that depends on the content alone. */
+async function readForm(form: FormData): Promise<TypedBody> {
+  const whole = new Response(form);
+  const type = whole.headers.get("content-type") ?? "";
   const content = toBinary(new Uint8Array(await whole.arrayBuffer()));
-  const [, random] = /boundary=(\S+)$/.exec(type ?? "") ?? [];
-  if (type === undefined) return { serial: toBase64(content) };
-  if (body instanceof Blob || random === undefined) return { serial: toBase64(content), type };
+  const [, random] = /boundary=(\S+)$/.exec(type) ?? [];
+  if (random === undefined) return { serial: { body: fromBinary(content) }, type };
   let boundary = "oncekey-form";
   while (content.includes(boundary)) boundary += "-";
-  return {
-    serial: toBase64(content.replaceAll(random, boundary)),
-    type: type.replace(random, boundary),
-  };
+  const body = fromBinary(content.replaceAll(random, boundary));
+  return { serial: { body }, type: type.replace(random, boundary) };
 }
+
+/** The most arguments that every engine takes. */
+const CHUNK = 32_768;
 
 /** A letter for each byte. */
 function toBinary(bytes: Uint8Array): string {
   let text = "";
-  for (const byte of bytes) text += String.fromCharCode(byte);
+  for (let start = 0; start < bytes.length; start += CHUNK) {
+    text += String.fromCharCode(...bytes.subarray(start, start + CHUNK));
+  }
   return text;
 }
 
-function toBase64(binary: string): SerialBody {
-  return { body: btoa(binary), isBase64: true };
+function fromBinary(text: string): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(text.length);
+  for (let index = 0; index < bytes.length; index += 1) bytes[index] = text.charCodeAt(index);
+  return bytes;
 }
 
 function isBody(value: unknown): boolean {

@@ -19,8 +19,8 @@ export interface RequestSpec {
   /** Sent as JSON, serialised once. */
   readonly json?: unknown;
   /**
-   * Sent as it is, instead of `json`. Serialised once, a form with a boundary of its own; what is no text is kept as base64. An
-   * operation whose body is a Blob or a FormData needs an `identity`. React Native can read neither; give it text or bytes.
+   * Sent as it is, instead of `json`. Serialised once, a form with a boundary of its own. Bytes and Blobs are kept as they
+   * are if the storage can, and otherwise as base64. An operation whose body is a Blob or a FormData needs an `identity`. React Native can read neither; give it text or bytes.
    */
   readonly body?: RequestBody | undefined;
   /** Kept with the operation: nothing secret. Credentials belong into ky's `headers` or hooks. */
@@ -37,6 +37,8 @@ export interface PreparedRequest extends SerialBody {
    * another was sent in its place.
    */
   readonly sealedBody?: string | null;
+  /** Of a kept request: whether its body is the base64 of bytes, or kept as bytes in an entry of its own. */
+  readonly bytes?: "base64" | "beside";
 }
 
 /** The parts of ky's options that make a URL. */

@@ -1,7 +1,7 @@
 /** One attempt: what is written down becomes a request that may leave once. */
 import { formatKey, IDEMPOTENCY_KEY, IDEMPOTENCY_ONLY_IF_STORED } from "@oncekey/shared";
 import type { Answer } from "./answer.ts";
-import { openBody } from "./body.ts";
+import type { SerialBody } from "./body.ts";
 import { reasonOf, withinLimit } from "./timeout.ts";
 import type { Limit } from "./timeout.ts";
 import type { ClientOptions } from "../options/client-options.ts";
@@ -31,8 +31,7 @@ export function createSend(
 ): Send {
   let keptBytes = 0;
   return async (request, key, limit) => {
-    const { url, method } = request;
-    const body = openBody(request);
+    const { url, method, body } = request;
     // React Native has no `keepalive`, and may have nothing to measure bytes with either.
     const isAsked = isWanted && limit.mayOutlive && "keepalive" in Request.prototype;
     const sizeBytes = isAsked ? bytesOf(body) : 0;
@@ -57,7 +56,8 @@ export function createSend(
   };
 }
 
-function bytesOf(body: ReturnType<typeof openBody>): number {
+function bytesOf(body: SerialBody["body"]): number {
   if (body === undefined) return 0;
+  if (body instanceof Blob) return body.size;
   return typeof body === "object" ? body.byteLength : new TextEncoder().encode(body).byteLength;
 }

@@ -4,6 +4,7 @@ import ky from "ky";
 import type { KyInstance, Options as KyOptions } from "ky";
 import { IDEMPOTENCY_KEY } from "@oncekey/shared";
 import type { ClientOptions } from "../options/client-options.ts";
+import type { SerialBody } from "./body.ts";
 import type { UrlBase } from "./request.ts";
 import { isJson, parseJson, readWhole } from "./answer.ts";
 import type { Answer } from "./answer.ts";
@@ -20,7 +21,7 @@ export interface Outgoing {
   readonly method: string;
   /** Of the request itself, its key included. */
   readonly headers: Headers;
-  readonly body: string | Uint8Array<ArrayBuffer> | undefined;
+  readonly body: SerialBody["body"];
   readonly keepalive: boolean;
   readonly signal: AbortSignal;
   /** Called when the request is handed to `fetch`. Throws if it is too late to send. */
