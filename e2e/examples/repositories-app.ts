@@ -28,8 +28,8 @@ export interface SampleState {
 
 const CUSTOMER = "ada";
 const TOKEN = "a-token-of-ada";
-export const CREDIT_CENTS = 10_000;
-export const STOCK = 20;
+export const CREDIT_CENTS = 60_000;
+export const STOCK = 100;
 export const PRICE_CENTS = 1_500;
 export const SKU = "kettle";
 
