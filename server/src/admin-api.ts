@@ -23,11 +23,15 @@ export interface IdempotencyAdministration {
   /** The records of a key in a scope, of every target or of one; without their bodies. */
   lookup(address: RecordAddress, pool?: Pool): Promise<TableRecord[]>;
   /**
-   * Deletes them, so that the key runs again, and says how many that were. One that a handler works on stays. Other processes may
-   * replay from their own memory for up to a minute more.
+   * Deletes the records, so that the key runs again, and returns their number. A record that a
+   * handler works on stays. Other processes may replay from their own memory for up to a minute
+   * more.
    */
   forget(address: RecordAddress, pool?: Pool): Promise<number>;
-  /** Deletes all expired rows, in batches, and says how many; none where another process is at it. */
+  /**
+   * Deletes all expired rows in batches and returns their number. Returns 0 if another process is
+   * sweeping.
+   */
   sweep(pool?: Pool): Promise<number>;
   /** Counts and sizes, over the whole table. */
   stats(pool?: Pool): Promise<TableStats>;
@@ -45,7 +49,7 @@ export function createAdministration(
     if (given !== undefined) return originalPool(given);
     if (typeof option !== "function") return option;
     throw new TypeError(
-      "option pool is a function: app.idempotency needs to be told which pool to work on",
+      "option pool is a function: app.idempotency needs the pool to work on as an argument",
     );
   }
 

@@ -1,4 +1,4 @@
-/** What protection adds to a route, for its OpenAPI document. */
+/** Adds the headers and problems of protected routes to an OpenAPI document. */
 import {
   IDEMPOTENCY_KEY,
   IDEMPOTENCY_KEY_LIFETIME,
@@ -14,7 +14,7 @@ import type { FastifyContextConfig, FastifySchema } from "fastify";
 import { PROTECTED } from "./request/protect-route.ts";
 import type { PublicOptions } from "./request/protect-route.ts";
 
-/** What `@fastify/swagger` gives to a `transform`, as far as it is read here. */
+/** Input of a `transform` of `@fastify/swagger`, as far as it is read here. */
 export interface DescribedRoute {
   /** `undefined` where the route has none. */
   readonly schema: DescribedSchema | undefined;
@@ -26,10 +26,11 @@ type DescribedSchema = FastifySchema & { readonly produces?: readonly string[] }
 type Schema = Readonly<Record<string, unknown>>;
 
 /**
- * A `transform` for `@fastify/swagger` 9 that adds to every protected route the request headers, the response headers and the
- * problems that its options allow. What the route says itself stays. OpenAPI 3 only.
+ * A `transform` for `@fastify/swagger` 9. Adds to every protected route the request headers,
+ * response headers and problems that its options allow. The route's own descriptions stay. OpenAPI
+ * 3 only.
  *
- * @throws TypeError where the document is a Swagger 2 one, which cannot say what a problem is.
+ * @throws TypeError if the document is Swagger 2, which has no media types per response.
  *
  * @example
  * await app.register(swagger, { openapi: {}, transform: openapiTransform });
@@ -66,14 +67,14 @@ function withKey(own: Schema | undefined, { required }: PublicOptions): Schema {
 }
 
 function withProblems(schema: DescribedSchema, options: PublicOptions): Schema {
-  // As @fastify/swagger says it of a route that describes no response.
+  // The default of @fastify/swagger for a route that describes no response.
   const own = asSchema(schema.response) ?? { 200: { type: "null", description: DEFAULT } };
   const answers = Object.entries(own).map(([status, response]) => [
     status,
     withHeaders(asSchema(response) ?? {}, RESPONSE_HEADERS),
   ]);
   const problems = [...codesByStatus(options)].map(([status, codes]) => {
-    // A status of its own in the document would hide what the route says of a whole range.
+    // A status of its own in the document would hide the route's description of a whole range.
     const said = own[status] ?? own[`${status[0]}xx`] ?? own[`${status[0]}XX`] ?? own["default"];
     return [status, withProblem(asSchema(said), codes, schema.produces)];
   });
@@ -100,7 +101,7 @@ function withProblem(
   return withHeaders({ headers: said?.["headers"], description, content }, headers);
 }
 
-/** What a response schema says of bodies: by media type, or as one schema for all of them. */
+/** Returns the body schemas of a response: by media type, or one schema for all media types. */
 function contentOf(said: Schema | undefined, produces: readonly string[]): Schema {
   if (said === undefined || said["type"] === "null") return {};
   const content = asSchema(said["content"]);

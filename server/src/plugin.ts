@@ -124,17 +124,19 @@ function rootOf(app: FastifyInstance): FastifyInstance {
 }
 
 /**
- * The Fastify plugin. Routes ask for it with `config: { idempotency: true }`; their handler writes through
- * `request.idempotency.tx`, and those writes and the stored response commit together, before the reply leaves.
+ * The Fastify plugin. Routes opt in with `config: { idempotency: true }`. Their handler writes
+ * through `request.idempotency.tx`, and those writes and the stored response commit together,
+ * before the reply leaves.
  *
- * @throws at registration, TypeError or RangeError that names the option, what it got and what is allowed.
+ * @throws at registration, TypeError or RangeError with the option, its value and what is allowed.
  */
 export const idempotency: FastifyPluginAsync<IdempotencyOptions> = fp(plugin, {
   name: "@oncekey/server",
   fastify: "5.x",
 });
 
-// A strategy whose locks hold nobody off, or whose table forgets, would keep no promise: the application must not start with it.
+// Refuses to start if locks do not exclude other sessions, or if the table can lose rows: no
+// promise would hold.
 async function refuseUnsound(app: FastifyInstance, pools: Pools, pool: Pool): Promise<void> {
   const limitMs = startLimitMs(app);
   const opened = await withDeadline(pools.open(pool), limitMs, () => ({
@@ -157,8 +159,9 @@ async function refuseUnsound(app: FastifyInstance, pools: Pools, pool: Pool): Pr
   }
 }
 
-// Fastify gives every plugin 10 s for its start unless it is told otherwise (0: without end), and fails the application after
-// them. A database that is silent for so long must not: the test goes on, and the first requests wait for it.
+// Fastify gives every plugin 10 s for its start by default (0: no limit), and then fails the
+// application. A database that is silent for so long must not fail it: the test goes on, and the
+// first requests wait for it.
 function startLimitMs({ initialConfig }: FastifyInstance): number {
   return Math.min(MAX_START_MS, (initialConfig.pluginTimeout || Number.POSITIVE_INFINITY) / 2);
 }

@@ -134,7 +134,7 @@ describe("openapiTransform", () => {
     expect(operations["post /covered"]?.responses).toHaveProperty("409");
   });
 
-  it("keeps what the route says itself: headers, responses of the same status, and those of a range", async () => {
+  it("keeps the route's own headers, responses of the same status, and responses of a range", async () => {
     const failure = { type: "object", properties: { reason: { type: "string" } } };
     const schema = {
       headers: {
@@ -218,7 +218,7 @@ describe("openapiTransform", () => {
     expect(codes(operation?.responses["400"])).toContain(parseProblem(answer.json())?.code);
   });
 
-  it("refuses a Swagger 2 document, which cannot say what a problem is", async () => {
+  it("refuses a Swagger 2 document, which cannot describe a problem", async () => {
     const app = Fastify();
     await app.register(swagger, { swagger: openapi, transform: openapiTransform });
     post(undefined, false)(app);

@@ -18,9 +18,9 @@ declare module "fastify" {
 }
 
 /**
- * `request.idempotency`. Set from admission to the end of the request on protected requests: in the handler, the error handler,
- * `onSend` and `onResponse`, for replays and refusals as well. Everywhere else it is `undefined`, although its type does not
- * say so.
+ * `request.idempotency`. Set from admission to the end of the request on protected requests: in the
+ * handler, the error handler, `onSend` and `onResponse`, for replays and refusals as well.
+ * Everywhere else it is `undefined`, although its type is not optional.
  */
 export interface RequestIdempotency<Key extends string | undefined = string> {
   /**
@@ -28,9 +28,11 @@ export interface RequestIdempotency<Key extends string | undefined = string> {
    * `required: false`, whose handler may declare `const { key }: RequestIdempotency<string | undefined>`.
    */
   readonly key: Key;
-  /** What the plugin decided for this request, for logs. `'refused'` until it has decided. */
+  /** The plugin's decision for this request, for logs. `'refused'` until it has decided. */
   readonly outcome: BeginOutcomeName;
-  /** How many times the handler was started for this key, as far as the record tells. `@range from 1` */
+  /**
+   * Number of times the handler was started for this key, according to the record. `@range from 1`
+   */
   readonly attempt: number;
   /**
    * A `pg` client in the transaction that commits together with the stored response. It accepts SAVEPOINT, refuses BEGIN, COMMIT
@@ -133,7 +135,7 @@ export class HandlerApi implements RequestIdempotency<string | undefined> {
     if (lastWrites === undefined) return refuseCommit;
     return (write) =>
       lastWrites.commit((tx) => {
-        // From now on a connection is held.
+        // The handler holds a connection from here on.
         this.#state.reply.deadline?.check();
         if (pool === undefined) return write(tx);
         // Repositories behind transactional(pool) write in it as well.

@@ -15,7 +15,8 @@ export class HandlerScope {
 
   /**
    * @param takeTx returns the handler's transaction, and notes that it is used.
-   * @param onOutsideUse called when the handler uses `pool` itself. What it throws, the use of the pool fails with.
+   * @param onOutsideUse called when the handler uses `pool` itself. If it throws, the use of the
+   *   pool fails with that error.
    */
   constructor(pool: Pool, takeTx: () => PoolClient, onOutsideUse: () => void) {
     this.pool = pool;

@@ -7,7 +7,7 @@ interface InnerTransaction {
   readonly savepoint: string;
   readonly ended: Promise<void>;
   readonly end: () => void;
-  /** How many of its statements are not answered yet. */
+  /** Number of its statements that are not answered yet. */
   running: number;
   /** Transactions below this one with a statement inside this savepoint: a rollback of this one undoes that statement. */
   readonly guests: Set<InnerTransaction>;
@@ -22,8 +22,9 @@ type Asked = readonly unknown[];
 /**
  * Shares the transaction of one handler among the clients that its libraries take.
  *
- * A statement outside of the innermost open transaction cannot say whether it is nested in it or runs beside it. So it waits while
- * that one works, and takes part in it if it pauses: whatever waits for something else than the database may wait for this statement.
+ * A statement outside of the innermost open transaction may be nested in it or run beside it. So
+ * the statement waits while that transaction works, and takes part in it if it pauses: a pause may
+ * be a wait for this very statement.
  */
 export class InnerTransactions {
   readonly #tx: PoolClient;
@@ -179,7 +180,8 @@ async function quiet(inner: InnerTransaction): Promise<void> {
   await nextTurn();
 }
 
-// 25P02: a statement of the transaction had failed. Asked of Postgres, because `pg` learns it only behind the statement's error.
+// 25P02: a statement of the transaction had failed. Postgres is asked, because `pg` learns it only
+// behind the statement's error.
 function isFailedTransaction(error: unknown): boolean {
   return error instanceof Error && "code" in error && error.code === "25P02";
 }
@@ -295,7 +297,10 @@ const COMMIT = /^\s*(?:commit|end)(?:\s+(?:work|transaction))?\s*;?\s*$/i;
 const ROLLBACK = /^\s*(?:rollback|abort)(?:\s+(?:work|transaction))?\s*;?\s*$/i;
 const STRICTER = /isolation\s+level\s+(serializable|repeatable\s+read)/i;
 
-/** Tells what begins or ends a transaction. Anything else that does, such as several statements in one, `tx` refuses. */
+/**
+ * Classifies a statement that begins or ends a transaction. `tx` refuses all other ways to do so,
+ * such as several statements in one.
+ */
 function controlOf(text: string): Control {
   const begin = BEGIN.exec(text);
   if (begin !== null) {

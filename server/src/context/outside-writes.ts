@@ -40,11 +40,11 @@ export function watchPool(pool: Pool): void {
   Object.defineProperty(pool, "connect", { value: connect, configurable: true, writable: true });
 }
 
-/** What was said once about a route, and is not said again. */
+/** Warnings that were logged for a route, each of them once. */
 const said = new WeakMap<RouteOptions, Set<string>>();
 
 /**
- * Logs or refuses a handler's use of the lent pool, as `outsideWrites` of its route says.
+ * Logs or refuses a handler's use of the lent pool, as `outsideWrites` of its route demands.
  *
  * @throws OutsideWriteError under `'refuse'`.
  */

@@ -1,4 +1,4 @@
-/** What the plugin knows about one protected request, from admission to its end. */
+/** State of one protected request, from admission to its end. */
 import type { Pool } from "pg";
 import type { RouteOptions } from "../options/options.ts";
 import { ReplyState } from "../response/reply-state.ts";
@@ -15,7 +15,7 @@ export class RequestState {
   outcome: BeginOutcomeName = "refused";
   /** The pool that was asked for the claim. */
   pool: Pool | undefined;
-  /** Who may still answer. */
+  /** Decides which reply may still be sent. */
   readonly reply: ReplyState = new ReplyState();
   /** The claim for the application, also after its end. */
   held: Claim | undefined;

@@ -1,7 +1,7 @@
 /** Steps of a handler that are done once for a key, however often the handler is started. */
 import type { StepMemory } from "../store/store.ts";
 
-/** What a value is after its way through JSON: a `Date` is a string, and methods are gone. */
+/** The type of a value after its way through JSON: a `Date` is a string, and methods are gone. */
 export type AsJson<Value> = unknown extends Value
   ? Value
   : Value extends { toJSON(): infer Json }
@@ -57,7 +57,8 @@ export function createStep(memory: StepMemory | undefined): Step {
       const known = unwritten.has(name) ? undefined : memory.read(name);
       return decode(name, known ?? (await run(name, fn, memory)));
     } catch (error) {
-      // What failed may be tried again; what was done and cannot be shown would be done twice.
+      // A step that failed may run again. A step that finished, but whose result cannot be stored,
+      // would run twice.
       if (!(error instanceof StepResultError)) used.delete(name);
       throw error;
     }
@@ -84,7 +85,7 @@ function encode(result: unknown): string {
   }
 }
 
-/** From its JSON in the first run as well, so that both runs see one value. */
+/** Decodes the JSON in the first run as well, so that both runs see one value. */
 function decode(name: string, json: string): unknown {
   const remembered = JSON.parse(json) as Remembered;
   if (!("unstorable" in remembered)) return remembered.result;

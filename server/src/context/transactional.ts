@@ -8,12 +8,13 @@ const originals = new WeakMap<Pool, Pool>();
 const wrapped = new WeakSet<Pool>();
 
 /**
- * Returns an object shaped like `pool`: inside of a protected one-commit handler every query runs in the handler's transaction
- * (`request.idempotency.tx`), and everywhere else on the pool. Transactions of a library become savepoints. An existing code base
- * takes part in the commit by changing the line where it makes its Drizzle, Kysely, Knex, TypeORM or plain `pg` object.
+ * Returns an object shaped like `pool`: inside of a protected one-commit handler every query runs
+ * in the handler's transaction (`request.idempotency.tx`), and everywhere else on the pool.
+ * Transactions of a library become savepoints. An existing code base changes only the line that
+ * creates its Drizzle, Kysely, Knex, TypeORM or plain `pg` object.
  *
- * @param pool the pool that the plugin is registered with, or one of the pools that its option `pool` returns. The plugin takes
- *   the returned object as well, and uses the pool behind it.
+ * @param pool the pool that the plugin is registered with, or one of the pools that its option
+ *   `pool` returns. The plugin accepts the returned object as well, and uses the pool behind it.
  * @throws TypeError if it is no `pg.Pool`.
  *
  * @example

@@ -137,7 +137,7 @@ export function createSingleFlight(
         // One after the other, the followers would multiply the load of a service that is down already.
         if (result.kind === "failed") return { kind: "in-flight", hasFailed: true };
         if (result.kind === "unclaimed") continue;
-        // The record may have expired if the process was stopped meanwhile.
+        // The record may have expired if the process was suspended in the meantime.
         if (result.kind !== "replay" || remainingMs(result.record) > 0) return result;
       }
     },

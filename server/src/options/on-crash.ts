@@ -1,12 +1,12 @@
-/** What a route says of requests whose owner did not finish. */
+/** The `onCrash` option: its types, and the context of its function. */
 import type { FastifyRequest } from "fastify";
 
-/** What is known of the request whose owner crashed. */
+/** The request whose owner crashed. */
 export interface CrashContext {
   readonly key: string;
   readonly scope: string;
   readonly target: string;
-  /** How many times the handler has been started so far. From 1. */
+  /** Number of times the handler has been started so far. `@range from 1` */
   readonly attempts: number;
   /** The retry that found it. */
   readonly request: FastifyRequest;
@@ -17,7 +17,7 @@ export interface CrashContext {
 /** A response found out some other way; it is stored and answered as if the handler had given it. */
 export interface CrashResponse {
   readonly status: number;
-  /** Those that `storeHeaders` does not name are left out. */
+  /** Headers that `storeHeaders` does not name are left out. */
   readonly headers?: Readonly<Record<string, string>>;
   /** Text and bytes as they are, anything else as JSON. Above `maxResponseBytes` it is answered and not kept. */
   readonly body?: unknown;

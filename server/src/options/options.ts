@@ -20,7 +20,7 @@ declare module "fastify" {
   }
 }
 
-/** How a record is kept. See {@link RouteIdempotencyOptions.strategy}. */
+/** Strategy by which a record is kept. See {@link RouteIdempotencyOptions.strategy}. */
 export type Strategy = "advisory" | "unique" | "row" | "lease";
 
 /** Returns a request's key, or `undefined` if it carries none. */
@@ -31,9 +31,9 @@ export interface LeaseOptions {
   /** Milliseconds that a claim lasts without being renewed, 1_000–600_000; it is renewed three times in that. Default 30_000. */
   readonly durationMs?: number;
   /**
-   * What becomes of a request whose owner did not finish. `'rerun'`: the retry runs the handler again, past its finished steps.
-   * `'fail'`: it stays closed with 500 `idempotency_outcome_unknown`. Or a function that finds out and decides. No default: a
-   * wrong guess charges twice or not at all.
+   * Policy for a request whose owner crashed. `'rerun'`: the retry runs the handler again, past its
+   * finished steps. `'fail'`: it stays closed with 500 `idempotency_outcome_unknown`. A function
+   * finds out and decides. No default: a wrong guess charges twice or not at all.
    */
   readonly onCrash: OnCrash;
 }
@@ -41,30 +41,34 @@ export interface LeaseOptions {
 /** Options that a route may set in `config.idempotency`; what it leaves out comes from the registration. */
 export interface RouteIdempotencyOptions {
   /**
-   * Whose key it is: `(request) => string` or a promise of one, 1–512 bytes, called after authentication, or the literal
-   * `'single-tenant'`. A callback that returns anything else, throws or rejects refuses the request with 500; an HTTP error of
-   * the caller (400–499) that it throws is answered as it is. No default: none could be safe.
+   * Owner of the key: `(request) => string` or a promise of one, 1–512 bytes, called after
+   * authentication, or the literal `'single-tenant'`. A callback that returns anything else, throws or rejects refuses the request
+   * with 500; an HTTP error of the caller (400–499) that it throws is answered as it is. No
+   * default: none could be safe.
    */
   readonly scope?: ScopeOption;
   /**
-   * How the record is kept. `'advisory'` (default: PostgreSQL, one commit, least work), `'unique'` (one commit, any engine with
-   * unique keys), `'row'` (one commit, and unfinished keys are seen in the table), `'lease'` (no connection held; for handlers
-   * that call the outside world or run long).
+   * Strategy by which the record is kept. `'advisory'` (default): one commit on PostgreSQL, least
+   * work. `'unique'`: one commit on any engine with unique keys. `'row'`: one commit, with
+   * unfinished keys visible in the table. `'lease'`: no connection held, for handlers that call
+   * other services or run long.
    */
   readonly strategy?: Strategy;
   /** Required with strategy `'lease'`. On the registration: the default of its lease routes. A route without `'lease'` refuses it. */
   readonly lease?: LeaseOptions;
   /**
-   * Returns the key if it is not in the `Idempotency-Key` header: another header, a webhook's id, a member of the body. 1–255
-   * visible ASCII characters; any other string is refused with 400. `undefined`: the request carries no key. Default: the header.
+   * Returns the key if it is not in the `Idempotency-Key` header, but in another header or in the
+   * body. 1–255 visible ASCII characters: any other string is refused with 400. `undefined`: the
+   * request carries no key. Default: the header.
    */
   readonly key?: KeyOption;
   /** Whether a request without a key is refused with 400. Default `true`; `false` runs it in a transaction that stores nothing. */
   readonly required?: boolean;
   /**
-   * Same key, other request. `'replay'` (default: the key, not the body, names the operation): the original response with
-   * `Idempotency-Mismatch: true`. `'reject'`: 422, as draft-ietf-httpapi-idempotency-key-header-07 §2.7 has it. Where the original's
-   * lease ended unfinished there is no response yet, and only the original can go on: 422 either way.
+   * Policy for the same key with another request. `'replay'` (default: the key, not the body, names
+   * the operation): the original response with `Idempotency-Mismatch: true`. `'reject'`: 422, as
+   * draft-ietf-httpapi-idempotency-key-header-07 §2.7 has it. If the original's lease ended
+   * unfinished, there is no response yet, and only the original can go on: 422 either way.
    */
   readonly mismatch?: "replay" | "reject";
   /**
@@ -73,19 +77,22 @@ export interface RouteIdempotencyOptions {
    */
   readonly inFlight?: "wait" | "reject";
   /**
-   * How long a duplicate is held, in ms. A route with `inFlight: 'reject'` refuses it.
+   * Longest wait of a duplicate for the first request, in ms. A route with `inFlight: 'reject'`
+   * refuses it at once.
    * `@range 0–120_000 @default 10_000` (below the timeout of most proxies and of our client)
    */
   readonly waitMs?: number;
   /**
-   * How long a record is replayed, in ms; never shorter than `lease.durationMs`.
+   * Retention of a record, in ms; never shorter than `lease.durationMs`.
    * `@range 1_000–31_622_400_000 @default 24 h` (as most services keep keys)
    */
   readonly retentionMs?: number;
   /**
-   * How long a one-commit handler may hold its connection, in ms. Past it `signal` aborts, the transaction is rolled back, a
-   * running statement is cancelled, and the caller gets 503. Under `'lease'` it bounds only a reply stream whose caller has gone.
-   * `@range 100–3_600_000 @default 60_000` (above common proxy timeouts, so that no caller still waits)
+   * Timeout of a one-commit handler, which holds a connection, in ms. After it `signal` aborts, the
+   * transaction is rolled back, a running statement is cancelled, and the caller gets 503. With
+   * strategy `'lease'` it bounds only a reply stream whose caller has gone.
+   * `@range 100–3_600_000 @default 60_000` (above common proxy timeouts, so that no caller still
+   * waits)
    */
   readonly maxHandlerMs?: number;
   /**
@@ -105,8 +112,9 @@ export interface RouteIdempotencyOptions {
    */
   readonly storeHeaders?: readonly string[];
   /**
-   * Bytes of the largest body that is kept, 0–67_108_864. Default 1 MiB: far above any receipt, far below what a row should
-   * hold. A larger one is delivered, and a repeat is told that it was done: 410 `idempotency_response_not_stored`.
+   * Bytes of the largest body that is kept, 0–67_108_864. Default 1 MiB: far above any receipt, far
+   * below what a row should hold. A larger body is delivered, and a repeat gets 410
+   * `idempotency_response_not_stored`.
    */
   readonly maxResponseBytes?: number;
   /**
@@ -117,9 +125,9 @@ export interface RouteIdempotencyOptions {
   /** Keeps bodies, headers and step results encrypted. Default off. */
   readonly encryption?: EncryptionOptions;
   /**
-   * The age, in ms and by this server's clock, above which a UUIDv7 key (RFC 9562 §5.7) that is not stored is refused with 412
-   * instead of being run; so is a key from more than 5 minutes in the future. `@range 1_000–31_622_400_000 @default off` (a key
-   * past its retention counts as new)
+   * Maximum age of a new UUIDv7 key (RFC 9562 §5.7), in ms by this server's clock. An older key
+   * that is not stored is refused with 412. So is a key from more than 5 minutes in the future.
+   * `@range 1_000–31_622_400_000 @default off` (a key past its retention counts as new)
    */
   readonly maxKeyAgeMs?: number;
   /** Keeps finished records in this process as well. Default `{ maxEntries: 1_000, maxBytes: 16 MiB }`; `false`: off. */
@@ -130,7 +138,7 @@ export interface RouteIdempotencyOptions {
   readonly docsUrl?: string;
 }
 
-/** Where a request's records are: one pool, or one for each tenant. */
+/** Pool of a request's records: one pool, or one for each tenant. */
 export type PoolOption = Pool | ((request: FastifyRequest) => Pool);
 
 /** Options of the plugin. Unknown or wrong ones throw at registration. */
@@ -269,7 +277,7 @@ function decided(storeStatus: (status: number) => unknown): (status: number) => 
     const isStored = storeStatus(status);
     if (typeof isStored === "boolean") return isStored;
     if (isStored instanceof Promise) isStored.catch(() => {});
-    throw new TypeError("idempotency option storeStatus must return true or false, and at once");
+    throw new TypeError("idempotency option storeStatus must return true or false synchronously");
   };
 }
 

@@ -1,6 +1,9 @@
 /** Which response headers a record may keep. */
 
-/** The default of `storeHeaders`: what describes the stored body or where its resource is, and nothing that is about one reader. */
+/**
+ * The default of `storeHeaders`: headers that describe the stored body or locate its resource, and
+ * none about one reader.
+ */
 export const STORED_HEADERS: readonly string[] = Object.freeze([
   "content-type",
   "content-language",
@@ -12,8 +15,9 @@ export const STORED_HEADERS: readonly string[] = Object.freeze([
   "location",
 ]);
 
-// Credentials and cookies (one reader's), hop-by-hop fields (RFC 9110 §7.6.1), what Node or a proxy computes for each reply,
-// and headers that must be live at a replay: security, CORS, caching, limits, and our own.
+// Headers that are never stored: credentials and cookies, hop-by-hop fields (RFC 9110 §7.6.1), and
+// what Node or a proxy computes for each reply. Headers that must be live at a replay are not
+// stored either: security, CORS, caching, limits, and our own.
 const NEVER: readonly RegExp[] = [
   /^(set-cookie2?|authorization|www-authenticate|authentication-info|clear-site-data)$/,
   /^(connection|keep-alive|te|trailer|transfer-encoding|upgrade|date|server|content-length|content-encoding|age|vary)$/,
@@ -23,9 +27,10 @@ const NEVER: readonly RegExp[] = [
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 
 /**
- * Checks a list of header names and returns it in lower case, `content-type` included: a body means nothing without it.
+ * Checks a list of header names. Returns it in lower case with `content-type`, without which a body
+ * means nothing.
  *
- * @throws TypeError if it is no list of header names, or names one that is never kept.
+ * @throws TypeError if it is no list of header names, or names a header that is never kept.
  */
 export function storableHeaders(option: string, names: unknown): ReadonlySet<string> {
   if (!Array.isArray(names)) throw new TypeError(`${option} must be a list of header names`);

@@ -1,4 +1,4 @@
-/** What each option may be. The limits are documented at the options themselves. */
+/** Validates each option. The limits are documented at the options themselves. */
 import { isEncryptionKey } from "../layers/encryption/keys.ts";
 import { storableHeaders } from "./stored-headers.ts";
 import { SCHEMA_NAME } from "../store/sql/statements.ts";
@@ -170,7 +170,8 @@ function isKeyList(value: unknown): boolean {
   return new Set(value.map(({ id }) => id)).size === value.length;
 }
 
-// Never a secret: options that hold one say what is allowed, and not what they got.
+// Formats a value for an error message. Never a secret: options that hold one only name what is
+// allowed.
 function show(value: unknown): string {
   if (typeof value === "function") return "a function";
   if (typeof value === "object" && value !== null)

@@ -27,7 +27,7 @@ import { logFailure } from "../response/on-send.ts";
 import { remainingMs } from "../store/record.ts";
 import type { Claim, StoredRecord } from "../store/store.ts";
 
-/** What the steps of one admission have in common. */
+/** Shared state of the steps of one admission. */
 interface Admission extends ClaimRequest {
   readonly reply: FastifyReply;
 }
@@ -147,7 +147,8 @@ function createScope(
   return new HandlerScope(pool, takeTx, () => reportOutsideUse(options, request.log));
 }
 
-// What hooks add, before or after, is made anew for each reply; what the handler adds would be missing from a replay.
+// Refuses trailers of the handler: they would be missing from a replay. Hooks add theirs anew for
+// each reply.
 function refuseTrailers(state: RequestState, reply: FastifyReply): void {
   const add = reply.trailer;
   reply.trailer = (name, make) => {

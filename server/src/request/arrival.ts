@@ -6,7 +6,7 @@ import { fingerprintWhole } from "../ticket/fingerprint.ts";
 import { compileTarget } from "../ticket/target.ts";
 import type { TargetOf } from "../ticket/target.ts";
 
-/** What is kept of a request until its ticket is made. */
+/** Parts of a request that are kept until its ticket is made. */
 export interface Arrival {
   /** Method, route and decoded parameters. */
   readonly target: string;
@@ -15,7 +15,7 @@ export interface Arrival {
   fingerprint: Buffer | undefined;
 }
 
-/** How a route reads its requests as they arrive. */
+/** Reader of a route's requests as they arrive. */
 export interface ArrivalReader {
   readonly targetOf: TargetOf;
   /** Whether this request's body counts: it has a key, and the route no fingerprint option. */
@@ -23,7 +23,7 @@ export interface ArrivalReader {
 }
 
 export const ARRIVAL: unique symbol = Symbol("oncekey.arrival");
-/** Under this symbol of its `config` a protected route has its reader. */
+/** Symbol in the `config` of a protected route that holds its reader. */
 export const ARRIVAL_READER: unique symbol = Symbol("oncekey.arrival-reader");
 
 declare module "fastify" {

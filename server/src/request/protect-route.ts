@@ -20,10 +20,13 @@ declare module "fastify" {
   }
 }
 
-/** Under this symbol of its `config` a protected route has what callers may know of its options. */
+/** Symbol in the `config` of a protected route that holds its public options. */
 export const PROTECTED: unique symbol = Symbol("oncekey.protected");
 
-/** Under this symbol a Fastify instance has its registration; a nested scope inherits it unless it has its own. */
+/**
+ * Symbol on a Fastify instance that holds its registration. A nested scope inherits it unless it
+ * has its own.
+ */
 export const REGISTRATION: unique symbol = Symbol("oncekey.registration");
 
 export interface Registration {
@@ -35,13 +38,16 @@ const SAFE_METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "TR
 // The methods that draft-ietf-httpapi-idempotency-key-header-07 §1 is for; PUT and DELETE can be repeated as they are.
 const GLOBAL_METHODS: ReadonlySet<string> = new Set(["POST", "PATCH"]);
 
-/** What decides how a route answers. Not its secrets: an application may print what is in a config. */
+/**
+ * Options that decide how a route answers. They hold no secret: an application may print its
+ * config.
+ */
 export type PublicOptions = Pick<
   RouteOptions,
   "required" | "mismatch" | "maxKeyAgeMs" | "strategy"
 >;
 
-/** What a route says of its protection. */
+/** Protection of a route. */
 export interface Protection {
   readonly own: RouteIdempotencyOptions;
   /** Whether a method of the route is protected. */

@@ -14,7 +14,9 @@ import { resolveScope } from "../ticket/scope.ts";
 import type { Ticket } from "../store/store.ts";
 import { ARRIVAL } from "./arrival.ts";
 
-/** What a request asks for. `keyless`: it carries no key and none is required. */
+/**
+ * Ticket of a request, or the reason for none. `keyless`: it carries no key and none is required.
+ */
 export type TicketReading =
   | { readonly kind: "ticket"; readonly ticket: Ticket; readonly onlyIfStored: boolean }
   | { readonly kind: "keyless" }
@@ -22,9 +24,11 @@ export type TicketReading =
   | { readonly kind: "no-scope"; readonly cause?: unknown };
 
 /**
- * Reads a request. Runs after validation and authentication, so that a refused request spends no key.
+ * Reads a request. Runs after validation and authentication, so that a refused request spends no
+ * key.
  *
- * @throws what option `scope` throws if that is an HTTP error of the caller (400–499), and TypeError for a body that is a stream.
+ * @throws the error of option `scope` if it is an HTTP error of the caller (400–499). TypeError for
+ *   a body that is a stream.
  */
 export async function readTicket(
   request: FastifyRequest,

@@ -1,4 +1,7 @@
-/** What becomes of a ticket whose owner did not finish: by the route's declared `onCrash`, never by a silent guess. */
+/**
+ * Crash recovery: applies the route's `onCrash` to a ticket whose owner did not finish, and never
+ * guesses.
+ */
 import { createProblem, PROBLEM_CONTENT_TYPE } from "@oncekey/shared";
 import type { FastifyRequest } from "fastify";
 import { keptHeaders } from "../response/capture.ts";
@@ -47,7 +50,7 @@ export async function resolveCrash(
 
 interface Decided {
   readonly response: StoredResponse;
-  /** What is stored, where that is not the response itself. */
+  /** The stored response, if it is not the response itself. */
   readonly kept?: StoredResponse;
 }
 
@@ -121,7 +124,10 @@ function toStored(
   };
 }
 
-/** As for a handler's reply: whoever asked gets it whole, and a body above the limit is not kept. */
+/**
+ * Limits the stored body as for a handler's reply: the caller gets it whole, and a body above the
+ * limit is not kept.
+ */
 function limited(response: StoredResponse, { maxResponseBytes }: RouteOptions): Decided {
   const isKept = response.body === undefined || response.body.length <= maxResponseBytes;
   return isKept ? { response } : { response, kept: { ...response, body: undefined } };

@@ -11,10 +11,11 @@ export function wrapHandler(
   handler: RouteHandlerMethod,
   admit: (request: FastifyRequest, reply: FastifyReply) => Promise<"run" | "answered"> | undefined,
 ): RouteHandlerMethod {
-  // In the handler and not in a hook before it: a plugin loaded after ours may still add hooks to the route, and what they
-  // check has to be checked before a replay too.
+  // Admission runs in the handler and not in a hook: a plugin loaded after ours may still add hooks
+  // to the route. Their checks have to pass before a replay too.
   return async function protectedHandler(request, reply) {
-    // By what it says, not by `reply.sent`: that is still false where the caller hung up before the answer was written.
+    // The result decides, not `reply.sent`: that is still false if the caller hung up before the
+    // answer was written.
     if ((await admit(request, reply)) === "answered") return reply;
     const state = request[STATE];
     const scope = state?.scope;
@@ -52,8 +53,9 @@ function afterHandler(
 }
 
 /**
- * Keeps what comes too late from a caller whose answer is stored already, and only its bytes are not out yet: a handler that sends
- * or fails once more, and Fastify's timeout. An error of the hooks behind ours is sent: it is the stored answer that failed.
+ * Ignores late replies while the bytes of a stored answer are not out yet: a handler that sends or
+ * fails again, and Fastify's timeout. An error of the hooks behind ours is sent, because then the
+ * stored answer itself failed.
  */
 export function ignoreLateReplies(
   state: RequestState,
@@ -68,7 +70,8 @@ export function ignoreLateReplies(
     if (!state.reply.isTooLate || reply.sent) return send(payload);
     const { status } = state.reply;
     if (status !== undefined && !reply.raw.headersSent) reply.code(status);
-    // The empty one that Fastify adds where a handler sent without returning the reply says nothing new.
+    // Fastify adds an empty payload if a handler sent without returning the reply. It changes
+    // nothing.
     if (payload === undefined) return reply;
     request.log.error(
       {

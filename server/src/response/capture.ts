@@ -1,4 +1,4 @@
-/** From a reply to the response that is stored: exact bytes and the headers of the allow-list. */
+/** Captures a reply as the stored response: exact bytes and the headers of the allow-list. */
 import { isUtf8 } from "node:buffer";
 import { validateHeaderValue } from "node:http";
 import { Readable } from "node:stream";
@@ -7,7 +7,10 @@ import { decode } from "./content-encoding.ts";
 import type { RouteOptions } from "../options/options.ts";
 import type { StoredResponse } from "../store/store.ts";
 
-/** What is stored, and what is sent on: the payload as it came, or its bytes where it had to be read. */
+/**
+ * The stored response, and the payload that is sent on: as it came, or its bytes if it had to be
+ * read.
+ */
 export interface Captured {
   readonly response: StoredResponse;
   readonly payload: unknown;
@@ -95,8 +98,9 @@ export async function capture(
 }
 
 /**
- * A stored body as later hooks get it, on the first answer and on a replay alike: text where the type says so, as a handler's
- * JSON is, else bytes. A hook that rewrites only the one or the other then does the same to both.
+ * Returns a stored body for later hooks: text if the content type is textual, like a handler's
+ * JSON, else bytes. The first answer and a replay have the same form, so a hook that rewrites one
+ * form rewrites both.
  */
 export function present(reply: FastifyReply, body: Buffer): string | Buffer {
   const type = String(reply.getHeader("content-type"));
@@ -106,7 +110,7 @@ export function present(reply: FastifyReply, body: Buffer): string | Buffer {
 const TEXT = /^text\/|[/+](json|xml)\b|charset=/i;
 
 /**
- * What a record keeps of headers: those of the allow-list, in lower case.
+ * Returns the headers that a record keeps: those of the allow-list, in lower case.
  *
  * @throws Node's error for a value that could not be sent.
  */
@@ -187,7 +191,10 @@ function toBuffer(chunk: unknown): Buffer {
   return typeof chunk === "string" ? Buffer.from(chunk) : Buffer.from(chunk as Uint8Array);
 }
 
-/** What was read of a stream and then its rest. No generator: one that is closed before it has begun closes nothing behind it. */
+/**
+ * Returns a stream of the chunks that were read and then the rest. No generator: closed before its
+ * first step, it would not close the stream.
+ */
 function resume(read: Buffer[], rest: AsyncIterator<unknown>, stream: Readable): Readable {
   return new Readable({
     read() {

@@ -55,7 +55,7 @@ export function onSend(
 
 /** The stored body, whatever earlier hooks made of it. Null, because Fastify reads undefined as "leave the payload as it is". */
 function presentReplay(reply: FastifyReply, body: Buffer | undefined): string | Buffer | null {
-  // Said by an earlier hook of the bytes that it had made.
+  // An earlier hook set it for bytes that it had made.
   reply.removeHeader("content-encoding");
   return body === undefined ? null : present(reply, body);
 }
@@ -87,7 +87,10 @@ function isStream(payload: unknown): boolean {
   return payload instanceof Readable || payload instanceof ReadableStream;
 }
 
-/** What was taken, unless the time of the handler is up before. Its end closes the payload, so that both come together. */
+/**
+ * Waits for the captured payload or the handler's timeout. The timeout also closes the payload, so
+ * both may end together.
+ */
 async function inTime(reply: ReplyState, taking: Promise<Taken>): Promise<Taken | "expired"> {
   const { deadline } = reply;
   if (deadline === undefined) return taking;
@@ -121,7 +124,7 @@ async function settle(
   }
   const isKept = !threw && state.rollback === undefined;
   const completion = await claim.complete(captured.response, isKept ? "keep" : "discard");
-  // What failed in the meantime comes too late: the caller sees what is stored.
+  // Ignores a failure in the meantime: the caller gets the stored response.
   restoreHead(reply, head);
   report(request, state.ticket?.key, completion);
   if (completion.kind !== "stored") discard(captured.payload);
@@ -133,7 +136,7 @@ async function settle(
       const { record } = completion;
       clearContent(reply, options.storeHeaders);
       acknowledge(reply, state.ticket?.key, remainingMs(record));
-      // Where the key was forgotten meanwhile, another request may have taken it.
+      // If the key was forgotten in the meantime, another request may have taken it.
       const isMismatch = state.ticket?.fingerprint.equals(record.fingerprint) === false;
       const refusal = refusalOf(record, isMismatch, options);
       if (refusal === undefined)
@@ -169,7 +172,7 @@ async function settle(
   }
 }
 
-/** What is sent, and of it the response to store, if its status is kept; or what went wrong on the way. */
+/** The payload to send and, if its status is kept, the response to store; or the failure. */
 type Taken =
   | {
       readonly kind: "taken";

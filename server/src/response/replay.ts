@@ -1,4 +1,4 @@
-/** What is answered without running the handler: stored responses and problem documents. */
+/** Answers without running the handler: stored responses and problem documents. */
 import {
   createProblem,
   IDEMPOTENCY_KEY,
@@ -15,7 +15,7 @@ import type { FastifyReply } from "fastify";
 import type { RouteOptions } from "../options/options.ts";
 import type { StoredRecord, StoredResponse } from "../store/store.ts";
 
-// The shortest wait that whole seconds can say; the duplicate has already been held for `waitMs`.
+// The shortest wait in whole seconds. The duplicate has already been held for `waitMs`.
 const RETRY_AFTER_S = "1";
 
 /** A refusal as a value: everything but the body. */
@@ -96,8 +96,8 @@ export function refusalOf(
 }
 
 /**
- * Marks a refusal that stands for another request's response: without the mark the caller would take what it says for the end of
- * its own. A 422 says it by itself.
+ * Marks a refusal that stands for another request's response. Without the mark the caller would
+ * take it for the outcome of its own request. A 422 needs no mark.
  */
 export function markRefusal(
   reply: FastifyReply,
@@ -114,7 +114,7 @@ export function conflict(): Refusal {
   };
 }
 
-/** Takes off the reply what the handler said about a body that is not sent after all. */
+/** Removes the handler's headers about a body that is not sent after all. */
 export function clearContent(reply: FastifyReply, storeHeaders: ReadonlySet<string>): void {
   for (const name of Object.keys(reply.getHeaders())) {
     if (storeHeaders.has(name) || name.startsWith("content-") || name === "set-cookie") {

@@ -27,8 +27,9 @@ export interface Reading {
 }
 
 /**
- * What becomes of a payload that reaches our `onSend` hook. `store`: the claim's holder answers. `first`: a replay, a refusal, or
- * the reply of a claim that was given back. `pass`: an error behind a reply that was sent. `drop`: another reply is being stored.
+ * Decision about a payload that reaches our `onSend` hook. `store`: the claim's holder answers.
+ * `first`: a replay, a refusal, or the reply of a claim that was given back. `pass`: an error
+ * behind a reply that was sent. `drop`: another reply is being stored.
  */
 export type SendDecision =
   | { readonly kind: "store"; readonly reading: Reading }
@@ -114,8 +115,8 @@ export class ReplyState {
   }
 
   /**
-   * Goes from reading to storing. Returns `false` if the handler failed meanwhile: then its error is the reply, whether it has
-   * been sent yet or not.
+   * Goes from reading to storing. Returns `false` if the handler failed in the meantime: then its
+   * error is the reply, whether it has been sent yet or not.
    */
   store(reading: Reading): boolean {
     if (this.#reading !== reading) return false;
@@ -142,8 +143,9 @@ export class ReplyState {
   }
 
   /**
-   * Whether a further reply of the handler, or Fastify's timeout, comes too late. An error of a hook behind ours does not. Fastify
-   * tells its hooks of no second error of a request, so behind a handler that had thrown each one is taken for such an error.
+   * Whether a further reply of the handler, or Fastify's timeout, comes too late. An error of a
+   * hook behind ours does not. Fastify reports only the first error of a request to its hooks.
+   * After a handler has thrown, each later error therefore counts as a hook's error.
    */
   get isTooLate(): boolean {
     if (this.#phase === "storing") return true;

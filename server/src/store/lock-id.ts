@@ -3,10 +3,12 @@ import { createHash } from "node:crypto";
 import type { Ticket } from "./store.ts";
 
 /**
- * The ticket's advisory lock: the first 8 bytes of SHA-256 over product, schema, scope, target and key, each with its length
- * before it, so that no two tickets read alike. A decimal string, because a JavaScript number loses bits.
+ * Returns the id of the ticket's advisory lock: the first 8 bytes of SHA-256 over product, schema,
+ * scope, target and key. Each is prefixed with its length, so no two tickets share an encoding. A
+ * decimal string, because a JavaScript number loses bits.
  *
- * 64 bits of a cryptographic digest: a collision costs a false wait, never a wrong replay, and no tenant can construct one.
+ * 64 bits of a cryptographic digest: a collision costs a false wait, never a wrong replay, and no
+ * tenant can construct one.
  */
 export function lockId(schema: string, ticket: Ticket): string {
   return digest(["oncekey", schema, ticket.scope, ticket.target, ticket.key]);

@@ -23,7 +23,7 @@ export function recordValues(
   ];
 }
 
-/** How many milliseconds a record has left; none or less, and it must not be replayed. */
+/** Returns the remaining lifetime of a record, in ms. At 0 or less it must not be replayed. */
 export function remainingMs({ lifetimeMs, askedAt }: Lifetime): number {
   return askedAt + lifetimeMs - performance.now();
 }

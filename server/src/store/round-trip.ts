@@ -1,4 +1,4 @@
-/** How the store asks Postgres: on a connection of the pool, in as few round trips as can be. */
+/** Runs the store's statements on a connection of the pool, in as few round trips as possible. */
 import type { Statement, StatementResult } from "./postgres/batch.ts";
 import { isPoolTimeout } from "./postgres/connection.ts";
 import type { Connect, Connection } from "./postgres/connection.ts";

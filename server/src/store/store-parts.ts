@@ -1,4 +1,4 @@
-/** What every strategy is made of: one schema's statements and one pool's connections. */
+/** Parts of every strategy: one schema's statements and one pool's connections. */
 import type { Pool } from "pg";
 import { createConnect } from "./postgres/connection.ts";
 import type { Connect } from "./postgres/connection.ts";

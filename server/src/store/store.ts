@@ -1,7 +1,10 @@
 /** The seam between the way of a request and the database: every strategy is one `Store`. */
 import type { PoolClient } from "pg";
 
-/** What identifies one request: whose key (`scope`), on what (`target`), and a digest of what was asked. Frozen. */
+/**
+ * Identity of one request: the key with its owner (`scope`), the route (`target`) and a digest of
+ * the request. Frozen.
+ */
 export interface Ticket {
   readonly key: string;
   readonly scope: string;
@@ -18,7 +21,10 @@ export interface StoredResponse {
   readonly body: Buffer | undefined;
 }
 
-/** For how long a record is replayed, by the database's clock, and from when on: a process may stand still before it reads that. */
+/**
+ * Remaining lifetime of a record by the database's clock, and the instant of the query: the process
+ * may be suspended before it reads the answer.
+ */
 export interface Lifetime {
   /** Milliseconds from `askedAt` on. */
   readonly lifetimeMs: number;
@@ -26,7 +32,7 @@ export interface Lifetime {
   readonly askedAt: number;
 }
 
-/** What the table holds for a ticket that is done. */
+/** Stored record of a finished ticket. */
 export interface StoredRecord extends Lifetime {
   readonly fingerprint: Buffer;
   readonly response: StoredResponse;
@@ -51,8 +57,9 @@ export interface InFlight {
 }
 
 /**
- * What one try of `begin` found. `crashed`: an earlier owner did not finish, and the claim is taken over from it. `conflict`: it was
- * another request that did not finish, the one of `fingerprint`, and only that one can go on.
+ * Outcome of one try of `begin`. `crashed`: an earlier owner did not finish, and the claim is taken
+ * over from it. `conflict`: another request, identified by `fingerprint`, did not finish, and only
+ * that request can go on.
  */
 export type BeginOutcome =
   | { readonly kind: "claimed"; readonly claim: Claim }
@@ -62,7 +69,10 @@ export type BeginOutcome =
   | InFlight
   | Unavailable;
 
-/** What `lookup` found: it starts nothing. `unknown`: an owner did not finish, and what it did is not known. */
+/**
+ * Outcome of `lookup`, which starts nothing. `unknown`: an owner did not finish, and its effects
+ * are not known.
+ */
 export type LookupOutcome =
   | { readonly kind: "replay"; readonly record: StoredRecord }
   | InFlight
@@ -71,10 +81,12 @@ export type LookupOutcome =
   | Unavailable;
 
 /**
- * How a claim ended. `superseded`: another had finished this ticket, so this claim's writes are rolled back and the other
- * record stands. `rolled-back`: nothing was kept; `isFinal` if Postgres refused the handler's
- * writes and would refuse them again. `unknown`: the commit's outcome is not known; the next look-up decides.
- * `lost`: another owner holds the ticket and has not finished; nothing of this claim was stored. `split`: the handler had ended the transaction itself, so its writes and the record were two commits.
+ * End of a claim. `superseded`: another claim had finished this ticket, so this claim's writes are
+ * rolled back and the other record stands. `rolled-back`: nothing was kept; `isFinal` if Postgres
+ * refused the handler's writes and would refuse them again. `unknown`: the commit's outcome is not
+ * known; the next look-up decides. `lost`: another owner holds the ticket and has not finished;
+ * nothing of this claim was stored. `split`: the handler had ended the transaction itself, so its
+ * writes and the record were two commits.
  */
 export type Completion =
   | ({ readonly kind: "stored"; readonly split: boolean } & Lifetime)
@@ -87,10 +99,12 @@ export type Completion =
 export type Writes = "keep" | "discard";
 
 /**
- * How a claim is given back. `free`: the handler answered in order that nothing came of it. `refused`: it threw an error that says
- * so, such as a 429. `failed`: it broke off. `timed-out`: it held a connection, or its reply stream stood still, for longer than
- * `maxHandlerMs`; its signal aborts and a running statement is cancelled. In a transaction all roll back. A lease that failed or
- * timed out counts as crashed, and so does one that refused after a step had begun.
+ * Reason for which a claim is released. `free`: the handler answered that it did nothing.
+ * `refused`: it threw an error of that meaning, such as a 429. `failed`: it threw any other error.
+ * `timed-out`: it held a connection, or its reply stream stalled, for longer than `maxHandlerMs`.
+ * Then its signal aborts and a running statement is cancelled. In a transaction all roll back. A
+ * lease that failed or timed out counts as crashed, and so does one that refused after a step had
+ * begun.
  */
 export type Release = "free" | "refused" | "failed" | "timed-out";
 
@@ -98,11 +112,14 @@ export type Release = "free" | "refused" | "failed" | "timed-out";
 export interface Claim {
   /** The connection whose transaction holds the handler's writes; `undefined` where the strategy has none. */
   readonly tx: PoolClient | undefined;
-  /** How many times the handler was started for this ticket, this time included, as far as the record tells. From 1. */
+  /**
+   * Number of times the handler was started for this ticket, according to the record, this start
+   * included. `@range from 1`
+   */
   readonly attempt: number;
   /** Aborts when the claim is lost while the handler runs. */
   readonly signal: AbortSignal;
-  /** Results of finished steps, where the strategy keeps them. */
+  /** Results of finished steps, if the strategy keeps them. */
   readonly steps: StepMemory | undefined;
   /** For a handler without a transaction: one for its last writes, which `complete` commits. */
   readonly lastWrites:
@@ -132,7 +149,10 @@ export type OpenOutcome = { readonly kind: "claimed"; readonly claim: Claim } | 
 
 /** One strategy. Every method answers with a value; a database that fails is `unavailable`, not an exception. */
 export interface Store {
-  /** One try, without waiting for another process: claims the ticket, finds its record, or says that it is in flight. */
+  /**
+   * One try, without waiting for another process: claims the ticket, finds its record, or reports
+   * that it is in flight.
+   */
   begin(ticket: Ticket, retentionMs: number): Promise<BeginOutcome>;
   /** Looks the ticket up and starts nothing. */
   lookup(ticket: Ticket): Promise<LookupOutcome>;

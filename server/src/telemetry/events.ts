@@ -5,8 +5,8 @@ import type { Channel } from "node:diagnostics_channel";
 import type { Completion } from "../store/store.ts";
 
 /**
- * Events by the names of their channels. Each is published in the async context of its request; events of the sweep have no
- * context.
+ * Events by the names of their channels. Each is published in the async context of its request.
+ * Events of the sweep have no context.
  *
  * @example
  * subscribe("oncekey:begin", (message) => {

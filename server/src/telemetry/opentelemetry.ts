@@ -6,7 +6,7 @@ import type { BeginEvent, CompleteEvent, RouteLabels, TelemetryEvents } from "./
 
 const SCOPE = "@oncekey/server";
 
-// From a stored key on the same host to the longest wait of a handler.
+// Histogram buckets, from a stored key on the same host to the longest wait of a handler.
 const BUCKETS_S = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
 // Outcomes that are errors of the server or the store; refusals of the contract are not.

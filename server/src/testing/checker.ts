@@ -1,12 +1,14 @@
-/** What has to be true of everything that was seen of one key. */
+/** Invariants of all answers and effects of one key. */
 import { isClose } from "./effects.ts";
 import type { Effect } from "./effects.ts";
 import type { Answer } from "./send.ts";
 
 export interface SeenKey {
-  /** Of the same request, each final. The first is the one that a client would have seen first. */
+  /**
+   * Final answers of the same request. The first is the one that a client would have seen first.
+   */
   readonly answers: readonly Answer[];
-  /** Of another request under the same key, sent after them. */
+  /** Answer of another request under the same key, sent after the answers above. */
   readonly other: Answer;
   /** All that the key had, those of the other request included, beside what a run without a crash has. */
   readonly effects: readonly Effect[];
@@ -58,7 +60,8 @@ function rerun({ answers }: SeenKey): string | undefined {
   return runs > 1 ? `${runs} answers are no replays` : undefined;
 }
 
-// Where the route's fingerprint leaves out what is different, it is the same request; and its schema may refuse it.
+// If the route's fingerprint leaves out the difference, it is the same request. The route's schema
+// may refuse it too.
 function otherAnswer({ answers: [answer], other }: SeenKey): string | undefined {
   const isRefused = other.status >= 400 && other.status < 500;
   const isSame = other.status === answer?.status && other.body === answer.body;

@@ -1,4 +1,4 @@
-/** Loaded by `--import` into a server under test, before anything of it: kills its process at the point that it is told. */
+/** Preload (`--import`) for a server under test: kills its process at the given point. */
 import { AsyncLocalStorage } from "node:async_hooks";
 import { subscribe } from "node:diagnostics_channel";
 import type { ServerResponse } from "node:http";
@@ -8,7 +8,7 @@ import type { BeginEvent, CompleteEvent } from "../telemetry/events.ts";
 import { CRASH_AT } from "./crash-points.ts";
 import type { CrashPoint } from "./crash-points.ts";
 
-/** How far a request that holds a claim has come; `asked` is every other one. */
+/** Progress of a request that holds a claim; `asked` is every other request. */
 interface Passage {
   at: "asked" | "claimed" | "handled" | "stored";
 }

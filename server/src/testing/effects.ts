@@ -1,11 +1,17 @@
-/** What a request changes: rows and numbers of all tables of a database, and counters of the test's own. */
+/**
+ * Effects of a request: changed rows and numbers of all tables of a database, and counters of the
+ * test's own.
+ */
 
 /** A `pg.Pool`, or as much of one as is asked here. */
 export interface QueryablePool {
   query(text: string): Promise<{ readonly rows: readonly unknown[] }>;
 }
 
-/** One counter, or several by name. Each says how many effects there are in all at the place that it counts. */
+/**
+ * One counter, or several by name. Each returns the total number of effects at the place that it
+ * counts.
+ */
 export type EffectCounters =
   | (() => number | Promise<number>)
   | Readonly<Record<string, () => number | Promise<number>>>;
@@ -19,7 +25,7 @@ export interface EffectOptions {
 /** Numbers by name: rows of a table under `orders`, the sum of a column under `accounts.balance`, counters under their names. */
 export type Snapshot = ReadonlyMap<string, number>;
 
-/** What one number did under one key, beside what it does in a run without a crash. */
+/** Change of one number under one key, and its change in a run without a crash. */
 export interface Effect {
   readonly name: string;
   readonly change: number;
@@ -43,10 +49,10 @@ export async function takeSnapshot({
 }
 
 /**
- * Returns what each number does each time that the request runs once. Sums that differ from time to time, such as those of ids, are
- * left out.
+ * Returns the change of each number by one run of the request. Sums that differ between runs, such
+ * as those of ids, are left out.
  *
- * @throws Error if a count of rows or a counter differs from time to time: then nothing can be compared with it.
+ * @throws Error if a count of rows or a counter differs between runs: then nothing can be compared.
  */
 export function expectedChanges(one: Snapshot, other: Snapshot): Snapshot {
   const expected = new Map<string, number>();

@@ -13,21 +13,23 @@ export interface CrashTestOptions extends ServerCommand {
    */
   readonly request: TestedRequest | (() => TestedRequest | Promise<TestedRequest>);
   /**
-   * A `pg.Pool` of the database behind the server. All its tables are compared, by rows and by the sums of numbers, with what the
-   * request changes without a crash. Nothing else may write to them meanwhile.
+   * A `pg.Pool` of the database behind the server. All its tables are compared, by rows and by the
+   * sums of numbers, with what the request changes without a crash. Nothing else may write to them
+   * during the test.
    */
   readonly pool?: QueryablePool;
   /**
-   * How many effects there are in all at another place, such as calls that a provider got: a function, or several by name.
+   * Counts all effects at another place, such as the calls that a provider got: a function, or
+   * several by name.
    */
   readonly countEffects?: EffectCounters;
   /** Tables (`sessions`, `billing.events`) and columns (`orders.version`) of `pool` that are not compared. Default none. */
   readonly ignore?: readonly string[];
-  /** Where to kill the server. Default all: {@link CRASH_POINTS}. */
+  /** Points at which to kill the server. Default all: {@link CRASH_POINTS}. */
   readonly points?: readonly CrashPoint[];
   /**
-   * How long a request may take to come to its end after a crash, in ms. `@range 1_000–600_000 @default 60_000` (longer than a lease
-   * lasts by default)
+   * Time limit for a request to get its final answer after a crash, in ms. `@range 1_000–600_000
+   * @default 60_000` (longer than a lease lasts by default)
    */
   readonly patienceMs?: number;
 }

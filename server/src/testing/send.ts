@@ -19,7 +19,7 @@ export interface TestedRequest {
 export interface Answer {
   readonly status: number;
   readonly isReplayed: boolean;
-  /** Those that are stored unless `storeHeaders` says otherwise, one after the other. */
+  /** Headers that are stored unless `storeHeaders` omits them, one after the other. */
   readonly headers: string;
   readonly body: string;
 }
@@ -38,7 +38,8 @@ export async function send(origin: string, request: TestedRequest, key: string):
       [IDEMPOTENCY_KEY]: key,
     },
     body: body === undefined ? null : JSON.stringify(body),
-    // Where it leads to is another resource's answer, and nothing of it is stored.
+    // A redirect is not followed: its target is another resource's answer, and nothing of it is
+    // stored.
     redirect: "manual",
   });
   return {

@@ -8,7 +8,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { CRASH_AT } from "./crash-points.ts";
 import type { CrashPoint } from "./crash-points.ts";
 
-/** How the server under test is started. */
+/** Command that starts the server under test. */
 export interface ServerCommand {
   /** Program and arguments: the server's own process, such as `["node", "server.js"]`, and none that starts it, such as `npm`. */
   readonly command: readonly [program: string, ...args: string[]];
@@ -18,7 +18,7 @@ export interface ServerCommand {
 
 export interface ServerProcess {
   readonly origin: string;
-  /** How it has ended by itself, `undefined` while it lives. */
+  /** Returns how the process ended by itself, `undefined` while it lives. */
   readonly ending: () => string | undefined;
   /** Resolves once it has ended. */
   readonly ended: Promise<void>;

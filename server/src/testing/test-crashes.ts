@@ -11,13 +11,19 @@ import { checkCrashTest } from "./options.ts";
 import type { CrashTestOptions } from "./options.ts";
 import { startServer } from "./server-process.ts";
 
-/** What became of one request. */
+/** Result of one request. */
 export interface CrashedRequest {
-  /** Where its server died. `none`: it was sent many times at once, and nothing died. */
+  /**
+   * Point at which its server was killed. `none`: the request was sent many times at once, without
+   * a kill.
+   */
   readonly point: CrashPoint | "none";
   /** The status of its final answer. */
   readonly status: number;
-  /** How many times it had the effect of one run without a crash, by the table or counter that changed most. */
+  /**
+   * Number of effects relative to one run without a crash, by the table or counter that changed
+   * most.
+   */
   readonly effects: number;
 }
 
@@ -28,14 +34,16 @@ interface Tested extends CrashedRequest {
 const DUPLICATES = 16;
 
 /**
- * For each crash point: starts the server, sends the request under a new key, kills the process at the point by SIGKILL, starts it
- * again, and sends the same request under the same key until its answer is final, then many times at once, and then another request
- * under that key. Before that it does the same without a crash, and notes what one run of the request changes.
+ * For each crash point: starts the server, sends the request under a new key, kills the process by
+ * SIGKILL and starts it again. Then sends the same request under the same key until its answer is
+ * final, then many times at once. At last sends another request under that key. A first round
+ * without a crash records the changes of one run.
  *
- * @returns what became of each request.
- * @throws Error that lists what was broken: a point that the request did not reach (is the route protected?), other changes than those
- * of one run behind a success, more than those behind a refusal, answers that differ in status, body or a stored header, more than one
- * that is no replay, or an answer of its own to the other request.
+ * @returns the result of each request.
+ * @throws Error that lists the broken invariants: a point that the request did not reach (is the
+ *   route protected?); other changes than one run's after a success, or more than these after a
+ *   refusal; answers that differ in status, body or a stored header; a second answer that is no
+ *   replay; an answer of its own to the other request.
  * @throws TypeError or RangeError that names a wrong option and what is allowed.
  */
 export async function testCrashes(options: CrashTestOptions): Promise<CrashedRequest[]> {

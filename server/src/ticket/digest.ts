@@ -11,7 +11,10 @@ export class OpaqueValueError extends TypeError {
   }
 }
 
-/** How to treat what hides its content: promises, weak collections, blobs. Streams are always refused. */
+/**
+ * Policy for values that hide their content: promises, weak collections, blobs. Streams are always
+ * refused.
+ */
 export type OpaquePolicy = "refuse" | "by-kind";
 
 /** Names of an object's members, read once for all objects that have the same ones. */
@@ -39,7 +42,7 @@ const NULL = SPECIAL;
 const TRUE = SPECIAL + 8;
 const FALSE = SPECIAL + 16;
 const UNDEFINED = SPECIAL + 24;
-// The string after each of these says the rest.
+// The string after each of these holds the rest.
 const BIGINT = SPECIAL + 32;
 const KIND = SPECIAL + 40;
 const AGAIN = SPECIAL + 48;
@@ -56,7 +59,8 @@ const MAX_SCRATCH = 262_144;
 const MAX_SHAPES = 256;
 // An object with more members is a dictionary, which no other object resembles.
 const MAX_SHAPED = 64;
-// From here on each container is written once: a circle, or aliases of aliases, would have no end.
+// Above this number each container is written once: a circle, or aliases of aliases, would have no
+// end.
 const MAX_UNTRACKED = 100_000;
 
 /**
@@ -70,7 +74,10 @@ export function digest(values: readonly unknown[], opaque: OpaquePolicy): Buffer
 
 class Pass {
   readonly #opaque: OpaquePolicy;
-  /** What stands where, as numbers. They say how the three below are to be taken apart, so no two values read alike. */
+  /**
+   * The structure, as numbers. They delimit the three parts below, so no two values have the same
+   * encoding.
+   */
   #tokens = takeScratch();
   #length = 0;
   readonly #texts: string[] = [];
@@ -240,7 +247,7 @@ class Pass {
     this.#writeList(items);
   }
 
-  // What is in it can only be read later; its size and name are known.
+  // Writes size and name: the content of a blob can only be read asynchronously.
   #writeBlob({ size, type, name }: Blob & Partial<File>): void {
     if (this.#opaque === "refuse") throw new OpaqueValueError("a Blob");
     this.#writeAs("blob", [size, type, name]);
@@ -296,7 +303,7 @@ function sha256(data: string | NodeJS.ArrayBufferView): Buffer {
   return hash("sha256", data, "buffer");
 }
 
-// Kept from one request to the next; whoever uses it has taken it out.
+// Scratch memory that is kept between requests. Its user takes it out for the time of use.
 let scratch: Int32Array<ArrayBuffer> | undefined;
 
 function takeScratch(): Int32Array<ArrayBuffer> {

@@ -5,15 +5,17 @@ import { digest, OpaqueValueError } from "./digest.ts";
 /** The part of a request that must not change under one key. */
 export type FingerprintOption = (request: FastifyRequest) => unknown;
 
-// Goes before the digest, so that another way to compute it can be told from another request.
+// Precedes the digest, to distinguish another algorithm from another request.
 const VERSION = Buffer.of(1);
 
 /**
- * Returns the fingerprint of the whole request: media type, query and body. The order of members and of query parameters, the
- * charset and a multipart boundary do not count. Method and path are the target's.
+ * Returns the fingerprint of the whole request: media type, query and body. The order of members
+ * and of query parameters, the charset and a multipart boundary do not count. Method and path are
+ * the target's.
  *
- * @returns `undefined` if the body was not read yet, because a later hook or the handler reads it.
- * @throws TypeError if the body is a stream, or has one in it: such a route needs a `fingerprint` of its own.
+ * @returns `undefined` if a later hook or the handler will read the body.
+ * @throws TypeError if the body is a stream, or has one in it: such a route needs a `fingerprint`
+ *   of its own.
  */
 export function fingerprintWhole(request: FastifyRequest): Buffer | undefined {
   if (request.body === undefined && hasContent(request)) return undefined;

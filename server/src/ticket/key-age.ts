@@ -6,8 +6,8 @@ const UUID_V7 = /^([0-9a-f]{8})-([0-9a-f]{4})-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-
 const MAX_AHEAD_MS = 5 * 60_000;
 
 /**
- * Whether a key says that it is older than `maxAgeMs`, or from more than 5 minutes in the future: such a key would outlive its
- * own age limit. A key that carries no time is never out of time.
+ * Whether a key's timestamp is older than `maxAgeMs`, or more than 5 minutes in the future: such a
+ * key would outlive its own age limit. A key that carries no time is never out of time.
  */
 export function isOutOfTime(
   key: string,

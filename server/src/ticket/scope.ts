@@ -7,7 +7,7 @@ import type { FastifyRequest } from "fastify";
  */
 export type ScopeOption = "single-tenant" | ((request: FastifyRequest) => string | Promise<string>);
 
-/** What the record's column takes, in bytes of UTF-8. */
+/** Maximum size of the record's column, in bytes of UTF-8. */
 const MAX_SCOPE_BYTES = 512;
 
 /**

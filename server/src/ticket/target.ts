@@ -1,4 +1,6 @@
-/** What a request is for: the route that Fastify matched, with the decoded values of its parameters. */
+/**
+ * Target of a request: the route that Fastify matched, with the decoded values of its parameters.
+ */
 import { createHash } from "node:crypto";
 import type { RouteOptions as FastifyRoute } from "fastify";
 

@@ -110,7 +110,7 @@ describe("app.idempotency", () => {
       { pool: poolOf as unknown as pg.Pool, schema: "nowhere" },
       (app) => addPayments(app),
       async ({ app }) => {
-        await expect(app.idempotency.stats()).rejects.toThrow("needs to be told which pool");
+        await expect(app.idempotency.stats()).rejects.toThrow("needs the pool to work on");
         await expect(app.idempotency.ready(missing)).rejects.toThrow(
           'there is no table "nowhere".records',
         );

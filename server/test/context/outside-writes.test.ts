@@ -101,7 +101,7 @@ describe("outsideWrites", () => {
     );
   });
 
-  it("'allow' says nothing, not of an unused transaction either", async () => {
+  it("'allow' logs nothing, not even for an unused transaction", async () => {
     await withLog(
       { outsideWrites: "allow" },
       (app) => app.post("/pay", protect, async () => (await pool.query(INSERT)).command),

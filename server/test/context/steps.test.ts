@@ -129,7 +129,7 @@ describe("step", () => {
     await expect(createRecord().run()(name as string, () => 1)).rejects.toThrow("needs a name");
   });
 
-  it("says that it is for strategy lease", async () => {
+  it("throws that it is for strategy lease", async () => {
     await expect(createStep(undefined)("a", () => 1)).rejects.toThrow("strategy 'lease'");
   });
 });

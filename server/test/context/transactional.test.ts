@@ -8,7 +8,7 @@ import type { Answer } from "../support/shop.ts";
 
 const database = withDatabase();
 let pool: pg.Pool;
-/** What a code base shares: its repositories know nothing of the request. */
+/** The pool that a code base shares: its repositories know nothing of the request. */
 let shared: pg.Pool;
 beforeAll(async () => {
   pool = database.pool();

@@ -141,7 +141,7 @@ describe("a replay from the process", () => {
     await wire.close();
   });
 
-  it("is off where a route says so", async () => {
+  it("is off if the route turns it off", async () => {
     await withShop(
       { pool, replayCache: true },
       (app) => addPayments(app, { replayCache: false }),

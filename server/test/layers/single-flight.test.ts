@@ -44,7 +44,7 @@ test("a request that only asks for a key is no reason to refuse the one whose ke
   expect(await owner).toMatchObject({ kind: "crashed" });
 });
 
-test("nor is it a reason to tell the one whose key it is that another request has it", async () => {
+test("a lookup by the key's owner returns unknown while another request waits with the key", async () => {
   const { store, answer } = leftBehind();
   const flights = createSingleFlight(store, () => {});
   const other = flights.begin(ticket(0), waiting, () => {});
@@ -76,13 +76,13 @@ test("what was over before a request came is not handed on to it", async () => {
   const patient: Waiting = { ...waiting, inFlight: "wait" };
   const first = flights.begin(ticket(1), patient, () => {});
   const second = flights.begin(ticket(1), patient, () => {});
-  // As if this process had stood still for longer than that, with the database's answer unread.
+  // Simulates a process that was suspended for longer than that, with the database's answer unread.
   resolve({ kind: "replay", record: { ...record, askedAt: record.askedAt - 1_000 } });
   expect(await first).toMatchObject({ kind: "replay" });
   expect(await second).toMatchObject({ kind: "claimed" });
 });
 
-test("what was read before its record was forgotten is neither kept nor handed on to whoever comes then", async () => {
+test("a result from before its record was forgotten is neither kept nor handed to later requests", async () => {
   const { promise, resolve } = Promise.withResolvers<BeginOutcome>();
   const record = {
     fingerprint: Buffer.from([1]),

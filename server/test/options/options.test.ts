@@ -193,7 +193,7 @@ describe("what is kept", () => {
     ]);
   });
 
-  it("is every 2xx whatever storeStatus says, and never a 5xx", () => {
+  it("is every 2xx whatever storeStatus returns, and never a 5xx", () => {
     const none = resolveRouteOptions({ pool, scope }, { storeStatus: () => false }, "POST /pay");
     const all = resolveRouteOptions({ pool, scope }, { storeStatus: () => true }, "POST /pay");
     expect([200, 299, 302, 402].map(none.storeStatus)).toEqual([true, true, false, false]);

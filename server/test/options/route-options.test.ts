@@ -33,7 +33,7 @@ describe("strategy", () => {
     },
   );
 
-  it("lease needs to be told what a crash means", async () => {
+  it("lease needs onCrash", async () => {
     const using = withShop(
       { pool, strategy: "lease" },
       (app) => addPayments(app),
@@ -50,7 +50,7 @@ describe("strategy", () => {
 });
 
 describe("global", () => {
-  it("protects every POST and PATCH, but for those that say no, and no other method", async () => {
+  it("protects every POST and PATCH except routes that opt out, and no other method", async () => {
     await withShop(
       { pool, global: true },
       (app) => {

@@ -111,7 +111,7 @@ describe("a handler that encodes its body itself", () => {
     );
   });
 
-  it("in a way that cannot be read here is done, and a repeat is told so", async () => {
+  it("with an unknown encoding is done, and a repeat gets 410", async () => {
     await withNeighbour(
       "before ours",
       {

@@ -13,7 +13,7 @@ beforeAll(() => {
   pool = database.pool();
 });
 
-/** Uploads each file under one key, and tells what came back. */
+/** Uploads each file under one key, and returns the answers. */
 async function upload(
   place: Place,
   parts: {
@@ -77,7 +77,7 @@ describe.each(PLACES)("@fastify/multipart %s", (place) => {
     expect(answers).toEqual(EXPECTED);
   });
 
-  it("with its parts in the body: they are told apart by the fingerprint option", async () => {
+  it("with its parts in the body: the fingerprint option distinguishes them", async () => {
     let runs = 0;
     const answers = await upload(
       place,
@@ -99,7 +99,7 @@ describe.each(PLACES)("@fastify/multipart %s", (place) => {
     expect(answers).toEqual(EXPECTED);
   });
 
-  it("with its files as streams: they are told apart by the fingerprint option, and a replay reads none", async () => {
+  it("with its files as streams: the fingerprint option distinguishes them, and a replay reads none", async () => {
     let runs = 0;
     const large = "x".repeat(900_000);
     const answers = await upload(

@@ -144,7 +144,7 @@ describe.each(PLACES)("hooks on both sides of ours, with theirs %s", (place) => 
 });
 
 describe("a problem document", () => {
-  it("passes the application's hooks as any other reply, and they can tell it by its type", async () => {
+  it("passes the application's hooks as any other reply, with the problem's content type", async () => {
     const neighbour = shared(
       (app) =>
         void app.addHook("onSend", async (_request, reply, payload) =>

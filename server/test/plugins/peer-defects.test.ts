@@ -1,4 +1,4 @@
-/** What other libraries for idempotency keys were seen to do wrong, one test each. */
+/** Defects that were seen in other libraries for idempotency keys, one test each. */
 import { Readable } from "node:stream";
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import type pg from "pg";
@@ -64,7 +64,7 @@ describe("a refusal", () => {
         gate.open();
         await first;
         const after = await post("/slow", { key, json: { amount: 8 } });
-        // A conflict that waiting cannot mend is never told as one that it can.
+        // A conflict that waiting cannot resolve is never reported as retryable.
         for (const refused of [during, after]) {
           expect([refused.status, refused.json()["code"]]).toEqual([422, "idempotency_conflict"]);
           expect(refused.headers.get("retry-after")).toBeNull();
@@ -77,7 +77,7 @@ describe("a refusal", () => {
 });
 
 describe("a key", () => {
-  it("that is missing is told apart from one that is too long", async () => {
+  it("that is missing is distinguished from one that is too long", async () => {
     await withShop({ pool }, addPayments, async ({ post }) => {
       const missing = await post("/payments", { json: { amount: 1 } });
       const long = await post("/payments", { key: "k".repeat(256), json: { amount: 1 } });

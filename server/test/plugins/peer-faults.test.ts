@@ -1,4 +1,7 @@
-/** What other libraries for idempotency keys were seen to do wrong when their store fails, one test each. */
+/**
+ * Defects that were seen in other libraries for idempotency keys when their store fails, one test
+ * each.
+ */
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { withDatabase } from "@oncekey/test-support/postgres/database";
@@ -34,7 +37,7 @@ const STRATEGIES: readonly (readonly [string, Partial<ShopOptions>])[] = [
 ];
 
 describe("a store that is down", () => {
-  it("is told to the caller before the handler runs, on every try", async () => {
+  it("is reported to the caller before the handler runs, on every try", async () => {
     let runs = 0;
     const nobody = new pg.Pool({ host: "127.0.0.1", port: 1, connectionTimeoutMillis: 500 });
     await withShop(

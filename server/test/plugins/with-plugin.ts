@@ -6,7 +6,7 @@ import type pg from "pg";
 import { post } from "../support/shop.ts";
 import type { Answer, ShopOptions, ShopRequest } from "../support/shop.ts";
 
-/** Where the neighbour is registered. */
+/** Place at which the neighbour is registered. */
 export type Place =
   | "before ours"
   | "after ours"
@@ -35,7 +35,7 @@ export interface Parts {
 
 export interface Neighbourhood {
   readonly app: FastifyInstance;
-  /** Of the server, with the prefix of the plugin that the routes are in. */
+  /** URL of the server, with the prefix of the plugin that the routes are in. */
   readonly url: string;
   /** Sends a POST with a key and a JSON body. */
   readonly post: (path: string, request?: ShopRequest) => Promise<Answer>;
@@ -102,7 +102,7 @@ async function inOrder(app: FastifyInstance, steps: readonly Add[]): Promise<voi
   for (const step of steps) await step(app);
 }
 
-/** What the table holds for a key: the names of the headers, and the body. */
+/** Returns the stored record of a key: the names of the headers, and the body. */
 export async function stored(
   pool: pg.Pool,
   key: string,

@@ -14,7 +14,7 @@ beforeAll(() => {
 
 const protect = { config: { idempotency: true } };
 
-/** Says of each request under one key whether its handler ran, or whose response it got. */
+/** Returns whether the handler of a request ran, or which response the request got. */
 function outcomeOf({ status, headers }: Answer): string {
   if (status !== 200) return String(status);
   if (headers.get("idempotent-replayed") === null) return "ran";

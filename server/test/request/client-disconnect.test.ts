@@ -39,7 +39,7 @@ describe("a caller that hangs up while the handler runs", () => {
   it.each<[string, RouteHandlerMethod, { runs: number; isReplayed: boolean }]>([
     ["returns a body", async () => ({ paid: true }), { runs: 1, isReplayed: true }],
     ["sends nothing", async (_request, reply) => reply.send(), { runs: 1, isReplayed: true }],
-    // An empty 200 that it never meant would tell the caller that it was done.
+    // An empty 200 by accident would report success to the caller.
     ["returns undefined", async () => undefined, { runs: 2, isReplayed: false }],
   ])("leaves one payment if the handler %s", async (name, answer, expected) => {
     const gate = createGate();

@@ -21,7 +21,7 @@ function leased(onCrash: OnCrash): { config: { idempotency: object } } {
   return { config: { idempotency: { strategy: "lease", lease: { onCrash } } } };
 }
 
-/** Charges, then writes, then answers as the test says. */
+/** Charges, then writes, then answers with the status of the test. */
 function addCharges(app: FastifyInstance, answer: (attempt: number) => number): void {
   app.post("/charges", leased("rerun"), async (request, reply) => {
     const { step, commit, attempt } = request.idempotency;

@@ -15,7 +15,7 @@ const database = withDatabase();
 
 const RUNS = byDepth(150, 1_000);
 const AT_ONCE = 10;
-/** Of a burst; the rest of it repeats the first ones. */
+/** Number of different requests in a burst; the rest of it repeats them. */
 const DIFFERENT = 7;
 /** Answers of each kind that a run must have seen more often than this, to have shown anything. */
 const FEW = byDepth(0, 50);
@@ -110,7 +110,7 @@ function addRoutes(app: FastifyInstance, pool: pg.Pool): void {
   }
 }
 
-/** What kind of answer it is. Throws where the request must not have got it. */
+/** Classifies an answer. Throws if the request must not get it. */
 function judge(request: FuzzedRequest, answer: RawAnswer | undefined): string {
   if (answer === undefined) return "none";
   const { status, headers, body } = answer;
@@ -128,7 +128,10 @@ function judge(request: FuzzedRequest, answer: RawAnswer | undefined): string {
   return `${status}${replayed ? " replayed" : ""}${mismatch ? " mismatch" : ""}`;
 }
 
-/** What Fastify routes by, without query and fragment, in one spelling. `undefined` if it cannot be decoded. */
+/**
+ * Returns the path that Fastify routes by, without query and fragment, in one spelling. `undefined`
+ * if it cannot be decoded.
+ */
 function routedPath({ raw }: FuzzedRequest): string | undefined {
   try {
     return encodeURIComponent(decodeURIComponent(raw.path.split(/[?#]/, 1)[0] ?? ""));

@@ -16,7 +16,7 @@ function leased(onCrash: OnCrash): { config: { idempotency: object } } {
 }
 
 describe("a lease route", () => {
-  it("holds no transaction, and says what to do instead", async () => {
+  it("holds no transaction, and throws with the alternative", async () => {
     await withShop(
       { pool },
       (app) => app.post("/charge", leased("rerun"), async (request) => request.idempotency.tx),

@@ -168,7 +168,7 @@ describe("a protected route", () => {
     );
   });
 
-  it("without a key, where none is required, runs in a transaction that stores nothing", async () => {
+  it("without a key, on a route that requires none, runs in a transaction that stores nothing", async () => {
     await withShop(
       { pool },
       (app) => addPayments(app, { required: false }),
@@ -199,7 +199,7 @@ describe("a route that is not protected", () => {
     );
   });
 
-  it("is refused, not run, where it asked for protection before the plugin was loaded", async () => {
+  it("is refused, not run, if its route was protected before the plugin was loaded", async () => {
     const app = Fastify();
     let runs = 0;
     void app.register(idempotency, { pool, scope: "single-tenant" });

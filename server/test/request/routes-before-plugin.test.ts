@@ -112,7 +112,7 @@ describe("a route of a scope that is older than the plugin", () => {
     );
   });
 
-  it("is refused under global, but where it is exempt", async () => {
+  it("is refused under global, unless it is exempt", async () => {
     await withLatePlugin(
       { global: true },
       older,

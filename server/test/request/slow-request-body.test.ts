@@ -49,7 +49,7 @@ it.each(["advisory", "lease"] as const)(
             (await pool.query("select from oncekey.records where key = $1", [key])).rowCount,
           ).toBe(0);
 
-          // Nobody has the key: another request with it does not wait.
+          // The key is free: another request with it does not wait.
           const first = await post("/payments", { key, json: { amount: 47 } });
           expect([first.status, first.headers.get("idempotent-replayed")]).toEqual([201, null]);
           socket.write(body.slice(-1));

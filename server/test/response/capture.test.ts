@@ -9,7 +9,7 @@ const database = withDatabase();
 const MAX_RESPONSE_BYTES = 1_048_576;
 const ALL_BYTES = Buffer.from(Array.from({ length: 256 }, (_, byte) => byte));
 
-/** What the first caller gets, and what a repeat gets. */
+/** Returns the first answer, and the answer to a repeat. */
 async function twice(
   handler: (reply: FastifyReply) => unknown,
   prepare: (app: FastifyInstance) => unknown = () => {},
@@ -138,7 +138,7 @@ describe("a stored response", () => {
     },
   );
 
-  it("is refused, and nothing kept, where it could not be sent: a header with a line break, a stream that fails", async () => {
+  it("is refused, and nothing kept, if it cannot be sent: a header with a line break, a stream that fails", async () => {
     const broken = new Readable({ read: () => {} });
     for (const handler of [
       (reply: FastifyReply) => reply.header("location", "/a\r\nset-cookie: x=1").send("done"),

@@ -1,4 +1,4 @@
-/** A record's lifetime runs while its answer is on the way, and while the process stands still. */
+/** A record's lifetime runs while its answer is on the way, and while the process is suspended. */
 import type pg from "pg";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { withDatabase } from "@oncekey/test-support/postgres/database";
@@ -37,7 +37,8 @@ test.each([
   const store = create(parts);
   const ticket = { key: name, scope: "s", target: "t", fingerprint: Buffer.alloc(32) };
   const begun = await store.begin(ticket, 60_000);
-  if (begun.kind !== "claimed") throw new Error(`the first one was told ${begun.kind}`);
+  if (begun.kind !== "claimed")
+    throw new Error(`expected the first one to be claimed, got ${begun.kind}`);
   await begun.claim.complete({ status: 201, headers: [], body: undefined }, "keep");
   for (const ask of [() => store.begin(ticket, 60_000), () => store.lookup(ticket)]) {
     // So that what is held back is the answer, and not the greeting of another connection.
@@ -48,7 +49,7 @@ test.each([
     const heldAt = performance.now();
     release();
     const found = await answer;
-    if (found.kind !== "replay") throw new Error(`a repeat was told ${found.kind}`);
+    if (found.kind !== "replay") throw new Error(`expected a replay, got ${found.kind}`);
     expect(found.record.askedAt).toBeLessThan(heldAt);
   }
 });

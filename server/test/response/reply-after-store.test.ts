@@ -1,4 +1,4 @@
-/** What comes from a handler after its answer was stored and before the bytes of it have left. */
+/** Late replies of a handler, after its answer was stored and before the bytes of it have left. */
 import { setImmediate as nextTurn } from "node:timers/promises";
 import compress from "@fastify/compress";
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
@@ -31,7 +31,10 @@ function declined(): Error {
 
 type Late = (request: FastifyRequest, reply: FastifyReply) => Promise<unknown>;
 
-/** Pays and answers 201, does `late` while a hook behind ours holds the bytes back, and sends the same once more. */
+/**
+ * Pays and answers 201, does `late` while a hook behind ours holds the bytes back, and sends the
+ * same request again.
+ */
 async function twice(
   late: Late,
   prepare: (app: FastifyInstance) => unknown = () => {},

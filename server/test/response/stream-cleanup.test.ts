@@ -147,7 +147,7 @@ describe("the source of a stream that is not read to its end is closed", () => {
     );
   });
 
-  it("where a header of the reply could not be sent", async () => {
+  it("if a header of the reply cannot be sent", async () => {
     const source = endless();
     await withShop(
       { pool },

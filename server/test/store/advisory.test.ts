@@ -108,7 +108,7 @@ describe("advisory store", () => {
     expect(await failing.complete(response("made"), "keep")).toMatchObject({ kind: "rolled-back" });
   });
 
-  it("stores the record by itself where the handler ended the transaction all the same, and says so", async () => {
+  it("stores the record by itself if the handler ended the transaction all the same, and reports it", async () => {
     const store = createAdvisoryStore(createStoreParts(pool, "oncekey"));
     const ticket = createTicket();
     const claim = await claimed(store, ticket);

@@ -1,4 +1,4 @@
-/** What is said to a Citus means the same on one node, so the contract holds for it here as well. */
+/** The Citus statements mean the same on one node, so the contract holds for them here as well. */
 import type pg from "pg";
 import { beforeAll, describe, expect, it } from "vitest";
 import { withDatabase } from "@oncekey/test-support/postgres/database";

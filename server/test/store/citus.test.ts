@@ -100,7 +100,7 @@ describe.skipIf(urls.length === 0)(suite, () => {
     }
   });
 
-  it("says at start-up which engine it found and what follows", async () => {
+  it("reports at start-up which engine it found and what follows", async () => {
     const lines: string[] = [];
     const stream = new Writable({
       write(chunk, _encoding, done) {
@@ -124,7 +124,7 @@ describe.skipIf(urls.length === 0)(suite, () => {
   }
 });
 
-/** How many of 24 at once, through all stores in turn, were let in. */
+/** Returns how many of 24 claims at once, through all stores in turn, succeeded. */
 async function duplicates(stores: readonly Store[], ticket: Ticket): Promise<number> {
   const kinds = await Promise.all(
     Array.from({ length: 24 }, async (_, index) => {

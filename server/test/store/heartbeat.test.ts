@@ -20,7 +20,10 @@ describe("a lease of 30 s", () => {
   });
   afterEach(() => void vi.useRealTimers());
 
-  /** What happened, each with its second. `answers` by beat: how many rows, or that nothing comes back; the rest renew. */
+  /**
+   * Starts a heartbeat and records its events, each with its second. `answers` by beat: the number
+   * of rows, or no answer at all. All further beats renew.
+   */
   function start(answers: readonly (number | "silence" | "error")[], askedAgoMs = 0) {
     const told: [second: number, what: string][] = [];
     const tell = (what: string): void => void told.push([performance.now() / 1_000, what]);
@@ -57,7 +60,7 @@ describe("a lease of 30 s", () => {
     );
   });
 
-  it("is renewed by the next beat, on time, where one stays unanswered", async () => {
+  it("is renewed by the next beat, on time, if a beat stays unanswered", async () => {
     const told = start(["silence"]);
     await vi.advanceTimersByTimeAsync(39_000);
     expect(told).toEqual([

@@ -170,7 +170,7 @@ describe("the last writes of a lease", () => {
     expect([await effects(pool, ticket), inUse()]).toEqual([0, 0]);
   });
 
-  it("say that the store is away if no connection can be had", async () => {
+  it("report the store as unavailable if no connection becomes free", async () => {
     const ended = database.pool();
     await ended.end();
     const claim = await createLeaseStore(createStoreParts(ended, "oncekey"), 60_000).open();

@@ -32,7 +32,10 @@ async function remembered({ key }: Ticket): Promise<unknown> {
   return JSON.parse(rows[0]?.steps ?? "null");
 }
 
-/** Lends one connection at a time, and of those who ask the last one gets it first: as a line may deliver what is sent on several. */
+/**
+ * Lends one connection at a time, and to the last caller first: packets on several connections may
+ * arrive in any order.
+ */
 function lastFirst(real: pg.Pool): { readonly pool: pg.Pool; readonly lent: () => number } {
   const asking: (() => void)[] = [];
   let lent = 0;

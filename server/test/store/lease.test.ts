@@ -136,7 +136,7 @@ describe("lease store", () => {
     expect(await one.lookup(ticket)).toMatchObject({ record: { response: response("stored") } });
   });
 
-  it("says that the outcome is not known to one who only asks, once a lease ran out", async () => {
+  it("lookup returns unknown once a lease ran out", async () => {
     const ticket = createTicket();
     await claimed(one, ticket);
     await runOut(ticket);
@@ -198,7 +198,8 @@ describe("the heartbeat", () => {
 
   it("aborts the signal of a claim that was taken over", async () => {
     const ticket = createTicket();
-    // Long enough for its beats to come in time on a busy machine: one that does not says something else.
+    // Long enough for its beats to come in time on a busy machine: a late beat would give another
+    // result.
     const store = createLeaseStore(createStoreParts(pool, "oncekey"), 6_000);
     const robbed = await claimed(store, ticket);
     await runOut(ticket);

@@ -91,7 +91,8 @@ describe("a rolling deploy", () => {
     expect(Object.fromEntries(digests)).toEqual(PUBLISHED);
   });
 
-  // What a later migration may do by the rule of "append only": add what this version does not know of.
+  // A later migration may, by the rule of "append only", add objects that this version does not
+  // know.
   it("goes on with this version beside the next one, whose migration came first", async () => {
     const pool = database.pool();
     await createPayments(pool);

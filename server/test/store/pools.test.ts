@@ -99,7 +99,7 @@ describe("a pool that comes with the request", () => {
 });
 
 describe("a database that did not answer at start-up", () => {
-  it("is tested before the first request: locks that hold nobody off are found then", async () => {
+  it("is tested before the first request, which finds locks that exclude no other session", async () => {
     await migrate(empty.pool());
     await empty
       .pool()
@@ -139,7 +139,7 @@ describe("a database that did not answer at start-up", () => {
     silent.close();
   });
 
-  it("and then accepts connections in silence is waited for no longer than the pool says", async () => {
+  it("and then accepts connections in silence is waited for no longer than the pool's timeout", async () => {
     const silent = net.createServer();
     silent.listen(0, "127.0.0.1");
     await once(silent, "listening");

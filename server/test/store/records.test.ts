@@ -71,7 +71,7 @@ async function makeStates(): Promise<Record<TableRecord["state"], Ticket>> {
 }
 
 describe("looking at the table", () => {
-  it("tells a record's state by what the next request with its key would find", async () => {
+  it("reports a record's state as the next request with its key would find it", async () => {
     for (const [state, ticket] of Object.entries(await makeStates())) {
       expect((await only(ticket)).state, state).toBe(state);
     }

@@ -13,7 +13,7 @@ interface Cost {
   readonly request: string;
   /** Round trips that the reply waits for. */
   readonly awaited: number;
-  /** Those that end after the reply has left. */
+  /** Round trips that end after the reply has left. */
   readonly behind: number;
   readonly statements: number;
 }
@@ -81,7 +81,8 @@ async function count(
   wire.reset();
   const release = wire.holdAfter(allowed);
   const sent = post("/payments", { key });
-  // What waits for more than it may is let go on, to be counted and not to hang.
+  // Releases a request that waits for too many round trips, so that they are counted and the test
+  // does not hang.
   const late = setTimeout(release, 30_000);
   const { status, headers } = await sent;
   clearTimeout(late);

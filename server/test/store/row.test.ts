@@ -59,7 +59,7 @@ describe("row store", () => {
       if (outcome.kind === "claimed") await outcome.claim.release("failed");
   });
 
-  it("refuses nobody while the row is being named: only a handler is in the way of a request that differs", async () => {
+  it("refuses no request while the row is being named: only a handler is in the way of a request that differs", async () => {
     const { left, other } = await leftBehind();
     const naming = await pool.connect();
     try {
@@ -77,7 +77,7 @@ describe("row store", () => {
     await (await claimed(two, other)).release("failed");
   });
 
-  it("refuses nobody where another request has named the row first, and does not run", async () => {
+  it("refuses no request if another request has named the row first, and does not run", async () => {
     const { left, other } = await leftBehind();
     const parts = createStoreParts(pool, "oncekey");
     let asked = 0;

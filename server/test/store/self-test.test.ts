@@ -8,7 +8,10 @@ import { addPayments } from "../support/shop.ts";
 
 const database = withDatabase({ from: "empty" });
 
-/** A database whose advisory locks behave as some engines' do: granted to everybody, or not there. */
+/**
+ * A database whose advisory locks behave as some engines' do: granted to every session, or not
+ * there.
+ */
 async function withLocksOf(body: string): Promise<pg.Pool> {
   const pool = database.pool();
   await migrate(pool);
@@ -39,7 +42,7 @@ describe("the self-test", () => {
     });
   });
 
-  it("refuses a driver that does not tell whether its transaction still stands", async () => {
+  it("refuses a driver that does not report whether its transaction still stands", async () => {
     const Client = class extends pg.Client {
       override getTransactionStatus = undefined as never;
     };
@@ -50,7 +53,7 @@ describe("the self-test", () => {
     });
   });
 
-  it("refuses advisory locks that do not hold others off, where they are needed", async () => {
+  it("refuses advisory locks that do not exclude other sessions, if they are needed", async () => {
     const pool = await withLocksOf(
       "create or replace function shadow.pg_try_advisory_xact_lock(bigint) returns boolean language sql as 'select true'",
     );
@@ -72,7 +75,7 @@ describe("the self-test", () => {
     });
   });
 
-  it("refuses a standby, whose locks hold nobody off", async () => {
+  it("refuses a standby, whose locks exclude no session", async () => {
     const pool = await withLocksOf(
       "create or replace function shadow.pg_is_in_recovery() returns boolean language sql as 'select true'",
     );
@@ -82,7 +85,7 @@ describe("the self-test", () => {
     await pool.query("drop function shadow.pg_is_in_recovery");
   });
 
-  it("says where nobody answers, and does not throw", async () => {
+  it("reports a database that does not answer, and does not throw", async () => {
     const nobody = new pg.Pool({ host: "127.0.0.1", port: 1 });
     expect(await selfTest(nobody, "oncekey", true)).toMatchObject({ kind: "unreachable" });
     await nobody.end();

@@ -1,4 +1,7 @@
-/** One contract, four strategies. How many scenarios that were is printed, so that a shrinking suite is seen. */
+/**
+ * One contract, four strategies. The number of scenarios is printed, so that a shrinking suite is
+ * seen.
+ */
 import type pg from "pg";
 import { afterAll, afterEach, beforeAll, describe, expect } from "vitest";
 import { withDatabase } from "@oncekey/test-support/postgres/database";

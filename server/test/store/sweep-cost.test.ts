@@ -1,4 +1,7 @@
-/** What a batch of the sweep reads and writes: the same on an old table as on a new one. Buffers are compared, not times. */
+/**
+ * The cost of a sweep's batch in reads and writes: the same on an old table as on a new one.
+ * Buffers are compared, not times.
+ */
 import type pg from "pg";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { withDatabase } from "@oncekey/test-support/postgres/database";
@@ -53,7 +56,7 @@ interface Plan {
   readonly "Shared Read Blocks": number;
 }
 
-/** How many buffers a batch touches that is carried out and taken back. */
+/** Returns how many buffers a batch touches that is run and rolled back. */
 async function buffersOf(from: Position | undefined): Promise<number> {
   const client = await pool.connect();
   try {

@@ -1,7 +1,7 @@
 /** A door that a test holds shut: races are made, not hoped for. */
 
 export interface Gate {
-  /** Waits until the gate is opened, and lets the test know that somebody has come. */
+  /** Waits until the gate is opened, and notifies the test of the arrival. */
   pass(): Promise<void>;
   open(): void;
   /** Resolves when the first one has come to the gate. */

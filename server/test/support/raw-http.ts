@@ -38,7 +38,8 @@ export async function sendRaw(port: number, request: RawRequest): Promise<RawAns
   return parse(Buffer.concat(chunks).toString());
 }
 
-// What frames the request comes first: whatever a value below breaks, the server never waits for more bytes than there are.
+// Framing headers come first: whatever a value below breaks, the server never waits for more bytes
+// than there are.
 function toBytes({ path, headers, body }: RawRequest): Buffer {
   const lines = [
     `POST ${path} HTTP/1.1`,

@@ -1,4 +1,4 @@
-/** A small shop on a real socket, with one protected route per test's wish. */
+/** A small shop on a real socket, with one protected route as each test configures it. */
 import { idempotency } from "@oncekey/server";
 import type { IdempotencyOptions, RouteIdempotencyOptions } from "@oncekey/server";
 import Fastify from "fastify";

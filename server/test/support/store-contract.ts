@@ -1,4 +1,4 @@
-/** What every strategy has to do. One suite, run over each of the four on real Postgres. */
+/** The contract of every strategy. One suite, run over each of the four on real Postgres. */
 import { randomUUID } from "node:crypto";
 import type pg from "pg";
 import { beforeAll, describe, expect, it } from "vitest";
@@ -26,7 +26,10 @@ export function describeStore({ name, pool, create }: StoreUnderTest): void {
       other = create(await openStoreParts(pool(), "oncekey"));
     });
 
-    /** In the claim's transaction, or where it has none by itself, as a call to somebody else's API would be. */
+    /**
+     * Writes in the claim's transaction. Without one, it writes on a connection of its own, like a
+     * call to another service.
+     */
     async function effectOf(claim: Claim, ticket: Ticket): Promise<void> {
       if (claim.tx !== undefined) return effect(claim, ticket);
       await pool().query("insert into effects (key) values ($1)", [ticket.key]);
@@ -86,7 +89,7 @@ export function describeStore({ name, pool, create }: StoreUnderTest): void {
       }
     });
 
-    it("says in flight while another holds the claim, and holds no connection for it", async () => {
+    it("reports in flight while another holds the claim, and holds no connection for it", async () => {
       const ticket = createTicket();
       const claim = await claimed(store, ticket);
       expect(await other.begin(ticket, RETENTION_MS)).toMatchObject({ kind: "in-flight" });
@@ -105,7 +108,7 @@ export function describeStore({ name, pool, create }: StoreUnderTest): void {
       await (await claimed(other, ticket)).release("free");
     });
 
-    it("tells scope, target and key apart", async () => {
+    it("distinguishes scope, target and key", async () => {
       const ticket = createTicket();
       await (await claimed(store, ticket)).complete(response("made"), "keep");
       for (const different of [

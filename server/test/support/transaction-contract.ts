@@ -1,4 +1,6 @@
-/** What the strategies have to do besides whose handler writes in the transaction that holds the claim. */
+/**
+ * The further contract of strategies whose handler writes in the transaction that holds the claim.
+ */
 import { beforeAll, describe, expect, it } from "vitest";
 import { openStoreParts } from "../../src/store/store-parts.ts";
 import type { Claim, Store } from "../../src/store/store.ts";
@@ -78,7 +80,8 @@ export function describeTransactionalStore({ name, pool, create }: StoreUnderTes
       for (const claim of [await claimed(store, ticket), opened.claim]) {
         const tx = txOf(claim);
         const query = tx.query.bind(tx) as (text: string) => Promise<unknown>;
-        // Asked before the end and answered before it, so the handler goes on while the end is on its way.
+        // Sent before the end and answered before it, so the handler goes on while the end is on
+        // its way.
         const late = tx.query("select 1").then(async () => {
           const asked = [() => effect(claim, ticket), async () => query("select 1")];
           return Promise.allSettled(asked.map(async (ask) => ask()));

@@ -22,7 +22,7 @@ beforeAll(async () => {
   `);
 });
 
-/** What one run of a handler does that takes money off an account. */
+/** Runs the effect of a handler that withdraws money from an account. */
 async function pay(times = 1): Promise<void> {
   for (let run = 0; run < times; run += 1) {
     await pool.query("insert into orders (amount) values (0.1)");
@@ -52,7 +52,7 @@ describe("what a request changes", () => {
     ]);
   });
 
-  it("shows a row and an update that were made twice, and a table that nobody named", async () => {
+  it("shows a row and an update that were made twice, and a table that is new", async () => {
     const expected = expectedChanges(await changesOf(pay), await changesOf(pay));
     const right = effectsOf(await changesOf(pay), expected);
     expect(right.map(({ name }) => name)).toEqual([

@@ -62,7 +62,7 @@ function refuse(message: string): void {
 async function isConfirmed(records: number): Promise<boolean> {
   if (!process.stdin.isTTY) {
     throw new UsageError(
-      "standard input is no terminal, so nobody can be asked; --yes deletes without asking",
+      "standard input is no terminal, so the question cannot be answered; --yes deletes without asking",
     );
   }
   const answer = await ask(

@@ -40,7 +40,7 @@ export function databaseCommand(
   );
 }
 
-/** Connects for `use`, and reports in plain words why the database failed. */
+/** Connects for `use`, and prints the reason if the database failed. */
 export async function withPool<Result>(
   options: DatabaseOptions,
   use: (database: Database) => Promise<Result>,

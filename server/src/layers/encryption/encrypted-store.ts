@@ -17,9 +17,9 @@ import type {
 import { wrapClaim } from "../wrap-claim.ts";
 
 /**
- * The same store, whose table says nothing without a key: headers, body and step results are encrypted, and the fingerprint is
- * keyed, because a plain digest of a short body can be guessed. A row's content opens only for its own scope, key, target and
- * status: rows cannot be swapped.
+ * Returns the same store with an unreadable table: headers, body and step results are encrypted.
+ * The fingerprint is keyed, because a plain digest of a short body can be guessed. A row's content
+ * opens only for its own scope, key, target and status: rows cannot be swapped.
  */
 export function encryptedStore(store: Store, options: EncryptionOptions): Store {
   const first = writingKey(options);
@@ -43,7 +43,8 @@ export function encryptedStore(store: Store, options: EncryptionOptions): Store 
       case "replay":
         return { ...outcome, record: openRecord(outcome.record, options, ticket) };
       case "in-flight": {
-        // Only equality can be told of a keyed fingerprint, and only equality is asked. What cannot be told is not told.
+        // A keyed fingerprint can only be compared for equality. If its key is missing, it is left
+        // out.
         const { fingerprint } = outcome;
         if (fingerprint === undefined) return outcome;
         const told = { same: ticket.fingerprint, other: fingerprint, unreadable: undefined };
@@ -67,7 +68,7 @@ export function encryptedStore(store: Store, options: EncryptionOptions): Store 
   return {
     async begin(ticket, retentionMs) {
       let outcome = await store.begin(keyed(ticket), retentionMs);
-      // Whoever began it may have had another key in front.
+      // The process that began the request may have another encryption key first in its list.
       while (
         outcome.kind === "conflict" &&
         compareCrashed(outcome.fingerprint, ticket) === "same"
@@ -143,7 +144,7 @@ function readStep(
 }
 
 function unreadable(): DecryptionError {
-  return new DecryptionError("whose unfinished record it is cannot be told without its key");
+  return new DecryptionError("an unfinished record's owner cannot be identified without its key");
 }
 
 function orUnreadable<Outcome>(read: () => Outcome): Outcome | Unavailable {
@@ -158,7 +159,8 @@ function orUnreadable<Outcome>(read: () => Outcome): Outcome | Unavailable {
   }
 }
 
-// The claim's own writes are rolled back, and what stands instead is known to those who have its key.
+// The claim's own writes are rolled back. The record that stands may be unreadable without its
+// encryption key.
 function readSuperseded(
   completion: Completion,
   read: (record: StoredRecord) => StoredRecord,

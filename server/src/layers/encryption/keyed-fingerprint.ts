@@ -4,12 +4,16 @@ import { findKey } from "./keys.ts";
 import type { EncryptionKey, EncryptionOptions } from "./keys.ts";
 import type { Ticket } from "../../store/store.ts";
 
-/** Of a plain fingerprint: the version byte and SHA-256. A keyed one is longer by the id of its key. */
+/**
+ * Length of a plain fingerprint: the version byte and SHA-256. A keyed fingerprint is longer by the
+ * id of its key.
+ */
 const PLAIN_BYTES = 33;
 
 /**
- * The version byte of a ticket's plain one, HMAC-SHA-256 of it, and the id of the key. Whose ticket it is goes in as well: equal
- * requests under two keys must not show, or a guess could be tried out by sending it.
+ * Returns the version byte of the plain fingerprint, its HMAC-SHA-256 and the id of the key. The
+ * HMAC covers the ticket's id as well: equal requests under two keys must not show, or a caller
+ * could test a guess by sending it.
  */
 export function keyFingerprint({ id, secret }: EncryptionKey, ticket: Ticket): Buffer {
   const { scope, key, target, fingerprint } = ticket;
@@ -23,7 +27,10 @@ export function isKeyed(fingerprint: Buffer): boolean {
   return fingerprint.length > PLAIN_BYTES;
 }
 
-/** Whether `stored` is of the request of a ticket. `unreadable`: its key is not in the list, so nobody here can tell. */
+/**
+ * Compares `stored` with the request of a ticket. `unreadable`: its key is not in the list, so they
+ * cannot be compared.
+ */
 export function compareFingerprint(
   stored: Buffer,
   ticket: Ticket,

@@ -15,14 +15,18 @@ export interface EncryptionOptions {
    */
   readonly keys: readonly EncryptionKey[];
   /**
-   * What was written without a key. `'reject'` (default: whoever can write the table could plant an answer that needs none): 503,
-   * and nothing runs. `'read'`: records, step results and unfinished leases are read as they are, and what is new is encrypted; for
-   * one retention after encryption was turned on.
+   * Policy for plaintext records. `'reject'` (default: an attacker with write access to the table
+   * could plant a plaintext answer): 503, and nothing runs. `'read'`: plaintext records, step
+   * results and unfinished leases are read, and new ones are encrypted. Use it for one retention
+   * after encryption was turned on.
    */
   readonly plaintext?: "reject" | "read";
 }
 
-/** What is stored cannot be read: its key is not in the list, or it is not what was written for this ticket. */
+/**
+ * Thrown if stored data cannot be decrypted: its key is not in the list, or it was not written for
+ * this ticket.
+ */
 export class DecryptionError extends Error {
   override name = "DecryptionError";
 }

@@ -1,4 +1,4 @@
-/** Encryption at rest: AES-256-GCM over what a record says, bound to whose record it is. */
+/** Encryption at rest: AES-256-GCM over a record's content, bound to the record's ticket. */
 import { createCipheriv, createDecipheriv, createHash, hkdfSync, randomBytes } from "node:crypto";
 import { DecryptionError, findKey } from "./keys.ts";
 import type { EncryptionKey, EncryptionOptions } from "./keys.ts";
@@ -99,7 +99,10 @@ function bodyPurpose(status: number, { fingerprint }: Pick<Ticket, "fingerprint"
   return `body:${status}:${fingerprint.toString("hex")}`;
 }
 
-/** Of a sealed body, for the head: a body that was taken away, or an older one of the same ticket, would open by itself. */
+/**
+ * Returns the digest of a sealed body for the head. Without it a removed body, or an older body of
+ * the same ticket, would pass.
+ */
 function digestBody(sealed: Buffer | undefined): string | null {
   return sealed === undefined ? null : createHash("sha256").update(sealed).digest("hex");
 }

@@ -16,8 +16,9 @@ export interface LastWrites {
   /** The same for a handler that had its time: cancels a running statement. Returns a statement that waited for the transaction. */
   terminate(): Promise<string | undefined>;
   /**
-   * Sends the statements in the transaction, and commits it if `isRight` says so of their results. Otherwise, and if Postgres
-   * refuses one, it is rolled back: two round trips, because a COMMIT in the batch would not wait for the decision.
+   * Sends the statements in the transaction, and commits it if `isRight` accepts their results.
+   * Otherwise, or if Postgres refuses one, the transaction is rolled back. This takes two round
+   * trips, because a COMMIT in the batch would not wait for the decision.
    */
   end(
     batch: readonly Statement[],
@@ -25,7 +26,7 @@ export interface LastWrites {
   ): Promise<Ended>;
 }
 
-/** How the transaction ended. `refused`: `isRight` said no. */
+/** End of the transaction. `refused`: `isRight` returned `false`. */
 type Ended =
   | { readonly kind: "committed" }
   | { readonly kind: "refused" }

@@ -1,9 +1,10 @@
 /** Finished steps of a lease's handler, as the record keeps them: a JSON object as text. */
 
-// No step can have this name. Under it stands the attempt that gave its key back in order, for the one after it.
+// No step can have this name. It stores the last attempt that released its key in order, for the
+// next attempt.
 const GIVEN_BACK = "";
 
-/** What a claim knows of its steps. */
+/** Finished steps of a claim. */
 export interface LeaseSteps {
   read(name: string): string | undefined;
   add(name: string, json: string): void;

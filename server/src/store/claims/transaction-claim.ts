@@ -148,7 +148,8 @@ async function supersededBy({
   }
 }
 
-// 25P02: an earlier statement of the handler had failed, and Postgres took no further one. A COMMIT without one before it says so by its tag.
+// 25P02: an earlier statement of the handler had failed, and Postgres took no further one. Without
+// a failed statement before it, a COMMIT shows the failure by its tag.
 function isFailedTransaction(outcome: CommitOutcome): boolean {
   if (outcome.kind !== "rolled-back") return false;
   return outcome.cause instanceof FailedTransactionError || sqlState(outcome.cause) === "25P02";

@@ -27,8 +27,9 @@ interface Facts {
 }
 
 /**
- * Tests a pool: its driver is new enough, the table is there and logged, the server takes writes, and, where
- * `needsAdvisoryLocks`, a lock that one connection holds is refused to another. Takes two connections for a moment (a pool of one is not asked about locks), and no longer for
+ * Tests a pool: its driver is new enough, the table is there and logged, and the server takes
+ * writes. With `needsAdvisoryLocks`, a lock that one connection holds must be refused to another.
+ * Takes two connections for a moment (a pool of one is not asked about locks), and no longer for
  * them than a request would. Never throws.
  */
 export async function selfTest(

@@ -37,8 +37,8 @@ export class FailedTransactionError extends Error {
   override name = "FailedTransactionError";
 }
 
-// No timeout of the server ends a COMMIT that waits for a synchronous standby, and nothing ends the wait on a cut line.
-// 10 s is above any healthy commit and below the 15 s after which our client gives an attempt up.
+// No server timeout ends a COMMIT that waits for a synchronous standby or runs over a dead
+// connection. 10 s is above any healthy commit and below our client's attempt timeout of 15 s.
 const ANSWER_MS = 10_000;
 
 /** Sends one batch, bounded by a timer on this side of the line. */
@@ -61,7 +61,7 @@ interface NoticeMessage {
 /**
  * Sends one batch that ends its transaction.
  *
- * @throws LocalCommitError where Postgres says that it committed without the standby.
+ * @throws LocalCommitError if Postgres reports that it committed without the standby.
  */
 export async function askToEnd(
   client: PoolClient,
@@ -125,7 +125,8 @@ export async function abandon(connection: Connection): Promise<boolean> {
   }
 }
 
-// What a handler without end waits for, if it waits for itself: a statement of its process on another connection.
+// Finds a handler's deadlock with itself: a statement of its process that waits on another
+// connection.
 const FIND_BLOCKED = `select left(query, 1000) from pg_stat_activity
   where pg_backend_pid() = any(pg_blocking_pids(pid)) order by query_start limit 1`;
 const FIND_BLOCKED_MS = 1_000;
@@ -184,8 +185,9 @@ export function isSessionAlive(error: unknown): boolean {
   return !/^(08|57P|58|XX)/.test(state);
 }
 
-// Postgres said ERROR: the transaction is gone. Not so where the session ended (57), the line broke (08), the system failed
-// (58, XX) or Postgres itself says that completion is unknown (40003): then the COMMIT may have been carried out.
+// Whether Postgres reported an ERROR that rolled the transaction back. The COMMIT may have
+// succeeded if the session ended (57), the connection broke (08), the system failed (58, XX) or
+// completion is unknown (40003).
 function isCleanFailure(error: unknown): boolean {
   const state = sqlState(error);
   if (state === undefined || state === "40003") return false;

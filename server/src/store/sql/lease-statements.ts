@@ -1,4 +1,6 @@
-/** The statements of strategy `lease`. Each says why two of them at once are fine. */
+/**
+ * The statements of strategy `lease`. Each comment explains why it is safe to run twice at once.
+ */
 
 export interface LeaseStatements {
   readonly claimLease: string;
@@ -26,9 +28,10 @@ export function leaseStatements(records: string, thisTicket: string): LeaseState
       on conflict (key, scope, target) do nothing
       returning attempt, steps`,
 
-    // Takes over what expired, and a lease that is over, by the clock of the database and only for the same request; the
-    // owner's own row again ($8), where the answer to its first claim was lost. Two at once: the second waits for the row, or
-    // gives up, and what it finds then is a lease that runs.
+    // Takes over an expired row, or a lease that is over, by the clock of the database and only for
+    // the same request. Takes the owner's own row again ($8) if the answer to its first claim was
+    // lost. Two at once: the second waits for the row, or times out, and then finds a lease that
+    // runs.
     takeLease: `
       update ${records} set
         fingerprint = $4::bytea,
@@ -57,8 +60,8 @@ export function leaseStatements(records: string, thisTicket: string): LeaseState
     renewLease: `
       update ${records} set lease_until = statement_timestamp() + $5::bigint * interval '1 millisecond'
       where ${ownLease} and lease_until > '-infinity'::timestamptz`,
-    // An owner's steps only ever become more: of two writes the longer one has all that the other has, and a late one, which
-    // was given up without an answer, takes nothing back.
+    // An owner's steps only ever grow: of two writes the longer one contains the other. A late
+    // write, which timed out without an answer, removes nothing.
     rememberStep: `
       update ${records} set steps = case when octet_length(steps) > octet_length($5::text) then steps else $5::text end
       where ${ownLease}`,

@@ -15,11 +15,13 @@ export interface MigrateOptions {
 const MIGRATION_LOCK = "8029464456226010469";
 
 /**
- * Creates or updates the tables. Append-only: each migration runs once, in order, all in one transaction. Safe when several
- * processes call it at the same moment: one works, the others wait for it and then find nothing to do.
+ * Creates or updates the tables. Append-only: each migration runs once, in order, all in one
+ * transaction. Safe if several processes call it at the same moment: one works, the others wait and
+ * then find nothing to do.
  *
  * @returns the names of the migrations that this call applied.
- * @throws RangeError if `schema` is not a plain lower-case identifier; what the database throws, with nothing changed.
+ * @throws RangeError if `schema` is not a plain lower-case identifier. Errors of the database, with
+ *   nothing changed.
  */
 export async function migrate(pool: Pool, options: MigrateOptions = {}): Promise<string[]> {
   const schema = options.schema ?? "oncekey";
@@ -49,7 +51,8 @@ async function applyMissing(client: PoolClient, schema: string): Promise<string[
   // Two at once: the second waits here until the first has committed, at most a minute, and its next statement sees the result.
   await client.query("set local lock_timeout = '60s'");
   await client.query("select pg_advisory_xact_lock($1::bigint)", [MIGRATION_LOCK]);
-  // Asked first, because `create schema if not exists` needs the right to create one even if the schema is there.
+  // Looks for the schema first, because `create schema if not exists` needs the right to create one
+  // even if it exists.
   const found = await queryPlain<Found>(
     client,
     `select to_regnamespace($1::text) is not null as "hasSchema", to_regclass($2::text) is not null as "hasTable"`,

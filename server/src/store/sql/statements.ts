@@ -1,4 +1,7 @@
-/** Every statement of the store, made once for a schema and an engine. Each says why two of them at once are fine. */
+/**
+ * Every statement of the store, made once for a schema and an engine. Each comment explains why it
+ * is safe to run twice at once.
+ */
 import type { Statement } from "../postgres/batch.ts";
 import type { Dialect } from "../postgres/dialect.ts";
 import { leaseStatements } from "./lease-statements.ts";
@@ -32,7 +35,7 @@ export interface Statements extends LeaseStatements {
   readonly sweepUntil: string;
 }
 
-/** What an identifier of ours may be: it needs no quoting rules beyond the quotes. */
+/** Pattern of a schema name: it needs no escaping inside the quotes. */
 export const SCHEMA_NAME: RegExp = /^[a-z_][a-z0-9_]{0,62}$/;
 
 /**
@@ -91,7 +94,8 @@ export function createStatements(
       update ${records} set ${unfinished}, created_at = statement_timestamp()
       where ${thisTicket} and expires_at <= statement_timestamp()`,
 
-    // Strategy row, committed at once. Two at once: one row, whoever writes it; who runs is decided by the lock on it.
+    // Strategy row, committed at once. Two at once: both end with one row, and the lock on it
+    // decides which request runs.
     claimRow: `
       insert into ${records} (key, scope, target, fingerprint, created_at, expires_at)
       values ($1::text, $2::text, $3::text, $4::bytea, statement_timestamp(),
@@ -104,8 +108,9 @@ export function createStatements(
         expires_at = statement_timestamp() + $5::bigint * interval '1 millisecond'
       where ${thisTicket} and expires_at <= statement_timestamp()`,
 
-    // Never waits: of two, one gets the row and the other none. A row that was finished in between is no longer pending, and one
-    // that names another request is not ours: so whoever holds it is the one that it names.
+    // Never waits: of two, one gets the row and the other none. A row that was finished in between
+    // is no longer pending, and a row that names another request is not ours. So the holder of the
+    // row is always the request that it names.
     lockRow: `
       select 1 from ${records}
       where ${thisTicket} and ${pending} and fingerprint = $4::bytea
@@ -124,13 +129,14 @@ export function createStatements(
       where ${thisTicket} and ${pending}
       for key share skip locked`,
 
-    // Under that lock, so there are no two at once. What an earlier request left behind is named after the one that begins now.
+    // Runs under that lock, so never twice at once. Names a row that an earlier request left behind
+    // after the request that begins now.
     renamePending: `
       update ${records} set fingerprint = $4::bytea, created_at = statement_timestamp(),
         expires_at = statement_timestamp() + $5::bigint * interval '1 millisecond'
       where ${thisTicket} and ${pending}`,
 
-    // Reads only. Behind probeRow it names the request that is being worked on.
+    // Reads only. After probeRow it returns the request that a handler works on.
     pendingRow: `select encode(fingerprint, 'hex') from ${records} where ${thisTicket} and ${pending}`,
 
     ...leaseStatements(records, thisTicket),
@@ -142,9 +148,9 @@ export function createStatements(
       from ${records}
       where ${thisTicket} and ${finished}`,
 
-    // The fence. Absent and expired are one condition: an expired row is overwritten, and so is one that this transaction
-    // holds unfinished. Where another stands, by whatever way, the fingerprint becomes null and NOT NULL fails the
-    // statement, so the COMMIT behind it in the batch never runs.
+    // The fence. Absent and expired are one condition: an expired row is overwritten, and so is a
+    // row that this transaction holds unfinished. If any other row stands, the fingerprint becomes
+    // null and NOT NULL fails the statement. Then the COMMIT behind it in the batch never runs.
     store: `
       insert into ${records} as record
         (key, scope, target, fingerprint, status, headers, body, created_at, expires_at)
@@ -164,15 +170,17 @@ export function createStatements(
         created_at = excluded.created_at,
         expires_at = excluded.expires_at`,
 
-    // Whatever the statistics say, the sweep goes along the index on expiry: a sort would read the whole backlog for each batch.
+    // Whatever the statistics are, the sweep goes along the index on expiry: a sort would read the
+    // whole backlog for each batch.
     planSweep: `
       select set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true),
         set_config('jit', 'off', true)`,
 
-    // Two at once: the second does not get the lock and deletes nothing. A row that a retry is overwriting right now, or that
-    // a handler holds, is locked and left alone; so is one whose lease still runs. A batch ends at $4 bytes of bodies, each of
-    // which is many rows to delete, and begins at the instant $3 that the one before ended at: what that deleted stays in the
-    // index until a vacuum.
+    // Two at once: the second does not get the lock and deletes nothing. A row that a retry is
+    // overwriting, or that a handler holds, is locked and left alone; so is a row whose lease still
+    // runs. A batch ends at $4 bytes of bodies, each of which is many rows to delete. It begins at
+    // the instant $3 at which the previous batch ended: deleted rows stay in the index until a
+    // vacuum.
     sweep: `
       with gate as materialized (select pg_try_advisory_xact_lock($2::bigint) as is_mine),
       due as materialized (
@@ -202,8 +210,9 @@ export function createStatements(
       select (select count(*) from gone), (select count(*) from chosen), (select count(*) from due),
         (select (extract(epoch from max(expires_at)) * 1000000)::bigint from chosen)`,
 
-    // The sweep where rows are on several nodes: none can be named by its ctid there, nor skipped where it is locked. So a slice
-    // of time goes at once. Two at once delete the same rows or none; a row that a retry has overwritten meanwhile has left the slice.
+    // The sweep on several nodes: there, a row cannot be addressed by its ctid, nor skipped if it
+    // is locked. So a slice of time is deleted at once. Two at once delete the same rows or none. A
+    // row that a retry has overwritten is no longer in the slice.
     gate: "select pg_try_advisory_xact_lock($1::bigint)",
     sweepBound: `
       select max(expires_at)::text from (
@@ -213,8 +222,8 @@ export function createStatements(
   });
 }
 
-// READ COMMITTED whatever the database's default is: the look-up needs a snapshot newer than the lock.
-// READ WRITE makes a standby refuse, where the lock would hold and mean nothing.
+// READ COMMITTED whatever the database's default is: the look-up needs a snapshot newer than the
+// lock. READ WRITE makes a standby refuse: a lock there would exclude no session of the primary.
 function beginOn(dialect: Dialect): Statement[] {
   const begin = { text: "begin isolation level read committed read write" };
   if (dialect.kind === "postgres") return [begin];
@@ -222,7 +231,7 @@ function beginOn(dialect: Dialect): Statement[] {
   return [begin, { text: "set local citus.propagate_set_commands = 'local'" }];
 }
 
-// Citus carries what `set` commands say to its nodes, and not what set_config does.
+// Citus propagates `set` commands to its nodes, but not set_config.
 function limitsOn(dialect: Dialect, maxHandlerMs: number): Statement[] {
   const texts =
     dialect.kind === "postgres"

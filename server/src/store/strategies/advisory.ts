@@ -18,7 +18,8 @@ export function createAdvisoryStore(parts: StoreParts): Store {
           values: [...identity, lockId(schema, ticket)],
         };
         const batch = [...statements.open, lock, { text: statements.lookup, values: identity }];
-        // Null, no lock asked for, where a record was seen that expired before the look-up: the next try takes it.
+        // Null means that no lock was tried, because the look-up found an expired record: the next
+        // try takes it.
         const isOurs = (results: readonly StatementResult[]): boolean =>
           results.at(-2)?.rows[0]?.[0] === "t";
         const claim = { statements, ticket, retentionMs, relock: lock };

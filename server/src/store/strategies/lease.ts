@@ -24,7 +24,7 @@ interface Won {
 export function createLeaseStore(parts: StoreParts, durationMs: number): Store {
   const { statements } = parts;
 
-  /** @param lost the owner, where an answer to it was lost: what it may have claimed already is its own. */
+  /** @param lost the owner whose answer was lost: it may have claimed the ticket already. */
   async function tryOnce(
     ticket: Ticket,
     owner: string,
@@ -63,7 +63,8 @@ export function createLeaseStore(parts: StoreParts, durationMs: number): Store {
   ): Promise<BeginOutcome> {
     const { attempt, steps } = won;
     let { askedAt } = won;
-    // The COMMIT waited for a standby, or this process stood still: another may have taken it over by now.
+    // The COMMIT waited for a standby, or this process was suspended: another owner may have taken
+    // the lease over by now.
     if (performance.now() >= askedAt + durationMs) {
       askedAt = performance.now();
       const renewed = await renewLease(parts, ticket, owner, durationMs);
@@ -93,7 +94,8 @@ export function createLeaseStore(parts: StoreParts, durationMs: number): Store {
       if (outcome.kind !== "unavailable") return outcome;
       // Another is writing the row right now.
       if (sqlState(outcome.cause) === "55P03") return { kind: "in-flight" };
-      // The claim may stand although its answer was lost. Asked again with the same owner, it is recognised as our own.
+      // The claim may stand although its answer was lost. A second try with the same owner
+      // recognises it as our own.
       return isConnectionFailure(outcome.cause)
         ? tryOnce(ticket, owner, retentionMs, owner)
         : outcome;
@@ -126,8 +128,8 @@ export function createLeaseStore(parts: StoreParts, durationMs: number): Store {
 function readHeld(row: Row | undefined, { fingerprint }: Ticket): Unclaimed {
   const held = readInFlight(row);
   const isOver = row?.[1] === "f";
-  // Only the request that was begun can go on with it: whoever sends another would wait for nobody. An owner that is only late may
-  // renew its lease after this, and that the key is another request's stays true.
+  // Only the request that was begun can go on: a different request would wait for nothing. A late owner
+  // may renew its lease after this, and the key still belongs to the other request.
   if (!isOver || held.fingerprint === undefined || held.fingerprint.equals(fingerprint))
     return held;
   return { kind: "conflict", fingerprint: held.fingerprint };

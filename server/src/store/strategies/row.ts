@@ -1,4 +1,7 @@
-/** The `row` strategy: a committed pending row shows that the key was started; a lock on it, in the handler's transaction, says who runs. */
+/**
+ * The `row` strategy: a committed pending row shows that the key was started; a lock on it, in the
+ * handler's transaction, decides which request runs.
+ */
 import type { Row, StatementResult } from "../postgres/batch.ts";
 import { readInFlight, ticketValues } from "../record.ts";
 import type { StoreParts } from "../store-parts.ts";
@@ -37,7 +40,8 @@ export function createRowStore(parts: StoreParts): Store {
         ([idle, pending, found], askedAt) => {
           const record = recordIn(found, askedAt);
           if (record !== undefined) return { kind: "replay", record };
-          // Pending and held: somebody works on it. Pending and not held: a crash or a failure left it behind.
+          // Pending and held: a handler works on it. Pending and not held: a crash or a failure
+          // left it behind.
           const row = pending?.rows[0];
           if (row === undefined || idle?.rows.length === 1) return { kind: "absent" };
           return readInFlight(row);
@@ -84,8 +88,9 @@ function isAnothers(outcome: TryOutcome, { fingerprint }: Ticket): boolean {
 }
 
 /**
- * Names a row that nobody works on after this request, in a transaction of its own: from then on all see whom it is for. Where it
- * cannot, it says who is in the way: a handler, or for a moment another that names the row.
+ * Renames an abandoned row to this request, in a transaction of its own, so that all others see it.
+ * If it cannot, it returns the obstacle: a handler, or for a moment another request that renames
+ * the row.
  */
 function rename(
   { statements, connect }: StoreParts,
@@ -100,7 +105,7 @@ function rename(
     const [locked, idle, pending] = results.slice(-look.length);
     if (locked?.rows.length !== 1) {
       await abandon(connection);
-      // The name is read behind the probe: whoever held the row then had it already.
+      // The name is read after the probe: the holder of the row had already named it.
       return idle?.rows.length === 1 ? { kind: "in-flight" } : readInFlight(pending?.rows[0]);
     }
     const values = [...identity, ticket.fingerprint, String(retentionMs)];

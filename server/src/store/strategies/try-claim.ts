@@ -1,4 +1,4 @@
-/** How the strategies try to claim a ticket whose handler writes in the transaction that holds the claim. */
+/** Tries to claim a ticket whose handler writes in the transaction that holds the claim. */
 import { createRecordedClaim, createUnrecordedClaim } from "../claims/transaction-claim.ts";
 import type { ClaimParts } from "../claims/transaction-claim.ts";
 import type { Row, Statement, StatementResult } from "../postgres/batch.ts";
@@ -12,10 +12,10 @@ import type { BeginOutcome, OpenOutcome } from "../store.ts";
 /** The outcomes of a try whose claim is a transaction: a crash leaves nothing of it. */
 export type TryOutcome = Exclude<BeginOutcome, { readonly kind: "crashed" | "conflict" }>;
 
-/** How one try of a strategy is asked and read. */
+/** Statements of one try of a strategy, and the interpretation of their results. */
 export interface Try {
   readonly batch: readonly Statement[];
-  /** Whether the answers say that the ticket is ours. */
+  /** Whether the results mean that the ticket is ours. */
   readonly isOurs: (results: readonly StatementResult[]) => boolean;
   /** The row of the running request, if the strategy commits one. */
   readonly running?: (results: readonly StatementResult[]) => Row | undefined;
@@ -41,7 +41,7 @@ export async function tryClaim(
   }
   const record = recordIn(results.at(-1), askedAt);
   if (record !== undefined) {
-    // Nothing that counts was written, so no one has to wait for the rollback.
+    // Nothing that counts was written, so no request has to wait for the rollback.
     void abandon(connection);
     return { kind: "replay", record };
   }
