@@ -4,15 +4,20 @@ import { isMembers } from "../validation/is-object.ts";
 import type { PreparedRequest } from "../wire/request.ts";
 import type { OperationRun } from "./operation-run.ts";
 
-declare const process: { readonly env: Readonly<Record<string, string | undefined>> } | undefined;
+declare const process: { readonly env: { readonly NODE_ENV?: string } };
 
-/** Warns of the member that makes an input another operation: a token in the body should be left out of `identity`. */
+/**
+ * Warns of the member that makes an input another operation: a token in the body should be left out of `identity`.
+ *
+ * @throws ReferenceError in a page without a bundler, which has no `process`.
+ */
 export function warnOfChange(
   { client, definition, instance }: OperationRun,
   { request: earlier }: OperationRecord,
   request: PreparedRequest,
 ): void {
-  if (typeof process !== "undefined" && process.env["NODE_ENV"] === "production") return;
+  // Bundlers replace exactly this expression, and drop the rest of the module in production.
+  if (process.env.NODE_ENV === "production") return;
   const member = earlier && changedMember(earlier, request);
   if (member === undefined) return;
   const message =

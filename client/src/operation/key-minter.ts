@@ -1,5 +1,6 @@
 /** Keys for operations and calls, by a clock that a server may correct. */
 import type { LoopResult } from "../retry/loop-result.ts";
+import { EXPOSE_IT } from "../retry/server-warnings.ts";
 import { mintKey } from "../options/key.ts";
 import type { KeyOption } from "../options/key.ts";
 import type { Warn } from "../options/warnings.ts";
@@ -27,8 +28,7 @@ export function createMinter(option: KeyOption, warn: Warn): Minter {
     if (option !== "v7" || answer === undefined) return false;
     const trueMs = Date.parse(answer.headers.get("date") ?? "") - Date.now();
     if (Number.isNaN(trueMs)) {
-      const message =
-        "New keys are refused as too old, and the reply's Date cannot be read: expose it (CORS)";
+      const message = `New keys are refused as too old, and Date cannot be read: ${EXPOSE_IT}`;
       warn({ code: "date_unreadable", message });
       return false;
     }

@@ -82,7 +82,11 @@ async function settleFound(
     if (chosen !== found && !(await handle.replace(chosen))) return undefined;
     return settle(run, handle, chosen, "again");
   }
-  warnOfChange(run, found, request);
+  try {
+    warnOfChange(run, found, request);
+  } catch {
+    // Without a bundler there is no way to know that this is development.
+  }
   if (turn.signal.aborted) return left(stoppedBefore(run, found));
   const isTooOld = whyTooOld(found, definition.policy) !== undefined;
   if (definition.policy.onChange === "resolve-first" || isTooOld) return settleEarlier(run, handle);

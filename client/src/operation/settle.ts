@@ -20,6 +20,7 @@ import { isAcknowledged } from "../retry/classify.ts";
 import { sendUntilSettled } from "../retry/retry-loop.ts";
 import type { LoopResult } from "../retry/loop-result.ts";
 import { receiveResult } from "../tabs/tab-message.ts";
+import { whenAborted } from "../wire/timeout.ts";
 import { checkValue } from "./check-value.ts";
 import {
   afterRejection,
@@ -95,9 +96,7 @@ export async function send(
   const track = createTracker((state) => states.set(id, identity, state), key, isUnresolved);
   const notify = createReport(loop.warn, { key, operation, instance }, [listener, options]);
   const stop = new AbortController();
-  const onAbort = (): void => stop.abort(turn.signal.reason);
-  turn.signal.addEventListener("abort", onAbort, { once: true });
-  if (turn.signal.aborted) onAbort();
+  const unlisten = whenAborted(turn.signal, () => stop.abort(turn.signal.reason));
   // Another user's credentials must not carry this one's request.
   const isForeign = (): boolean => client.owner() !== owner;
   const signedOut = (): void => {
@@ -125,7 +124,7 @@ export async function send(
   try {
     return await checkValue(await settling, key, policy.response);
   } finally {
-    turn.signal.removeEventListener("abort", onAbort);
+    unlisten();
   }
 }
 

@@ -1,4 +1,5 @@
 /** How long to wait before the next attempt, and whether the client may make one at all. */
+import { whenAborted } from "../wire/timeout.ts";
 
 export interface BackoffOptions {
   /** Upper end of the first wait in milliseconds, 1–60_000. It doubles with each attempt. Default 500. */
@@ -52,9 +53,9 @@ export function later(waitMs: number | undefined): Date | undefined {
 }
 
 /**
- * Waits, unless the signal aborts: then it ends early and without an error, and the next attempt sees that for itself.
+ * Waits, or ends early and without an error if the signal aborts: the next attempt checks the signal.
  *
- * @param network what sends the event `online`, where that ends the wait as well.
+ * @param network sends the event `online`, which ends the wait as well.
  */
 export function pause(
   ms: number,
@@ -62,16 +63,15 @@ export function pause(
   network?: Partial<Pick<EventTarget, "addEventListener" | "removeEventListener">>,
 ): Promise<void> {
   return new Promise((resolve) => {
-    // An abort that is over already sends no event.
     if (signal?.aborted) return resolve();
     const end = (): void => {
       clearTimeout(timer);
-      signal?.removeEventListener("abort", end);
+      unlisten();
       network?.removeEventListener?.("online", end);
       resolve();
     };
     const timer = setTimeout(end, ms);
-    signal?.addEventListener("abort", end);
+    const unlisten = whenAborted(signal, end);
     // Not everything that has a navigator has events: React Native has none.
     network?.addEventListener?.("online", end);
   });

@@ -1,6 +1,6 @@
 /** One run of an instance at a time: a queue within the page, and a Web Lock among the tabs that share the storage. */
 import { pause } from "../options/backoff.ts";
-import { reasonOf } from "../wire/timeout.ts";
+import { reasonOf, whenAborted } from "../wire/timeout.ts";
 import type { TabChannel } from "./tab-channel.ts";
 
 /** The turn of one run. */
@@ -200,8 +200,8 @@ interface Joined {
 
 function joinSignals(): Joined {
   const controller = new AbortController();
-  const listeners = new Map<AbortSignal, () => void>();
-  // Who joins without a signal never aborts.
+  const joined = new Map<AbortSignal, () => void>();
+  // A run that joins without a signal never aborts.
   let isPinned = false;
   let waiting = 0;
   return {
@@ -209,18 +209,16 @@ function joinSignals(): Joined {
     abort: (reason) => controller.abort(reason),
     join(signal) {
       if (signal === undefined) isPinned = true;
-      if (signal === undefined || listeners.has(signal)) return;
+      if (signal === undefined || joined.has(signal)) return;
       waiting += 1;
       const onAbort = (): void => {
         waiting -= 1;
         if (waiting === 0 && !isPinned) controller.abort(reasonOf(signal));
       };
-      listeners.set(signal, onAbort);
-      if (signal.aborted) onAbort();
-      else signal.addEventListener("abort", onAbort, { once: true });
+      joined.set(signal, whenAborted(signal, onAbort));
     },
     end() {
-      for (const [signal, onAbort] of listeners) signal.removeEventListener("abort", onAbort);
+      for (const unlisten of joined.values()) unlisten();
     },
   };
 }
@@ -228,8 +226,7 @@ function joinSignals(): Joined {
 /** Whether a run ends before a signal aborts. */
 function endsFirst(over: Promise<unknown>, signal: AbortSignal): Promise<boolean> {
   return new Promise((resolve) => {
-    if (signal.aborted) return resolve(false);
-    signal.addEventListener("abort", () => resolve(false), { once: true });
+    whenAborted(signal, () => resolve(false));
     void over.then(() => resolve(true));
   });
 }
@@ -252,6 +249,7 @@ async function withLock<Value>(
   const begin = (state: LockState): Promise<Value> => (begun = start(state));
   const limit = new AbortController();
   const giveUp = (): void => limit.abort();
+  const unlisten = whenAborted(signal, giveUp);
   let timer: ReturnType<typeof setTimeout> | undefined;
   try {
     const first = await locks.request(name, { ifAvailable: true }, async (lock) =>
@@ -260,8 +258,6 @@ async function withLock<Value>(
     if (first !== undefined) return first.value;
     // A tab that the browser has frozen holds on to its lock without end.
     timer = setTimeout(giveUp, waitMs);
-    signal.addEventListener("abort", giveUp, { once: true });
-    if (signal.aborted) giveUp();
     return await locks.request(name, { signal: limit.signal }, () => {
       clearTimeout(timer);
       return begin({ isAlone: true, waitedFor: "tab" });
@@ -272,7 +268,7 @@ async function withLock<Value>(
     return await (begun ?? start({ isAlone: !aborted, waitedFor: aborted ? "tab" : "nobody" }));
   } finally {
     clearTimeout(timer);
-    signal.removeEventListener("abort", giveUp);
+    unlisten();
   }
 }
 

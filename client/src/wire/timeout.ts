@@ -1,42 +1,48 @@
-/** What ends an attempt before its answer is whole, or another wait. */
+/** Bounds of an attempt or another wait: a timeout, and the signal of the caller. */
 
 export interface Limit {
-  /** Milliseconds until the attempt is broken off, the reading of its body included. */
+  /** Milliseconds until the attempt times out, the reading of its body included. */
   readonly timeoutMs: number;
-  /** Breaks the attempt off at once. */
+  /** Aborts the attempt. */
   readonly signal: AbortSignal | undefined;
 }
 
 /**
- * Runs one attempt within its limit, and rejects when that is reached, whether or not the attempt heeds the signal that it is
- * given. Neither signal needs more than `aborted` and the event: React Native's have no `reason` and no `throwIfAborted`.
+ * Runs one attempt within its limit, and rejects when the limit is reached, even if the attempt ignores the signal that it gets.
+ * Neither signal needs more than `aborted` and the event: React Native's have no `reason` and no `throwIfAborted`.
  */
-export function withinLimit<Result>(
+export async function withinLimit<Result>(
   { timeoutMs, signal }: Limit,
   attempt: (signal: AbortSignal) => Promise<Result>,
 ): Promise<Result> {
-  return new Promise((resolve, reject) => {
-    const controller = new AbortController();
-    const end = (): void => {
-      clearTimeout(timer);
-      signal?.removeEventListener("abort", onAbort);
-    };
-    const stop = (reason: unknown): void => {
-      end();
+  const controller = new AbortController();
+  let stop = (_reason: unknown): void => {};
+  const stopped = new Promise<never>((_resolve, reject) => {
+    stop = (reason) => {
       reject(reason);
       controller.abort(reason);
     };
-    const onAbort = (): void => stop(reasonOf(signal));
-    const timer = setTimeout(() => {
-      stop(new Error(`no whole answer within ${Math.ceil(timeoutMs)} ms`));
-    }, timeoutMs);
-    signal?.addEventListener("abort", onAbort);
-    if (signal?.aborted) onAbort();
-    else void attempt(controller.signal).then(resolve, reject).then(end);
   });
+  const timer = setTimeout(() => {
+    stop(new Error(`no whole answer within ${Math.ceil(timeoutMs)} ms`));
+  }, timeoutMs);
+  const unlisten = whenAborted(signal, () => stop(reasonOf(signal)));
+  try {
+    return await (signal?.aborted ? stopped : Promise.race([stopped, attempt(controller.signal)]));
+  } finally {
+    clearTimeout(timer);
+    unlisten();
+  }
 }
 
-/** Why a signal aborted, as `fetch` would reject. */
+/** Calls `act` when a signal aborts, or at once if it has aborted. Returns the function that stops listening. */
+export function whenAborted(signal: AbortSignal | undefined, act: () => void): () => void {
+  if (signal?.aborted) act();
+  else signal?.addEventListener("abort", act, { once: true });
+  return () => signal?.removeEventListener("abort", act);
+}
+
+/** Returns why a signal aborted, as `fetch` would reject. */
 export function reasonOf(signal: AbortSignal | undefined): unknown {
   const aborted = "This operation was aborted";
   return signal?.reason ?? Object.assign(new Error(aborted), { name: "AbortError" });

@@ -1,6 +1,6 @@
 import { createClient, memoryStorage } from "@oncekey/client";
 import type { ClientOptions, Warning } from "@oncekey/client";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { done, reset, withServer } from "../support/server.ts";
 
 interface Order {
@@ -83,6 +83,19 @@ describe("an input that changed while its instance is unresolved", () => {
         { code: "input_changed", message: expect.stringContaining("json.card.token differs") },
       ]);
     });
+  });
+
+  it("does not cause a warning in production", async () => {
+    vi.stubEnv("NODE_ENV", "production");
+    await withServer([reset, done], async ({ url }) => {
+      const { client, warnings } = open(url);
+      const request = (json: string) => ({ path: "pay", json });
+      const pay = client.operation("pay", { request, instance: () => "cart-1" });
+      await pay.run("tok_1");
+      await pay.run("tok_2");
+      expect(warnings).toEqual([]);
+    });
+    vi.unstubAllEnvs();
   });
 
   it("is the same operation if identity leaves that member out", async () => {

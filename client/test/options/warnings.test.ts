@@ -40,7 +40,7 @@ describe("warnings", () => {
       expect(warnings).toEqual([
         {
           code: "retry_after_unreadable",
-          message: `[oncekey] Retry-After of ${url}orders cannot be read: add "Access-Control-Expose-Headers: Retry-After" to the answers of the API`,
+          message: `[oncekey] Retry-After of ${url}orders cannot be read: the API must name it in Access-Control-Expose-Headers`,
         },
       ]);
     });

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { cart, createShop } from "../support/shop.ts";
 import { done, json, withServer } from "../support/server.ts";
 
-// idb tells the classes of IndexedDB from others.
+// idb, which this test opens databases with, needs the classes of IndexedDB.
 Object.assign(globalThis, implementation);
 const { IDBFactory } = implementation;
 
