@@ -51,8 +51,8 @@ export function problemToError(
 }
 
 /**
- * From error to problem, for a server that answers with it. The client's own errors and those without a code have no
- * problem document: `undefined`.
+ * Converts an error to a problem, for a server that answers with it. Returns `undefined` for the
+ * client's own errors and for errors without a code.
  *
  * @param baseUri prefix of `type`, default `urn:oncekey:problem:`.
  */

@@ -6,11 +6,12 @@ import type { CodeKind, NextAction, ProblemCode } from "./problem-code.ts";
 const BRAND: unique symbol = Symbol.for("oncekey.error");
 
 /**
- * The codes that no server sends:
+ * The codes of the client, which no server sends:
  *
  * - `outcome_unknown`: the client does not know how its operation ended;
  * - `unexpected_answer`: the answer is not what the application sends;
- * - `input_required`: the body of the request was not stored, so that the client cannot send it again;
+ * - `input_required`: the body of the request was not stored, so that the client cannot send it
+ *   again;
  * - `earlier_operation_exists`: the server knows another request under the key.
  */
 export type ClientCode =
@@ -37,16 +38,17 @@ export interface ErrorDetails {
   readonly status?: number | undefined;
   /** The body of the refusal, as it was parsed. */
   readonly problem?: unknown;
-  /** From `Retry-After`: the shortest wait in milliseconds before the next attempt. */
+  /** The shortest wait before the next attempt, in ms, from `Retry-After`. */
   readonly retryAfterMs?: number | undefined;
   readonly cause?: unknown;
 }
 
 /**
- * What every Oncekey error is. `code` is undefined for an error of the application itself (a declined card), which the
- * client reports with its `status` and its body in `problem`.
+ * Base class of every Oncekey error. `code` is undefined for an error of the application itself (a
+ * declined card), which the client reports with its `status` and its body in `problem`.
  *
- * Tell errors apart by `code`, or with {@link isIdempotencyError}: `instanceof` fails where two copies of the package meet.
+ * Distinguish errors by `code`, or with {@link isIdempotencyError}: `instanceof` fails if two
+ * copies of the package are loaded.
  */
 export class IdempotencyError<
   Code extends ErrorCode | undefined = ErrorCode | undefined,
@@ -63,7 +65,7 @@ export class IdempotencyError<
   declare readonly retryAfterMs: number | undefined;
 
   constructor(message: string, code: Code, details: ErrorDetails = {}) {
-    // Of the particulars, the platform's own class takes the cause.
+    // The platform's `Error` takes the cause from the details.
     super(message, details);
     const kind = kindOf(code) ?? CLIENT_KINDS[code as ClientCode];
     Object.defineProperty(this, BRAND, { value: true });
@@ -87,7 +89,7 @@ export interface OriginalResponse {
 /** 422, or a replay marked as a mismatch: the key was used for another request. */
 export class KeyConflictError extends IdempotencyError<"idempotency_conflict"> {
   override name = "KeyConflictError";
-  /** The first operation's response, where the server replayed it. */
+  /** The first operation's response, if the server replayed it. */
   declare readonly original: OriginalResponse | undefined;
   constructor(
     message: string,
@@ -138,7 +140,7 @@ export class UnexpectedAnswerError extends IdempotencyError<"unexpected_answer">
  */
 export class EarlierOperationExistsError extends IdempotencyError<"earlier_operation_exists"> {
   override name = "EarlierOperationExistsError";
-  /** The earlier operation's response, where the server replayed it. */
+  /** The earlier operation's response, if the server replayed it. */
   declare readonly original: OriginalResponse | undefined;
   constructor(
     message: string,

@@ -16,8 +16,8 @@ export const IDEMPOTENCY_MISMATCH = "Idempotency-Mismatch";
 export const IDEMPOTENCY_KEY_LIFETIME = "Idempotency-Key-Lifetime";
 
 /**
- * Every response header of the contract, for `Access-Control-Expose-Headers`: without it a page on another origin
- * cannot read any of them (Fetch standard, "CORS-safelisted response-header name").
+ * Every response header of the contract, for `Access-Control-Expose-Headers`. Without it a page on
+ * another origin cannot read them (Fetch standard, "CORS-safelisted response-header name").
  *
  * @example
  * await app.register(cors, { exposedHeaders: [...EXPOSED_HEADERS] })
@@ -35,10 +35,13 @@ export const EXPOSED_HEADERS: readonly string[] = /* @__PURE__ */ Object.freeze(
 /** The longest key that is accepted, in characters. 255 is what most deployed services take. */
 export const MAX_KEY_LENGTH = 255;
 
-/** How a key is written in the header: `bare` (`abc`), as every deployed service takes it, or `structured` (`"abc"`), an RFC 9651 §3.3.3 string. */
+/**
+ * Format of a key in the header: `bare` (`abc`), as every deployed service takes it, or
+ * `structured` (`"abc"`), an RFC 9651 §3.3.3 string.
+ */
 export type KeyFormat = "bare" | "structured";
 
-/** What {@link parseKey} found: the key, or why there is none. */
+/** Result of {@link parseKey}: the key, or the reason for none. */
 export type ParsedKey =
   | { readonly kind: "key"; readonly key: string }
   | { readonly kind: "invalid"; readonly reason: string };
@@ -79,8 +82,8 @@ export function readKey(value: string): string | undefined {
 /**
  * Writes a key as a header value that {@link parseKey} reads back as the same key.
  *
- * @param format default `bare`: every deployed service takes it. A key that itself begins with a double quote is
- * written as a structured string in either format, because bare it would be read as one.
+ * @param format default `bare`: every deployed service takes it. A key that begins with a double
+ *   quote is always written as a structured string: bare it would be read as one.
  * @throws RangeError if the key is not 1–255 visible ASCII characters.
  */
 export function formatKey(key: string, format: KeyFormat = "bare"): string {

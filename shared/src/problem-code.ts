@@ -13,12 +13,12 @@ export type ProblemCode =
   | "idempotency_unavailable";
 
 /**
- * What the holder of the key should do next: `wait` and send the same request again, `resume` the operation that the key
- * belongs to, `rotate` to a new key, or `fix` what no retry can mend.
+ * Next action for the holder of the key: `wait` and send the same request again, `resume` the
+ * operation that the key belongs to, or `rotate` to a new key. `fix`: no retry helps.
  */
 export type NextAction = "wait" | "resume" | "rotate" | "fix";
 
-/** What is fixed for one code. */
+/** Properties of one code. */
 export interface CodeKind {
   readonly status: number;
   /** Whether the same request with the same key may succeed later. */
@@ -26,7 +26,7 @@ export interface CodeKind {
   readonly nextAction: NextAction;
 }
 
-/** Of each code: status, next action, and whether it is retryable. */
+/** Properties of each code: status, next action, and whether it is retryable. */
 const KINDS: Readonly<Record<ProblemCode, readonly [number, NextAction, true?]>> = {
   idempotency_key_required: [400, "fix"],
   idempotency_key_invalid: [400, "fix"],

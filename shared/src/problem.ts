@@ -43,7 +43,7 @@ export const PROBLEMS: Readonly<Record<ProblemCode, ProblemKind>> =
 
 /** The particulars of one refusal, for {@link createProblem}. */
 export interface ProblemDetails {
-  /** What happened to this request, in one sentence. */
+  /** The reason for this request's refusal, in one sentence. */
   readonly detail: string;
   /** Prefix of `type`. Default {@link PROBLEM_BASE_URI}: a URN needs no page to exist. */
   readonly baseUri?: string | undefined;

@@ -1,4 +1,4 @@
-/** How far an exploration goes. A test file that imports this module belongs to the lane `deep`. */
+/** Depth of an exploration. A test file that imports this module belongs to the lane `deep`. */
 import { lane } from "./lane.ts";
 
 /** Whether explorations run at their full numbers: in the lane `deep`, which `test:deep` runs. */

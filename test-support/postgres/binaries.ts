@@ -30,7 +30,7 @@ const isRoot = process.getuid?.() === 0;
 
 /** A temporary folder for whatever belongs to one server, open to the user who runs it. */
 export async function makeFolder(prefix = "oncekey-postgres-"): Promise<string> {
-  // Root's own TMPDIR may be closed to everybody else.
+  // Root's own TMPDIR may be closed to all other users.
   const folder = await mkdtemp(join(isRoot ? "/tmp" : tmpdir(), prefix));
   if (isRoot) await chmod(folder, 0o755);
   return folder;

@@ -94,8 +94,8 @@ function assertNoListenersLeft(pool: Pool, clients: ReadonlyMap<PoolClient, Pool
 const PATIENCE_MS = 20_000;
 
 /**
- * Waits until no client of the pool is checked out or waited for, and no session of its database is in a transaction or holds an
- * advisory lock.
+ * Waits until no client of the pool is checked out or requested. No session of its database may be
+ * in a transaction or hold an advisory lock.
  *
  * @param patienceMs how long it waits, in ms.
  * @throws Error that lists what is left.

@@ -16,7 +16,7 @@ declare module "vitest" {
   }
 }
 
-/** How test files find the run's Postgres. */
+/** Address of the run's Postgres, for test files. */
 export interface ProvidedPostgres {
   /** Connection string of database `postgres`. */
   readonly url: string;

@@ -11,7 +11,7 @@ import type { Supervised } from "../processes/supervised.ts";
 import { makeFolder, prepareBinaries } from "./binaries.ts";
 import type { Binaries } from "./binaries.ts";
 
-/** What the owner asks for, as its first and only message. */
+/** Settings from the owner: its first and only message. */
 export interface KeeperSettings {
   readonly fsync: boolean;
   readonly maxConnections: number;
@@ -104,7 +104,7 @@ function initdbArguments(
     auth: "scram-sha-256",
     encoding: "UTF8",
     locale: "C",
-    // Provided by Postgres itself, so it sorts the same on every system. From version 17 on.
+    // The built-in provider sorts the same on every system. Available from version 17 on.
     ...(version === 14 ? {} : { "locale-provider": "builtin", "builtin-locale": "C.UTF-8" }),
     ...(walFolder === undefined ? {} : { waldir: walFolder, "wal-segsize": "1" }),
   };
@@ -182,7 +182,10 @@ function run(
   });
 }
 
-/** The last of what a process said: enough for a reason, bounded for a server that talks for hours. */
+/**
+ * Returns the last output of a process: enough for a reason, bounded for a server that logs for
+ * hours.
+ */
 function words(talker: ChildProcess): () => string {
   let said = "";
   talker.stderr?.setEncoding("utf8").on("data", (chunk: string) => {

@@ -26,7 +26,7 @@ export interface PoolerOptions {
   readonly mode?: "session" | "transaction" | "statement";
   /** Whether connections take turns. Default `false`: the one used last comes first. */
   readonly roundRobin?: boolean;
-  /** Who ends it where its owner cannot. */
+  /** Ends the process if its owner cannot. */
   readonly reaper?: Reaper;
 }
 
@@ -56,8 +56,8 @@ export async function withPgBouncer(
 /**
  * Starts Debian's `pgbouncer`, which must be installed.
  *
- * @param postgresUrl where it takes its connections from, with the user and password that all of them have.
- * @throws Error that says how to get it, where it is not there.
+ * @param postgresUrl the server for its connections, with the user and password of all of them.
+ * @throws Error with the command to install it, if it is missing.
  */
 export async function startPgBouncer(
   postgresUrl: string,
@@ -111,8 +111,9 @@ export async function startPgBouncer(
   };
 }
 
-// `server_reset_query` is empty as it is by default in this mode: what a client leaves in a session, the next one finds there.
-// `server_login_retry` is 15 s by default: for so long it refuses everybody after Postgres has refused it once.
+// `server_reset_query` is empty as it is by default in this mode: what a client leaves in a
+// session, the next one finds there. `server_login_retry` is 15 s by default: for so long PgBouncer
+// refuses all clients after Postgres has refused it once.
 function configuration(
   { hostname, port, username, password }: URL,
   listenPort: number,

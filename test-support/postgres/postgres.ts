@@ -30,10 +30,10 @@ export interface Postgres {
 /**
  * Starts a server on a free port with an empty data folder.
  *
- * A keeper process of its own session is the server's parent. It stops the server and removes the folder as soon as the
- * channel to this process closes, so even a SIGKILL here leaves nothing running.
+ * A keeper process of its own session is the server's parent. It stops the server and removes the
+ * folder when the channel to this process closes. So even a SIGKILL here leaves nothing running.
  *
- * @throws Error with the server's own words if it does not start.
+ * @throws Error with the server's output if it does not start.
  */
 export async function startPostgres(options: PostgresOptions = {}): Promise<Postgres> {
   const settings: KeeperSettings = {
@@ -53,7 +53,7 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
         execArgv: [],
         stdio: ["ignore", "ignore", "inherit", "ipc"],
       });
-      // Over the channel: an argument would show the password to everybody on the machine.
+      // Sent over the channel: an argument would show the password to all users of the machine.
       child.send(settings);
       return child;
     },

@@ -15,7 +15,7 @@ const CHUNK = Buffer.alloc(64 * 1_024, "x");
 
 /** Undefined where this process may not mount one. */
 export function mountSmallDisk(bytes: number): SmallDisk | undefined {
-  // Root's own TMPDIR may be closed to everybody else.
+  // Root's own TMPDIR may be closed to all other users.
   const folder = mkdtempSync(join(process.getuid?.() === 0 ? "/tmp" : tmpdir(), "oncekey-disk-"));
   const options = `size=${bytes},mode=755`;
   const { status } = spawnSync("mount", ["-t", "tmpfs", "-o", options, "tmpfs", folder]);

@@ -7,7 +7,7 @@ import type { Postgres } from "./postgres.ts";
 import { makeFolder } from "./binaries.ts";
 
 export interface SteppedPostgres extends Postgres {
-  /** From here on the clock of every session is so many hours away from where it began. */
+  /** Sets the clock of every session to this many hours from its start value. */
   readonly stepTo: (hours: number) => Promise<void>;
 }
 
@@ -18,7 +18,8 @@ const LIBRARY = ["x86_64", "aarch64"]
 /** Whether this machine has the library. */
 export const hasSteppedClock: boolean = LIBRARY !== undefined;
 
-// What interrupts a wait of Postgres sees the machine's clock, and not the library's. Were that one ahead, no lock timeout would be over.
+// Timers of Postgres use the machine's clock, not the library's. If the library's were ahead, no
+// lock timeout would expire.
 const BEHIND_HOURS = 48;
 
 export async function startSteppedPostgres(): Promise<SteppedPostgres> {
@@ -27,7 +28,7 @@ export async function startSteppedPostgres(): Promise<SteppedPostgres> {
   const clock = join(folder, "clock");
   const stepTo = async (hours: number): Promise<void> => {
     await writeFile(`${clock}.new`, `-${BEHIND_HOURS - hours}h\n`);
-    // At once, for somebody reads it all the time.
+    // Replaced atomically, because the library reads it all the time.
     await rename(`${clock}.new`, clock);
   };
   await stepTo(0);

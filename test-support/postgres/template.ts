@@ -8,7 +8,8 @@ const DRAFT = "oncekey_template_draft";
 const LOCK = "8387215932023928933";
 
 /**
- * Makes the template unless it is there. Test files run in several processes, so one works while the others wait.
+ * Makes the template unless it exists. Test files run in several processes, so one works while the
+ * others wait.
  *
  * @param urlOf the connection string for a database of the run's Postgres.
  * @returns the name of the database to clone.

@@ -1,4 +1,6 @@
-/** Limits for what should happen anyway. A limit ends only what hangs, and says what that is; no test is decided by one. */
+/**
+ * Time limits for tests. A limit ends only what hangs, and names it; no test is decided by a limit.
+ */
 import { setTimeout as sleep } from "node:timers/promises";
 
 /** Long beyond what a busy machine needs, in ms. */
@@ -7,7 +9,9 @@ export const PATIENCE_MS = 60_000;
 const POLL_MS = 20;
 
 export interface Limit {
-  /** What is waited for, as the end of "waited … ms for". A function is called when the time is over. */
+  /**
+   * The awaited event, as the end of "waited … ms for". A function is called when the time is over.
+   */
   readonly what: string | (() => string);
   /** In ms. Default {@link PATIENCE_MS}. */
   readonly patienceMs?: number;
@@ -36,10 +40,10 @@ export async function within<Result>(event: Promise<Result>, limit: Limit): Prom
 }
 
 /**
- * Asks until there is an answer, for what announces no event.
+ * Polls until there is a result, for changes without an event.
  *
  * @param find returns `undefined` or `false` as long as there is none.
- * @throws Error that names what did not happen, if the limit comes first.
+ * @throws Error that names the awaited event, if the limit comes first.
  */
 export async function until<Result>(
   find: () => Promise<Result | undefined | false> | Result | undefined | false,

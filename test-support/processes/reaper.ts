@@ -9,7 +9,10 @@ import { listProcesses } from "./processes.ts";
 export interface Reaper {
   /** Removed in the end. */
   readonly folder: string;
-  /** For the environment of every process that is to end: its descendants inherit it, and nobody else has it. */
+  /**
+   * For the environment of every process that is to end: its descendants inherit it, and no other
+   * process has it.
+   */
   readonly mark: Readonly<Record<string, string>>;
   /** Ends all of them now. Safe to call twice. */
   readonly stop: () => Promise<void>;
@@ -25,7 +28,10 @@ if (import.meta.main) {
   await reap(folder);
 }
 
-/** Starts a process, in a session of its own, that watches over the others. It keeps nobody from ending. */
+/**
+ * Starts a process, in a session of its own, that watches over the others. It keeps no process
+ * alive.
+ */
 export function startReaper(folder: string): Reaper {
   const child = fork(fileURLToPath(import.meta.url), [folder], {
     detached: true,

@@ -1,4 +1,4 @@
-/** The other end of `supervised.ts`: what a server script tells the process that started it. */
+/** The other end of `supervised.ts`: reports of a server script to the process that started it. */
 import type { AddressInfo } from "node:net";
 
 export type ServerReport =
@@ -12,7 +12,7 @@ export function endWithParent(): void {
   if (!process.connected) process.exit();
 }
 
-/** Tells the parent where an app listens. */
+/** Reports the port of an app to the parent process. */
 export function reportPort(app: { addresses: () => (AddressInfo | string)[] }): void {
   const [address] = app.addresses();
   if (typeof address !== "object") throw new Error("the server has no port");

@@ -52,7 +52,7 @@ test("a restarted server is up again after a kill and after an end of its own", 
   expect(server.unexpectedEnds()).toBe(1);
 });
 
-test("a server that ends before it listens says how, and is not started again", async () => {
+test("a server that ends before it listens reports how, and is not started again", async () => {
   const server = start(BREAKS, { isRestarted: true });
   await expect(server.up()).rejects.toThrow("the shop has ended: 3");
   await server.ended;

@@ -30,7 +30,7 @@ export interface Supervised {
   /** Resolves to the port when it listens, after a kill too. Rejects if it ended and is not started again. */
   readonly up: () => Promise<number>;
   readonly kill: () => void;
-  /** How often it ended although neither `kill` nor `stop` was called. */
+  /** Returns how often it ended although neither `kill` nor `stop` was called. */
   readonly unexpectedEnds: () => number;
   /** Resolves when it has ended and is not started again. */
   readonly ended: Promise<void>;
@@ -114,8 +114,8 @@ export function supervise(supervision: Supervision): Supervised {
 const PORT_ATTEMPTS = 5;
 
 /**
- * Supervises a program that is told its port. Another process can take a free port before the program does, so a program that
- * ends at once gets another port.
+ * Supervises a program that gets its port as an argument. Another process can take a free port
+ * before the program does, so a program that ends at once gets another port.
  *
  * @throws Error of the last attempt.
  */
@@ -186,7 +186,7 @@ export function reportedPort(child: ChildProcess): Promise<number> {
 
 function awaited(): PromiseWithResolvers<number> {
   const up = Promise.withResolvers<number>();
-  // It may end while nobody waits for it.
+  // It may end while no caller waits for it.
   up.promise.catch(() => undefined);
   return up;
 }

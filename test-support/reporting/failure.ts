@@ -9,7 +9,7 @@ export interface Failure {
   readonly name: string;
   readonly project: string;
   readonly errors: readonly SerializedError[];
-  /** What the test printed. */
+  /** Output of the test. */
   readonly output: string;
 }
 

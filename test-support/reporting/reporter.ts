@@ -15,7 +15,7 @@ export interface ReporterOptions {
 }
 
 const SLOWEST = 10;
-/** Of the output of one test: enough for a reason, bounded for a test that prints for minutes. */
+/** Kept output of one test: enough for a reason, bounded for a test that prints for minutes. */
 const OUTPUT_CHARACTERS = 10_000;
 
 export function createReporter({

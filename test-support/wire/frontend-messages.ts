@@ -1,4 +1,7 @@
-/** Reads what a client of Postgres sends (PostgreSQL manual, "Message Formats"), as far as to tell statements from the rest. */
+/**
+ * Reads the messages of a Postgres client (PostgreSQL manual, "Message Formats"), as far as to
+ * distinguish statements from the rest.
+ */
 
 const LENGTH_BYTES = 4;
 const EXECUTE = "E".charCodeAt(0);

@@ -1,4 +1,4 @@
-/** A TCP relay between the pool and Postgres that counts round trips and can be told to misbehave. */
+/** A TCP relay between the pool and Postgres that counts round trips and injects faults. */
 import net from "node:net";
 import type { AddressInfo } from "node:net";
 import { createStatementCounter } from "./frontend-messages.ts";
@@ -15,21 +15,27 @@ export interface Wire {
   holdAfter(count: number): () => void;
   /** Counts from zero again. */
   reset(): void;
-  /** What happens to the next chunk from the client that contains `text`, and to all after it on that connection. */
+  /**
+   * Sets the fault of the next chunk from the client that contains `text`, and of all after it on
+   * that connection.
+   */
   onText(text: string, fault: WireFault): void;
-  /** The next "ready" is followed, in the same packet, by what a server says that is told to shut down. */
+  /**
+   * The next "ready" is followed, in the same packet, by the message of a server that shuts down.
+   */
   shutDownOnReady(): void;
   /**
-   * From here on no byte gets through, either way, on a connection that there is or on a new one; none of them is closed, and
-   * nobody is told. Until the returned function is called: then what was sent meanwhile arrives, as TCP would have it.
+   * Lets no byte through, either way, on existing and new connections, and closes none of them.
+   * When the returned function is called, the held bytes arrive, as with TCP.
    */
   cut(): () => void;
   close(): Promise<void>;
 }
 
 /**
- * `drop-request`: it never arrives. `drop-answer`: it arrives, the answer does not, and the line breaks. `silence`: it arrives, and
- * nothing ever comes back. `panic`: it arrives and is done, and the server says that its disk is full and ends.
+ * `drop-request`: it never arrives. `drop-answer`: it arrives, the answer does not, and the
+ * connection breaks. `silence`: it arrives, and nothing ever comes back. `panic`: it arrives and is
+ * done, and the server reports a full disk and ends.
  */
 export type WireFault = "drop-request" | "drop-answer" | "silence" | "panic";
 
@@ -79,7 +85,10 @@ export async function createWire(target: {
     else relay(client);
   });
 
-  /** A cut line lets no connection through either, and who gives it up meanwhile never comes to Postgres. */
+  /**
+   * A cut line lets no connection through either. A client that gives up in the meantime never
+   * reaches Postgres.
+   */
   function hold(client: net.Socket): void {
     const early: Buffer[] = [];
     const keep = (chunk: Buffer): void => void early.push(chunk);

@@ -41,7 +41,7 @@ describe("a body is the same bytes on every attempt", () => {
     });
   });
 
-  it("and a change that the caller makes meanwhile is none to it", async () => {
+  it("even if the caller changes its buffer in the meantime", async () => {
     const bytes = new TextEncoder().encode("first");
     const overwrite = json(503, {});
     await withServer([overwrite, done], async ({ url, seen }) => {

@@ -212,7 +212,7 @@ describe("what gets a key", () => {
     await withFetch([done], use, { include: () => false });
   });
 
-  it("is what include says, and what the caller gives a key", async () => {
+  it("only a request that include selects, or that the caller gives a key", async () => {
     const use = async ({ fetch, url, seen }: Tried) => {
       await fetch(orders(url), post("a"));
       await fetch(`${url}payments`, post("b"));
@@ -297,7 +297,7 @@ describe("its options", () => {
     expect(() => createIdempotentFetch(options)).toThrow(message);
   });
 
-  it("say how keys are made and written", async () => {
+  it("set how keys are made and written", async () => {
     const options = { key: () => "order-1", keyFormat: "structured" } as const;
     const use = async ({ fetch, url, seen }: Tried) => {
       await fetch(orders(url), post("{}"));

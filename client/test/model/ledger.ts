@@ -1,12 +1,14 @@
-/** What is known of every wish, call and key: written by nobody but the rules. */
+/** Ledger of every `Wish`, call and key. Only the rules in `observe.ts` write to it. */
 
-/** Lines of a cart. Until somebody is told how it ended, every click on them is one wish. */
+/**
+ * Lines of a cart. Until its end is reported, every click on the same lines belongs to one `Wish`.
+ */
 export interface Content {
   readonly cart: string;
   readonly lines: string;
 }
 
-/** What can be seen of the clients and the server, from outside. */
+/** Observable events of the clients and the server. */
 export type Seen =
   | ({ readonly kind: "run" | "resume" | "check"; readonly call: number } & Content)
   | ({ readonly kind: "sent" | "forgotten"; readonly key: string } & Content)
@@ -15,7 +17,7 @@ export type Seen =
   /** With what the server stores as its answer. */
   | ({ readonly kind: "charged"; readonly key: string; readonly value: string } & Content)
   | { readonly kind: "done"; readonly call: number; readonly key: string; readonly value: string }
-  /** Told together with the end of the call: an earlier order of the same cart was done, too. */
+  /** Reported with the end of the call: an earlier order of the same cart was done, too. */
   | {
       readonly kind: "done before";
       readonly call: number;
@@ -23,18 +25,20 @@ export type Seen =
       readonly value: string;
     }
   | { readonly kind: "rejected"; readonly call: number; readonly key: string }
-  /** Refused because the key belongs to another request: what became of that one is not said. */
+  /** Refused because the key belongs to another request, whose outcome is not reported. */
   | { readonly kind: "mismatch"; readonly call: number; readonly key: string }
   /** Refused for now, because the key may belong to an earlier request, which is kept. */
   | { readonly kind: "earlier"; readonly call: number; readonly key: string }
-  /** The call ended without an end of the wish. */
+  /** The call ended, and the `Wish` stays open. */
   | { readonly kind: "left open"; readonly call: number }
   /** Its page did. */
   | { readonly kind: "cut off"; readonly call: number }
-  /** The page that was told of its end died before it could forget the key: whoever comes next finds it. */
+  /** The page that learned its end died before it could forget the key: the next page finds it. */
   | { readonly kind: "left behind"; readonly key: string };
 
-/** `overtaken`: settled, told or not, and the cart has had other lines since. */
+/**
+ * State of a `Wish`. `overtaken`: settled, reported or not, and the cart has had other lines since.
+ */
 export type WishState = "open" | "told" | "overtaken" | "given up";
 
 export interface Wish {
@@ -52,23 +56,23 @@ export interface Call {
 
 export interface Key {
   readonly cart: string;
-  /** By content that was sent under it: the number of the wish for it. */
+  /** By content that was sent under the key: the number of its `Wish`. */
   readonly wishes: ReadonlyMap<string, number>;
   readonly charged: readonly { readonly name: string; readonly value: string }[];
   /** Whether it has an end at the server, or has been given up. */
   readonly isResolved: boolean;
-  /** When its end was first told. */
+  /** When its end was first reported. */
   readonly toldAt: number | undefined;
-  /** Contents that were said not to have happened under it, and never to happen. */
+  /** Contents that were reported as refused under it: they must never be charged. */
   readonly denied: readonly string[];
 }
 
 export interface Ledger {
-  /** How many things have been seen. */
+  /** Number of observed events. */
   readonly moment: number;
-  /** By content: the last wish for it. */
+  /** By content: its last `Wish`. */
   readonly wishes: ReadonlyMap<string, Wish>;
-  /** Those under way, by number. */
+  /** Calls under way, by number. */
   readonly calls: ReadonlyMap<number, Call>;
   readonly keys: ReadonlyMap<string, Key>;
   readonly violation: string | undefined;
@@ -82,7 +86,7 @@ export const EMPTY: Ledger = {
   violation: undefined,
 };
 
-/** The contents that somebody wants and nobody was told of. */
+/** Returns the contents of the open entries. */
 export function openWishes({ wishes }: Ledger): Content[] {
   return [...wishes].filter(([, { state }]) => state === "open").map(([name]) => contentOf(name));
 }

@@ -1,4 +1,7 @@
-/** What must hold, as a pure function: it folds what is seen into a ledger, and names the first thing that must not be. */
+/**
+ * The invariants, as a pure function: folds the observed events into a ledger, and names the first
+ * violation.
+ */
 import { change, contentOf, isWaitedFor, mark, nameOf, violate, without } from "./ledger.ts";
 import type { Call, Content, Ledger, Seen, Wish } from "./ledger.ts";
 
@@ -61,7 +64,7 @@ function send(ledger: Ledger, key: string, content: Content): Ledger {
   if (!isWaitedFor(next, content) && !isResumed(next, content) && !isLeft) {
     next = violate(next, `${key} was sent for nobody`);
   }
-  // Who asked before other lines came, or before it was given up, and still waits, wants it again.
+  // A caller that still waits wants it again, although other lines came since or it was given up.
   if (last?.state === "overtaken" || last?.state === "given up") next = wish(next, content);
   if (last?.state === "told") next = violate(next, `${key} was sent for a wish that had ended`);
   const made = own ?? {
@@ -76,7 +79,8 @@ function send(ledger: Ledger, key: string, content: Content): Ledger {
   return { ...next, keys: new Map([...next.keys, [key, { ...made, wishes }]]) };
 }
 
-// What is resumed may be any request that is kept under the key, also one whose run was stopped before it was sent.
+// A resume may send any request that is kept under the key, even if its run was stopped before it
+// was sent.
 function isResumed({ calls }: Ledger, { cart }: Content): boolean {
   return [...calls.values()].some(
     ({ kind, content }) => kind === "resume" && content.cart === cart,
@@ -118,7 +122,7 @@ function checkValue(ledger: Ledger, seen: Extract<Seen, { kind: "done" }>): Ledg
   const { call: number, key, value } = seen;
   const call = ledger.calls.get(number);
   const charged = ledger.keys.get(key)?.charged.find((one) => one.value === value);
-  // What is resumed may be any of the requests that were sent under the key.
+  // A resume may send any of the requests that were sent under the key.
   const isWanted =
     charged !== undefined &&
     call !== undefined &&
@@ -126,7 +130,10 @@ function checkValue(ledger: Ledger, seen: Extract<Seen, { kind: "done" }>): Ledg
   return isWanted ? ledger : violate(ledger, `${value} is not what ${key} was answered with`);
 }
 
-/** An earlier order is told of by who ordered anew: with what it was answered, and once for all. */
+/**
+ * Records that a new order's caller learned the outcome of an earlier order. It must be the answer
+ * that the earlier order got.
+ */
 function tellOfEarlier(ledger: Ledger, key: string, value: string): Ledger {
   const charged = ledger.keys.get(key)?.charged.find((one) => one.value === value);
   if (charged === undefined)
@@ -176,11 +183,11 @@ function tell(ledger: Ledger, number: number, key: string): Ledger {
   if (call.kind === "run" && toldAt < call.startedAt) {
     return violate(next, `${key} was settled, and used by a later run`);
   }
-  // That one has stopped before anything was sent ends nothing for those who wait.
+  // If a call stopped before anything was sent, the calls that wait go on.
   if (own === undefined && isWaitedFor(next, call.content)) return next;
   const name = own?.charged[0]?.name ?? nameOf(call.content);
   const last = ledger.wishes.get(name);
-  // A late answer says nothing about a wish that came after it, nor about other lines that did.
+  // A late answer does not settle a newer `Wish`, nor other lines.
   const isEarlier = own !== undefined && own.wishes.get(name) !== last?.number;
   const isLate = isEarlier || last?.state === "overtaken";
   return isLate ? next : mark(next, contentOf(name), "told");

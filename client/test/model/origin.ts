@@ -1,13 +1,16 @@
-/** What the tabs of one origin have in common besides their storage: Web Locks and BroadcastChannel, for tabs that can die. */
+/**
+ * Simulates what the tabs of one origin share besides their storage: Web Locks and
+ * BroadcastChannel, for tabs that can die.
+ */
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { VirtualTime } from "./virtual-time.ts";
 
-/** What runs in a tab runs as that tab, whatever it waits for. */
+/** The tab of the running code, kept across every await. */
 const current = new AsyncLocalStorage<symbol>();
 
 export interface Origin {
   readonly run: <Value>(tab: symbol, use: () => Value) => Value;
-  /** The tab is gone: it lets go of its locks, waits for none, and hears nothing. */
+  /** Closes a tab: it releases its locks, waits for none, and receives nothing. */
   readonly close: (tab: symbol) => void;
   /** Takes all of it out of the global scope again. */
   readonly restore: () => void;
@@ -20,7 +23,10 @@ interface Lock {
   isHeld: boolean;
 }
 
-/** A message is under way for as long as it takes to let go of a lock and to take it over, and longer. */
+/**
+ * Delivery time of a message: longer than it takes to release a lock and to acquire it in another
+ * tab.
+ */
 const MESSAGE_MS = 5;
 
 /** @param hasLocks `false`: as on a plain-http origin. */
@@ -79,7 +85,8 @@ export function openOrigin(time: VirtualTime, hasLocks: boolean): Origin {
     postMessage(message: unknown): void {
       if (gone.has(this.tab)) return;
       const data: unknown = structuredClone(message);
-      // Those that are open now, unless they close meanwhile (HTML Standard, "Broadcasting to other browsing contexts").
+      // Channels that are open now, unless they close before delivery (HTML Standard, "Broadcasting
+      // to other browsing contexts").
       const others = channels.filter((channel) => channel !== this && channel.name === this.name);
       time.after(MESSAGE_MS, () => {
         for (const channel of others.filter((other) => channels.includes(other)))

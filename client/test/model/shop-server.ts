@@ -2,7 +2,7 @@
 import type { Content } from "./ledger.ts";
 import type { VirtualTime } from "./virtual-time.ts";
 
-/** What one request meets, on the way there, at the server, or on the way back. */
+/** Fault of one request: on the way there, at the server, or on the way back. */
 export const FAULTS = [
   "none",
   "request lost",
@@ -22,7 +22,7 @@ export const FAULTS = [
 export type Fault = (typeof FAULTS)[number];
 
 export interface ShopRules {
-  /** What a request under a key with other content gets. */
+  /** Answer to a request with other content under the same key. */
   readonly mismatch: "replay" | "reject";
   /** Whether keys older than the retention are refused. */
   readonly refusesOldKeys: boolean;
@@ -32,7 +32,7 @@ export interface ShopRules {
 export interface ShopLog {
   /** @param value what it stores as its answer, in the transaction of the charge. */
   charged(key: string, content: Content, value: unknown): void;
-  /** From now on the key has an end. */
+  /** Called when the key has an end. */
   stored(key: string): void;
   /** The one request that was sent under the key is refused unseen: that is its end as well, unless it is sent again. */
   refused(key: string): void;
@@ -41,7 +41,7 @@ export interface ShopLog {
 export interface ShopServer {
   /** Answers one request, or rejects as a dead connection does. */
   readonly fetch: (headers: Headers, text: string) => Promise<Response>;
-  /** Refuses every connection for a time. What it had not committed is lost. */
+  /** Refuses every connection for a time. Uncommitted work is lost. */
   readonly goDown: (ms: number) => void;
   /** Ends all faults. */
   readonly heal: () => void;
@@ -78,7 +78,7 @@ export function createShopServer(
 ): ShopServer {
   const records = new Map<string, StoredResponse>();
   const running = new Set<string>();
-  /** How many were sent under each key. */
+  /** Number of requests under each key. */
   const requests = new Map<string, number>();
   const ahead = [...faults];
   let downUntil = 0;
@@ -139,7 +139,7 @@ export function createShopServer(
     return reply(answer(201, value, echo(key)));
   }
 
-  // What had not been committed is rolled back.
+  // Rolls back all uncommitted work.
   function restart(): void {
     restarts += 1;
     running.clear();

@@ -1,4 +1,4 @@
-/** What a shopper with one or two tabs can do, and what is told in return. */
+/** A shopper with one or two tabs: performs the actions, and records the results. */
 import { isIdempotencyError } from "@oncekey/client";
 import type { PendingOperation, Settled } from "@oncekey/client";
 import type { Call, Content, Seen } from "./ledger.ts";
@@ -20,7 +20,7 @@ export type Act =
       readonly tab: number;
     };
 
-/** How the last call of a tab ended. `expired`: its key is too old to be sent again. */
+/** End of the last call of a tab. `expired`: its key is too old to be sent again. */
 export type Ended = "not yet" | "settled" | "unknown" | "expired";
 
 export interface Shopper {
@@ -32,7 +32,7 @@ export interface ShopperParts extends TabParts {
   readonly origin: Origin;
   readonly tabs: number;
   readonly note: (seen: Seen) => void;
-  /** What the storage has under this key. */
+  /** Returns the content that the storage has under this key. */
   readonly kept: (key: string) => Content | undefined;
 }
 
@@ -44,15 +44,15 @@ interface Place {
   ended: Ended;
   unknown: Extract<Result, { kind: "unknown" }> | undefined;
   controller: AbortController;
-  /** Under way, each with its number. */
+  /** Calls under way, each with its number. */
   readonly calls: Map<Promise<Result>, number>;
-  /** Keys whose end it was told. */
+  /** Keys whose end was reported to the page. */
   readonly told: Set<string>;
 }
 
 export function createShopper(parts: ShopperParts): Shopper {
   const { origin, note, kept } = parts;
-  // What every key was first sent with.
+  // The first content of every key.
   const contents = new Map<string, Content>();
   const contentOf = (key: string | undefined): Content | undefined =>
     key === undefined ? undefined : (contents.get(key) ?? kept(key));
@@ -90,7 +90,7 @@ export function createShopper(parts: ShopperParts): Shopper {
   async function wait(place: Place, number: number, promise: Promise<Result>): Promise<void> {
     const result = await promise;
     place.calls.delete(promise);
-    // In a page that is gone, nobody is there to be told.
+    // A page that is gone gets no result.
     if (places.includes(place)) hear(place, number, result);
   }
 

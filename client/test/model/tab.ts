@@ -9,7 +9,7 @@ export type Result = RunResult<unknown>;
 export interface Tab {
   readonly client: Client;
   readonly order: Operation<Content, unknown>;
-  /** From now on it sends, writes and hears nothing. */
+  /** Kills the tab: from now on it sends, writes and receives nothing. */
   readonly crash: () => void;
 }
 
@@ -26,7 +26,7 @@ const POLICY = {
 export interface TabParts {
   readonly server: ShopServer;
   readonly storage: OperationStorage;
-  /** How long each request takes on its way to the storage, and how long its answer takes back. */
+  /** Delay of each request on its way to the storage, and of its answer on the way back. */
   readonly slownessMs: number;
   /** Whether what a page has asked of the storage still happens after the page has died. */
   readonly outlives: boolean;

@@ -1,4 +1,4 @@
-/** A clock that moves only when it is told to, in the place of the machine's: weeks of waiting take a moment. */
+/** A clock that only `pass` moves, in place of the machine's: weeks of waiting take a moment. */
 import { AsyncResource } from "node:async_hooks";
 
 interface Timer {
@@ -20,10 +20,12 @@ export interface VirtualTime {
 let latestAt = Date.UTC(2026, 0, 1);
 
 /**
- * Runs `use` with a virtual clock behind `setTimeout`, `Date.now` and `performance.now`, and with chance that repeats itself.
+ * Runs `use` with a virtual clock behind `setTimeout`, `Date.now` and `performance.now`, and with
+ * chance that repeats itself.
  *
- * @param skewMs how far the client's clock is from the true time.
- * @param turns which of those goes first that are due at one instant, again and again; none: the one that was set first.
+ * @param skewMs offset of the client's clock from the true time.
+ * @param turns choices among timers that are due at one instant, used cyclically. Empty: the timer
+ *   that was set first.
  */
 export async function withVirtualTime(
   skewMs: number,
@@ -91,7 +93,9 @@ function settled(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
-/** Those that are due next, all at one instant, in the order in which they were set. */
+/**
+ * Returns the timers that are due next, all at one instant, in the order in which they were set.
+ */
 function first(timers: ReadonlyMap<number, Timer>): Timer[] {
   let found: Timer[] = [];
   for (const timer of timers.values()) {

@@ -18,7 +18,7 @@ export const SETTINGS = [
   "two tabs, no locks",
 ] as const;
 
-/** What happens next, once everything that the event before it set off has come to wait for time to pass. */
+/** An event of a history. It happens once all work of the previous event waits for time to pass. */
 export type Event =
   | Act
   | { readonly kind: "pass"; readonly ms: number }
@@ -27,8 +27,10 @@ export type Event =
 export interface History extends ShopRules {
   readonly onChange: "resolve-first" | "hold";
   /**
-   * `slow`: as slow as a disk can be, so that a page can end between any two steps, also between being told and forgetting. Two tabs share a storage, and locks unless
-   * they are on a plain-http origin: there the record alone holds the key, and it holds it for a cart that nobody changes.
+   * `slow`: as slow as a disk can be, so that a page can end between any two steps, also between
+   * the report and forgetting the key.
+   * Two tabs share a storage, and locks too unless they are on a plain-http origin. There the
+   * record alone holds the key, for a cart that does not change.
    */
   readonly setting: (typeof SETTINGS)[number];
   /** Whether what a page has asked of a slow storage still happens after the page has died. */
@@ -102,7 +104,7 @@ async function playAt(
   return ledger.violation;
 }
 
-/** What a record of the storage is about. */
+/** Returns the content of a record of the storage. */
 function contentIn(text: string | undefined): Content | undefined {
   if (text === undefined) return undefined;
   const { request } = JSON.parse(text) as { readonly request?: { readonly body: string } };
@@ -129,7 +131,10 @@ async function happen(event: Event, { time, server, shopper }: Stage): Promise<v
   return time.pass(0);
 }
 
-/** Once all is well again, a click settles every wish, unless its key is too old: then giving it up makes room. */
+/**
+ * Once all is well again, a click settles every `Wish`, unless its key is too old: then giving it
+ * up makes room.
+ */
 async function finish(content: Content, shopper: Shopper, time: VirtualTime): Promise<string> {
   shopper.act({ kind: "click", tab: 0, content });
   await time.pass(CALM_MS);

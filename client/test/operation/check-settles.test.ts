@@ -23,7 +23,7 @@ describe("what a check finds done", () => {
     return { ...shop, key: first.key, check: first.check };
   }
 
-  it("is told first as well, and the next click waits for the removal", async () => {
+  it("is returned before the record is removed, and the next click waits for the removal", async () => {
     const { storage, asked, open } = holdRemovals();
     await withServer([reset, replay, done], async ({ url, seen }) => {
       const { key, check, order, client } = await leaveUnknown(url, storage);
@@ -36,7 +36,7 @@ describe("what a check finds done", () => {
     });
   });
 
-  it("is what a click meanwhile gets, in this tab and in another one", async () => {
+  it("is the result of a concurrent click, in this tab and in another one", async () => {
     const { storage, openTab, waiting } = openBrowser();
     const { opened, open } = createGate();
     await withServer([reset, gated(opened, replay)], async ({ url, seen }) => {
@@ -51,7 +51,7 @@ describe("what a check finds done", () => {
     });
   });
 
-  it("is nothing to a later click, where it was settled elsewhere before", async () => {
+  it("does not affect a later run if another tab settled the operation first", async () => {
     const storage = memoryStorage();
     const { opened, open } = createGate();
     await withServer([reset, replay, gated(opened, done), replay], async ({ url, seen }) => {

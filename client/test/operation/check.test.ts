@@ -46,7 +46,7 @@ describe("check", () => {
     });
   });
 
-  it("that finds nothing says so and keeps the key: a request may still be on its way", async () => {
+  it("that finds nothing returns found: false and keeps the key: a request may still be on its way", async () => {
     await withServer([reset, missing, done], async ({ url, seen }) => {
       const { order, client } = createShop(url, asking);
       const first = await order.run(cart);
@@ -141,7 +141,7 @@ describe("check", () => {
     });
   });
 
-  it("about one request says nothing of another one that was sent under its key since", async () => {
+  it("about one request does not settle another request that was sent under its key since", async () => {
     const conflict = problem(422, "idempotency_conflict");
     const changed = { ...cart, lines: ["pear"] };
     await withServer([reset, reset, conflict, replay], async ({ url, seen }) => {

@@ -120,7 +120,7 @@ describe("options of an operation", () => {
         [{ data: { n: 1 } }, "unknown option request.data; allowed are method, path, json, body"],
       ];
       for (const [spec, message] of refused) await expect(run(spec)).rejects.toThrow(message);
-      // Of all of them every one would be the same operation.
+      // All instances of such a value would be the same operation.
       const alike = [undefined, () => 1, new Map([[1, 1]]), [new Set([1])], Promise.resolve(1)];
       for (const value of alike) {
         const refusal = /identity must be what JSON can tell apart, got \[object \w+\]/;

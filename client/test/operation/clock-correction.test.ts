@@ -92,7 +92,7 @@ describe("a key that is refused as too old at once", () => {
     });
   });
 
-  it("tells once that the reply's Date cannot be read", async () => {
+  it("warns once that the reply's Date cannot be read", async () => {
     const dateless: typeof expired = (response, seen) => {
       response.sendDate = false;
       return problem(412, "idempotency_key_expired")(response, seen);

@@ -9,7 +9,7 @@ beforeEach(() => vi.useFakeTimers({ toFake: ["Date"], now: new Date("2026-01-02T
 afterEach(() => vi.useRealTimers());
 
 const pass = (ms: number): void => void vi.setSystemTime(Date.now() + ms);
-/** The lid closes: the clock of the wall goes on, and `performance.now()` stands still. */
+/** Closes the lid: the wall clock goes on, and `performance.now()` stops. */
 const sleep = (): void => pass(TWO_DAYS_MS);
 
 describe("a machine that sleeps for longer than the server keeps a record", () => {

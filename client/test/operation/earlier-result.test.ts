@@ -31,7 +31,7 @@ describe("onChange: 'resolve-first' with a changed cart", () => {
     });
   });
 
-  it("says that the earlier one was refused", async () => {
+  it("reports that the earlier one was refused", async () => {
     await withServer([reset, declined, second], async ({ url, seen }) => {
       const { order } = createShop(url, resolveFirst);
       await order.run(cart);
@@ -44,7 +44,7 @@ describe("onChange: 'resolve-first' with a changed cart", () => {
     });
   });
 
-  it("marks an unknown result that speaks of the earlier order", async () => {
+  it("marks an unknown result that belongs to the earlier order", async () => {
     await withServer([reset, reset, replay], async ({ url, seen }) => {
       const { order } = createShop(url, resolveFirst);
       const { key } = await order.run(cart);

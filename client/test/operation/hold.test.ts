@@ -152,7 +152,7 @@ describe("a cart that changed while the outcome is not known, under onChange: 'h
     });
   });
 
-  it("is settled by nobody where a page that resolves first is refused for each: once each", async () => {
+  it("stays unsettled if a page with resolve-first sends each request once and each is refused", async () => {
     const storage = memoryStorage();
     const refused: Reply = (response) =>
       response.writeHead(422, { "content-type": "application/json" }).end("{}");
@@ -168,7 +168,7 @@ describe("a cart that changed while the outcome is not known, under onChange: 'h
     });
   });
 
-  it("belongs to nobody where the server knows none of its requests under the key", async () => {
+  it("is released if the server knows none of its requests under the key", async () => {
     await withServer([reset, conflict], async ({ url }) => {
       const { order, client } = createShop(url, hold);
       await order.run(cart);

@@ -35,7 +35,7 @@ describe("a joined run", () => {
     });
   });
 
-  it("never ends by a signal if one of those who joined has none", async () => {
+  it("never ends by a signal if one of its callers passed none", async () => {
     const held = createHeld();
     await withServer([held.reply], async ({ url }) => {
       const { order } = createShop(url);

@@ -20,7 +20,7 @@ describe("a key that never had an answer", () => {
     await withServer([reset, reset, done], async ({ url, seen }) => {
       const { order } = createShop(url, { ...once, ...options });
       const first = await order.run(cart);
-      // What the last attempt of a run may take, twice the deadline, is not begun any more.
+      // A run needs up to twice its deadline: after this instant none is started.
       pass(lifetimeMs - 120_000 - 1);
       expect(await order.run(cart)).toMatchObject({ kind: "unknown", attempts: 1 });
       pass(1);
@@ -46,7 +46,7 @@ describe("a key that never had an answer", () => {
     });
   });
 
-  it("is not sent again after the clock was set back, because its age cannot be told", async () => {
+  it("is not sent again after the clock was set back, because its age is unknown", async () => {
     await withServer([reset, reset, done], async ({ url, seen }) => {
       const { order } = createShop(url, once);
       await order.run(cart);
@@ -82,7 +82,7 @@ describe("a lifetime that the server has named", () => {
     });
   });
 
-  it("ends the run that is told of it: the next attempt would come after the end", async () => {
+  it("ends the run that learns of it: the next attempt would come after the end", async () => {
     const unavailable = problem(503, "idempotency_unavailable", {
       "idempotency-key-lifetime": "20",
     });

@@ -181,7 +181,7 @@ describe("two applications on one origin", () => {
 });
 
 describe("names of records", () => {
-  it("are short and say nothing, whatever the instance is", async () => {
+  it("are short and reveal nothing, whatever the instance is", async () => {
     const storage = memoryStorage();
     await withServer([reset], async ({ url }) => {
       const { order } = createShop(url, { ...once, storage, owner: () => "alice" });

@@ -75,7 +75,7 @@ describe("the example", () => {
 });
 
 describe("its types", () => {
-  it("know the input from the request, and the value from what the operation says it is", () => {
+  it("infer the input from the request, and take the value from the operation's type", () => {
     vi.stubGlobal("location", new URL("https://shop.example/"));
     const { shop } = openPage();
     const placeOrder = shop.operation<Cart, { id: number }>("typed", {

@@ -14,7 +14,7 @@ afterEach(() => {
 });
 
 describe("what is done", () => {
-  it("is told before its record is removed, and is over: neither pending nor joined by the next click", async () => {
+  it("is returned before its record is removed, and is over: neither pending nor joined by the next click", async () => {
     const { storage, asked, open } = holdRemovals();
     await withServer([done], async ({ url, seen }) => {
       const { order, client } = createShop(url, { storage });
@@ -36,7 +36,7 @@ describe("what is done", () => {
     });
   });
 
-  it("is found once more, and answered from the server's record, where the page died before the removal", async () => {
+  it("is found again, and answered from the server's record, if the page died before the removal", async () => {
     const { storage, asked } = holdRemovals();
     await withServer([done, replay], async ({ url, seen }) => {
       const { key } = await createShop(url, { storage }).order.run(cart);
@@ -50,7 +50,7 @@ describe("what is done", () => {
     });
   });
 
-  it("is over, and said, where the removal fails", async () => {
+  it("is over, and logged, if the removal fails", async () => {
     const removeItem = (): Promise<never> => Promise.reject(new Error("disk"));
     await withServer([done], async ({ url }) => {
       const storage = { ...memoryStorage(), removeItem };
@@ -63,7 +63,7 @@ describe("what is done", () => {
     });
   });
 
-  it("is told although the removal has no end, and the next one goes on without it", async () => {
+  it("is returned although the removal has no end, and the next one goes on without it", async () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
     const { storage, asked } = holdRemovals();
     const fetch: typeof globalThis.fetch = async (input, init) => {

@@ -71,7 +71,7 @@ describe("an observer of an operation", () => {
     });
   });
 
-  it("who looks later finds what has ended, and nobody is told after leaving", async () => {
+  it("a late observer gets the final state, and none is notified after it unsubscribed", async () => {
     await withServer([done], async ({ url }) => {
       const shop = createShop(url);
       const { kinds, unsubscribe } = watch(shop);
@@ -115,7 +115,7 @@ describe("an observer of an operation", () => {
 });
 
 describe("callbacks", () => {
-  it("are told of each attempt and each wait: the run's own and the client's", async () => {
+  it("are called before each attempt and each wait: the run's own and the client's", async () => {
     const attempts: AttemptEvent[] = [];
     const waits: WaitEvent[] = [];
     const shared: string[] = [];
@@ -140,7 +140,7 @@ describe("callbacks", () => {
     });
   });
 
-  it("of the client are told of plain calls as well", async () => {
+  it("of the client are called for plain calls as well", async () => {
     const events: AttemptEvent[] = [];
     await withServer([done], async ({ url }) => {
       const { client } = createShop(url, { onAttempt: (event) => events.push(event) });

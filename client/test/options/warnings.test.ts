@@ -10,7 +10,7 @@ const unprotected: Reply = (response) => response.writeHead(201).end();
 afterEach(() => vi.restoreAllMocks());
 
 describe("warnings", () => {
-  it("go to console.warn unless somebody listens", async () => {
+  it("go to console.warn unless the application listens", async () => {
     const warn = vi.spyOn(console, "warn").mockReturnValue();
     const storage = { ...memoryStorage(), getAllKeys: () => Promise.reject(new Error("disk")) };
     await createClient({ storage }).pending();
@@ -32,7 +32,7 @@ describe("warnings", () => {
     });
   });
 
-  it("say once, and not with every request, that Retry-After cannot be read on another origin", async () => {
+  it("report once, and not with every request, that Retry-After cannot be read on another origin", async () => {
     const hidden = json(503, createProblem("idempotency_unavailable", { detail: "down" }));
     await withServer([hidden, hidden, hidden, json(201, {})], async ({ url }) => {
       const { order, warnings } = createShop(url);

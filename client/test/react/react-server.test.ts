@@ -7,7 +7,7 @@ import { Checkout, createShown } from "../support/component.ts";
 import { done, withServer } from "../support/server.ts";
 import { cart, createShop } from "../support/shop.ts";
 
-it(`React ${version} hydrates from idle to the current state if the operation ran meanwhile`, async () => {
+it(`React ${version} hydrates from idle to the current state if the operation ran in between`, async () => {
   await withServer([done], async ({ url }) => {
     const { order: operation } = createShop(url);
     const shown = createShown();

@@ -32,7 +32,7 @@ function openPage(url: string, storage: OperationStorage, more: object = {}, att
   return { shop, queries, observer };
 }
 
-/** What a persister writes down and reads: text. */
+/** Returns the state after its way through a persister: text. */
 function persist(queries: QueryClient): DehydratedState {
   const isPending = ({ state }: { state: { status: string } }) => state.status === "pending";
   return JSON.parse(JSON.stringify(dehydrate(queries, { shouldDehydrateMutation: isPending })));
@@ -150,7 +150,7 @@ describe("the result of an operation behind its mutation", () => {
 });
 
 describe("after a reload, a dehydrated mutation resumes", () => {
-  it("under the key that was stored, where it was under way", async () => {
+  it("under the stored key, if it was under way", async () => {
     const held = createHeld();
     await withServer([held.reply, done], async ({ url, seen }) => {
       const storage = memoryStorage();

@@ -1,4 +1,7 @@
-/** What an answer means: an answer settles an operation only if it can have come from the application. */
+/**
+ * Interpretation of an answer: an answer settles an operation only if it can have come from the
+ * application.
+ */
 import type { WaitEvent } from "@oncekey/client";
 import { describe, expect, it, vi } from "vitest";
 import { cart, createShop } from "../support/shop.ts";
@@ -80,7 +83,7 @@ describe("a success", () => {
     });
   });
 
-  it("without the echoed key is refused, or passes in silence, as the client is told", async () => {
+  it("without the echoed key is refused, or accepted without a warning, by option onUnacknowledged", async () => {
     const replies = [bare(201, '{"id":1}')];
     expect(await run(replies, { onUnacknowledged: "refuse" })).toMatchObject({ kind: "unknown" });
     const silent = await run(replies, { onUnacknowledged: "ignore" });

@@ -33,7 +33,7 @@ const shopify = (code: string, message: string): Reply =>
     data: { refundCreate: { refund: null, userErrors: [{ field: null, message, code }] } },
   });
 
-/** Each with the words that its source quotes. */
+/** Each service's in-flight error, as its source quotes it. */
 const IN_FLIGHT: [string, Reply][] = [
   // draft-ietf-httpapi-idempotency-key-header-07 §2.7
   ["draft-07", ietf(409, "A request is outstanding for this Idempotency-Key")],
@@ -216,7 +216,7 @@ describe("a known service", () => {
   });
 });
 
-describe("what a service says of its own", () => {
+describe("a service's error that is not about keys", () => {
   it.each<[string, Reply, object]>([
     [
       "a card that Stripe declines",
@@ -240,7 +240,7 @@ describe("what a service says of its own", () => {
   });
 });
 
-describe("a refusal in words that nobody knows", () => {
+describe("an unknown wording of a refused key", () => {
   const words = fc.constantFrom(
     "IdempotencyKeyAlreadyExists",
     "idempotency_key_locked",

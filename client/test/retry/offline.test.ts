@@ -40,7 +40,7 @@ afterEach(() => {
 });
 afterAll(() => server.close());
 
-describe("a device that says that it is offline", () => {
+describe("a device that reports itself offline", () => {
   it("is believed after a failure, and sends as soon as it is connected again", async () => {
     const waits: WaitEvent[] = [];
     const { order } = createShop(BASE, { backoff: { capMs: 8_000 } });

@@ -7,7 +7,7 @@ import type { Played, Script } from "../support/wire.ts";
 const BODY = '{"lines":["apple"]}';
 const HEADERS = { "content-type": "application/json", "content-length": "100" };
 
-/** What the client's attempt timeout is there for: it strikes as soon as this much has arrived. */
+/** Lets the client's attempt timeout expire as soon as this much has arrived. */
 const passAttempt = (): void => void setImmediate(() => vi.advanceTimersByTime(15_000));
 
 const rows: [string, Script["replies"][number], number][] = [

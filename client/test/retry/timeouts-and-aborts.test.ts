@@ -38,7 +38,7 @@ const busy =
   () =>
     HttpResponse.json({}, { status: 503, headers });
 
-/** How long, on the controlled clock, until the promise settles. */
+/** Measures, on the controlled clock, how long the promise takes to settle. */
 async function settled<Value>(promise: Promise<Value>): Promise<{ value: Value; afterMs: number }> {
   const startedAt = Date.now();
   let isSettled = false;
@@ -87,7 +87,7 @@ describe("between two attempts", () => {
     expect(afterMs).toBeLessThan(200);
   });
 
-  it("a time that no clock will see is waited for by nobody, and no date to plan with", async () => {
+  it("a Retry-After beyond every clock ends the run, without retryAt", async () => {
     answer(busy({ "retry-after": "9".repeat(30) }));
     const { value } = await settled(createShop(BASE).order.run(cart));
     expect(value).toMatchObject({ kind: "unknown", attempts: 1 });

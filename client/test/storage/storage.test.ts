@@ -93,7 +93,7 @@ describe("a storage that fails", () => {
 });
 
 describe("a storage that recovers", () => {
-  it("is told of again when it fails the next time, and not with every operation", async () => {
+  it("is reported again when it fails the next time, and not with every operation", async () => {
     const inner = memoryStorage();
     let isFull = true;
     const storage: OperationStorage = {
@@ -204,7 +204,7 @@ describe("entries that are not ours to read", () => {
     });
   });
 
-  it("are told from ours, which are read", async () => {
+  it("do not prevent that our own are read", async () => {
     const storage = namedStorage();
     await storage.setItem(RECORD, entry({}));
     const pending = await createClient({ storage }).pending();

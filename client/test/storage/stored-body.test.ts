@@ -60,7 +60,7 @@ describe.each([
     });
   });
 
-  it("is sent once more under its key, where the same page resumes it", async () => {
+  it("is sent again under its key if the same page resumes it", async () => {
     await withServer([down, done], async ({ url, seen }) => {
       const result = await openPage(url, { storedBody }).pay.run(card);
       expect(result.kind === "unknown" && (await result.resume())).toMatchObject({ kind: "done" });
@@ -79,7 +79,7 @@ describe.each([
     });
   });
 
-  it("is told from another one", async () => {
+  it("is distinguished from another one", async () => {
     const storage = memoryStorage();
     await withServer([down, done], async ({ url }) => {
       const { key } = await openPage(url, { storage, storedBody }).pay.run(card);

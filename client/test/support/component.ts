@@ -11,7 +11,7 @@ import type { Cart } from "./shop.ts";
 
 export type Order = { readonly id: number } | undefined;
 
-/** What the component was given at each render, the last one last. */
+/** Props of the component at each render, in order. */
 export interface Shown {
   readonly states: OperationState<Order>[];
   used: UsedOperation<Order> | undefined;

@@ -2,7 +2,7 @@ import { done } from "./server.ts";
 import type { Reply } from "./server.ts";
 
 export interface Held {
-  /** Answers once it is let go. */
+  /** Answers once `go` is called. */
   readonly reply: Reply;
   /** Resolves when a request for it has arrived. */
   readonly arrived: Promise<void>;

@@ -1,4 +1,4 @@
-/** A real server on a socket that answers as a script says and writes down what it got. */
+/** A real server on a socket that answers by a script and records what it got. */
 import http from "node:http";
 import type { AddressInfo } from "node:net";
 

@@ -10,7 +10,8 @@ const { order, client } = createShop(url, { storage: fileStorage(folder) });
 const [left] = move === "resume" ? await client.pending() : [];
 const run = left?.resume() ?? order.run(cart);
 
-// Node shows a thread its own locks only, so that each has to tell for itself whether it waits for its turn.
+// Node shows a thread its own locks only, so each thread has to report whether it waits for its
+// turn.
 async function isWaiting(): Promise<boolean> {
   return ((await navigator.locks.query()).pending ?? []).length > 0;
 }

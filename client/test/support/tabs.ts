@@ -10,7 +10,7 @@ export interface Browser {
   readonly storage: OperationStorage;
   /** The name of the lock under which `cart` runs. */
   readonly lockName: string;
-  /** The name of the channel on which tabs tell each other what has ended. */
+  /** The name of the channel on which tabs notify each other of ended runs. */
   readonly channelName: string;
   readonly openTab: (prefix: string, options?: ClientOptions) => TestShop;
   /** Resolves as soon as this many runs wait for their turn. */

@@ -26,7 +26,9 @@ const settled = async (): Promise<void> => {
   for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
 };
 
-/** Plays an operation against a script. `setTimeout` and the clocks stand still but for the waits of the client. */
+/**
+ * Plays an operation against a script. Only the client's waits advance `setTimeout` and the clocks.
+ */
 export async function play({ replies, runsBefore = 0 }: Script): Promise<Played> {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date", "performance"] });
   // Half of what full jitter allows.

@@ -36,7 +36,7 @@ describe("the same click in two tabs", () => {
     });
   });
 
-  it("is not left unfinished for a third tab that starts meanwhile", async () => {
+  it("is not left unfinished for a third tab that starts in the meantime", async () => {
     const { openTab } = openBrowser();
     const held = createHeld();
     await withServer([held.reply], async ({ url, seen }) => {
@@ -49,7 +49,7 @@ describe("the same click in two tabs", () => {
     });
   });
 
-  it("is one operation for those who waited, and another for the next click", async () => {
+  it("is one operation for the runs that waited, and another for the next click", async () => {
     const { openTab, waiting, storage } = openBrowser();
     const { opened, open } = createGate();
     await withServer([gated(opened, done), done], async ({ url, seen }) => {
@@ -163,7 +163,7 @@ describe("three tabs of which the second settles what the first could not", () =
 });
 
 describe("a tab that stops", () => {
-  it("stops its own waiting and nobody else's", async () => {
+  it("stops only its own waiting", async () => {
     const { openTab, waiting } = openBrowser();
     const { opened, open } = createGate();
     await withServer([gated(opened, done)], async ({ url, seen }) => {
@@ -181,7 +181,7 @@ describe("a tab that stops", () => {
     });
   });
 
-  it("hands its place on to those who wait, with the same key", async () => {
+  it("hands its place on to the waiting tab, with the same key", async () => {
     const { openTab, waiting, storage } = openBrowser();
     await withServer([() => undefined, done], async ({ url, seen }) => {
       const stop = new AbortController();
@@ -199,7 +199,7 @@ describe("a tab that stops", () => {
 });
 
 describe("a tab that stops while two others wait", () => {
-  it("hands its place on to one of them, which tells the other how it ended", async () => {
+  it("hands its place on to one of them, which notifies the other of the end", async () => {
     const { openTab, waiting, storage } = openBrowser();
     await withServer([() => undefined, done], async ({ url, seen }) => {
       const stop = new AbortController();

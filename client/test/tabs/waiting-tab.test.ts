@@ -9,7 +9,7 @@ import { createGate, openBrowser, RECORD } from "../support/tabs.ts";
 
 const changed = { ...cart, lines: ["pear"] };
 
-it("a click that waits behind a run of its own tab is the one that another tab did meanwhile", async () => {
+it("a click that waits behind a run of its own tab joins the operation that another tab ran in the meantime", async () => {
   const { openTab, waiting } = openBrowser();
   const { opened, open } = createGate();
   const gated: Reply = (...given) => opened.then(() => json(201, { id: 1 })(...given));
@@ -28,7 +28,7 @@ it("a click that waits behind a run of its own tab is the one that another tab d
   });
 });
 
-it("a tab that comes while a refused record is let go of is told of that refusal", async () => {
+it("a tab that comes while a refused record is released gets that refusal", async () => {
   const { openTab, waiting, storage } = openBrowser();
   const held = holdRemovals(storage);
   await withServer([json(402, { message: "declined" }), json(201, { id: 2 })], async (shop) => {

@@ -24,7 +24,7 @@ const answer =
     stream.end('{"id":1}');
   };
 
-/** Runs `use` against a server of HTTP/2 without TLS, with a `fetch` that speaks nothing else. */
+/** Runs `use` against a server of HTTP/2 without TLS, with a `fetch` that supports nothing else. */
 async function withHttp2(
   replies: readonly Reply[],
   use: (url: string, fetch: typeof globalThis.fetch, seen: readonly Seen[]) => Promise<void>,

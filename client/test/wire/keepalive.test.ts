@@ -3,7 +3,7 @@ import type { ClientOptions } from "@oncekey/client";
 import { createShop } from "../support/shop.ts";
 import { done, json, reset, withServer } from "../support/server.ts";
 
-/** A client that tells which of its requests may outlive the page. */
+/** Creates a client that records which of its requests may outlive the page. */
 function createWatched(url: string, options: ClientOptions = {}) {
   const kept: boolean[] = [];
   const fetch: typeof globalThis.fetch = (input, init) => {
@@ -39,7 +39,7 @@ describe("a request that the browser finishes when the page goes away", () => {
     });
   });
 
-  it("is none where the client is told so", async () => {
+  it("is none if keepalive is false", async () => {
     await withServer([done], async ({ url }) => {
       const { client, kept } = createWatched(url, { keepalive: false });
       await client.post("orders", { body: "e" });

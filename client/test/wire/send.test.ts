@@ -102,7 +102,7 @@ describe("cookies", () => {
 });
 
 describe("headers", () => {
-  it("of ky's instance give way to those of the request whatever their case, and to the key", async () => {
+  it("of ky's instance are overridden by those of the request in any case, and by the key", async () => {
     await withServer([done], async ({ url, seen }) => {
       const headers = { "X-Kind": "client", "X-Own": "1", "idempotency-key": "another" };
       const { client } = createShop(url, { ky: { headers } });
