@@ -10,6 +10,12 @@ import { withDatabase } from "@oncekey/test-support/postgres/database";
 /** Ends only what hangs. */
 const WAIT_MS = 60_000;
 
+export interface WithCheckoutOptions
+  extends BrowserOptions, Pick<CheckoutOptions, "files" | "delayMs"> {
+  /** How long the checkout page waits for one attempt. Default a minute: no attempt ends because the machine is busy. */
+  readonly attemptTimeoutMs?: number;
+}
+
 export interface OpenCheckout {
   readonly checkout: Checkout;
   /** A new shopper; closed after the test. */
@@ -17,14 +23,16 @@ export interface OpenCheckout {
 }
 
 /** Starts them before the tests of the file that calls it; what it returns gives them once all is up, after kills too. */
-export function withCheckout(
-  options: BrowserOptions & Pick<CheckoutOptions, "files"> = {},
-): () => Promise<OpenCheckout> {
+export function withCheckout(options: WithCheckoutOptions = {}): () => Promise<OpenCheckout> {
   const database = withDatabase({ from: "empty" });
   let running: { readonly checkout: Checkout; readonly chromium: TestBrowser } | undefined;
   beforeAll(async () => {
     const [checkout, chromium] = await Promise.all([
-      startCheckout({ databaseUrl: database.url, files: options.files }),
+      startCheckout({
+        databaseUrl: database.url,
+        files: options.files,
+        delayMs: options.delayMs,
+      }),
       launchBrowser(options),
     ]);
     running = { checkout, chromium };
@@ -45,6 +53,8 @@ export function withCheckout(
       async newContext(contextOptions) {
         const context = await chromium.browser.newContext(contextOptions);
         context.setDefaultTimeout(WAIT_MS);
+        const { attemptTimeoutMs = WAIT_MS } = options;
+        await context.addInitScript({ content: `attemptTimeoutMs = ${attemptTimeoutMs}` });
         return context;
       },
     };

@@ -1,12 +1,13 @@
 /** For browser tests: one shopper with an empty cart on the checkout page a test. */
 import type { BrowserContextOptions, Page } from "playwright-core";
 import { withCheckout } from "./with-checkout.ts";
+import type { WithCheckoutOptions } from "./with-checkout.ts";
 
 /** Opens the checkout page for a new shopper. */
 export type OpenShop = (options?: BrowserContextOptions) => Promise<ShopPage>;
 
-export function withShop(): OpenShop {
-  const open = withCheckout();
+export function withShop(checkoutOptions: WithCheckoutOptions = {}): OpenShop {
+  const open = withCheckout(checkoutOptions);
   return async (options) => {
     const { checkout, newContext } = await open();
     const page = await (await newContext(options)).newPage();

@@ -28,6 +28,8 @@ export interface CheckoutOptions {
   readonly databaseUrl: string;
   /** The port to try first. Default: any free one. */
   readonly port?: number;
+  /** How long the fault `delay` holds a reply, in ms. Default 4_000: longer than the pages wait for one attempt. */
+  readonly delayMs?: number | undefined;
   /** What is served, by path. Default: the checkout page. */
   readonly files?: ReadonlyMap<string, PageFile> | undefined;
 }
@@ -36,13 +38,13 @@ const API = "/api";
 const CHARGES = "/demo/charges";
 
 export async function startCheckout(options: CheckoutOptions): Promise<Checkout> {
-  const { databaseUrl, port = 0, files = buildPage() } = options;
+  const { databaseUrl, port = 0, delayMs, files = buildPage() } = options;
   const pool = new Pool({ connectionString: databaseUrl, max: 4 });
   pool.on("error", () => undefined);
   await migrate(pool);
   await createTables(pool);
   const [servers, page] = await Promise.all([startShopServers(databaseUrl), files]);
-  const proxy = createFaultProxy({ next: servers.next });
+  const proxy = createFaultProxy({ next: servers.next, delayMs });
   const server = createServer((request, response) => {
     route({ request, response, pool, page, proxy }).catch(() => response.destroy());
   });

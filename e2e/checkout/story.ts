@@ -34,7 +34,7 @@ const CHAPTERS: readonly { readonly title: string; readonly faults: readonly Fau
   { title: "The server is killed mid-payment", faults: [{ kind: "kill-server", afterMs: 75 }] },
   { title: "The server is killed, having paid", faults: [{ kind: "kill-server" }] },
 ];
-const TIMEOUT_MS = 1_000;
+const TIMEOUT_MS = 2_500;
 const AMOUNT_CENTS = 47_00;
 
 /** Tells every chapter, one after the other; `onRow` hears of each as it ends. */

@@ -19,7 +19,7 @@ export interface FaultProxyOptions {
   /** The next server to use; waits while none is up. */
   readonly next: () => Promise<Upstream>;
   /** How long `delay` holds a finished reply. Default 4 s: longer than the demo's clients wait for one attempt. */
-  readonly delayMs?: number;
+  readonly delayMs?: number | undefined;
 }
 
 interface Reply {
