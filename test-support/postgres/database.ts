@@ -35,15 +35,25 @@ export function withDatabase({ from = "migrated" }: DatabaseOptions = {}): TestD
     const source = from === "migrated" ? await ensureTemplate(urlOf) : "template0";
     await execute(`create database ${name} template ${source}`);
   });
+  const leaking = new Set<Pool>();
   afterEach(async () => {
     for (const pool of pools) {
-      if (pool.ended) continue;
-      await assertNothingLeft(pool);
-      assertNoListenersLeft(pool, clients);
+      if (pool.ended || leaking.has(pool)) continue;
+      try {
+        await assertNothingLeft(pool);
+        assertNoListenersLeft(pool, clients);
+      } catch (error) {
+        // What one test leaves fails neither the next one nor the end of the file.
+        leaking.add(pool);
+        await execute(`select pg_terminate_backend(pid) from pg_stat_activity
+          where datname = '${name}' and state <> 'idle'`);
+        throw error;
+      }
     }
   });
   afterAll(async () => {
-    await Promise.all(pools.filter((pool) => !pool.ended).map((pool) => pool.end()));
+    const whole = pools.filter((pool) => !pool.ended && !leaking.has(pool));
+    await Promise.all(whole.map((pool) => pool.end()));
     await execute(`drop database if exists ${name} with (force)`);
   });
 
