@@ -1,7 +1,13 @@
 import { expect, test } from "vitest";
 import { findShort } from "./reached.ts";
 
-const NONE = { poolerRestarts: 0, poolsTaken: 0, databasesFilled: 0 };
+const NONE = {
+  poolerRestarts: 0,
+  poolsTaken: 0,
+  databasesFilled: 0,
+  poolsEnded: 0,
+  tablesWrapped: 0,
+};
 const plan = { operations: 1_000, disturbances: { ...NONE, commitFaults: 10 } };
 const half = {
   operations: 500,

@@ -88,5 +88,8 @@ const NAMES: Readonly<Record<string, string>> = {
   "half-open": "line half open at COMMIT",
   "rig stood still": "the rig itself stood still for a second or more",
   "pooler killed": "PgBouncer killed and started again",
+  "pool ended": "pool of a route ended and replaced by its application while requests used it",
+  "table wrapped": "20,000 expired rows put into the table, to be swept beside the load",
+  "callers hung up": "callers that hung up on a handler or a reply stream without end",
   "pool taken": "all connections of a server's pool taken by its own application",
 };

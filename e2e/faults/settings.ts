@@ -2,13 +2,13 @@
 import { parseArgs } from "node:util";
 import { PAGES } from "./page.ts";
 import type { Mix } from "./load/operation.ts";
-import { ROUTES } from "./rig/routes.ts";
+import { ROUTES, TURNING_ROUTE } from "./rig/routes.ts";
 import type { RunOptions } from "./rig/run.ts";
 
 /** The mix of a whole run: of the operations 30 % are sent twice or more, and 5 % meet another body under their key. */
 export const MIX: Mix = {
   scopes: "scope",
-  routes: ROUTES,
+  routes: [...ROUTES, TURNING_ROUTE],
   others: 0.01,
   duplicates: 0.3,
   mismatches: 0.05,
@@ -29,6 +29,8 @@ const DISTURBANCES = {
   poolerRestarts: 10,
   poolsTaken: 10,
   databasesFilled: 5,
+  poolsEnded: 20,
+  tablesWrapped: 3,
 };
 
 export type Plan = Omit<RunOptions, "signal" | "onProgress"> & {
@@ -88,6 +90,7 @@ export function readSettings(words: readonly string[]): Settings {
     strikes: STRIKES,
     disturbances: scale(DISTURBANCES, share),
     wireFaults: 0.05,
+    hangUps: true,
     limitMs: toNumber("minutes", values.minutes) * MINUTE_MS,
   };
   const { pages, judge: file, mutant } = values;

@@ -30,7 +30,14 @@ const SOAK: Omit<Plan, "limitMs" | "seed" | "share"> = {
   clients: 128,
   mix: { ...MIX, others: 0.8, aroundExpiry: 0.02 },
   strikes: { kill: 0, pause: 0, terminate: 0, crash: 0 },
-  disturbances: { commitFaults: 0, poolerRestarts: 0, poolsTaken: 0, databasesFilled: 0 },
+  disturbances: {
+    commitFaults: 0,
+    poolerRestarts: 0,
+    poolsTaken: 0,
+    databasesFilled: 0,
+    poolsEnded: 0,
+    tablesWrapped: 0,
+  },
   wireFaults: 0.01,
 };
 

@@ -160,6 +160,8 @@ export interface Answer {
   readonly answer: string;
   readonly effect: string | null;
   readonly scope: string;
+  /** What went wrong, in an answer that is a success by its status: the effect was rolled back. */
+  readonly errors?: readonly unknown[];
 }
 
 /** Undefined where the body is not one that the handler makes. */

@@ -102,3 +102,11 @@ test("I2: what a client concludes from its attempts is what the database holds",
   expect(broken({ events: rejected })).toEqual(["I2"]);
   expect(broken({ events: rejected, policy: { retentionMs: 2_000 } })).toEqual([]);
 });
+
+test("I2: an answer that says 200 of a failure has no effect, and its client's `done` is none", () => {
+  const body = bodyOf("e1").replace("}", ',"errors":["the resolver failed"]}');
+  const events = tell({ end: { kind: "ok", status: 200, body } });
+  const masked = record({ status: 200, body });
+  expect(broken({ events, rows: [masked] })).toEqual([]);
+  expect(broken({ events, rows: [effect("e1"), masked] })).toEqual(["I2"]);
+});

@@ -73,8 +73,8 @@ export function checkAnsweredEffect(one: Case): Violation[] {
   for (const { id } of one.effects) ids.set(id, (ids.get(id) ?? 0) + 1);
   return one.attempts.flatMap(({ ending }) => {
     if (ending?.kind !== "ok") return [];
-    const effect = readAnswer(ending.body)?.effect ?? null;
-    if (ending.status >= 300) {
+    const { effect = null, errors } = readAnswer(ending.body) ?? {};
+    if (ending.status >= 300 || errors !== undefined) {
       if (effect === null || !ids.has(effect)) return [];
       return [violation(one, "I2", `${ending.status} was answered and effect ${effect} is there`)];
     }
@@ -92,7 +92,8 @@ export function checkAnsweredEffect(one: Case): Violation[] {
 export function checkBothOrNeither(one: Case): Violation[] {
   const { effects, record, policy, forgets } = one;
   if (forgets.length > 0 || policy.retentionMs < LONG_MS || policy.isKeyless) return [];
-  const isDone = record !== undefined && record.status !== null && record.status < 300;
+  const isDone =
+    record !== undefined && record.status !== null && record.status < 300 && !isMasked(record.body);
   if (isDone && effects.length === 0)
     return [violation(one, "I2", `a record with ${record.status} stands without an effect`)];
   if (policy.strategy === "lease" || isDone || effects.length === 0) return [];
@@ -115,9 +116,17 @@ export function checkResult(one: Case): Violation[] {
     const isOver = one.policy.retentionMs < LONG_MS;
     if (outcome === "rejected" && (!isAlone || isOver)) return [];
     const own = one.effects.filter((effect) => effect.fingerprint === fingerprint).length;
-    if (outcome === "done" ? own > 0 : own === 0) return [];
+    const isFailure =
+      outcome === "rejected" ||
+      one.attempts.some(({ ending }) => ending?.kind === "ok" && isMasked(ending.body));
+    if (isFailure ? own === 0 : own > 0) return [];
     return [violation(one, "I2", `the client said ${outcome}, and ${own} effects are there`)];
   });
+}
+
+/** Whether an answer says 200 of a failure. */
+function isMasked(body: string | null): boolean {
+  return body !== null && readAnswer(body)?.errors !== undefined;
 }
 
 // Of what was closed after a crash nobody knows how it ended, and an answer with the mark is another request's.

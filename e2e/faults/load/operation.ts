@@ -40,12 +40,22 @@ export interface Mix {
   readonly strangers: number;
   /** Of the operations, how many are deeds that come to nothing at first. */
   readonly failures: number;
+  /** Which ones. Default all. */
+  readonly failing?: readonly Deed[];
   readonly clients: readonly ClientKind[];
   /** How long handlers take. Default: most of them no time, some of them up to 80 ms. */
   readonly workMs?: number;
 }
 
-const FAILING: readonly Deed[] = ["busy", "break", "deadlock", "serialize", "swallow"];
+const FAILING: readonly Deed[] = [
+  "busy",
+  "break",
+  "deadlock",
+  "serialize",
+  "swallow",
+  "hang",
+  "stall",
+];
 const SCOPES = 8;
 // Before, at and after the moment at which a short-lived record expires.
 const AROUND_EXPIRY_MS = [
@@ -94,9 +104,9 @@ function drawDiffering(random: Random, { mismatches, queries }: Mix): "body" | "
   return drawn < mismatches + queries ? "query" : undefined;
 }
 
-function drawDeed(random: Random, { failures }: Mix): Deed {
-  if (random.chance(failures)) return random.pick(FAILING);
-  return random.chance(0.05) ? random.pick(["decline", "refuse"] as const) : "charge";
+function drawDeed(random: Random, { failures, failing = FAILING }: Mix): Deed {
+  if (random.chance(failures)) return random.pick(failing);
+  return random.chance(0.05) ? random.pick(["decline", "refuse", "mask"] as const) : "charge";
 }
 
 // Half of them at once, to race; the rest while the first is answered or after it.

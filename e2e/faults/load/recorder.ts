@@ -35,6 +35,8 @@ interface Outgoing {
 /** An attempt that is in the history and has not ended. */
 export interface OpenAttempt {
   readonly way: Way;
+  /** Of several spellings of its path, the one that it is sent in. */
+  readonly pathname: string;
   readonly answered: (response: Pick<Response, "status" | "headers">, body: string) => void;
   readonly failed: (error: unknown, isLate: boolean) => void;
 }
@@ -48,9 +50,9 @@ export function createRecordedFetch(parts: RecorderParts, process: string): type
     const headers = new Headers(request.headers);
     const body = new Uint8Array(await request.arrayBuffer());
     const outgoing = { method, pathname, search, headers, body };
-    const { way, answered, failed } = await openAttempt(parts, process, outgoing);
+    const { way, pathname: sent, answered, failed } = await openAttempt(parts, process, outgoing);
     try {
-      const url = `${way.origin}${pathname}${search}`;
+      const url = `${way.origin}${sent}${search}`;
       const response = await fetch(url, { method, headers, body, signal });
       const text = await response.text();
       answered(response, text);
@@ -91,10 +93,17 @@ export async function openAttempt(
   headers.set(CHANCE_HEADER, String(chance));
   return {
     way,
+    pathname: chance % 2 === 0 ? pathname : spelledOtherwise(pathname),
     answered: (response, text) => history.add({ attempt, ...endingOf(response, text, policy) }),
     failed: (error, isLate) =>
       history.add({ kind: "info", attempt, reason: reasonOf(error), isLate }),
   };
+}
+
+/** The same path with its last character percent-encoded. */
+function spelledOtherwise(pathname: string): string {
+  const code = pathname.charCodeAt(pathname.length - 1).toString(16);
+  return `${pathname.slice(0, -1)}%${code}`;
 }
 
 /** Digest of what makes two requests to one target different. */
@@ -127,11 +136,13 @@ function endingOf(
   const problem = problemOf(headers, body);
   if (problem?.code === "idempotency_unavailable") {
     const { detail = "" } = problem;
-    return { kind: "info", status, reason: detail, isLate: detail.endsWith("in time") };
+    return { kind: "info", status, reason: detail, isLate: hasRunOut(detail) };
   }
   const code = problem?.code;
   // The route is closed for good; that is an answer like any other.
   const isClosed = code === "idempotency_outcome_unknown";
+  // The handler ignored what Postgres refused: it has failed, and nothing of it was kept.
+  if (code === "idempotency_writes_refused") return { kind: "fail", status };
   if (code !== undefined && !isClosed) return { kind: "fail", status, code };
   // Not from a server of ours: nothing follows from it.
   if (!headers.has("idempotency-key") && policy.isKeyless !== true)
@@ -161,6 +172,11 @@ function problemOf(headers: Headers, body: string): Problem | undefined {
   if (headers.get("content-type")?.startsWith("application/problem+json") !== true)
     return undefined;
   return JSON.parse(body) as Problem;
+}
+
+// A handler that is bounded by `maxHandlerMs` hangs on purpose here, or has a busy machine.
+function hasRunOut(detail: string): boolean {
+  return detail.endsWith("in time") || detail.startsWith("The handler did not finish within");
 }
 
 function reasonOf(error: unknown): string {

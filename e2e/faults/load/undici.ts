@@ -64,7 +64,12 @@ function recordAttempts(
     const outgoing = { method, pathname, search, headers, body: bytes };
     void openAttempt(parts, process, outgoing).then((attempt) => {
       const { origin } = attempt.way;
-      const sent = { ...options, origin, headers: Object.fromEntries(headers) };
+      const sent = {
+        ...options,
+        origin,
+        path: `${attempt.pathname}${search}`,
+        headers: Object.fromEntries(headers),
+      };
       return dispatch(sent, recordEnding(attempt, handler));
     });
     return true;

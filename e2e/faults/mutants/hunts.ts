@@ -6,7 +6,14 @@ import { KEYLESS_ROUTE, ROUTES } from "../rig/routes.ts";
 import type { HuntName } from "./mutant.ts";
 
 const NO_STRIKES = { kill: 0, pause: 0, terminate: 0, crash: 0 };
-const NO_DISTURBANCES = { commitFaults: 0, poolerRestarts: 0, poolsTaken: 0, databasesFilled: 0 };
+const NO_DISTURBANCES = {
+  commitFaults: 0,
+  poolerRestarts: 0,
+  poolsTaken: 0,
+  databasesFilled: 0,
+  poolsEnded: 0,
+  tablesWrapped: 0,
+};
 const LIMIT_MS = 120_000;
 
 const CALM_MIX: Mix = { ...MIX, others: 0, mismatches: 0, queries: 0, strangers: 0, failures: 0 };
@@ -26,6 +33,7 @@ const CALM: Plan = {
 
 const leases = ROUTES.filter(({ policy }) => policy.strategy === "lease");
 const mayRunAgain = ROUTES.filter(({ policy }) => policy.onCrash === "rerun");
+const mayFail = ROUTES.filter(({ policy }) => policy.onCrash === "fail");
 const strictRows = ROUTES.filter(
   ({ policy }) => policy.strategy === "row" && policy.mismatch === "reject",
 );
@@ -39,6 +47,15 @@ const HUNTS: Readonly<Record<HuntName, Partial<Plan>>> = {
   race: { mix: { ...CALM_MIX, routes: oneCommit, duplicates: 1 } },
   strangers: { mix: { ...CALM_MIX, strangers: 1 } },
   mismatch: { mix: { ...CALM_MIX, mismatches: 0.25, queries: 0.25 } },
+  hangUps: {
+    operations: 120,
+    limitMs: 60_000,
+    mix: { ...CALM_MIX, routes: oneCommit, failures: 1, failing: ["hang"] },
+    // Not a quick one: with all slots gone, keys are asked for until the time is up.
+    disturbances: NO_DISTURBANCES,
+  },
+  steps: { mix: { ...CALM_MIX, routes: mayFail, failures: 1, failing: ["busy"] } },
+  masks: { mix: { ...CALM_MIX, failures: 0.5, failing: ["mask"] } },
   refusals: { mix: { ...CALM_MIX, failures: 0.5 } },
   leftRows: {
     operations: 900,

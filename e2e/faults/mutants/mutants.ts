@@ -177,6 +177,66 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
+    name: "slot-kept",
+    what: "the slot of a connection that was closed under a hanging handler not given back",
+    hunt: "hangUps",
+    edits: [
+      {
+        file: `${STORE}/postgres/connection.ts`,
+        find: "    freeSlot();\n",
+        replace: "    if (destroy === undefined) freeSlot();\n",
+      },
+    ],
+  },
+  {
+    name: "steps-forgotten",
+    what: "finished steps deleted by a reply that is not final",
+    hunt: "steps",
+    edits: [
+      {
+        file: `${STORE}/claims/lease-claim.ts`,
+        find: "if (steps.kept.isEmpty()) return",
+        replace: "if (isInOrder) return",
+      },
+    ],
+  },
+  {
+    name: "target-as-sent",
+    what: "target named by the path as it was spelled",
+    hunt: "race",
+    edits: [
+      {
+        file: "server/src/ticket/target.ts",
+        find: "fillIn(pieces, request.params) ?? pathOf(request.url)",
+        replace: "pathOf(request.url)",
+      },
+    ],
+  },
+  {
+    name: "late-fingerprint",
+    what: "fingerprint taken after hooks have changed the body",
+    hunt: "race",
+    edits: [
+      {
+        file: "server/src/request/arrival.ts",
+        find: "arrival.fingerprint = fingerprintWhole(request);",
+        replace: "void fingerprintWhole(request);",
+      },
+    ],
+  },
+  {
+    name: "rollback-ignored",
+    what: "rollback() of a handler that answers 200 for a failure ignored",
+    hunt: "masks",
+    edits: [
+      {
+        file: "server/src/response/on-send.ts",
+        find: "const isKept = !threw && state.rollback === undefined;",
+        replace: "const isKept = !threw;",
+      },
+    ],
+  },
+  {
     name: "endless-heartbeat",
     what: "heartbeat that outlives its claim",
     hunt: "lease",

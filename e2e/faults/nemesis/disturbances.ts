@@ -14,6 +14,10 @@ export interface Counts {
   readonly poolsTaken: number;
   /** Times at which the database has no connection left for anybody. */
   readonly databasesFilled: number;
+  /** Pools that the application ends and replaces while requests use them. */
+  readonly poolsEnded: number;
+  /** Times at which the table gets more expired rows than the run writes, so that new ones go where old ones were. */
+  readonly tablesWrapped: number;
 }
 
 export interface DisturbanceOptions {
@@ -48,6 +52,8 @@ const FULL_MS = 1_000;
 const AT_ONCE = 16;
 const TRIES = 3;
 const HELD_MS = 1_500;
+const END_MS = 10_000;
+const WRAPPED_ROWS = 20_000;
 
 export function startDisturbances(options: DisturbanceOptions): Disturbances {
   const { fleet, history, random, signal } = options;
@@ -94,6 +100,11 @@ function planDisturbances({ counts, fleet, random }: DisturbanceOptions): Distur
     const { name } = random.pick(fleet.servers);
     return { name: "pool taken", servers: [name], cause: () => takePool(fleet, name) };
   };
+  const endAnyPool = (): Disturbance => {
+    const { name } = random.pick(fleet.servers);
+    return { name: "pool ended", servers: [name], cause: () => endPool(fleet, name) };
+  };
+  const wrapping = { name: "table wrapped", servers: [], cause: () => wrapTable(fleet) };
   const filling = { name: "max_connections reached", cause: () => fillDatabase(fleet) };
   return [
     ...(restartPooler === undefined
@@ -105,6 +116,8 @@ function planDisturbances({ counts, fleet, random }: DisturbanceOptions): Distur
         }))),
     ...repeat(counts.poolsTaken, takeAnyPool),
     ...repeat(counts.databasesFilled, () => filling),
+    ...repeat(counts.poolsEnded, endAnyPool),
+    ...repeat(counts.tablesWrapped, () => wrapping),
   ];
 }
 
@@ -114,6 +127,22 @@ async function takePool(fleet: Fleet, server: string): Promise<void> {
   const { held } = (await response.json()) as { readonly held?: number };
   if (!held) throw new Error("no connection of the pool could be taken");
   await sleep(HELD_MS);
+}
+
+async function endPool(fleet: Fleet, server: string): Promise<void> {
+  const origin = await fleet.originOf(server);
+  const signal = AbortSignal.timeout(END_MS);
+  const response = await fetch(`${origin}/turn`, { method: "POST", signal });
+  if (!response.ok) throw new Error("the pool did not end");
+}
+
+/** Rows that the servers sweep, and whose place others take. */
+async function wrapTable({ pool }: Fleet): Promise<void> {
+  await pool.query(`
+    insert into oncekey.records (key, scope, target, fingerprint, status, headers, body, created_at, expires_at)
+    select gen_random_uuid()::text, 'expired', 'POST /expired', '\\x01', 201, '[]', 'x',
+      statement_timestamp() - interval '2 days', statement_timestamp() - interval '1 day'
+    from generate_series(1, ${WRAPPED_ROWS})`);
 }
 
 /** Takes connections until Postgres has none left, ends the idle ones of the servers so that they need new ones, and takes those too. */

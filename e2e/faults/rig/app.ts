@@ -1,39 +1,56 @@
 /** The rig's shop: every strategy under every policy, over one handler, with the moments of a request marked. */
 import { subscribe } from "node:diagnostics_channel";
-import { idempotency } from "@oncekey/server";
-import type { RouteIdempotencyOptions } from "@oncekey/server";
+import { randomUUID } from "node:crypto";
+import { idempotency, transactional } from "@oncekey/server";
+import type { IdempotencyOptions, RouteIdempotencyOptions } from "@oncekey/server";
 import Fastify from "fastify";
 import type { FastifyInstance } from "fastify";
 import type { Pool } from "pg";
 import { borrow, giveBack } from "./borrow.ts";
 import { passage, reach } from "./freeze.ts";
 import { createHandler } from "./handler.ts";
+import type { Parts } from "./handler.ts";
 import { SCOPE_HEADER } from "./order.ts";
 import type { Order } from "./order.ts";
 import { breakOff } from "./partial-reply.ts";
-import { ALL_ROUTES, LEASE_MS } from "./routes.ts";
+import { ALL_ROUTES, LEASE_MS, MAX_HANDLER_MS, TURNING_ROUTE } from "./routes.ts";
 import type { Route } from "./routes.ts";
+import type { TurningPool } from "./turning-pool.ts";
 
 interface Pools {
   /** Lent to Oncekey. */
   readonly pool: Pool;
   readonly outside: Pool;
+  readonly turning: TurningPool;
 }
 
 // Shorter than a client's patience, so that a duplicate sees 409 and not only replays.
 const WAIT_MS = 1_500;
 const HOLD_MS = 1_000;
 
-export async function createApp({ pool, outside }: Pools): Promise<FastifyInstance> {
+export async function createApp({ pool, outside, turning }: Pools): Promise<FastifyInstance> {
   const app = Fastify({ logger: false });
-  await app.register(idempotency, {
-    pool,
+  const options: Omit<IdempotencyOptions, "pool"> = {
     scope: (request) => String(request.headers[SCOPE_HEADER]),
     waitMs: WAIT_MS,
+    maxHandlerMs: MAX_HANDLER_MS,
     sweep: { intervalMs: 1_000, batchSize: 500 },
+  };
+  await app.register(idempotency, { ...options, pool });
+  // Behind the plugin's own hooks: nothing that this one does to a body makes another request of it.
+  app.addHook("preValidation", async ({ body }) => {
+    if (typeof body === "object" && body !== null) Reflect.set(body, "stamp", randomUUID());
   });
-  for (const route of ALL_ROUTES) addRoute(app, route, outside);
+  const repositories = transactional(pool);
+  for (const route of ALL_ROUTES) {
+    if (route !== TURNING_ROUTE) addRoute(app, route, { outside, repositories });
+  }
+  await app.register(async (scope) => {
+    await scope.register(idempotency, { ...options, pool: () => turning.current() });
+    addRoute(scope, TURNING_ROUTE, { outside, repositories: undefined });
+  });
   addHold(app, pool);
+  app.post("/turn", async () => ({ ended: await turning.turn() }));
   addForget(app);
   subscribe("oncekey:begin", (event) => {
     const { outcome } = event as { readonly outcome: string };
@@ -42,7 +59,11 @@ export async function createApp({ pool, outside }: Pools): Promise<FastifyInstan
   return app;
 }
 
-function addRoute(app: FastifyInstance, route: Route, outside: Pool): void {
+function addRoute(
+  app: FastifyInstance,
+  route: Route,
+  pools: Pick<Parts, "outside" | "repositories">,
+): void {
   const { strategy } = route.policy;
   app.post<{ Body: Order }>(
     route.path,
@@ -62,7 +83,7 @@ function addRoute(app: FastifyInstance, route: Route, outside: Pool): void {
         return payload;
       },
     },
-    createHandler({ route, outside }),
+    createHandler({ route, ...pools }),
   );
 }
 

@@ -1,5 +1,6 @@
 /** The handler of the rig's shop: one effect, and an answer that names it. */
 import { randomUUID } from "node:crypto";
+import { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { Pool, PoolClient } from "pg";
@@ -11,8 +12,10 @@ import { createRandom } from "./random.ts";
 import type { Random } from "./random.ts";
 import type { Route } from "./routes.ts";
 
-interface Parts {
+export interface Parts {
   readonly route: Route;
+  /** The lent pool behind `transactional`, for repositories that know nothing of the request. */
+  readonly repositories: Pool | undefined;
   /** The outside world of a lease's handler: commits by itself whatever becomes of the request. */
   readonly outside: Pool;
 }
@@ -34,30 +37,103 @@ class HandlerError extends Error {
 
 // Of the attempts at a deed that comes to nothing, so many do.
 const FAILURE_RATE = 0.6;
-const FAILING: readonly Deed[] = ["busy", "break", "deadlock", "serialize", "swallow"];
+const FAILING: readonly Deed[] = [
+  "busy",
+  "break",
+  "deadlock",
+  "serialize",
+  "swallow",
+  "hang",
+  "stall",
+];
 
-export function createHandler({ route, outside }: Parts): Handler {
-  const isLease = route.policy.strategy === "lease";
+export function createHandler(parts: Parts): Handler {
+  const handle = parts.route.policy.strategy === "lease" ? handleOutside : handleInside;
   return async (request, reply) => {
     reach("S2");
-    const { deed, workMs } = request.body;
+    const { deed } = request.body;
     const random = createRandom(Number(request.headers[CHANCE_HEADER]));
     const comesToNothing = FAILING.includes(deed) && random.chance(FAILURE_RATE);
-    const answer = answerTo(request);
-    if (deed === "decline") return reply.code(402).send({ ...answer, effect: null });
-    if (comesToNothing && deed === "busy")
-      return reply.code(429).send({ error: "Try again later" });
-    // What an outside world has done cannot be rolled back: there a refusal comes before.
-    if (deed === "refuse" && isLease) throw refusal(answer);
-    const db = isLease ? outside : request.idempotency.tx;
-    await charge(db, request, answer, isLease ? request.idempotency.deriveKey("charge") : null);
-    reach("S3");
-    if (workMs > 0) await sleep(workMs);
-    if (deed === "refuse") throw refusal(answer);
-    if (comesToNothing && isLease) throw new HandlerError("the handler broke after its call", 502);
-    if (comesToNothing) await fail(deed, request.idempotency.tx, random);
-    return reply.code(201).header("location", `/effects/${answer.effect}`).send(answer);
+    if (deed === "decline") return reply.code(402).send({ ...answerTo(request), effect: null });
+    return handle(parts, { request, reply, random, comesToNothing });
   };
+}
+
+interface Run {
+  readonly request: FastifyRequest<{ Body: Order }>;
+  readonly reply: FastifyReply;
+  readonly random: Random;
+  readonly comesToNothing: boolean;
+}
+
+/** In one commit with the response. */
+async function handleInside({ repositories }: Parts, run: Run): Promise<FastifyReply> {
+  const { request, reply, random, comesToNothing } = run;
+  const { deed, workMs } = request.body;
+  const { tx, rollback } = request.idempotency;
+  const answer = answerTo(request);
+  // Half of the time by a repository that has only the pool.
+  const db = random.chance(0.5) ? (repositories ?? tx) : tx;
+  if (comesToNothing && deed === "busy") return busy(reply);
+  await charge(db, request, answer, null);
+  reach("S3");
+  if (workMs > 0) await sleep(workMs);
+  if (deed === "refuse") throw refusal(answer);
+  if (deed === "mask") {
+    rollback();
+    return mask(reply, answer);
+  }
+  if (comesToNothing && deed === "stall") return stall(reply, answer);
+  if (comesToNothing) await fail(deed, tx, random);
+  return done(reply, answer);
+}
+
+/** By a call to the outside, which is remembered as a step. */
+async function handleOutside({ outside }: Parts, run: Run): Promise<FastifyReply> {
+  const { request, reply, comesToNothing } = run;
+  const { deed, workMs } = request.body;
+  const { step, commit, rollback, deriveKey } = request.idempotency;
+  // What an outside world has done cannot be rolled back: there a refusal comes before.
+  if (deed === "refuse") throw refusal(answerTo(request));
+  if (deed === "mask") {
+    const answer = answerTo(request);
+    await commit((tx) => charge(tx, request, answer, null));
+    rollback();
+    return mask(reply, answer);
+  }
+  const answer = await step("charge", async () => {
+    const made = answerTo(request);
+    await charge(outside, request, made, deriveKey("charge"));
+    return made;
+  });
+  reach("S3");
+  if (workMs > 0) await sleep(workMs);
+  // The step is kept: the next attempt must not charge again.
+  if (comesToNothing && deed === "busy") return busy(reply);
+  if (comesToNothing && deed === "stall") return stall(reply, answer);
+  if (comesToNothing) throw new HandlerError("the handler broke after its call", 502);
+  return done(reply, answer);
+}
+
+function done(reply: FastifyReply, answer: Answer): FastifyReply {
+  return reply.code(201).header("location", `/effects/${answer.effect}`).send(answer);
+}
+
+function busy(reply: FastifyReply): FastifyReply {
+  return reply.code(429).send({ error: "Try again later" });
+}
+
+/** As a GraphQL server answers for a resolver that threw. */
+function mask(reply: FastifyReply, answer: Answer): FastifyReply {
+  return reply.code(200).send({ ...answer, errors: [{ message: "the resolver failed" }] });
+}
+
+/** Answers with a stream that stands still behind its first half. */
+function stall(reply: FastifyReply, answer: Answer): FastifyReply {
+  const text = JSON.stringify(answer);
+  const stream = new Readable({ read() {} });
+  stream.push(text.slice(0, text.length / 2));
+  return reply.code(201).type("application/json").send(stream);
 }
 
 // It names its scope, so that it shows where it comes from wherever it turns up.
@@ -99,6 +175,8 @@ async function fail(deed: Deed, tx: PoolClient, random: Random): Promise<void> {
     await tx.query("do $$ begin raise exception 'a conflict' using errcode = '40001'; end $$");
   } else if (deed === "swallow") {
     await tx.query("select 1 / 0").catch(() => undefined);
+  } else if (deed === "hang") {
+    await tx.query("select pg_sleep(3600)");
   } else {
     throw new HandlerError("the handler broke after its write", 500);
   }

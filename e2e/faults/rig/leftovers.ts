@@ -30,12 +30,13 @@ async function inspect(server: ServerProcess): Promise<Leftovers> {
   const where = `server ${server.name}`;
   const inspection = await server.inspect();
   if (inspection === undefined) return { where, found: { "questions without an answer": 1 } };
-  const { checkedOut, waiting, lostAfterEnd } = inspection;
+  const { checkedOut, waiting, unendedPools, lostAfterEnd } = inspection;
   return {
     where,
     found: {
       "clients checked out": checkedOut,
       "requests waiting for a client": waiting,
+      "pools that do not end": unendedPools,
       "ends that nobody caused": server.unexpectedEnds(),
       "leases renewed after their end": lostAfterEnd,
     },

@@ -14,6 +14,8 @@ export type FromServer =
 export interface Inspection {
   readonly checkedOut: number;
   readonly waiting: number;
+  /** Pools that the application has ended, and that do not end. */
+  readonly unendedPools: number;
   /** Leases said to be lost whose claim had ended before: somebody still renewed them. */
   readonly lostAfterEnd: number;
   readonly residentBytes: number;

@@ -3,8 +3,9 @@
 /**
  * What the handler does. `charge`: an effect, 201. `decline`: 402, no effect. `refuse`: an effect that is rolled back by a thrown
  * 404. All others come to nothing most of the time, and to `charge` in the end: `busy` answers 429, `break` throws after its
- * effect, `deadlock` and `serialize` have Postgres refuse a statement, and `swallow` ignores such a refusal and answers 201. A lease
- * has no statement that could be refused: there these four break after their call to the outside.
+ * effect, `deadlock` and `serialize` have Postgres refuse a statement, and `swallow` ignores such a refusal and answers 201. `hang`
+ * never ends a statement, and `stall` a reply stream. A lease has no statement that could be refused or hang: there these five break
+ * after their call to the outside. `mask` answers 200 for a failure, as GraphQL does, and has its writes rolled back.
  */
 export type Deed =
   | "charge"
@@ -14,7 +15,10 @@ export type Deed =
   | "break"
   | "deadlock"
   | "serialize"
-  | "swallow";
+  | "swallow"
+  | "hang"
+  | "stall"
+  | "mask";
 
 export interface Order {
   readonly deed: Deed;

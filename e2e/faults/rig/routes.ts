@@ -14,6 +14,8 @@ const DAY_MS = 86_400_000;
 export const LEASE_MS = 2_000;
 /** How long a transaction may be idle here before Postgres ends it: for the same reason. */
 export const IDLE_MS = 5_000;
+/** How long a handler may hold its connection here, and a reply stream outlive its caller: less than a client's patience. */
+export const MAX_HANDLER_MS = 2_000;
 /** What the routes below `/short` keep. */
 export const SHORT_MS = 2_000;
 
@@ -45,11 +47,26 @@ export const KEYLESS_ROUTE: Route = {
   policy: { strategy: "advisory", mismatch: "replay", retentionMs: DAY_MS, isKeyless: true },
 };
 
-export const ALL_ROUTES: readonly Route[] = [...ROUTES, ...SHORT_ROUTES, KEYLESS_ROUTE];
+/** Its pool is ended and replaced again and again. */
+export const TURNING_ROUTE: Route = {
+  path: "/turning",
+  policy: { strategy: "advisory", mismatch: "replay", retentionMs: DAY_MS },
+};
 
-/** @throws Error for a target that no route has. */
+export const ALL_ROUTES: readonly Route[] = [
+  ...ROUTES,
+  ...SHORT_ROUTES,
+  KEYLESS_ROUTE,
+  TURNING_ROUTE,
+];
+
+/**
+ * Returns what is promised for a target. In whatever spelling: a planted bug may store one as it was sent.
+ *
+ * @throws Error for a target that no route has.
+ */
 export function policyOf(target: string): Policy {
-  const route = ALL_ROUTES.find(({ path }) => target === `POST ${path}`);
+  const route = ALL_ROUTES.find(({ path }) => decodeURI(target) === `POST ${path}`);
   if (route === undefined) throw new Error(`no route has the target ${target}`);
   return route.policy;
 }

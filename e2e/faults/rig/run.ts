@@ -10,6 +10,7 @@ import type { RecorderParts } from "../load/recorder.ts";
 import { startDisturbances } from "../nemesis/disturbances.ts";
 import type { Counts } from "../nemesis/disturbances.ts";
 import { forgetAgainAndAgain } from "../nemesis/forgetter.ts";
+import { hangUpAgainAndAgain } from "../nemesis/hang-up.ts";
 import { planStrikes } from "../nemesis/strike.ts";
 import type { Blow, Strike } from "../nemesis/strike.ts";
 import { startStriker } from "../nemesis/striker.ts";
@@ -19,7 +20,7 @@ import type { Fleet } from "./fleet.ts";
 import { judgeRun } from "./judge-run.ts";
 import type { RunEvidence } from "./judge-run.ts";
 import { createRandom, createRandomFor } from "./random.ts";
-import { policyOf } from "./routes.ts";
+import { policyOf, TURNING_ROUTE } from "./routes.ts";
 import { watchStalls } from "./stalls.ts";
 import { dump } from "./tables.ts";
 import { chooseWay } from "./way.ts";
@@ -40,6 +41,8 @@ export interface RunOptions {
   readonly disturbances: Counts;
   /** Of the attempts, how many go through the fault proxy and are hurt there. */
   readonly wireFaults: number;
+  /** Whether callers hang up on handlers and reply streams without end, all the time. Default not. */
+  readonly hangUps?: boolean;
   /** Nothing new is started after so many milliseconds; what is under way is finished and judged, within `SETTLING_MS`. */
   readonly limitMs: number;
   /** Which servers there are. Default all. */
@@ -207,15 +210,28 @@ function startWork(fleet: Fleet, options: RunOptions, history: History, signal: 
     ...parts,
     fleet,
     random: createRandomFor(seed, "forgetter"),
-    routes: mix.routes,
+    // That one has a registration of its own, which the servers' endpoint does not ask.
+    routes: mix.routes.filter((route) => route !== TURNING_ROUTE),
     scope: `${mix.scopes}-0`,
     signal: ending.signal,
     onKey: (sending) => void forgotten.push(sending),
   });
+  let hungUp = 0;
+  const hangingUp = hangUpAgainAndAgain({
+    ...parts,
+    random: createRandomFor(seed, "hang-ups"),
+    routes: options.hangUps === true ? mix.routes : [],
+    scope: `${mix.scopes}-1`,
+    signal: ending.signal,
+    onKey: (sending) => void forgotten.push(sending),
+  }).then((count) => {
+    hungUp = count;
+    return undefined;
+  });
   const finish = async (): Promise<void> => {
     await Promise.all([load.done, interference]);
     ending.abort();
-    await forgetting;
+    await Promise.all([forgetting, hangingUp]);
   };
   const dealtCount = (): number => Object.values(striker.dealt).reduce((sum, one) => sum + one, 0);
   return {
@@ -227,7 +243,11 @@ function startWork(fleet: Fleet, options: RunOptions, history: History, signal: 
       dealt: striker.dealt,
       plannedStrikes: planned.length,
       undealt: planned.length - dealtCount() + around.missed(),
-      caused: { ...around.caused, ...fleet.databaseProxy.struck() },
+      caused: {
+        ...around.caused,
+        ...(options.hangUps === true ? { "callers hung up": hungUp } : {}),
+        ...fleet.databaseProxy.struck(),
+      },
     }),
   };
 }

@@ -8,6 +8,7 @@ import { shiftClock } from "./clock.ts";
 import { setTrap } from "./freeze.ts";
 import { ENVIRONMENT } from "./messages.ts";
 import type { FromServer, ToServer } from "./messages.ts";
+import { createTurningPool } from "./turning-pool.ts";
 import { watchPool } from "./watch-pool.ts";
 
 endWithParent();
@@ -23,6 +24,11 @@ const pool = new Pool({
 });
 const outside = new Pool({ connectionString: process.env[ENVIRONMENT.outside], ...settings });
 outside.on("error", () => undefined);
+const turning = createTurningPool({
+  connectionString: process.env[ENVIRONMENT.database],
+  ...settings,
+  max: 5,
+});
 watchPool(pool);
 
 // Counted: one that lost its lease may learn that after the one that took it over has ended, in the same process.
@@ -58,6 +64,7 @@ process.on("message", (message: ToServer) => {
         inspection: {
           checkedOut: pool.totalCount - pool.idleCount,
           waiting: pool.waitingCount,
+          unendedPools: turning.unended(),
           lostAfterEnd,
           residentBytes: process.memoryUsage.rss(),
           handles: process.getActiveResourcesInfo().length,
@@ -69,7 +76,7 @@ process.on("message", (message: ToServer) => {
   }
 });
 
-const app = await createApp({ pool, outside });
+const app = await createApp({ pool, outside, turning });
 await app.listen({ host: "127.0.0.1", port: 0 });
 process.once("SIGTERM", () => void leave());
 reportPort(app);
@@ -79,7 +86,7 @@ async function leave(): Promise<void> {
   // By default a connection that its caller keeps, and on which a reply leaves after this moment, holds the close up for 72 s.
   app.server.keepAliveTimeout = 1;
   await app.close();
-  await Promise.all([pool.end(), outside.end()]);
+  await Promise.all([pool.end(), outside.end(), turning.end()]);
   process.disconnect();
 }
 
