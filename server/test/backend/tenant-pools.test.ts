@@ -32,6 +32,7 @@ async function withTenants(
       },
       scope: "single-tenant",
       sweep: { intervalMs: 100 },
+      outsideWrites: "allow",
     });
     app.post("/pay", { config: { idempotency: true } }, async () => "paid");
     await use(await app.listen({ host: "127.0.0.1", port: 0 }), () => lines.join(""), app);
