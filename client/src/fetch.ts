@@ -1,5 +1,6 @@
 /** A drop-in `fetch` that sends one key for one call: for React Native, Workers and generated clients. */
 import {
+  KEY_RULE,
   formatKey,
   IDEMPOTENCY_KEY,
   IdempotencyError,
@@ -167,9 +168,7 @@ function lookAt(
 
 function refuseStream(body: unknown): void {
   if (!isMembers(body) || !("getReader" in body || Symbol.asyncIterator in body)) return;
-  throw new TypeError(
-    "a body that is a stream can be sent only once; read it into text, bytes or a Blob first",
-  );
+  throw new TypeError("body must not be a stream, which can be sent only once");
 }
 
 /** @throws TypeError if the header's value is no key. */
@@ -177,8 +176,7 @@ function keyOf(given: string | null, option: KeyOption | undefined): string {
   if (given === null) return mintKey(option);
   const key = given.replace(/^"(.*)"$/, "$1");
   if (isKey(key)) return key;
-  const allowed = "1 to 255 visible ASCII characters";
-  throw new TypeError(`the header ${IDEMPOTENCY_KEY} must be ${allowed}, got ${show(given)}`);
+  throw new TypeError(`${IDEMPOTENCY_KEY} must be ${KEY_RULE}, got ${show(given)}`);
 }
 
 function conclude({ ending, answer }: LoopResult, { redirect }: Request): Response {

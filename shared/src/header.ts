@@ -35,6 +35,9 @@ export const EXPOSED_HEADERS: readonly string[] = /* @__PURE__ */ Object.freeze(
 /** The longest key that is accepted, in characters. 255 is what most deployed services take. */
 export const MAX_KEY_LENGTH = 255;
 
+/** Describes a valid key in messages. */
+export const KEY_RULE = "1 to 255 visible ASCII characters";
+
 /**
  * Format of a key in the header: `bare` (`abc`), as every deployed service takes it, or
  * `structured` (`"abc"`), an RFC 9651 §3.3.3 string.
@@ -88,9 +91,7 @@ export function readKey(value: string): string | undefined {
  */
 export function formatKey(key: string, format: KeyFormat = "bare"): string {
   if (!isKey(key)) {
-    throw new RangeError(
-      `key must be 1 to ${MAX_KEY_LENGTH} visible ASCII characters, got ${JSON.stringify(key)}`,
-    );
+    throw new RangeError(`key must be ${KEY_RULE}, got ${JSON.stringify(key)}`);
   }
   if (format === "bare" && !key.startsWith('"')) return key;
   return `"${key.replace(/["\\]/g, "\\$&")}"`;

@@ -160,7 +160,7 @@ export function defineOperation<Input, Value>(
   function identify(input: Input): OperationInstance & Identified {
     const request = prepareRequest(own.request(input), base);
     if (own.identity === undefined && !isComparable(request)) {
-      throw new TypeError(`option ${name}.identity is required for a Blob or a FormData`);
+      throw new TypeError(`${name}.identity is required for a Blob or a FormData`);
     }
     const same = own.identity ? canonicalJson(own.identity(input)) : identityOf(request);
     const identity = digest(same);
@@ -226,8 +226,8 @@ export function checkOperation(name: string, options: { readonly request?: unkno
     identity: isFunction,
     key: isFunction,
     onSettled: isFunction,
-    response: accept(isSchema, "a Standard Schema, such as one of zod or valibot"),
+    response: accept(isSchema, "a Standard Schema"),
   };
   checkOptions(options, checks, `${name}.`);
-  if (options.request === undefined) throw new TypeError(`option ${name}.request is required`);
+  if (options.request === undefined) throw new TypeError(`${name}.request is required`);
 }

@@ -4,6 +4,7 @@ import type { AllErrorDetails } from "@oncekey/shared";
 import { candidatesOf, withCandidates } from "../records/record.ts";
 import type { OperationRecord, SendableRecord } from "../records/record.ts";
 import type { CodedError, Settled } from "../result.ts";
+import { OTHER_CONTENT } from "../retry/classify.ts";
 import type { PreparedRequest } from "../wire/request.ts";
 
 /** Returns the record with the request of this identity at its head, if that was sent under its key. */
@@ -83,7 +84,7 @@ export function earlierResultIn(error: IdempotencyError, key: string): Settled |
   if (status >= 200 && status < 300) {
     return { kind: "done", value: body, replayed: true, status, key, attempts: 0 };
   }
-  const message = `The earlier operation was refused with status ${status}`;
+  const message = `The server refused the earlier operation with status ${status}`;
   const refusal = new IdempotencyError(message, undefined, { key, status, problem: body });
   return { kind: "rejected", error: refusal as CodedError, key, attempts: 0 };
 }
@@ -91,7 +92,6 @@ export function earlierResultIn(error: IdempotencyError, key: string): Settled |
 /** Returns the error of a request that came after an earlier operation. */
 export function earlierExistsError(error: IdempotencyError): CodedError {
   if (!isIdempotencyError(error, "idempotency_conflict")) return error as CodedError;
-  const message = "An earlier operation with other content exists under this key";
   const details: AllErrorDetails = error;
-  return new EarlierOperationExistsError(message, { ...details, cause: error });
+  return new EarlierOperationExistsError(OTHER_CONTENT, { ...details, cause: error });
 }

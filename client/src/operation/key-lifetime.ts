@@ -27,9 +27,8 @@ export function whyTooOld(
   const { key, createdAt } = record;
   const isOver = isPastLifetime(record, policy);
   if (!isOver && createdAt - Date.now() < CLOCK_STEP_MS) return undefined;
-  const why = isOver ? "The server may have forgotten this key" : "The clock was set back";
-  // Sent again, it could run a second time. Only a person can tell what came of it.
-  const message = `${why}; find out another way what came of it`;
+  // Sent again, the operation could run a second time.
+  const message = isOver ? "The server may have forgotten this key" : "The clock was set back";
   return new IdempotencyError(message, "idempotency_key_expired", { key });
 }
 

@@ -34,7 +34,7 @@ export function createMinter(option: KeyOption, warn: Warn): Minter {
     }
     if (Math.abs(trueMs - offsetMs) < TOLERANCE_MS) return false;
     offsetMs = trueMs;
-    const message = `The clock is off by ${Math.round(-trueMs / 1000)} s; keys go by the server's`;
+    const message = `The clock is off by ${Math.round(-trueMs / 1000)} s; keys use the server's`;
     warn({ code: "clock_wrong", message });
     return true;
   }

@@ -1,5 +1,5 @@
 /** From a click to an operation: an unresolved record comes first, and only then a key. */
-import { EarlierOperationExistsError, IdempotencyError, isKey } from "@oncekey/shared";
+import { EarlierOperationExistsError, IdempotencyError, isKey, KEY_RULE } from "@oncekey/shared";
 import { hasIdentity } from "../records/record.ts";
 import type { OperationRecord, SendableRecord } from "../records/record.ts";
 import type { RecordHandle } from "../records/record-store.ts";
@@ -119,8 +119,7 @@ async function settleEarlier(run: OperationRun, handle: RecordHandle): Promise<C
 
 function comesAfter(earlierResult: Settled): Rejected {
   const { key, attempts } = earlierResult;
-  const message =
-    "An earlier operation of this instance was settled first: run again to start this one";
+  const message = "An earlier operation was settled first: run again to start this one";
   const error = new EarlierOperationExistsError(message, { key });
   return { kind: "rejected", error, key, attempts, earlierResult };
 }
@@ -146,14 +145,14 @@ function mint(run: OperationRun, request: PreparedRequest): SendableRecord {
   const { client, definition, owner, instance, identity, makeKey } = run;
   const key = makeKey?.() ?? client.minter.mint();
   if (!isKey(key)) {
-    throw new TypeError(`${definition.name}.key must return 1 to 255 visible ASCII characters`);
+    throw new TypeError(`${definition.name}.key must return ${KEY_RULE}`);
   }
   const operation = definition.name;
   return { version: 1, owner, operation, instance, identity, key, createdAt: Date.now(), request };
 }
 
 function concludeUnstarted({ turn, identity }: OperationRun, key: string): Conclusion {
-  const why = "Another run of the instance may have started it: nothing was sent";
+  const why = "Another run may have started it: nothing was sent";
   const cause: unknown = turn.signal.aborted ? reasonOf(turn.signal) : undefined;
   const error = new IdempotencyError(why, undefined, { key, cause });
   const result = { kind: "rejected", error: error as CodedError, key, attempts: 0 } as const;
@@ -161,7 +160,7 @@ function concludeUnstarted({ turn, identity }: OperationRun, key: string): Concl
 }
 
 function stoppedBefore(run: OperationRun, found: OperationRecord): Unknown<unknown> {
-  const why = "Stopped; how the earlier operation ended is not known";
+  const why = "Stopped; the outcome of the earlier operation is not known";
   const error = unknownBecause(reasonOf(run.turn.signal), why, found.key);
   return { ...unknown(run, found, { error, attempts: 0 }), earlier: true };
 }
@@ -169,7 +168,7 @@ function stoppedBefore(run: OperationRun, found: OperationRecord): Unknown<unkno
 /** A later release wrote the record: this one cannot tell what was sent, and sends nothing. */
 function concludeLater(run: OperationRun, key: string): Conclusion {
   const { client, id, identity } = run;
-  const message = "A later release of this page left an operation unresolved: reload the page";
+  const message = "A later release left an operation unresolved: reload the page";
   const error = unknownBecause(undefined, message, key);
   // By then the later release may have settled it.
   const readAgain = (options: RunOptions = {}): Promise<RunResult<unknown>> =>

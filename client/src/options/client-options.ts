@@ -141,12 +141,12 @@ export const LIFE_CHECKS: Readonly<Record<keyof LifeOptions, Check>> = {
 const CLIENT_CHECKS: Readonly<Record<keyof ClientOptions, Check>> = {
   ...SENDING_CHECKS,
   ...LIFE_CHECKS,
-  ky: accept(isKy, "an instance of ky 2, or ky's options (prefixUrl is prefix there)"),
+  ky: accept(isKy, "an instance of ky 2 or ky's options (prefixUrl is prefix there)"),
   storage: accept(
     hasMethods("getItem", "setItem", "removeItem", "getAllKeys"),
     "an object with getItem, setItem, removeItem and getAllKeys",
   ),
-  storedBody: accept(hasMethods("seal", "open"), "what omitBody or sealBody return"),
+  storedBody: accept(hasMethods("seal", "open"), "omitBody() or sealBody()"),
   owner: isFunction,
   onUnauthorized: isFunction,
   keepalive: isBoolean,

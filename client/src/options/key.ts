@@ -1,5 +1,5 @@
 /** Keys are minted here and nowhere else: once for each operation, outside of every loop. */
-import { isKey } from "@oncekey/shared";
+import { isKey, KEY_RULE } from "@oncekey/shared";
 import { v4, v7 } from "uuid";
 
 /** `v7` (default), `v4`, or a function of one's own. */
@@ -14,7 +14,7 @@ export type KeyOption = "v7" | "v4" | (() => string);
  */
 export function mintKey(option: KeyOption = "v7", offsetMs: number = 0): string {
   const key = typeof option === "function" ? option() : mintUuid(option, offsetMs);
-  if (!isKey(key)) throw new TypeError("key must return 1 to 255 visible ASCII characters");
+  if (!isKey(key)) throw new TypeError(`key must return ${KEY_RULE}`);
   return key;
 }
 

@@ -45,7 +45,7 @@ function byteNameOf(id: string, key: string, identity: string): string {
 
 export function createBodyCodec(option: StoredBody | undefined, warn: Warn): BodyCodec {
   const fail = (what: string, cause: unknown): undefined => {
-    const message = `A body could not be ${what}; after a reload its input is needed again`;
+    const message = `A body could not be ${what}: a reload needs its input again`;
     warn({ code: "storage_failed", message, cause });
   };
 
@@ -68,7 +68,7 @@ export function createBodyCodec(option: StoredBody | undefined, warn: Warn): Bod
       if (option === undefined) return { ...form, body: text };
       return { ...form, body: undefined, sealedBody: (await option.seal(text)) || null };
     } catch (cause) {
-      fail("sealed and was left out", cause);
+      fail("sealed", cause);
       return { ...rest, body: undefined, sealedBody: null };
     }
   }
@@ -117,7 +117,7 @@ export function whyIncomplete({
   request,
 }: Pick<OperationRecord, "key" | "request">): IdempotencyError | undefined {
   if (request !== undefined && request.sealedBody === undefined) return undefined;
-  const message = "The body is not stored: run the operation with the same input";
+  const message = "The body is not stored: run with the same input";
   return new IdempotencyError(message, "input_required", { key });
 }
 

@@ -36,15 +36,17 @@ const RETRYABLE: ReadonlySet<number> = new Set([
 // After an attempt without an answer, the first request may still run.
 const BUSY: ReadonlySet<number> = new Set([409, 423, 425, 429]);
 
+/** Message for a key that belongs to another request. */
+export const OTHER_CONTENT = "An earlier operation with other content exists under this key";
+
 export function classify(answer: Answer, context: Context): Verdict {
   const { key, createError } = context;
   const { status, headers } = answer;
   const body = bodyOf(answer);
   const isSuccess = status >= 200 && status < 300;
   if (headers.get(IDEMPOTENCY_MISMATCH) === "true") {
-    const message = "An earlier operation with other content exists under this key";
     const original = { status, body };
-    return rejected(new KeyConflictError(message, { key, status, problem: body, original }));
+    return rejected(new KeyConflictError(OTHER_CONTENT, { key, status, problem: body, original }));
   }
   const refusal = readRefusal(body, status, isSuccess);
   const { code, message, originalStatus } = refusal;
@@ -79,15 +81,16 @@ function judgeSuccess(answer: Answer, key: string): Verdict {
   const unexpected = (message: string, cause?: unknown) =>
     new UnexpectedAnswerError(message, { key, status, problem: text, cause });
   if (wantsJson && !isEchoed && (isHtml(answer) || (isRedirected && !isJson(headers)))) {
-    const from = isRedirected ? ` from ${answer.response.url}, where a redirect led` : "";
-    const error = unexpected(`A page came in the place of the answer${from}`);
-    return { kind: "unknown", error };
+    return {
+      kind: "unknown",
+      error: unexpected(`Got a page instead of JSON: ${answer.response.url}`),
+    };
   }
   if (!("error" in value)) return { kind: "done", value: value.value, replayed, status };
   if (isJson(headers) && "error" in parseJson(text)) {
     return { kind: "retry", cause: unexpected("The answer was cut off", value.error) };
   }
-  const valueError = unexpected("A hook or parseJson failed on the answer", value.error);
+  const valueError = unexpected("A hook or parseJson threw", value.error);
   return isEchoed
     ? { kind: "done", value: undefined, valueError, replayed, status }
     : { kind: "unknown", error: valueError };

@@ -31,37 +31,31 @@ export function gaveUp(
   state: LoopState,
   cause: IdempotencyError,
 ): Ending {
-  const unsent = `${why}, and nothing was sent: ${cause.message}`;
-  return withoutAnswer(input, state, cause, unsent, `${why}; how it ended is not known`);
+  return withoutAnswer(input, state, cause, why, `: ${cause.message}`);
 }
 
 /** Ends the loop because the caller's signal aborted. */
 export function stopped(signal: AbortSignal, input: LoopInput, state: LoopState): Ending {
-  return withoutAnswer(
-    input,
-    state,
-    reasonOf(signal),
-    "Stopped before anything was sent",
-    "Stopped; how it ended is not known",
-  );
+  return withoutAnswer(input, state, reasonOf(signal), "Stopped");
 }
 
 /** Ends the loop because a hook threw. */
 export function failed(cause: HookError, input: LoopInput, state: LoopState): Ending {
-  const { message } = cause;
-  return withoutAnswer(input, state, cause.cause, `${message}, and nothing was sent`, message);
+  return withoutAnswer(input, state, cause.cause, cause.message);
 }
 
 function withoutAnswer(
   { key, isUnresolved }: LoopInput,
   { isSent }: LoopState,
   cause: unknown,
-  unsent: string,
-  unknown: string,
+  why: string,
+  failure: string = "",
 ): Ending {
-  return isSent || isUnresolved
-    ? { kind: "unknown", error: unknownBecause(cause, unknown, key) }
-    : { kind: "unsent", error: new IdempotencyError(unsent, undefined, { key, cause }) };
+  if (isSent || isUnresolved) {
+    return { kind: "unknown", error: unknownBecause(cause, `${why}; the outcome is unknown`, key) };
+  }
+  const message = `${why}; nothing was sent${failure}`;
+  return { kind: "unsent", error: new IdempotencyError(message, undefined, { key, cause }) };
 }
 
 /** Makes the error of an unknown outcome, with the details of its cause. */

@@ -40,5 +40,5 @@ export function webStorage(options: WebStorageOptions = {}): OperationStorage {
 
 const isStorage = /* @__PURE__ */ accept(
   (value) => typeof (value as Partial<Storage> | null)?.getItem === "function",
-  "localStorage, sessionStorage or their like",
+  "a Storage such as sessionStorage",
 );

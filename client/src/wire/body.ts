@@ -28,7 +28,7 @@ export interface TypedBody {
 // A stream is gone after the first attempt.
 export const BODY_CHECK: Check = accept(
   isBody,
-  "text, URLSearchParams, bytes, a Blob or a FormData; no stream",
+  "text, URLSearchParams, bytes, a Blob or a FormData",
 );
 
 /** Serialises a body, once. A form has to be read, which takes time: then the result is a function. */

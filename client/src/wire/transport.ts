@@ -154,5 +154,5 @@ async function readValue(
 }
 
 function refuseNothing(): never {
-  throw new TypeError("a hook of ky stopped the request before it was sent");
+  throw new TypeError("a hook stopped the request");
 }

@@ -46,7 +46,7 @@ describe("options of the client", () => {
     [{ rememberMs: -1 }, "rememberMs must be a whole number from 0 to 31536000000, got -1"],
     [{ assumedLifetimeMs: 0 }, "assumedLifetimeMs must be a whole number from 1 to 31536000000"],
     [{ statusCheck: "yes" }, 'statusCheck must be true or false, got "yes"'],
-    [{ storedBody: {} }, "storedBody must be what omitBody or sealBody return, got {}"],
+    [{ storedBody: {} }, "storedBody must be omitBody() or sealBody(), got {}"],
     [{ onWarning: "warn" }, "onWarning must be a function"],
     [{ retries: 3 }, "unknown option retries; allowed are attempts"],
   ])("are refused by name: %o", (options, message) => {
@@ -58,8 +58,8 @@ describe("options of an operation", () => {
   const request = () => ({ path: "orders" });
 
   it.each<[string, Record<string, unknown>, string]>([
-    ["order", {}, "option order.request is required"],
-    ["order", { request: undefined }, "option order.request is required"],
+    ["order", {}, "order.request is required"],
+    ["order", { request: undefined }, "order.request is required"],
     ["order", { request: {} }, "order.request must be a function"],
     ["order", { request, instance: "id" }, "order.instance must be a function"],
     ["order", { request, identity: {} }, "order.identity must be a function"],
@@ -111,7 +111,7 @@ describe("options of an operation", () => {
         [{ method: "GET" }, "request.method must be one of POST, PUT, PATCH, DELETE"],
         [{ path: undefined }, "request.path must be a string that is not empty, got undefined"],
         [{ path: "https://" }, "request.path must lead to a URL"],
-        [{ body: new ReadableStream() }, "a FormData; no stream"],
+        [{ body: new ReadableStream() }, "a FormData, got"],
         [{ body: new FormData() }, ".identity is required for a Blob or a FormData"],
         [{ body: "", json: 1 }, "either json or body, not both"],
         [{ json: () => 1 }, "request.json must be a value that JSON has"],

@@ -164,7 +164,7 @@ describe("the schema of an operation", () => {
   it("must be a Standard Schema", () => {
     const response = { parse: () => 1 } as unknown as ResponseSchema<number>;
     expect(() => createShop("https://shop.example/", response)).toThrow(
-      "order.response must be a Standard Schema, such as one of zod or valibot, got {}",
+      "order.response must be a Standard Schema, got {}",
     );
   });
 });

@@ -157,7 +157,7 @@ describe("a signal", () => {
     expect(value).toMatchObject({
       kind: "rejected",
       attempts: 0,
-      error: { message: expect.stringContaining("before anything was sent") },
+      error: { message: expect.stringContaining("nothing was sent") },
     });
     expect([requests, await client.pending()]).toEqual([0, []]);
   });

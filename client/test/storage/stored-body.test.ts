@@ -103,7 +103,7 @@ describe("after a reload", () => {
         code: "input_required",
         nextAction: "fix",
         retryable: false,
-        message: expect.stringContaining("run the operation with the same input"),
+        message: expect.stringContaining("run with the same input"),
       });
       expect(seen).toHaveLength(1);
       const second = await pay.run(card);
@@ -188,7 +188,7 @@ describe("storedBody", () => {
 
   it.each([{}, "omit", { seal() {} }])("is refused by name where it is %j", (wrong) => {
     expect(() => createClient({ storedBody: wrong as never })).toThrow(
-      /^storedBody must be what omitBody or sealBody return, got/,
+      /^storedBody must be omitBody\(\) or sealBody\(\), got/,
     );
   });
 
