@@ -23,7 +23,7 @@ export interface PlainCallOptions extends Omit<RequestSpec, "method" | "path"> {
 
 /** A `Response` whose body has come whole, with its readers at hand before it is awaited. */
 export interface ResponsePromise extends Promise<Response> {
-  /** The parsed body. @throws SyntaxError where it is no JSON, and what the call throws. */
+  /** The parsed body. @throws SyntaxError if the body is not JSON, and what the call throws. */
   readonly json: <Value = unknown>() => Promise<Value>;
   readonly text: () => Promise<string>;
 }
@@ -32,7 +32,7 @@ export interface ResponsePromise extends Promise<Response> {
  * Sends a request until its answer is final.
  *
  * @param path below ky's `prefix`, with or without a leading slash, or an absolute URL.
- * @throws IdempotencyError, by rejecting, for every answer but a success, and where there is none; its `key` repeats the call.
+ * @throws IdempotencyError, by rejecting, for every answer but a success, and without an answer; its `key` repeats the call.
  * @throws TypeError or RangeError, by rejecting, if the request cannot be sent again as it is, or the key is none.
  */
 export type PlainCall = (path: string, options?: PlainCallOptions) => ResponsePromise;

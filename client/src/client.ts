@@ -42,12 +42,12 @@ import { createTransport } from "./wire/transport.ts";
 import type { Transport } from "./wire/transport.ts";
 import type { UrlBase } from "./wire/request.ts";
 
-/** What {@link createClient} makes. Its functions need no `this`. */
+/** Result of {@link createClient}. Its functions need no `this`. */
 export interface Client<CanCheck extends boolean = boolean> {
   readonly operation: DefineOperation<CanCheck>;
   /**
    * Lists what this owner left unfinished, in an earlier page or by a run that ended in `unknown`, oldest first. What runs right now
-   * is not among it. Operations need not be defined for it.
+   * is not in the list. Operations need not be defined for it.
    */
   readonly pending: () => Promise<PendingOperation[]>;
   /**
@@ -56,7 +56,7 @@ export interface Client<CanCheck extends boolean = boolean> {
    */
   readonly resumeAll: (options?: ResumeAllOptions) => Promise<void>;
   /**
-   * Stops this page's runs and deletes their records, for signing out: all of this client, or those of one owner. What was sent may
+   * Stops this page's runs and deletes their records, for signing out: all of this client, or those of one owner. A request that was sent may
    * still happen, and its key is lost.
    */
   readonly forgetAll: (options?: ForgetAllOptions) => Promise<void>;
@@ -71,7 +71,7 @@ export interface Client<CanCheck extends boolean = boolean> {
 
 /** Options of `forgetAll`. */
 export interface ForgetAllOptions {
-  /** Whose records are deleted, as the option `owner` named them. Default: everyone's. */
+  /** Owner of the records to delete, as the option `owner` returned it. Default: all owners. */
   readonly owner?: string | undefined;
 }
 

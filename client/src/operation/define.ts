@@ -1,4 +1,4 @@
-/** What an operation is, and how a click on it becomes a run. */
+/** Defines operations, and turns a click into a run. */
 import { LIFE_CHECKS } from "../options/client-options.ts";
 import type { LifeOptions, OperationPolicy } from "../options/client-options.ts";
 import { RETRY_CHECKS } from "../options/retry-options.ts";
@@ -32,7 +32,7 @@ export interface OperationOptions<
    */
   readonly request: (input: Input) => Spec & Unexpected<Spec>;
   /**
-   * Names the instance, such as the cart; not empty. Of one instance there is one live operation at a time, and its key is remembered
+   * Names the instance, such as the cart; not empty. An instance has one live operation at a time, and its key is remembered
    * after `done`. Default: the identity.
    */
   readonly instance?: ((input: Input) => string) | undefined;

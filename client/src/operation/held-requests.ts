@@ -71,7 +71,7 @@ export function afterRejection(
   if (first === undefined || rest.length === 0) return undefined;
   // The key belongs to one of the others.
   if (error.code === "idempotency_conflict") return withCandidates(record, rest);
-  // A validation refuses before it looks at the key: that says nothing of the others.
+  // A validation refuses before it looks at the key, so the outcome of the others stays unknown.
   return isAcknowledged ? undefined : withCandidates(record, [...rest, first]);
 }
 

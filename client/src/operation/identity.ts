@@ -1,4 +1,4 @@
-/** What makes two inputs the same operation, if the operation does not say so itself. */
+/** The default identity of an input. */
 import { digest } from "../records/record-names.ts";
 import type { SerialBody } from "../wire/body.ts";
 import { canonicalJson } from "../wire/request.ts";

@@ -1,4 +1,4 @@
-/** How long a key may be sent again: for as long as the server recognises it. */
+/** Lifetime of a key: a key is sent again only while the server recognises it. */
 import { IDEMPOTENCY_KEY_LIFETIME, IDEMPOTENT_REPLAYED, IdempotencyError } from "@oncekey/shared";
 import type { RetryPolicy } from "../options/client-options.ts";
 import type { OperationRecord } from "../records/record.ts";

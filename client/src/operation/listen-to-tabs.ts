@@ -1,4 +1,4 @@
-/** What other tabs settle, for `onSettled` and the states of this page. */
+/** Passes what other tabs settle on to `onSettled` and the states of this page. */
 import { isTabMessage, resultOf } from "../tabs/tab-message.ts";
 import type { ClientContext } from "./operation-run.ts";
 

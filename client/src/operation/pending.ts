@@ -1,4 +1,4 @@
-/** What earlier pages left unresolved, and the start-up that goes on with it. */
+/** Lists the unresolved operations of earlier pages, and resumes them at start-up. */
 import { isFunction, checkOptions } from "../validation/check.ts";
 import type { OperationRecord } from "../records/record.ts";
 import type { PendingOperation } from "../result.ts";
@@ -8,13 +8,13 @@ import { toPending } from "./settle.ts";
 /** Options of `resumeAll`. */
 export interface ResumeAllOptions {
   /**
-   * Asked before an operation of an earlier page is sent, because a price may have changed since; `false` leaves it pending. Default:
+   * Called before an operation of an earlier page is sent, because a price may have changed since; `false` leaves it pending. Default:
    * none, everything is sent.
    */
   readonly confirmLate?: ((pending: PendingOperation) => boolean | Promise<boolean>) | undefined;
 }
 
-/** How many operations are settled at once: a page that starts has other requests to make. */
+/** Number of operations that are settled at once: a page that starts has other requests to make. */
 const AT_ONCE = 4;
 
 /** Lists what this owner left unresolved and runs in no tab, oldest first. Removes what is settled and no longer remembered. */
@@ -39,7 +39,7 @@ export async function listPending(
     });
 }
 
-/** Goes on with everything that is pending, a few at a time; how each one ends is told through `onSettled`. */
+/** Resumes all pending operations, a few at a time. Each result goes to `onSettled`. */
 export async function resumeAll(
   pending: readonly PendingOperation[],
   { confirmLate }: ResumeAllOptions,
@@ -49,7 +49,7 @@ export async function resumeAll(
   const queue = [...pending];
   const work = async (): Promise<void> => {
     for (let one = queue.shift(); one !== undefined; one = queue.shift()) {
-      // What is not begun by then stays pending.
+      // The rest stays pending.
       if (Date.now() >= endsAt) return;
       await resumeOne(one, one.createdAt.getTime() < pageStartedAt ? confirmLate : undefined);
     }
@@ -87,7 +87,7 @@ async function removeOver(client: ClientContext, record: OperationRecord): Promi
   const id = idOf(client, record);
   const ask = { id, identity: "tidy", signal: undefined, waitMs: 0 };
   await client.turns.run(ask, async ({ isAlone }) => {
-    // Only in its turn: a run that has begun meanwhile has written its own record there.
+    // Only in its turn: a run that has begun since has written its own record there.
     const handle = isAlone ? await client.records.open(id) : undefined;
     if (handle?.record && isOver(handle.record)) await handle.remove();
     // No run joins it, so that no caller sees this.

@@ -1,4 +1,4 @@
-/** The turn of a run, and whom its end is told to before its record is released. */
+/** Runs an operation in its turn, and announces its end before its record is released. */
 import { IDLE } from "./state.ts";
 import type { OperationState } from "./state.ts";
 import type { Conclusion, OperationRun, RunRequest } from "./operation-run.ts";
@@ -6,8 +6,8 @@ import type { RunResult } from "../result.ts";
 import { announce } from "../tabs/tab-message.ts";
 
 /**
- * Runs `start` once no other run of the instance is under way, here or in another tab. What is done is told before its record is
- * released: a page that dies in between finds the record, and no second key is made. What is rejected is released by `start`.
+ * Runs `start` once no other run of the instance is under way, here or in another tab. A done result is announced before its
+ * record is released: a page that dies in between finds the record, and no second key is made. `start` releases a rejected one.
  */
 export function runExclusive(
   request: RunRequest,
@@ -18,7 +18,7 @@ export function runExclusive(
   const lane = mode === "check" ? `check ${identity}` : identity;
   const ask = {
     id,
-    // Who asks for a new operation joins only those who ask for one, too.
+    // A run with `again` joins only runs with `again`.
     identity: options.again ? `again ${identity}` : lane,
     signal: options.signal,
     waitMs: definition.policy.deadlineMs,
@@ -54,7 +54,7 @@ function tellAll(run: OperationRun, endings: Conclusion["endings"]): void {
   }
 }
 
-// Those who wait for the same go on by themselves, and nothing has settled.
+// Runs that wait for the same operation go on, and nothing has settled.
 function isStopped({ turn }: OperationRun, result: RunResult<unknown>): boolean {
   return result.kind === "rejected" && turn.signal.aborted && result.error.status === undefined;
 }

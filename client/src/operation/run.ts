@@ -1,4 +1,4 @@
-/** From a click to an operation: an unresolved record comes first, and only then a key. */
+/** Turns a click into an operation: an unresolved record comes first, and only then a new key. */
 import { EarlierOperationExistsError, IdempotencyError, isKey, KEY_RULE } from "@oncekey/shared";
 import { hasIdentity } from "../records/record.ts";
 import type { OperationRecord, SendableRecord } from "../records/record.ts";
@@ -57,12 +57,12 @@ async function runInTurn(run: OperationRun, request: PreparedRequest): Promise<C
   return concludeUnstarted(run, mint(run, request).key);
 }
 
-// A settled key that the server may have forgotten would run once more.
+// A settled key that the server may have forgotten would run a second time.
 function isForgotten(found: OperationRecord, { definition }: OperationRun): boolean {
   return found.settledAt !== undefined && whyTooOld(found, definition.policy) !== undefined;
 }
 
-/** Goes on with a record; `undefined` if another tab changed it meanwhile. */
+/** Goes on with a record; `undefined` if another tab has changed it. */
 async function settleFound(
   run: OperationRun,
   handle: RecordHandle,
@@ -90,7 +90,7 @@ async function settleFound(
   if (turn.signal.aborted) return left(stoppedBefore(run, found));
   const isTooOld = whyTooOld(found, definition.policy) !== undefined;
   if (definition.policy.onChange === "resolve-first" || isTooOld) return settleEarlier(run, handle);
-  // Before it is sent: whoever comes later has to know that the server may have run it.
+  // Before it is sent: later runs have to know that the server may have run it.
   if (!(await handle.replace(addRequest(found, identity, request)))) return undefined;
   return handle.record && settle(run, handle, handle.record, "again");
 }
@@ -106,7 +106,7 @@ async function settleEarlier(run: OperationRun, handle: RecordHandle): Promise<C
     const { result } = conclusion;
     if (result.kind === "unknown") return { ...conclusion, result: { ...result, earlier: true } };
     const isLeft = result.kind === "rejected" && result.earlier !== undefined;
-    // Of the requests under a key each has its turn, once.
+    // Each request under a key has its turn, once.
     if (isLeft && handle.record && !tried.has(handle.record.identity)) continue;
     if (isLeft) return conclusion;
     const before = result.kind === "rejected" ? result.earlierResult : undefined;
@@ -165,7 +165,7 @@ function stoppedBefore(run: OperationRun, found: OperationRecord): Unknown<unkno
   return { ...unknown(run, found, { error, attempts: 0 }), earlier: true };
 }
 
-/** A later release wrote the record: this one cannot tell what was sent, and sends nothing. */
+/** Concludes for the record of a later release: this release cannot read it, and sends nothing. */
 function concludeLater(run: OperationRun, key: string): Conclusion {
   const { client, id, identity } = run;
   const message = "A later release left an operation unresolved: reload the page";

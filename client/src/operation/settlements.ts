@@ -2,7 +2,7 @@
 import type { Warn } from "../options/warnings.ts";
 import type { Settled } from "../result.ts";
 
-/** What {@link SettledCallback} is told beside the result. */
+/** Second argument of {@link SettledCallback}. */
 export interface SettledOperation<Input = unknown> {
   readonly instance: string;
   /** The input, if a run of this page settled the operation. */

@@ -1,4 +1,4 @@
-/** Where each operation stands, for everybody who looks: one state an instance, whoever started the run. */
+/** State of each operation for its observers: one for each instance, whichever run changes it. */
 import { guard } from "../options/events.ts";
 import type { Report } from "../options/events.ts";
 import type { Done, Rejected, Unknown } from "../result.ts";
@@ -51,7 +51,7 @@ interface Entry {
 
 export const IDLE: OperationState<never> = Object.freeze({ kind: "idle" });
 
-/** Ended states that nobody subscribes to are kept for a page that looks again, but not without end. */
+/** Number of ended states without a subscriber that are kept for a page that looks again. */
 const KEPT = 50;
 
 export function createStates(warn: Warn): OperationStates {

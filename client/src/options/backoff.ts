@@ -1,4 +1,4 @@
-/** How long to wait before the next attempt, and whether the client may make one at all. */
+/** Waits between attempts, and the budget of retries. */
 import { whenAborted } from "../wire/timeout.ts";
 
 export interface BackoffOptions {
@@ -15,8 +15,8 @@ export interface Backoff {
 }
 
 /**
- * A wait with full jitter: anything from 0 to min(cap, base × 2^(attempt − 1)), so that clients that failed together do not come
- * back together ("Exponential Backoff And Jitter", AWS Architecture Blog).
+ * Returns a wait with full jitter, from 0 to min(cap, base × 2^(attempt − 1)). Clients that failed together do not retry together
+ * ("Exponential Backoff And Jitter", AWS Architecture Blog).
  *
  * @param attempt how many have been made, from 1.
  */
@@ -25,9 +25,9 @@ export function fullJitterMs(attempt: number, { baseMs, capMs }: Backoff): numbe
 }
 
 /**
- * Returns the shortest wait that a response asks for, in milliseconds: `retry-after-ms` before `Retry-After` (RFC 9110 §10.2.3), which is
- * whole seconds or a date, counted from the reply's own `Date` if that can be read: the clock of the device may be wrong. The longest
- * of several; `undefined` if there is none that can be read.
+ * Returns the wait that a response requires, in ms; the longest of several, `undefined` if none is readable. `retry-after-ms` comes
+ * before `Retry-After` (RFC 9110 §10.2.3), which has whole seconds or a date. A date counts from the reply's own `Date`, because the
+ * clock of the device may be wrong.
  */
 export function retryAfterMs(headers: Headers, now: number = Date.now()): number | undefined {
   const exact = headers.get("retry-after-ms") ?? "";

@@ -9,10 +9,10 @@ import type { RetryOptions, SendingOptions, SendingPolicy } from "./retry-option
 import type { OperationStorage, StoredBody } from "../storage/storage.ts";
 import type { ResponseSchema } from "../validation/schema.ts";
 
-/** How long and how far an operation keeps its key. On the client for all, on an operation for its own. */
+/** Options for the life of a key. The client's apply to all operations, an operation's to its own runs. */
 export interface LifeOptions<StatusCheck extends boolean | undefined = boolean | undefined> {
   /**
-   * What happens to a changed input while an earlier request of the instance is unresolved. Neither value places two orders in one
+   * Treatment of a changed input while an earlier request of the instance is unresolved. Neither value places two orders in one
    * run.
    *
    * - `'hold'` (default) sends the new request under the earlier key. If the earlier one never arrived, the new one runs. If it did,
@@ -38,7 +38,7 @@ export interface LifeOptions<StatusCheck extends boolean | undefined = boolean |
   readonly statusCheck?: StatusCheck | undefined;
 }
 
-/** A 401, as {@link UnauthorizedHook} is told of it. */
+/** Argument of {@link UnauthorizedHook}. */
 export interface Unauthorized {
   readonly status: number;
   /** The parsed body, or the text where it is not JSON. */
@@ -63,12 +63,12 @@ export interface ClientOptions<
    */
   readonly ky?: KyInstance | LooseKyOptions | undefined;
   /**
-   * Where unfinished operations are kept, request bodies included. Default `memoryStorage()`, which survives no reload. For one
+   * Storage for unfinished operations with their request bodies. Default `memoryStorage()`, which survives no reload. For one
    * client alone: another one on the same storage would resume this one's operations with its own credentials.
    */
   readonly storage?: OperationStorage | undefined;
   /**
-   * How bodies are kept there: `omitBody()`, or `sealBody({ seal, open })`, of `@oncekey/client/stored-body`. Default: as they are,
+   * Form of the stored bodies: `omitBody()`, or `sealBody({ seal, open })`, of `@oncekey/client/stored-body`. Default: as they are,
    * so that an operation can be resumed without its input.
    */
   readonly storedBody?: StoredBody | undefined;
@@ -78,8 +78,8 @@ export interface ClientOptions<
    */
   readonly owner?: (() => string | undefined) | undefined;
   /**
-   * Awaited at the first 401 of a run. Then the same key and the same bytes are sent once more, with ky's hooks run again, beyond
-   * `attempts`. Where it returns `false`, throws or takes longer than the deadline, the 401 counts. Default: it counts at once.
+   * Awaited at the first 401 of a run. Then the client repeats the attempt with the same key and bytes, beyond `attempts`, and ky's hooks
+   * run again. The 401 is final if the hook returns `false`, throws or takes longer than the deadline. Default: it counts at once.
    */
   readonly onUnauthorized?: UnauthorizedHook | undefined;
   /**
@@ -112,7 +112,7 @@ export interface OperationPolicy extends RetryPolicy {
 type LifePolicy = {
   readonly [Name in Exclude<keyof LifeOptions, "rememberMs">]-?: NonNullable<LifeOptions[Name]>;
 } & {
-  /** `undefined`: as long as the default says. */
+  /** `undefined`: the default, which depends on the `instance`. */
   readonly rememberMs: number | undefined;
 };
 
@@ -125,7 +125,7 @@ const DEFAULTS: LifePolicy = {
 
 const isBoolean: Check = accept((value) => typeof value === "boolean", "true or false");
 
-/** Of headers that do not change. A `Headers` object has no members of its own and would be read as none at all. */
+/** Check of headers that do not change. A `Headers` object has no members of its own and would be read as none at all. */
 export const HEADERS_CHECK: Check = accept(
   isHeaders,
   `an object of strings without ${IDEMPOTENCY_KEY}`,
@@ -141,7 +141,7 @@ export const LIFE_CHECKS: Readonly<Record<keyof LifeOptions, Check>> = {
 const CLIENT_CHECKS: Readonly<Record<keyof ClientOptions, Check>> = {
   ...SENDING_CHECKS,
   ...LIFE_CHECKS,
-  ky: accept(isKy, "an instance of ky 2 or ky's options (prefixUrl is prefix there)"),
+  ky: accept(isKy, "an instance of ky 2, or ky's options (prefixUrl is prefix there)"),
   storage: accept(
     hasMethods("getItem", "setItem", "removeItem", "getAllKeys"),
     "an object with getItem, setItem, removeItem and getAllKeys",

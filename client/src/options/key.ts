@@ -6,8 +6,8 @@ import { v4, v7 } from "uuid";
 export type KeyOption = "v7" | "v4" | (() => string);
 
 /**
- * Mints a key. UUIDv7 by default (RFC 9562 §5.7): it carries its time, so that a server can tell an old one, and lands at one end
- * of the server's index. It shows the client's clock; `v4` shows nothing. Neither needs a secure context.
+ * Mints a key. UUIDv7 by default (RFC 9562 §5.7): its time lets a server recognise an old key, and places new keys at one end of
+ * the server's index. It shows the client's clock; `v4` shows nothing. Neither needs a secure context.
  *
  * @param offsetMs what the clock of this machine has to be corrected by.
  * @throws TypeError if the function returns no key: 1–255 visible ASCII characters.

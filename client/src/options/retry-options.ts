@@ -7,14 +7,14 @@ import { accept, checkOptions, integer, isFunction, oneOf } from "../validation/
 import type { Check } from "../validation/check.ts";
 import type { Warn } from "./warnings.ts";
 
-/** How hard one operation tries. On the client for all, on an operation for its own. */
+/** Options for attempts and their time. The client's apply to all operations, an operation's to its own runs. */
 export interface RetryOptions {
-  /** How many times a request is sent at the most, 1–100. Polls of an earlier request that still runs do not count. Default 4. */
+  /** Largest number of attempts, 1–100. Polls of an earlier request that still runs do not count. Default 4. */
   readonly attempts?: number | undefined;
   /** Milliseconds for one attempt, body included, 1–600_000. Default 15_000: longer than a server holds a duplicate. */
   readonly attemptTimeoutMs?: number | undefined;
   /**
-   * Milliseconds for settling one key, waits included, 1–3_600_000. Default 60_000: longer than anybody watches a spinner. An
+   * Milliseconds for settling one key, waits included, 1–3_600_000. Default 60_000: longer than a user watches a spinner. An
    * earlier operation that a run has to settle first has its own.
    */
   readonly deadlineMs?: number | undefined;
@@ -30,13 +30,13 @@ export interface RetryOptions {
 
 /** Options that the client and `createIdempotentFetch` have in common, all of them optional. */
 export interface SendingOptions extends RetryOptions, EventCallbacks {
-  /** How keys are made. Default `'v7'`. */
+  /** Kind of new keys. Default `'v7'`. */
   readonly key?: KeyOption | undefined;
-  /** How keys are written: `'bare'` (default: every deployed service takes it) or `'structured'`, as the IETF draft has it. */
+  /** Format of the header: `'bare'` (default: every deployed service takes it) or `'structured'`, as the IETF draft has it. */
   readonly keyFormat?: KeyFormat | undefined;
   /** Retries that all operations together have before a success is needed, 0–1_000_000. Default 10. */
   readonly retryBudget?: number | undefined;
-  /** Told what does not fail but should not stay. Default `console.warn`. */
+  /** Called for faults that do not fail a run but need a fix. Default `console.warn`. */
   readonly onWarning?: Warn | undefined;
 }
 
@@ -85,7 +85,7 @@ export function resolveSending(own: RetryOptions, base: SendingPolicy = DEFAULTS
   return { ...fillIn(own, base), backoff: fillIn(own.backoff ?? {}, base.backoff) };
 }
 
-/** What `base` has, each member from `own` where that gives one. */
+/** Returns the members of `base`, each replaced by the member of `own` if that is given. */
 export function fillIn<Options extends object>(own: object, base: Options): Options {
   const given = own as Partial<Options>;
   const names = Object.keys(base) as (keyof Options)[];

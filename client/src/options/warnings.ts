@@ -3,8 +3,8 @@
 /** Why {@link Warning} was given. */
 export type WarningCode =
   /**
-   * The storage did not do what it was asked: from here on the operation is in memory alone. Or, as the message says, a body could not
-   * be sealed or opened: the key is kept, and after a reload its input is needed.
+   * The storage did not do what it was asked: from here on the operation is in memory alone. Or a body could not be
+   * sealed or opened: the key is kept, and after a reload its input is needed.
    */
   | "storage_failed"
   /** Something stored under our prefix cannot be read, and is passed over. */
@@ -48,7 +48,7 @@ export type Warn = (warning: Warning) => void;
 export function createWarn(tell: Warn | undefined): Warn {
   const said = new Set<string>();
   return ({ code, message: text, ...more }) => {
-    // Of a target, once.
+    // Once for each target.
     const subject = ONCE.has(code) ? code : text;
     const isOnce = ONCE.has(code) || code === "unacknowledged";
     if (isOnce && said.has(subject)) return;

@@ -3,9 +3,9 @@ import { v5 } from "uuid";
 
 /** Names the records of one client. */
 export interface RecordNames {
-  /** What all names of this client begin with. */
+  /** Returns the prefix of all names of this client. */
   readonly prefix: () => string;
-  /** What the names of one owner's records begin with. */
+  /** Returns the prefix of the names of one owner's records. */
   readonly prefixOf: (owner: string | undefined) => string;
   /** The name of the one live record of an instance. Serves as the name of its lock as well. */
   readonly nameOf: (owner: string | undefined, operation: string, instance: string) => string;
@@ -27,7 +27,7 @@ export function createRecordNames(namespaceOf: () => string): RecordNames {
   let known: string | undefined;
   const short = (text: unknown): string => digest(JSON.stringify([text])).slice(0, 16);
   const prefix = (): string => (known ??= `${MARK}:${short(namespaceOf())}:`);
-  // Nobody signed in is an owner as well: a number is no user's name.
+  // A number is no user's name: it stands for no signed-in user.
   const prefixOf = (owner: string | undefined): string => `${prefix()}${short(owner ?? 0)}:`;
   return {
     prefix,

@@ -8,7 +8,7 @@ import { candidatesOf, keyInLaterRecord, parseRecord, withCandidates } from "./r
 import type { OperationRecord } from "./record.ts";
 import { createSafeStorage } from "./safe-storage.ts";
 
-/** The place of one record. Changes compare the key: they return `false` if the place has another one meanwhile. */
+/** The place of one record. Changes compare the key and return `false` if another operation has the place. */
 export interface RecordHandle {
   /** The record as this handle read or wrote it last. */
   readonly record: OperationRecord | undefined;
@@ -37,7 +37,7 @@ export function createRecordStore(
   warn: Warn,
 ): RecordStore {
   const safe = createSafeStorage(storage, warn);
-  // What this page wrote: it has the bodies that the storage may not have.
+  // Records as this page wrote them, with the bodies that the storage may not have.
   const written = new Map<string, OperationRecord>();
   const warned = new Set<string>();
 

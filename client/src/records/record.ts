@@ -23,7 +23,7 @@ export interface OperationRecord extends Candidate {
   readonly held?: readonly Candidate[] | undefined;
   /** Milliseconds since 1970, by the clock of this machine. */
   readonly createdAt: number;
-  /** Until when the server recognises the key, as the server said; `undefined` until then. */
+  /** Time until which the server recognises the key; `undefined` until the server has named it. */
   readonly expiresAt?: number | undefined;
   /** When it was settled; `undefined` while it is unresolved. */
   readonly settledAt?: number | undefined;

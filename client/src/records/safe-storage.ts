@@ -6,7 +6,7 @@ import { withinLimit } from "../wire/timeout.ts";
 
 export interface SafeStorage {
   readonly get: (name: string) => Promise<string | null>;
-  /** Returns what this page wrote last under a name, for an entry that somebody damaged since. */
+  /** Returns the last value that this page wrote under a name, for an entry that was damaged since. */
   readonly own: (name: string) => string | null;
   /**
    * Replaces what is kept under a name, or removes it (`null`), if it is still `expected`. A storage that answers at once is read
@@ -26,7 +26,7 @@ export interface SafeStorage {
 const STORAGE_WAIT_MS = 3_000;
 
 export function createSafeStorage(storage: OperationStorage, warn: Warn): SafeStorage {
-  // What this page wrote or removed (null): the answer for names whose change the storage refused.
+  // Values that this page wrote or removed (null): the answer for names whose change the storage refused.
   const memory = new Map<string, string | null>();
   const refused = new Set<string>();
   let isFailing = false;
@@ -94,7 +94,7 @@ export function createSafeStorage(storage: OperationStorage, warn: Warn): SafeSt
       isFailing = swapped === undefined;
       if (swapped?.value === false) return false;
       if (swapped === undefined && own(name) !== expected) {
-        // The storage cannot tell what it holds: what this page knows decides.
+        // The storage does not answer: the last value that this page knows decides.
         if (memory.has(name)) return false;
       }
       if (swapped === undefined) refused.add(name);

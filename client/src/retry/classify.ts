@@ -17,7 +17,7 @@ import type { Ending } from "./loop-result.ts";
 import { bodyOf, isHtml, isJson, parseJson } from "../wire/answer.ts";
 import type { Answer } from "../wire/answer.ts";
 
-/** `unknown`: no further attempt can tell. */
+/** `unknown`: another attempt would not settle it. */
 export type Verdict = Exclude<Ending, { kind: "unsent" }> | Again;
 
 export interface Context {

@@ -1,11 +1,11 @@
-/** One table of the words in which services refuse a key, and a pattern for words that are not in the table. */
+/** Table of the codes and titles by which services refuse a key, and a pattern for unknown ones. */
 import { isProblemCode } from "@oncekey/shared";
 import type { ProblemCode } from "@oncekey/shared";
 import { isMembers } from "../validation/is-object.ts";
 
-/** A refusal, in whatever words. */
+/** A refusal of any service. */
 export interface Refusal {
-  /** `undefined` if its words are not in the table. */
+  /** `undefined` if the table does not have its code or title. */
   readonly code: ProblemCode | undefined;
   /** Whether the refusal is about a key, a duplicate or an operation in flight. */
   readonly isAboutKey: boolean;

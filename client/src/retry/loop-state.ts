@@ -26,9 +26,9 @@ export interface Renewal {
   /** Returns how often credentials were renewed. A request that was sent before a renewal needs none of its own. */
   readonly current: () => number;
   /**
-   * Has the application renew its credentials, and returns whether it is worth sending once more.
+   * Asks the application to renew its credentials. Returns whether another attempt can succeed.
    *
-   * @param sentUnder what `current` returned when the request was sent.
+   * @param sentUnder the result of `current` when the request was sent.
    */
   readonly after: (
     refusal: Answer,
@@ -62,7 +62,7 @@ export interface Told {
 
 /** State of one loop. */
 export interface LoopState extends Told {
-  /** On the monotonic clock, which may stand still while the machine sleeps. */
+  /** On the monotonic clock, which may pause while the machine sleeps. */
   readonly deadlineAt: number;
   /** On the wall clock, in milliseconds since 1970: nothing is sent later. An answer may shorten it. */
   readonly endsAt: () => number;

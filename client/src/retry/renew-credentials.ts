@@ -1,4 +1,4 @@
-/** What the application does about a 401, once in a run, and once for all that arrive together. */
+/** Renews credentials after a 401: once in a run, and once for all 401s that arrive together. */
 import { bodyOf } from "../wire/answer.ts";
 import type { Answer } from "../wire/answer.ts";
 import { withinLimit } from "../wire/timeout.ts";

@@ -38,14 +38,14 @@ export async function sendUntilSettled(parts: LoopParts, input: LoopInput): Prom
   return { ...state, ending };
 }
 
-/** Sends, and after a 401 once more as soon as the application has renewed its credentials. */
+/** Sends one attempt, and repeats it after a 401 if the application has renewed its credentials. */
 async function attempt(
   parts: LoopParts,
   input: LoopInput,
   state: LoopState,
 ): Promise<Ending | Again> {
   const { signal, report } = input;
-  // Only after a failure: some devices say for hours that they are offline and are not.
+  // Only after a failure: some devices report for hours that they are offline although they are not.
   if (state.hasFailed && isOffline()) await waitForConnection(input, state);
   if (signal?.aborted) return stopped(signal, input, state);
   const credentials = parts.renewal?.current();

@@ -5,10 +5,10 @@ const METHODS = ["getItem", "setItem", "removeItem", "getAllKeys"] as const;
 
 /**
  * Keeps operations in React Native's AsyncStorage, or in anything that has its four methods: through a reload and a crash of the
- * app. Where it fails, the client goes on in memory and says so through `onWarning`.
+ * app. If the storage fails, the client goes on in memory and reports that through `onWarning`.
  *
  * @param storage the default export of `@react-native-async-storage/async-storage`.
- * @throws TypeError that names the method which is missing.
+ * @throws TypeError that names the missing method.
  */
 export function asyncStorage(
   storage: Pick<OperationStorage, (typeof METHODS)[number]>,

@@ -1,4 +1,4 @@
-/** Where unfinished operations are kept, so that a reload or a crash does not lose their key. */
+/** Storage for unfinished operations, so that a reload or a crash does not lose their key. */
 
 /**
  * A store of strings by name: the four methods of React Native's AsyncStorage, synchronous or not. It holds request bodies too.
@@ -28,7 +28,7 @@ export interface OperationStorage {
   readonly namespace?: string | undefined;
 }
 
-/** How the body of a request is kept there. Made by `omitBody()` or `sealBody()` of the entry `stored-body`. */
+/** Form of a stored body. Made by `omitBody()` or `sealBody()` of the entry `stored-body`. */
 export interface StoredBody {
   /** Turns a body into text for the storage; `undefined` leaves it out. */
   readonly seal: (body: string) => string | undefined | Promise<string | undefined>;

@@ -5,13 +5,13 @@ import type { TabChannel } from "./tab-channel.ts";
 
 /** The turn of one run. */
 export interface Turn<Value> {
-  /** Aborts as soon as everyone who joined the run has aborted. */
+  /** Aborts when all who joined the run have aborted. */
   readonly signal: AbortSignal;
   /** `false` if waiting was given up: another run of the instance may still be under way. */
   readonly isAlone: boolean;
-  /** Whose run of the instance was under way when this one asked. */
+  /** Owner of the run of the instance that was under way when this run was requested. */
   readonly waitedFor: "nobody" | "page" | "tab";
-  /** Resolves the run before its end: nobody joins it any more, and the next run still waits for the end. */
+  /** Resolves the run before its end. No run joins it afterwards, and the next run still waits for the end. */
   readonly resolve: (value: Value) => void;
   /** Resolves the queued run of an identity, which does not take its turn then. */
   readonly resolveQueued: (identity: string, value: Value) => void;
@@ -62,16 +62,16 @@ interface Job<Value> {
 const MESSAGE_WAIT_MS = 1_000;
 
 /**
- * Without Web Locks (no secure context, React Native, most of Node) the queue of the page remains, and the record in the storage
- * keeps the key one.
+ * Makes the queue of a client. Without Web Locks (no secure context, React Native, most of Node) only the page takes turns;
+ * the record in the storage keeps other contexts to one key.
  *
- * @param sharedAs names the storage among the contexts that see it; `undefined` if there are none.
+ * @param sharedAs names the storage among the contexts that see it; `undefined` if no other context does.
  */
 export function createExclusive<Value>(
   sharedAs: string | undefined,
   channel: TabChannel,
 ): Exclusive<Value> {
-  // Of one instance, in the order of their turns: the first one runs, the others wait.
+  // Runs by instance, in the order of their turns: the first one runs, the others wait.
   const queues = new Map<string, readonly Job<Value>[]>();
   const suffix = `@${sharedAs}`;
   // Looked up late: creating a client must not need what a run needs.
@@ -130,7 +130,7 @@ export function createExclusive<Value>(
       before === undefined
         ? inTurn()
         : endsFirst(before.over, joined.signal).then((isTurn) => (isTurn ? inTurn() : outOfTurn()));
-    // Before anyone hears of the end: a run that comes then is another one.
+    // Before a caller gets the result: a run that starts then is another one.
     const result = running.finally(() => (job.identity = undefined));
     const job: Job<Value> = {
       identity: ask.identity,
@@ -190,7 +190,7 @@ interface TurnState extends Pick<Turn<unknown>, "isAlone" | "waitedFor"> {
   readonly inbox: Inbox;
 }
 
-/** The signals of all who joined a run. */
+/** Signals of all runs that joined. */
 interface Joined {
   readonly signal: AbortSignal;
   readonly join: (signal: AbortSignal | undefined) => void;
@@ -263,7 +263,7 @@ async function withLock<Value>(
       return begin({ isAlone: true, waitedFor: "tab" });
     });
   } catch {
-    // What `start` threw is the caller's. Otherwise it was given up, or this context may not have locks at all.
+    // The caller gets what `start` threw. Otherwise the wait was given up, or this context may have no locks.
     const { aborted } = limit.signal;
     return await (begun ?? start({ isAlone: !aborted, waitedFor: aborted ? "tab" : "nobody" }));
   } finally {
@@ -274,12 +274,12 @@ async function withLock<Value>(
 
 type Inbox = Pick<Turn<unknown>, "receive">;
 
-/** Listens before the lock is asked for: whoever holds it announces the end first, so that no message is missed. */
+/** Listens before the lock is requested: its holder announces the end first, so no message is missed. */
 async function withInbox<Value>(
   channel: TabChannel,
   use: (inbox: Inbox) => Promise<Value>,
 ): Promise<Value> {
-  // The newest first: what was not known before may be known since.
+  // The newest first: an unknown outcome may have settled since.
   const messages: unknown[] = [];
   const arrival = new AbortController();
   let onMessage = (): void => {};

@@ -8,12 +8,12 @@ export interface TabChannel {
   readonly post: (message: unknown) => void;
 }
 
-/** @param nameOf names the channel; `undefined` if nobody else sees the storage. */
+/** @param nameOf names the channel; `undefined` if no other context sees the storage. */
 export function createTabChannel(nameOf: () => string | undefined): TabChannel {
   const listeners = new Set<(message: unknown) => void>();
   let channel: BroadcastChannel | undefined;
 
-  // Without it (old browsers, a context without an origin) those who wait ask the server, with the same key.
+  // Without it (old browsers, a context without an origin) waiting tabs ask the server with the same key.
   function open(): BroadcastChannel | undefined {
     const name = nameOf();
     const Broadcast = globalThis.BroadcastChannel as typeof BroadcastChannel | undefined;

@@ -1,4 +1,4 @@
-/** The end of a run as other tabs are told of it. */
+/** The message that announces the end of a run to other tabs. */
 import { createError, isKey } from "@oncekey/shared";
 import type { AllErrorDetails, ErrorCode, IdempotencyError } from "@oncekey/shared";
 import type { OperationRun } from "../operation/operation-run.ts";
@@ -20,10 +20,10 @@ export interface TabMessage {
   readonly result: Members | undefined;
 }
 
-/** Tells the other tabs how an operation ended: once, and by the run that did it. */
+/** Announces the end of an operation to other tabs, once, from the run that ended it. */
 export function announce(run: OperationRun, identity: string, result: RunResult<unknown>): void {
   const { id, instance, definition, turn } = run;
-  // That one tab stops is no reason for the others to stop.
+  // Other tabs go on if this tab stops.
   const isStopped = result.kind !== "done" && turn.signal.aborted;
   turn.announce({
     id,
@@ -43,13 +43,13 @@ export async function receiveResult(
 ): Promise<RunResult<unknown> | undefined> {
   const { turn } = run;
   const mayBeLate = turn.waitedFor === "tab" && turn.isAlone && isAwaited(found, run);
-  // What is settled now may have been unknown before.
+  // A settled operation may have been announced as unknown before.
   const isSettled = found?.settledAt !== undefined;
   const isResult = (message: unknown): boolean =>
     isFor(message, run) &&
     message.result !== undefined &&
     !(isSettled && message.result["kind"] === "unknown");
-  // That a tab stopped is the last word only if it left the operation unsettled.
+  // The message of a tab that stopped is the last one only if the operation is unsettled.
   const isLast = (message: unknown): boolean =>
     isResult(message) ||
     (isFor(message, run) && found !== undefined && found.settledAt === undefined);
@@ -57,7 +57,7 @@ export async function receiveResult(
   return isTabMessage(message) ? resultOf(message) : undefined;
 }
 
-/** Whether a run that waited for another tab is told the end of its own operation, or of what stood in its way. */
+/** Whether another tab announces the end that a waiting run needs: of the same operation, or of an earlier one. */
 function isAwaited(
   found: OperationRecord | undefined,
   { identity, askedAt }: OperationRun,
@@ -75,7 +75,7 @@ export function isOpen(found: OperationRecord | undefined, run: OperationRun): b
   return Date.now() < (found.rememberedUntil ?? 0);
 }
 
-/** Whether another tab, perhaps of another release, sent this. */
+/** Whether another tab, perhaps of another release, sent this message. */
 export function isTabMessage(message: unknown): message is TabMessage {
   if (!isMembers(message)) return false;
   const { id, operation, instance, identity, key, result } = message;

@@ -1,4 +1,4 @@
-/** How options are refused: by their name, with what they got and what is allowed. */
+/** Checks of options. Their errors name the option, the allowed values and the given one. */
 
 import { isMembers } from "./is-object.ts";
 

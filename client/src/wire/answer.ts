@@ -1,6 +1,6 @@
 /** An answer that came whole, and what it carries. */
 
-/** What an answer was parsed to, or why it could not be. */
+/** Result of parsing a body: its value, or the error. */
 export type Parsed = { readonly value: unknown } | { readonly error: unknown };
 
 /** An answer that arrived whole, as it came over the wire. */
@@ -12,7 +12,7 @@ export interface Answer {
   readonly isRedirected: boolean;
   /** Whether JSON was asked for and HTML was not, so that a page is no answer. */
   readonly wantsJson: boolean;
-  /** What the caller gets, with its body unread. Hooks may have put another response in the place of the wire's. */
+  /** Response for the caller, with its body unread. Hooks may have put another response in the place of the wire's. */
   readonly response: Response;
   readonly value: Parsed;
 }

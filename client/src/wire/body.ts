@@ -2,7 +2,7 @@
 import { accept } from "../validation/check.ts";
 import type { Check } from "../validation/check.ts";
 
-/** What can be sent again as it is. */
+/** Bodies that can be sent again with the same bytes. */
 export type RequestBody =
   | string
   | URLSearchParams

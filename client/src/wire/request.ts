@@ -33,11 +33,11 @@ export interface PreparedRequest extends SerialBody {
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
   /**
-   * Of a kept request whose body is not at hand: the body in the form of `storedBody`, `null` where it was left out, or empty where
-   * another was sent in its place.
+   * Stored form of a body that this record does not have: what `storedBody` made of it, `null` if the body was left out, or empty
+   * if another body was sent in its place.
    */
   readonly sealedBody?: string | null;
-  /** Of a kept request: whether its body is the base64 of bytes, or kept as bytes in an entry of its own. */
+  /** Form of stored bytes: base64 in `body`, or an entry of their own. */
   readonly bytes?: "base64" | "beside";
 }
 
@@ -55,9 +55,9 @@ const SPEC_CHECKS = {
 };
 
 /**
- * Serialises a request. One whose body has to be read takes time: then it is a function.
+ * Serialises a request. Returns a function if the body has to be read first.
  *
- * @throws TypeError that names what is wrong: an unknown member, another method, a body that is a stream, `json` and `body` at once, an `Idempotency-Key` among the headers, or a path that is no URL.
+ * @throws TypeError that names the wrong member and what is allowed.
  */
 export function prepareRequest(
   spec: RequestSpec,
@@ -86,10 +86,10 @@ export function prepareRequest(
 }
 
 /**
- * JSON with the members of every object in order, so that equal values read alike. Different ones do as well where JSON does not tell
- * them apart: `NaN` and `null`, `undefined` in a list, a member that is `undefined` or private.
+ * Returns JSON with the members of every object in order, so that equal values have equal texts. JSON writes some different values
+ * alike: `NaN` and `null`, `undefined` in a list, a member that is `undefined` or private.
  *
- * @throws TypeError for nothing at all, and for objects without a member that are no plain ones, such as a Map or a promise.
+ * @throws TypeError for `undefined`, and for an object without members that is not plain, such as a Map or a promise.
  */
 export function canonicalJson(value: unknown): string {
   const json = JSON.stringify(value, (_name, member: unknown) => {
@@ -105,7 +105,7 @@ function refuse(value: unknown): string {
   const kind = Object.prototype.toString.call(value);
   // A plain one may have none.
   if (kind === "[object Object]") return kind;
-  throw new TypeError(`identity must be what JSON can tell apart, got ${kind}`);
+  throw new TypeError(`identity must be a JSON value, got ${kind}`);
 }
 
 /** Resolves a path as ky does, once: the stored request has the whole URL. */

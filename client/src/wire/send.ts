@@ -17,11 +17,11 @@ export interface SendLimit extends Limit {
   readonly onSent: () => void;
   /** Whether the request may be finished after its page is gone. */
   readonly mayOutlive: boolean;
-  /** Whether nothing may be started by it. */
+  /** Whether the server may only look the operation up. */
   readonly isCheck: boolean;
 }
 
-// Of all requests of a page together; one more is refused (Fetch standard, "HTTP-network-or-cache fetch").
+// The browser's limit for all requests of a page together (Fetch standard, "HTTP-network-or-cache fetch").
 const KEEPALIVE_BYTES = 65_536;
 
 /** Makes the function that sends. It throws whatever the network throws; a status is never an error here. */

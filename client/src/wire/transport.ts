@@ -19,7 +19,7 @@ if (isStandIn) Reflect.deleteProperty(globalThis, "TextEncoder");
 export interface Outgoing {
   readonly url: string;
   readonly method: string;
-  /** Of the request itself, its key included. */
+  /** Headers of the request itself, with its key. */
   readonly headers: Headers;
   readonly body: SerialBody["body"];
   readonly keepalive: boolean;

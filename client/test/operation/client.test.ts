@@ -123,7 +123,7 @@ describe("options of an operation", () => {
       // All instances of such a value would be the same operation.
       const alike = [undefined, () => 1, new Map([[1, 1]]), [new Set([1])], Promise.resolve(1)];
       for (const value of alike) {
-        const refusal = /identity must be what JSON can tell apart, got \[object \w+\]/;
+        const refusal = /identity must be a JSON value, got \[object \w+\]/;
         await expect(run({}, { identity: () => value })).rejects.toThrow(refusal);
       }
       await expect(run({}, { instance: () => "" })).rejects.toThrow(
