@@ -30,11 +30,15 @@ interface Reply {
 
 export type Handler = (request: IncomingMessage, response: ServerResponse) => Promise<void>;
 
-/** A handler for `node:http`. Every request reaches a server; what varies is when that server dies and what comes back. */
+/** A handler for `node:http`. Every request but one with `sign-in` reaches a server; what varies is when that server dies and what comes back. */
 export function createFaultProxy({ next, delayMs = 4_000 }: FaultProxyOptions): Handler {
   return async (request, response) => {
     const fault = parseFault(request.headers[FAULT_HEADER]?.toString());
     const body = await buffer(request);
+    if (fault?.kind === "sign-in") {
+      response.writeHead(302, { location: "/login.html" }).end();
+      return;
+    }
     const server = await next();
     const early =
       fault?.kind === "kill-server" && fault.afterMs !== undefined
@@ -77,6 +81,8 @@ async function deliver(
       return send(reply, response, server);
     case "answer-503":
       return answer503(response);
+    case "sign-in":
+      throw new Error("a request that is redirected reaches no server");
     case "kill-server":
       if (fault.afterMs !== undefined) return send(reply, response, server);
       server.kill();

@@ -25,6 +25,10 @@ export const FAULT_WORDS: Readonly<Record<FaultKind, Words>> = {
     name: "Answer 503",
     note: "The money is taken; a gateway reports an error instead.",
   },
+  "sign-in": {
+    name: "End the session",
+    note: "No money is taken; the answer is a page to sign in.",
+  },
   "kill-server": {
     name: "Kill the server",
     note: "The server that took the money dies; the other takes over.",

@@ -31,8 +31,9 @@ export function onSend(
   payload: unknown,
   done: (error: null, payload: unknown) => void,
 ): Promise<unknown> | undefined {
-  const state = request[STATE];
-  if (state === null) {
+  // Undefined in a scope that is older than the plugin: Fastify gives it our hooks, but not our decorators.
+  const state = request[STATE] ?? undefined;
+  if (state === undefined) {
     done(null, payload);
     return undefined;
   }
