@@ -1,6 +1,7 @@
 /**
- * What the async context of a handler costs that `transactional` and `outsideWrites` need: a first request with it and without, in
- * turns, in parts of F2 (the same handler in a plain BEGIN, INSERT, COMMIT). A report; nothing is decided by it.
+ * Measures the cost of the async context that `transactional` and `outsideWrites` need: a first
+ * request with and without it, in turns. The unit is F2, the same handler in a plain BEGIN, INSERT,
+ * COMMIT. A report; no check depends on it.
  */
 import { migrate, idempotency, transactional } from "@oncekey/server";
 import { startPostgres } from "@oncekey/test-support/postgres/postgres";
@@ -22,7 +23,7 @@ interface Cost {
 const postgres = await startPostgres();
 const connectionString = postgres.url("postgres");
 const pool = new Pool({ connectionString, max: 4 });
-// Of its own: the context is entered for every handler of a pool that is transactional.
+// A pool of its own: the context is entered for every handler of a transactional pool.
 const shared = transactional(new Pool({ connectionString, max: 4 }));
 for (const used of [pool, shared]) used.on("error", () => {});
 const apps: FastifyInstance[] = [];

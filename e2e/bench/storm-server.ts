@@ -1,11 +1,14 @@
-/** A shop of its own process for the storm: one route whose handler takes as long as it is told. */
+/**
+ * A shop of its own process for the storm: one route whose handler takes as long as the request
+ * asks.
+ */
 import { idempotency, migrate } from "@oncekey/server";
 import { endWithParent, reportPort } from "@oncekey/test-support/processes/report-port";
 import Fastify from "fastify";
 import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
 
-/** How many connections were out at the most since the parent last asked. */
+/** Maximum number of checked-out connections since the parent's last request. */
 export interface StormReport {
   readonly kind: "held";
   readonly connections: number;
@@ -32,7 +35,8 @@ app.post<{ Body: { handlerMs: number } }>(
     return reply.code(201).send({ ok: true });
   },
 );
-// What 64 requests cost the machine by themselves: the same wait, without Oncekey and without a database.
+// The cost of 64 requests for the machine by themselves: the same wait, without Oncekey and without
+// a database.
 app.post<{ Body: { handlerMs: number } }>("/bare", async (request, reply) => {
   await sleep(request.body.handlerMs);
   return reply.code(201).send({ ok: true });

@@ -1,4 +1,7 @@
-/** `bench`: 64 duplicates of one slow request at once, and what that costs them and everybody else. A report; nothing is decided by it. */
+/**
+ * `bench`: 64 duplicates of one slow request at once, and their cost for all requests. A report; no
+ * check depends on it.
+ */
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { startPostgres } from "@oncekey/test-support/postgres/postgres";
@@ -12,12 +15,12 @@ const HANDLER_MS = 50;
 const ROUNDS = 15;
 
 interface Round {
-  /** From the first request to the last answer. */
+  /** Time from the first request to the last answer. */
   readonly stormMs: number;
   readonly connections: number;
-  /** Of one request to the same handler, with nothing beside it. */
+  /** Time of one request to the same handler, with no other load. */
   readonly aloneMs: number;
-  /** Of each bystander during the storm, and without one. */
+  /** Time of each bystander during the storm, and without one. */
   readonly besideMs: readonly number[];
   readonly quietMs: readonly number[];
   /** The same storm on a bare route, and the bystanders beside that. */

@@ -7,7 +7,7 @@ import { withShop } from "./with-shop.ts";
 
 const openShop = withShop();
 
-/** What axe-core finds wrong with the page as it is now. */
+/** Returns the violations that axe-core finds in the page as it is now. */
 async function findViolations(page: Page): Promise<string[]> {
   const axe = await readFile(fileURLToPath(import.meta.resolve("axe-core/axe.min.js")), "utf8");
   await page.evaluate(axe);

@@ -1,11 +1,11 @@
-/** What the bare page lets a test do, in the page itself or in a worker of it. */
+/** Actions of a test on the bare page, in the page itself or in a worker of it. */
 import type { FaultKind } from "../faults/fault.ts";
 import type { Order } from "../checkout/wire.ts";
 
-/** Where the client keeps what is unfinished. */
+/** Storage of the client's unfinished operations. */
 export type Kept = "localStorage" | "IndexedDB";
 
-/** Where the client runs, with `localStorage` unless it says otherwise. */
+/** Context in which the client runs, by default with `localStorage`. */
 export type Place = Context | `${Context} with IndexedDB`;
 type Context = "page" | "worker" | "service-worker";
 
@@ -34,7 +34,7 @@ export interface Told {
   readonly error: string | undefined;
 }
 
-/** What the page puts into its global scope for a test to call. */
+/** Function that the page puts into its global scope for a test to call. */
 export type CallIn = (
   place: Place,
   method: keyof BareShop,

@@ -15,7 +15,7 @@ interface Told {
 
 const ORDER = '{"lines":["apple"]}';
 
-/** Of each request: its key, its body, and whether its caller was still there when the answer came. */
+/** Each request: its key, its body, and whether its caller was still there when the answer came. */
 const seen: { readonly key: string; body: string; isHeard?: boolean }[] = [];
 let exposed = "";
 let answer: (response: http.ServerResponse, key: string) => void;

@@ -7,7 +7,7 @@ import { launchBrowser } from "@oncekey/test-support/browser/browser";
 import type { TestBrowser } from "@oncekey/test-support/browser/browser";
 import { bundle } from "@oncekey/test-support/browser/bundle";
 
-/** Of each request the key; what was done, by key. */
+/** The key of each request; the effects by key. */
 const seen: string[] = [];
 const effects = new Set<string>();
 
@@ -75,7 +75,7 @@ interface Told {
   readonly warnings: readonly string[];
 }
 
-test("in a sandboxed frame without an origin, two clicks and a lost reply have one key and one effect, and it is said", async () => {
+test("in a sandboxed frame without an origin, two clicks and a lost reply have one key and one effect, and a warning", async () => {
   const tab = await chromium.browser.newPage();
   const errors: Error[] = [];
   tab.on("pageerror", (error) => errors.push(error));

@@ -3,7 +3,7 @@ import type { FaultKind } from "../faults/fault.ts";
 import type { CheckStorage } from "./bare-shop.ts";
 import { newOrder, withBareShop } from "./with-bare-shop.ts";
 
-/** What a page has that Node has not, as far as it is used here. */
+/** Members of a page's global scope that Node lacks, as far as they are used here. */
 interface PageScope {
   readonly localStorage: { setItem(name: string, value: string): void } | null;
 }
@@ -11,7 +11,7 @@ interface PageScope {
 describe("a storage that is full", async () => {
   const visit = await withBareShop();
 
-  test("costs a payment nothing but its reload: it is said, and the card is charged once", async () => {
+  test("costs a payment nothing but its reload: the page warns, and the card is charged once", async () => {
     const { openTab, charges, sentKeys } = await visit();
     const { page, run, pending, warnings } = await openTab();
     await page.evaluate(() => {
@@ -39,7 +39,7 @@ describe("a storage that is full", async () => {
 describe("a browser without localStorage", async () => {
   const visit = await withBareShop({ args: ["--blink-settings=localStorageEnabled=false"] });
 
-  test("pays once, clicked twice and with a lost reply, and says that a reload would lose the key", async () => {
+  test("pays once, clicked twice and with a lost reply, and warns that a reload would lose the key", async () => {
     const { openTab, charges, sentKeys } = await visit();
     const { page, run, pending, warnings } = await openTab();
     const storage = await page.evaluate(() => (globalThis as unknown as PageScope).localStorage);

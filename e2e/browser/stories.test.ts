@@ -17,7 +17,7 @@ async function keys(shop: ShopPage): Promise<string[]> {
   return (await shop.attempts()).map(([, key = ""]) => key);
 }
 
-test("two tabs at once: one of them asks the shop, both are told, and the card is charged once", async () => {
+test("two tabs at once: one of them asks the shop, both get the result, and the card is charged once", async () => {
   const shop = await openShop();
   await play(shop, "Two tabs at once");
   await tells(shop, /the other one waited, and both were told: order \d+, charged once\.$/);
@@ -50,7 +50,7 @@ test("without a connection nothing is sent; once it is back, one attempt is enou
   await shop.counts("Charges", 1);
 });
 
-test("a clock that is a day slow: the shop says the time, and the next key is right", async () => {
+test("a clock that is a day slow: the shop corrects it, and the next key is right", async () => {
   const shop = await openShop();
   await play(shop, "A clock that is a day slow");
   await tells(shop, /^The next key was made by the shop's clock: order \d+, charged once\.$/);

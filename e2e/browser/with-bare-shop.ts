@@ -17,7 +17,7 @@ export interface Visit {
   readonly sentKeys: readonly string[];
   /** Resolves when that many have been sent. */
   readonly sent: (number: number) => Promise<void>;
-  /** Of the shopper, counted in the database. */
+  /** Number of the shopper's charges, counted in the database. */
   readonly charges: () => Promise<number>;
 }
 

@@ -12,7 +12,10 @@ const WAIT_MS = 60_000;
 
 export interface WithCheckoutOptions
   extends BrowserOptions, Pick<CheckoutOptions, "files" | "delayMs"> {
-  /** How long the checkout page waits for one attempt. Default a minute: no attempt ends because the machine is busy. */
+  /**
+   * Attempt timeout of the checkout page. Default a minute: no attempt ends because the machine is
+   * busy.
+   */
   readonly attemptTimeoutMs?: number;
 }
 

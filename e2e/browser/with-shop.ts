@@ -21,7 +21,7 @@ export interface ShopPage {
   readonly page: Page;
   readonly turnOn: (name: string) => Promise<void>;
   readonly pay: () => Promise<void>;
-  /** Resolves when the page says so. */
+  /** Resolves when the page shows the text. */
   readonly says: (text: string | RegExp) => Promise<void>;
   /** Resolves when the number with this label is as given, and is again a moment later. */
   readonly counts: (label: "Charges" | "Plain client", number: number) => Promise<void>;

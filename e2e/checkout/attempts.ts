@@ -1,4 +1,7 @@
-/** A `fetch` that lets each attempt meet its fault and tells what came of it. Runs in Node and in the page. */
+/**
+ * A `fetch` that injects each attempt's fault and reports its outcome. Runs in Node and in the
+ * page.
+ */
 import { FAULT_HEADER, formatFault, SERVER_HEADER } from "../faults/fault.ts";
 import type { Fault, FaultKind } from "../faults/fault.ts";
 
@@ -8,7 +11,7 @@ export interface Attempt {
   readonly fault: FaultKind | undefined;
 }
 
-/** What came of it, as its client saw it. */
+/** Outcome of an attempt, as its client saw it. */
 export interface Answer {
   readonly kind: "ok" | "refused" | "lost";
   /** For people: `201 from server A`, `the connection died`. */
@@ -50,7 +53,7 @@ export function createAttemptFetch(options: AttemptOptions): typeof fetch {
   };
 }
 
-// On a clone, so that a body that breaks off still breaks off in the hands of the client, where it must be handled.
+// Reads a clone: if the body breaks off, the client must still meet the error itself.
 async function readThrough(
   response: Response,
   answered: (kind: Answer["kind"], text: string) => void,

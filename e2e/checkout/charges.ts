@@ -1,4 +1,4 @@
-/** How often cards were charged, counted in the database and nowhere else. */
+/** Counts the charges of cards, in the database only. */
 import type { Pool } from "pg";
 import type { Count } from "./wire.ts";
 

@@ -28,9 +28,12 @@ export interface CheckoutOptions {
   readonly databaseUrl: string;
   /** The port to try first. Default: any free one. */
   readonly port?: number;
-  /** How long the fault `delay` holds a reply, in ms. Default 4_000: longer than the pages wait for one attempt. */
+  /**
+   * Time for which the fault `delay` holds a reply, in ms. Default 4_000: longer than the pages
+   * wait for one attempt.
+   */
   readonly delayMs?: number | undefined;
-  /** What is served, by path. Default: the checkout page. */
+  /** Served files, by path. Default: the checkout page. */
   readonly files?: ReadonlyMap<string, PageFile> | undefined;
 }
 
@@ -95,7 +98,7 @@ async function route({ request, response, pool, page, proxy }: Visit): Promise<v
   return undefined;
 }
 
-/** A busy port gives way to any free one. */
+/** If the port is busy, takes any free one. */
 async function listen(server: Server, port: number): Promise<number> {
   try {
     server.listen(port, "127.0.0.1");

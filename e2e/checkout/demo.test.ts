@@ -16,7 +16,7 @@ const ROWS = 7;
 
 test.concurrent("the demo charges once in every row with Oncekey, and ends well, even if its port is taken", async () => {
   const taken = createServer().listen(4040, "127.0.0.1");
-  // Taken by somebody else is as good.
+  // A port that another process has taken is as good.
   await once(taken, "listening").catch(() => undefined);
   const demo = startDemo([], ["--once"]);
   const [code] = await once(demo.process, "exit");
@@ -59,7 +59,7 @@ test
     await rm(folder, { recursive: true });
   });
 
-/** What matters of pnpm: its name, and that it passes nothing on. */
+/** A stand-in for pnpm: its name, and that it passes no signal on. */
 const LAUNCHER = `
 import { spawn } from "node:child_process";
 spawn(process.execPath, process.argv.slice(2), { stdio: "inherit" });`;

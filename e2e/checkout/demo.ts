@@ -5,7 +5,7 @@ import { watchLaunchers } from "./launchers.ts";
 import { isOnce, tellStory } from "./story.ts";
 import { formatHead, formatRow, formatVerdict } from "./table.ts";
 
-/** Where the page is unless the port is taken. */
+/** Port of the page, unless it is taken. */
 const PORT = 4040;
 
 const stack: (() => Promise<void>)[] = [];

@@ -2,7 +2,7 @@
 import { findProcess } from "@oncekey/test-support/processes/processes";
 
 const PERIOD_MS = 300;
-/** The program itself, not a shell that was told to run it: that may leave it in the background and end. */
+/** The program itself, not a shell that runs it: a shell may leave it in the background and end. */
 const LAUNCHER = /^(\S*node\S* )?\S*\b(npm|npx|pnpm)\b/;
 
 /** Calls `onGone` once if npx, npm or pnpm launched this process and one of them ends. */

@@ -1,4 +1,7 @@
-/** Paying as people write it by hand: a timeout, three tries, and no key that tells the tries apart from three orders. */
+/**
+ * A payment as people write it by hand: a timeout, three tries, and no key that distinguishes the
+ * tries from three orders.
+ */
 import type { Order, Receipt } from "./wire.ts";
 
 export interface ByHandOptions {

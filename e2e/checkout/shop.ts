@@ -9,7 +9,7 @@ import type { Order, Receipt, Via } from "./wire.ts";
 
 declare module "fastify" {
   interface FastifyRequest {
-    /** Who is signed in. */
+    /** The signed-in shopper. */
     shopper: string;
   }
 }
@@ -45,7 +45,7 @@ const ORDER_SCHEMA = {
 const schema = { body: ORDER_SCHEMA };
 /** Half a day: less than the clock in the demo is wrong by. */
 const MAX_KEY_AGE_MS = 43_200_000;
-/** What the card network takes: long enough to click twice, and to be killed in. */
+/** Duration of a call to the card network: long enough to click twice, and to be killed in. */
 const CARD_MS = 150;
 
 /** The shop on a pool that is lent to it. `createTables` and Oncekey's `migrate` have run. */

@@ -1,7 +1,7 @@
-/** The stand-in for a shop's sign-in: every browser is a shopper, and a cookie says which. */
+/** The stand-in for a shop's sign-in: every browser is a shopper, and a cookie identifies it. */
 const COOKIE = /(?:^|;\s*)shopper=([\w-]+)/;
 
-/** Who sent a `Cookie` header, if anybody known. */
+/** Returns the shopper of a `Cookie` header, if it is known. */
 export function shopperOf(cookie: string | undefined): string | undefined {
   return COOKIE.exec(cookie ?? "")?.[1];
 }

@@ -14,7 +14,7 @@ export interface Row {
   readonly byHand: Told;
 }
 
-/** What one client did and what it came to. */
+/** Actions of one client and their result. */
 export interface Told {
   /** Whether the client ended up with a receipt. */
   readonly isPaid: boolean;
@@ -37,7 +37,7 @@ const CHAPTERS: readonly { readonly title: string; readonly faults: readonly Fau
 const TIMEOUT_MS = 2_500;
 const AMOUNT_CENTS = 47_00;
 
-/** Tells every chapter, one after the other; `onRow` hears of each as it ends. */
+/** Plays every chapter, one after the other. Calls `onRow` at the end of each. */
 export async function tellStory(checkout: Checkout, onRow: (row: Row) => void): Promise<Row[]> {
   const rows: Row[] = [];
   for (const { title, faults } of CHAPTERS) {
@@ -52,7 +52,7 @@ export async function tellStory(checkout: Checkout, onRow: (row: Row) => void): 
   return rows;
 }
 
-/** What the demo promises of every row: one key, one charge, and the client knows it. */
+/** Whether a row keeps the demo's promise: one key, one charge, and the client knows it. */
 export function isOnce({ oncekey }: Row): boolean {
   return oncekey.isPaid && oncekey.keys === 1 && oncekey.charges === 1;
 }

@@ -24,7 +24,7 @@ export function formatRow(row: Row): string {
   return line(({ cell }) => cell(row));
 }
 
-/** How many rows are right, as the last line says it. */
+/** Formats the number of right rows, as the last line. */
 export function formatVerdict(rows: readonly Row[]): string {
   const right = rows.filter(isOnce).length;
   const twice = rows.filter(({ byHand }) => byHand.charges > 1).length;

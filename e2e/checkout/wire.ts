@@ -1,12 +1,12 @@
-/** What the page and the shop say to each other. */
+/** Messages between the page and the shop. */
 
-/** What a shopper sends to pay a cart. An amount that ends in .13 is declined. */
+/** Request of a shopper to pay a cart. An amount that ends in .13 is declined. */
 export interface Order {
   readonly cart: string;
   readonly amountCents: number;
 }
 
-/** What the shop answers with. */
+/** Answer of the shop. */
 export interface Receipt {
   readonly order: string;
   readonly charge: string;
@@ -16,7 +16,7 @@ export interface Receipt {
 /** The two ways to the same handler: the protected route and the bare one. */
 export type Via = "oncekey" | "plain";
 
-/** How often one cart was charged on one way. */
+/** Number of charges of one cart on one way. */
 export interface Count {
   readonly via: Via;
   readonly cart: string;

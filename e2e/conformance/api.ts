@@ -15,7 +15,7 @@ export interface Call {
   readonly body?: string;
 }
 
-/** What a caller can see of an answer, less what may differ between two runs of one server. */
+/** Visible parts of an answer, without those that may differ between two runs of one server. */
 export interface Seen {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
@@ -26,7 +26,7 @@ export interface Api {
   readonly call: (call: Call) => Promise<Seen>;
   /** Lets the handlers of `/held` go on; resolves `isHeld` once one of them has begun. */
   readonly gate: Gate;
-  /** How often a handler has answered with a success. */
+  /** Returns how often a handler has answered with a success. */
   readonly ran: () => number;
 }
 
@@ -47,7 +47,7 @@ interface Handled {
   readonly headers: Readonly<Record<string, string>>;
 }
 
-/** What the handlers do, for both. */
+/** Creates the handlers of both servers. */
 function createWork(): Work {
   const held = Promise.withResolvers<void>();
   const opened = Promise.withResolvers<void>();

@@ -113,7 +113,7 @@ interface Case {
   readonly fault: Fault;
   readonly options: RouteIdempotencyOptions;
   readonly asked: Call;
-  /** What the server has seen before: the earlier copy. */
+  /** The earlier copy, which the server has seen before. */
   readonly before?: Call;
 }
 
@@ -135,7 +135,7 @@ const CASES: readonly Case[] = [
   { fault: "expired", options: { maxKeyAgeMs: 1_000 }, asked: { ...call, key: OLD_KEY } },
 ];
 
-describe("what a fault of the model says is what the server says", () => {
+describe("a fault of the model gets the answer of the server", () => {
   const underFault = (fault: Fault, asked: Call, options: Shared = {}): Promise<Seen> =>
     withModel(options, async (api, { script }) => {
       api.gate.open();

@@ -36,7 +36,7 @@ afterAll(async () => {
   for (const folder of new Set(folders.values())) await rm(folder, { recursive: true });
 });
 
-/** What an entry exports to a process that has loaded nothing else. */
+/** Returns the exports of an entry in a process that has loaded nothing else. */
 async function namesIn(
   node: string,
   folder: string,
@@ -77,7 +77,7 @@ describe.each(TRIED)("in $title", ({ path, isThere }) => {
   );
 });
 
-it("an entry without its peer says which one is missing", async () => {
+it("an entry without its peer names the missing one", async () => {
   for (const [entry, peer] of Object.entries(PEERS)) {
     await expect(namesIn(process.execPath, packed.folder, entry, "import")).rejects.toThrow(
       `Cannot find package '${peer}'`,

@@ -1,4 +1,7 @@
-/** What React Native puts below its `fetch`: an `XMLHttpRequest` and a `FileReader`, with no more than it has. */
+/**
+ * The network layer below React Native's `fetch`: an `XMLHttpRequest` and a `FileReader`, with no
+ * more than it has.
+ */
 import http from "node:http";
 
 type Listener = () => void;

@@ -9,7 +9,7 @@ const getRandomValues = webcrypto.getRandomValues.bind(webcrypto);
 class OlderURL extends URL {}
 Object.defineProperty(OlderURL, "canParse", { value: undefined });
 
-/** What all of them have. The language itself is the context's own. */
+/** Globals that all runtimes have. The language itself is the context's own. */
 const COMMON = {
   setTimeout,
   clearTimeout,
@@ -24,7 +24,7 @@ const COMMON = {
 };
 const WEB = { Headers, Response, AbortController, AbortSignal, TextDecoder, TextEncoder };
 
-/** What the language had not got in 2022. */
+/** Removes the language features that are newer than 2022. */
 const WITHOUT = `
   for (const name of ["findLast", "findLastIndex", "toReversed", "toSorted", "toSpliced", "with"]) delete Array.prototype[name];
   for (const [owner, name] of [[Array, "fromAsync"], [Object, "groupBy"], [Map, "groupBy"], [Promise, "withResolvers"], [Promise, "try"]]) {

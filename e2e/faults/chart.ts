@@ -7,7 +7,10 @@ const BOTTOM = 28;
 const TOP = 32;
 const COLOURS = ["#2563eb", "#dc2626", "#059669", "#9333ea"];
 
-/** @param lines by name: one value for each point in time. From zero, so that a slope is as steep as it is. */
+/**
+ * @param lines by name: one value for each point in time. The axis starts at zero, so that no slope
+ *   looks steeper than it is.
+ */
 export function drawChart(
   title: string,
   times: readonly { readonly atMs: number }[],

@@ -88,7 +88,7 @@ test.skipIf(DISK === undefined)(
 // More than a page has room for, and nothing that compresses.
 const LARGE = randomBytes(40_000).toString("base64");
 
-/** What room there is left on the pages of the records themselves. */
+/** Fills the room that is left on the pages of the records themselves. */
 async function fillRecords(pool: Pool): Promise<void> {
   const insert = `insert into oncekey.records (key, scope, target, fingerprint, created_at, expires_at, status, headers, body)
     values (gen_random_uuid()::text, 'filler', 'filler', '', now(), now() + interval '1 day', 201, '[]', $1)`;

@@ -1,4 +1,4 @@
-/** What can go wrong with one request, and how a request asks for it. */
+/** Faults of one request, and the header by which a request asks for one. */
 
 /**
  * `kill-server` strikes once the payment is committed, or `afterMs` milliseconds after the server got the request. `sign-in`

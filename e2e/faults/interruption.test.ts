@@ -41,7 +41,7 @@ test.each<Interrupted>([
       "utf8",
     );
     expect(page).toContain("It was interrupted");
-    // On a machine that is overloaded it may have found some: then it has to say that.
+    // On an overloaded machine the run may have found violations: then it has to report them.
     const isBroken = !/violations\s+\| 0 /.test(page);
     expect(code, said()).toBe(isBroken ? 1 : 2);
     await allGone(fleet);
@@ -62,7 +62,7 @@ test.runIf(isDeep)(
       /(\d+) of (\d+) were hunted, and (\d+) were caught/.exec(page.replaceAll("\n", " ")) ?? [];
     expect(Number(hunted), said()).toBeGreaterThan(0);
     expect(Number(hunted)).toBeLessThan(Number(planned));
-    // One that survives on a machine that is overloaded has to be told as one.
+    // A bug that survives on an overloaded machine has to be reported as a survivor.
     expect(code, said()).toBe(caught === hunted ? 2 : 1);
     await allGone(fleet);
     await expect.poll(() => isThere(copy)).toBe(false);
@@ -96,7 +96,7 @@ test(
 
 interface Started {
   readonly rig: ChildProcess;
-  /** All that it has said. */
+  /** Returns all its output. */
   readonly said: () => string;
 }
 

@@ -1,9 +1,12 @@
-/** What ends a run before its time: a Ctrl-C, a `kill`, a terminal or a reader that has gone. It still judges, reports and tidies up. */
+/**
+ * Interruptions of a run: a Ctrl-C, a `kill`, a terminal or a reader that has gone. The run still
+ * judges, reports and tidies up.
+ */
 
 /** Exit code: no promise was broken, but not all that was planned has been tried. */
 export const INCOMPLETE = 2;
 
-// What passes a Ctrl-C on beside the terminal, as package managers do, makes two of one.
+// Package managers pass a Ctrl-C on beside the terminal, so that one becomes two.
 const SAME_MS = 500;
 
 /** Listens from now on; the signal aborts with the first of them, and a second Ctrl-C ends the process at once. */
@@ -20,7 +23,7 @@ export function listenForEnd(): AbortSignal {
     if (performance.now() > firstAt + SAME_MS) process.exit(INCOMPLETE);
     end("SIGINT");
   });
-  // A terminal that closes says so more than once.
+  // A terminal that closes sends SIGHUP more than once.
   for (const signal of ["SIGTERM", "SIGHUP"]) process.on(signal, () => end(signal));
   for (const stream of [process.stdout, process.stderr])
     stream.on("error", () => end("nobody reads any more"));

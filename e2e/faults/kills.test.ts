@@ -4,7 +4,7 @@ import { withServers } from "./with-servers.ts";
 const servers = withServers();
 const KILLS = 20;
 const LANES = 4;
-/** From before the handler starts to after its reply is on the way. */
+/** Time from before the handler's start until after its reply is on the way. */
 const SPAN_MS = 240;
 
 test("a server killed at any moment of a payment: one charge, and the stored answer is the one that came", async () => {

@@ -1,11 +1,14 @@
-/** Pages that a command writes about what it measured: where they are, what they begin with, how they look. */
+/**
+ * Pages that a command writes about what it measured: their folder, their first lines, their
+ * tables.
+ */
 import { execFileSync } from "node:child_process";
 import { mkdir, writeFile } from "node:fs/promises";
 import { availableParallelism, loadavg } from "node:os";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 
-/** Where pages are, unless a command says otherwise. */
+/** Default folder of the pages. */
 export const PAGES: string = fileURLToPath(new URL("../../docs/", import.meta.url));
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
@@ -19,7 +22,10 @@ export async function writePage(file: string, text: string): Promise<void> {
   console.log(`written: ${relative(ROOT, file)}`);
 }
 
-/** What runs, for the beginning of a command: the files may be others when it ends. Pages that commands have made do not count. */
+/**
+ * Returns the commit, at the beginning of a command: the files may have changed when it ends.
+ * Generated pages do not count as changes.
+ */
 export function describeCommit(): string {
   const git = (...words: string[]): string =>
     execFileSync("git", words, { cwd: ROOT, encoding: "utf8", stdio: "pipe" }).trim();
@@ -32,7 +38,10 @@ export function describeCommit(): string {
   }
 }
 
-/** When and on what a page was made. @param commit as `describeCommit` said at the beginning. */
+/**
+ * Returns when and on which machine a page was made. @param commit from `describeCommit`, called at
+ * the beginning.
+ */
 export function provenance(command: string, commit: string): string {
   const date = new Date().toISOString().slice(0, 16).replace("T", " ");
   const load = loadavg()[0]?.toFixed(1);

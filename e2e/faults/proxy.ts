@@ -8,7 +8,7 @@ import type { Fault } from "./fault.ts";
 
 /** A server process that requests can be sent to, and that can be killed. */
 export interface Upstream {
-  /** How people tell it from the others. */
+  /** Name in the output. */
   readonly name: string;
   readonly port: number;
   /** SIGKILL. */
@@ -18,7 +18,10 @@ export interface Upstream {
 export interface FaultProxyOptions {
   /** The next server to use; waits while none is up. */
   readonly next: () => Promise<Upstream>;
-  /** How long `delay` holds a finished reply. Default 4 s: longer than the demo's clients wait for one attempt. */
+  /**
+   * Time for which `delay` holds a finished reply. Default 4 s: longer than the demo's clients wait
+   * for one attempt.
+   */
   readonly delayMs?: number | undefined;
 }
 
@@ -96,7 +99,7 @@ async function deliver(
 function forward(server: Upstream, request: IncomingMessage, body: Buffer): Promise<Reply> {
   const { [FAULT_HEADER]: _fault, connection: _connection, ...headers } = request.headers;
   const { promise, resolve, reject } = Promise.withResolvers<Reply>();
-  // No agent: a kept connection to a killed server would fail requests that nobody wanted to fail.
+  // No agent: a kept connection to a killed server would fail requests without a planned fault.
   const options = { host: "127.0.0.1", port: server.port, agent: false, headers };
   const upstream = open(
     { ...options, method: request.method, path: request.url },

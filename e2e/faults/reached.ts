@@ -1,11 +1,14 @@
-/** How much of a run's plan came about: a run of which too little did shows nothing. */
+/** Compares a run with its plan: a run with too few faults shows nothing. */
 import { COMMIT_FAULTS } from "./rig/database-proxy.ts";
 import type { RunReport } from "./rig/run.ts";
 import type { Plan } from "./settings.ts";
 
 const ENOUGH = 0.5;
 
-/** What came about less than half as often as was planned, in words. None: there is something to be said about the plan. */
+/**
+ * Returns, as text, the faults that happened less than half as often as planned. Empty: the run is
+ * conclusive.
+ */
 export function findShort(
   report: Pick<RunReport, "operations" | "dealt" | "caused" | "plannedStrikes">,
   { operations, disturbances }: Pick<Plan, "operations" | "disturbances">,

@@ -24,9 +24,15 @@ import type { Plan, Settings } from "./settings.ts";
 
 /** Exit code: a promise was broken, or the command could not do its work. */
 const BROKEN = 1;
-/** Exit code: so little of the plan came about, though nobody ended it, that the rig or the machine is not fit for it. */
+/**
+ * Exit code: so few planned faults happened without an interruption that the rig or the machine is
+ * not fit for it.
+ */
 const TOO_LITTLE = 1;
-/** What the quick planted bugs may take behind the load's own limit: with its default no more than twelve minutes in all. */
+/**
+ * Time limit of the quick planted bugs after the load's own limit: at most twelve minutes in all by
+ * default.
+ */
 const HUNTS_MS = 3 * MINUTE_MS;
 
 const interrupted = listenForEnd();
@@ -35,7 +41,7 @@ const commit = describeCommit();
 const settings = readWords();
 if (settings !== undefined) process.exitCode = await perform(settings);
 
-/** Undefined: the words are wrong, and it has been said how. */
+/** Undefined: the arguments are wrong, and the error was printed. */
 function readWords(): Settings | undefined {
   try {
     const { mutant, ...read } = readSettings(process.argv.slice(2));
@@ -87,7 +93,7 @@ async function runAndReport(plan: Plan, pages: string): Promise<number> {
   const { mutants, controls } = chooseHunts(plan);
   const write = (found: Hunted): Promise<void> =>
     writePage(join(pages, "faults.md"), formatReport(report, found, commit));
-  // Before the hunts too: whatever becomes of them, what ran is told.
+  // Written before the hunts too: the load's results are reported even if a hunt fails.
   await write(huntedNone(mutants, controls));
   // The same rig has to notice what is planted: else its verdict is worth nothing.
   const hunted = await huntMutants(mutants, enough, controls);

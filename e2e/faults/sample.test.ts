@@ -4,7 +4,7 @@ import type { Sample, Trend } from "./sample.ts";
 
 const MIB = 1_048_576;
 
-/** What became of a line of so many values, sample after sample, in the picture of this file. */
+/** Returns the course of a line of values, sample after sample, in the picture of this file. */
 function courseOf(
   picture: string,
   line: string,
@@ -39,7 +39,7 @@ describe("a line of a soak", () => {
     expect(tableOf(Array.from({ length: 40 }, (_, index) => 10 + index))).toBe("rises");
   });
 
-  it("is flat between peaks, and where it only moves about", () => {
+  it("is flat between peaks, and if it only moves about", () => {
     const peaks = Array.from({ length: 40 }, (_, index) => (index % 4 === 0 ? 100 : 10));
     expect(tableOf(peaks)).toBe("flat");
     expect(tableOf([10, 11, 12, 10, 11, 12, 13, 12, 11, 10, 12, 13])).toBe("flat");

@@ -1,4 +1,4 @@
-/** What a soak looks at every few seconds. */
+/** Quantities that a soak samples every few seconds. */
 import type { Fleet } from "./rig/fleet.ts";
 import type { Inspection } from "./rig/messages.ts";
 import type { ServerProcess } from "./rig/server-process.ts";
@@ -17,7 +17,7 @@ export interface Line {
   readonly name: string;
   /** One for each sample. */
   readonly values: readonly number[];
-  /** What it may be higher in the end than in the beginning without rising: less than that is noise. */
+  /** Noise: a smaller difference between end and beginning is no rise. */
   readonly slack: number;
 }
 
@@ -98,7 +98,7 @@ export interface Trend {
   readonly last: number;
   /** The last median that would still be no rise. */
   readonly most: number;
-  /** `unknown`: there are too few samples to say. */
+  /** `unknown`: there are too few samples. */
   readonly course: "rises" | "flat" | "unknown";
 }
 
@@ -137,7 +137,7 @@ export async function takeSample({ servers, pool }: Fleet, atMs: number): Promis
     ...servers.map((server) => inspect(server)),
   ]);
   const [row] = rows;
-  if (row === undefined) throw new Error("the database said nothing");
+  if (row === undefined) throw new Error("the database did not answer");
   return {
     atMs,
     residentBytes: Object.fromEntries(inspections.map((one) => [one.name, one.residentBytes])),
@@ -148,6 +148,6 @@ export async function takeSample({ servers, pool }: Fleet, atMs: number): Promis
 
 async function inspect(server: ServerProcess): Promise<Inspection & { readonly name: string }> {
   const inspection = await server.inspect();
-  if (inspection === undefined) throw new Error(`server ${server.name} said nothing`);
+  if (inspection === undefined) throw new Error(`server ${server.name} did not answer`);
   return { name: server.name, ...inspection };
 }

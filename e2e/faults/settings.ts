@@ -1,4 +1,4 @@
-/** What a run of `test:faults` is made of, and the words that change it. */
+/** Settings of a run of `test:faults`, and its command-line arguments. */
 import { parseArgs } from "node:util";
 import { PAGES } from "./page.ts";
 import type { Mix } from "./load/operation.ts";

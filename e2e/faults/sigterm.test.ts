@@ -1,4 +1,7 @@
-/** A server that is told to end, as every deployment tells it: it finishes what runs, lets nobody in, and leaves nothing held. */
+/**
+ * SIGTERM, as in every deployment: a server finishes running requests, admits no new one, and
+ * leaves nothing held.
+ */
 import { migrate } from "@oncekey/server";
 import type { Pool } from "pg";
 import { afterAll, beforeAll, expect, test } from "vitest";

@@ -16,7 +16,7 @@ import type { Plan } from "./settings.ts";
 import { FEWEST_SAMPLES, QUANTITIES, takeSample, trendsOf } from "./sample.ts";
 import type { Sample, Trend } from "./sample.ts";
 
-/** What one round keeps in memory until it is judged. */
+/** Duration of one round, which is kept in memory until it is judged. */
 const ROUND_MS = 2 * MINUTE_MS;
 const SAMPLE_MS = 5_000;
 const HOUR_MS = 60 * MINUTE_MS;
@@ -84,7 +84,7 @@ async function soak(on: Fleet): Promise<number> {
       await endRetention(on.pool, scopesOf(round.seed));
     }
   } catch (error) {
-    // What was seen until then is told all the same.
+    // The results until then are reported all the same.
     console.error(error);
     brokeOff = String(error);
   } finally {
@@ -126,11 +126,11 @@ function scopesOf(round: number): string {
 interface Soaked {
   readonly rounds: readonly RunReport[];
   readonly samples: readonly Sample[];
-  /** Looks that somebody did not answer. */
+  /** Samples without an answer. */
   readonly missed: number;
   readonly trends: readonly Trend[];
   readonly tookMs: number;
-  /** Why, where it did. */
+  /** Reason, if it broke off. */
   readonly brokeOff: string | undefined;
 }
 
@@ -192,7 +192,7 @@ type Words =
   | {
       readonly kind: "soak";
       readonly minutes: number;
-      /** Of the first round; each one after it has the next. */
+      /** Seed of the first round; each later round has the next. */
       readonly seed: number;
       readonly pages: string;
     }

@@ -15,7 +15,10 @@ const DISK = mountSmallDisk(32 * 1_048_576);
 const UNABLE = DISK === undefined ? " (not tried: this user may not mount a tmpfs)" : "";
 const walFolder = join(DISK?.folder ?? "", "wal");
 const SEGMENT_BYTES = 1_048_576;
-/** What is left of a segment of the log before a request, and what is written beyond it: less than the log's buffers hold. */
+/**
+ * Room that is left in a segment of the log before a request, and the bytes beyond it: less than
+ * the log's buffers hold.
+ */
 const ROOM_BYTES = 200_000;
 const BEYOND_BYTES = 400_000;
 const LEASE_MS = 2_000;
@@ -40,7 +43,7 @@ const SETTINGS = {
 let postgres: Postgres;
 let pool: Pool;
 let app: FastifyInstance;
-/** What the handler does before it answers. */
+/** Runs in the handler before it answers. */
 let meanwhile: () => Promise<unknown>;
 
 beforeAll(async () => {
@@ -135,8 +138,8 @@ test.skipIf(DISK === undefined)(
   },
 );
 
-// The first of three COMMITs has the log to itself for COMMIT_MS. Behind it waits the one that is protected, and with that the
-// last, which wants more than there is room for.
+// The first of three COMMITs has the log to itself for COMMIT_MS. The protected COMMIT waits behind
+// it, and with that the last, which needs more room than there is.
 const WRITE_BEHIND = `do $$ begin
   perform pg_sleep(${COMMIT_MS / 2_000});
   perform pg_logical_emit_message(true, 'filler', repeat('x', ${BEYOND_BYTES}));
@@ -187,7 +190,7 @@ async function effects(key: string): Promise<number> {
     const { rowCount } = await pool.query("select from effects where key = $1", [key]);
     return rowCount ?? -1;
   } catch (error) {
-    // The end of Postgres broke this one as well, and nobody has asked it since.
+    // The end of Postgres broke this connection as well, before any further query.
     if (!String(error).includes("Connection terminated")) throw error;
     return effects(key);
   }

@@ -23,7 +23,7 @@ type Change = readonly [file: string, from: string, to: string];
 /** Runs the guide's two files as they stand there, but for the changes. */
 async function runGuide(...changes: readonly Change[]): Promise<Ended> {
   const guide = await readFile(GUIDE, "utf8");
-  // Where the packages are found by their names.
+  // A folder in which the packages are found by their names.
   const folder = await mkdtemp(join(import.meta.dirname, "../node_modules/.crash-testing-"));
   try {
     await writeFile(join(folder, "package.json"), JSON.stringify({ type: "module" }));
@@ -53,7 +53,7 @@ function pastedFrom(guide: string, name: string): string {
 }
 
 function apply(text: string, [, from, to]: Change): string {
-  if (!text.includes(from)) throw new Error(`the guide no longer says ${from}`);
+  if (!text.includes(from)) throw new Error(`the guide no longer contains ${from}`);
   return text.replace(from, to);
 }
 

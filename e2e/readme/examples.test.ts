@@ -35,7 +35,7 @@ const examples = (await Promise.all(pages.map(examplesOf))).flat();
 
 async function examplesOf(page: string): Promise<Example[]> {
   const content = await readFile(page, "utf8");
-  // A page that has one has no others: it could not be told which of them stand for themselves.
+  // A page with one has no others: they could not be distinguished from independent examples.
   const isAboutUs = /from "@oncekey\//.test(content);
   const blocks = content.matchAll(/^```(tsx?)\n(.*?)^```$/gms);
   return [...blocks].flatMap(([block, language, code = ""], index) => {
@@ -56,7 +56,7 @@ async function withImports(code: string): Promise<string> {
   return `import { ${used.join(", ")} } from "${entry}";\n${code}`;
 }
 
-// Of the libraries' own generators.
+// Output of the libraries' own generators.
 const GENERATED: Readonly<Record<string, string>> = {
   "generated/prisma/client.ts":
     "export declare class PrismaClient {\n  constructor(options: { adapter: object });\n}\n",

@@ -103,7 +103,7 @@ describe("the options that are accepted", () => {
   });
 });
 
-/** What the message names that refuses an unknown option. */
+/** Returns the options in the message that refuses an unknown one. */
 async function allowedBy(create: () => Promise<unknown>): Promise<string[]> {
   const error = await create().then(
     () => undefined,

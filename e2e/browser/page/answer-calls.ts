@@ -1,7 +1,7 @@
 /** Lets a page call the shop of a worker. */
 import type { BareShop, Kept } from "../bare-shop.ts";
 
-/** What a worker is sent; it answers through the port. */
+/** Message to a worker, which answers through the port. */
 export interface Call {
   readonly kept: Kept;
   readonly method: keyof BareShop;

@@ -26,7 +26,7 @@ export function watchCharges(onChange: () => void): Charges {
     onChange();
   };
   const loop = (): void => {
-    // A reading that fails says nothing; the next one will.
+    // A reading that fails is ignored; the next one succeeds.
     read()
       .catch(() => undefined)
       .finally(() => setTimeout(loop, PERIOD_MS));

@@ -1,4 +1,4 @@
-/** Another tab or device of the shopper: a page of its own, in a frame that nobody sees. */
+/** Another tab or device of the shopper: a page of its own, in a hidden frame. */
 import type { RunResult } from "@oncekey/client";
 import type { Fault } from "../../faults/fault.ts";
 import type { Attempt, Answer } from "../attempts.ts";
@@ -7,11 +7,11 @@ import { make } from "./element.ts";
 
 export interface DeviceOptions {
   readonly record: (attempt: Attempt) => (answer: Answer) => void;
-  /** What its first attempts meet. Default: nothing. */
+  /** Faults of its first attempts. Default: none. */
   readonly faults?: readonly Fault[];
-  /** How many attempts a payment has. Default 6. */
+  /** Attempts of a payment. Default 6. */
   readonly attempts?: number;
-  /** How far its clock is from the true time. Default 0. */
+  /** Offset of its clock from the true time. Default 0. */
   readonly clockOffMs?: number;
 }
 
@@ -20,7 +20,7 @@ export interface Device {
   readonly setOnline: (isOnline: boolean) => void;
 }
 
-/** What the page in the frame has in its global scope. */
+/** Global scope of the page in the frame. */
 export interface DeviceScope {
   readonly startDevice: (options: DeviceOptions) => Device;
 }

@@ -62,7 +62,7 @@ function conclude(cartId: string, said: Said): void {
   say(said);
 }
 
-/** Whoever changes the conditions after a payment wants to see them work on the next one. */
+/** A change of the conditions after a payment is meant for the next payment. */
 function renewIfPaid(): void {
   if (cart.state().receipt === undefined) return;
   cart.renew();

@@ -13,7 +13,7 @@ import type { Till } from "./till.ts";
 
 export interface OncekeyTill {
   readonly pay: Till;
-  /** Settles what an earlier visit left unfinished, and tells of each cart how that went. */
+  /** Settles the unfinished operations of an earlier visit, and reports each cart's outcome. */
   readonly settle: (onSettled: (cart: string, said: Said) => void) => Promise<void>;
 }
 

@@ -4,7 +4,7 @@ import type { Via } from "../wire.ts";
 import { announce } from "./status.ts";
 
 export interface Payment {
-  /** What set it off. */
+  /** Cause of the payment. */
   readonly title: string;
   readonly via: Via;
   readonly cart: string;

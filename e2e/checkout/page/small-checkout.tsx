@@ -1,4 +1,4 @@
-/** A cart, a button and what is said below it: the same for every framework's page. */
+/** A cart, a button and the message below it: the same for every framework's page. */
 import { useSyncExternalStore } from "react";
 import type { ReactNode } from "react";
 import { formatAmount } from "./cart.ts";

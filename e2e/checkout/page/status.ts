@@ -1,4 +1,7 @@
-/** What the page says: to the shopper below the Pay button, and to a screen reader about each attempt. */
+/**
+ * Messages of the page: to the shopper below the Pay button, and to a screen reader about each
+ * attempt.
+ */
 import type { Receipt } from "../wire.ts";
 import { formatAmount } from "./cart.ts";
 import { find, make } from "./element.ts";
@@ -25,7 +28,10 @@ export function declined(): Said {
   return { kind: "declined", text: "The card was declined. Change the amount and try again." };
 }
 
-/** For those who do not see the timeline. The log is kept short: only its news is read out. */
+/**
+ * Announces news to users who do not see the timeline. The log is kept short: only its news is read
+ * out.
+ */
 export function announce(text: string): void {
   const log = find("announcer", HTMLElement);
   log.append(make("span", {}, `${text}. `));

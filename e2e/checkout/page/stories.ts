@@ -10,7 +10,7 @@ interface Story {
   readonly id: string;
   readonly title: string;
   readonly text: string;
-  /** Plays it, and says how it ended. */
+  /** Plays it, and returns its end as text. */
   readonly play: (order: Order, payment: OpenPayment) => Promise<string>;
 }
 

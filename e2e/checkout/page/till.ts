@@ -1,9 +1,9 @@
-/** What both ways to pay have in common. */
+/** Interface of both ways to pay. */
 import type { Fault } from "../../faults/fault.ts";
 import type { Order } from "../wire.ts";
 import type { Said } from "./status.ts";
 
-/** Pays an order, its attempts meeting the faults in turn, and says how it went. Never throws. */
+/** Pays an order with the faults in turn, and returns the outcome. Never throws. */
 export type Till = (order: Order, faults: readonly Fault[]) => Promise<Said>;
 
 /** The shop, through the fault proxy. */

@@ -1,4 +1,6 @@
-/** Draws the payments, the last one first, each with its attempts and what the database says of it. */
+/**
+ * Draws the payments, the last one first, each with its attempts and its charges in the database.
+ */
 import { FAULT_WORDS } from "./faults.ts";
 import { find, make } from "./element.ts";
 import type { Charges } from "./charges.ts";

@@ -26,7 +26,7 @@ test("I3: what was answered is in the database, with its headers and until its d
   expect(broken({ events, rows: [effect("e1"), record({ keptMs: 1 })] })).toEqual(["I10"]);
 });
 
-test("I4: after a final answer nobody is told that the key still runs", () => {
+test("I4: after a final answer no attempt gets 409 in flight", () => {
   const late = [...tell(), ...tell({ attempt: 2, from: 20, end: inFlight })];
   const early = [...tell(), ...tell({ attempt: 2, from: 5, end: inFlight })];
   const settled = tell({ attempt: 3, from: 50, end: replay });
@@ -34,7 +34,7 @@ test("I4: after a final answer nobody is told that the key still runs", () => {
   expect(broken({ events: [...early, ...settled] })).toEqual([]);
 });
 
-test("I4: a server that lost an answer may say that the key runs, and not for ever", () => {
+test("I4: a server that lost an answer may report that the key runs, but not for ever", () => {
   const lost = tell({ attempt: 9, from: 1, end: { kind: "info", reason: "reset" } });
   const refused = (from: number) => {
     const settled = tell({ attempt: 3, from: from + 10, end: replay });
@@ -48,7 +48,7 @@ test("I4: a server that lost an answer may say that the key runs, and not for ev
   expect(refused(60_000)).toContain("I4");
 });
 
-test("I4: after a final answer nothing else is said, whatever it is", () => {
+test("I4: after a final answer every other answer is a violation", () => {
   const later = (end: {
     readonly kind: "fail";
     readonly status: number;

@@ -1,4 +1,4 @@
-/** I3 and I4: one answer for a ticket, byte for byte, and once it is known nothing else is ever said. */
+/** I3 and I4: one answer for a ticket, byte for byte, and no other answer once it is known. */
 import type { Instant, Invoke, Ok } from "../history/event.ts";
 import { readAnswer } from "./case.ts";
 import type { Attempt, Case, Violation } from "./case.ts";
@@ -58,7 +58,9 @@ export function checkStored(one: Case): Violation[] {
   return violations;
 }
 
-/** I4: an attempt that starts after a final answer was seen gets that answer, or is another request; nothing else is ever said. */
+/**
+ * I4: an attempt that starts after a final answer was seen gets that answer, or is another request.
+ */
 export function checkNothingAfterFinal(one: Case): Violation[] {
   if (isRenewable(one)) return [];
   const answered = answeredOf(one);
@@ -84,11 +86,11 @@ function isAnswerTo({ invoke, ending }: Answered, { fingerprint, atMs }: Invoke)
   return invoke.fingerprint === fingerprint && !ending.isMismatch && ending.atMs < atMs;
 }
 
-// A COMMIT that nobody answers is waited for this long, after all that a server that stood still had missed.
+// Longest wait for a COMMIT without an answer, after a stopped server has caught up.
 const LEADER_MS = 20_000;
 
-// In one process a duplicate waits for the one before it and not for the database; where that one has not been told yet either,
-// "still runs" is the truth as far as this process can know it.
+// In one process a duplicate waits for the request before it, not for the database. If that request
+// has no answer yet either, "still runs" is right as far as this process knows.
 function hasLeader({ attempts }: Case, { atMs, server }: Invoke, refused: Instant): boolean {
   return attempts.some(
     ({ invoke, ending }) =>
@@ -108,7 +110,8 @@ function answeredOf(one: Case): Answered[] {
   return one.attempts.filter((attempt): attempt is Answered => attempt.ending?.kind === "ok");
 }
 
-// Where a key may run again, each run that says who it is has an answer of its own; elsewhere all answers are one.
+// If a key may run again, each identified run has an answer of its own; otherwise all answers are
+// one.
 function runOf(one: Case, { body }: Ok): string | undefined {
   return isRenewable(one) ? readAnswer(body)?.answer : "";
 }

@@ -78,7 +78,7 @@ interface ByHand extends Partial<Omit<Evidence, "policyOf">> {
   readonly policy?: Partial<Policy>;
 }
 
-/** Judged with one effect and its record, unless `rows` says otherwise. */
+/** Judges with one effect and its record, unless `rows` is given. */
 export function judged({ policy, ...evidence }: ByHand): Verdict {
   return judge({
     events: [],

@@ -12,7 +12,7 @@ export interface Effect {
   readonly key: string;
   readonly target: string;
   readonly fingerprint: string;
-  /** The key that the handler passed on, where it calls the outside world. */
+  /** The key that the handler passed on, if it calls the outside world. */
   readonly downstream: string | null;
   /** The database's clock, in milliseconds since 1970. */
   readonly wallAt: number;
@@ -29,11 +29,11 @@ export interface RecordRow {
   readonly body: string | null;
   /** As an answer has them. Undefined: not looked at. */
   readonly headers?: string | null;
-  /** From when it was written until when it counts, by the database's clock, in milliseconds. Undefined: not looked at. */
+  /** Lifetime of the record by the database's clock, in ms. Undefined: not read. */
   readonly keptMs?: number;
 }
 
-/** What is promised for a target. */
+/** Promises for a target. */
 export interface Policy {
   readonly strategy: "advisory" | "unique" | "row" | "lease";
   readonly mismatch: "replay" | "reject";
@@ -91,7 +91,7 @@ interface Draft extends Ticket {
   record: RecordRow | undefined;
 }
 
-/** What a ticket is judged by beside its own events. */
+/** Facts by which a ticket is judged beside its own events. */
 interface Ground {
   readonly policyOf: (target: string) => Policy;
   readonly disturbances: readonly Disturbance[];
@@ -155,12 +155,12 @@ function endingsOf(events: readonly HistoryEvent[]): Map<number, Ending> {
   return endings;
 }
 
-/** What the handler wrote into an answer: unique to the run of the handler that made it. */
+/** The handler's part of an answer: unique to the run of the handler that made it. */
 export interface Answer {
   readonly answer: string;
   readonly effect: string | null;
   readonly scope: string;
-  /** What went wrong, in an answer that is a success by its status: the effect was rolled back. */
+  /** Errors in an answer that is a success by its status: the effect was rolled back. */
   readonly errors?: readonly unknown[];
 }
 

@@ -1,7 +1,7 @@
 /** When something was done to the servers or to what they stand on, and so what may be excused. */
 import type { FaultEvent, HistoryEvent } from "../history/event.ts";
 
-/** From a fault's beginning until its aftermath is over. */
+/** Time span from a fault's beginning until its aftermath is over. */
 export interface Disturbance {
   readonly from: number;
   readonly until: number;

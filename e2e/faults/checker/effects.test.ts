@@ -48,9 +48,10 @@ test("I1: a route that may run again passes one key on, in all its runs", () => 
   const events = [...lost, ...tell({ from: 20 })];
   expect(broken({ events, rows: rows("d1"), policy })).toEqual([]);
   expect(broken({ events, rows: rows("d2"), policy })).toEqual(["I1"]);
-  // Nobody was left without an answer: there was nothing to run again for.
+  // Every attempt has its answer: there is no reason to run again.
   expect(broken({ events: tell(), rows: rows("d1"), policy })).toEqual(["I1"]);
-  // An owner that had stood still for so long has lost its lease, and its caller is told what is stored.
+  // An owner that was suspended for so long has lost its lease, and its caller gets the stored
+  // answer.
   expect(broken({ events: tell(), rows: rows("d1", 1_002_010), policy })).toEqual([]);
 });
 
@@ -103,7 +104,7 @@ test("I2: what a client concludes from its attempts is what the database holds",
   expect(broken({ events: rejected, policy: { retentionMs: 2_000 } })).toEqual([]);
 });
 
-test("I2: an answer that says 200 of a failure has no effect, and its client's `done` is none", () => {
+test("I2: a failure with status 200 has no effect, and its client's `done` is none", () => {
   const body = bodyOf("e1").replace("}", ',"errors":["the resolver failed"]}');
   const events = tell({ end: { kind: "ok", status: 200, body } });
   const masked = record({ status: 200, body });

@@ -1,16 +1,17 @@
-/** I1 and I2: an effect is single, and an answer that tells of one has it. */
+/** I1 and I2: an effect is single, and an answer that reports one has it. */
 import { readAnswer } from "./case.ts";
 import type { Attempt, Case, Effect, Violation } from "./case.ts";
 
 /**
- * I1: one effect for a ticket. A second is right only after the first one's retention, after a deletion on purpose, or where a
- * lease's route declares that it may run again.
+ * I1: one effect for a ticket. A second effect is right only after the first one's retention, after
+ * a deletion on purpose, or if a lease's route declares that it may run again.
  */
 export function checkSingleEffect(one: Case): Violation[] {
   const { effects, policy, forgets } = one;
   if (policy.onCrash === "rerun") return checkRunAgain(one);
   const isShortLease = policy.strategy === "lease" && policy.retentionMs < LONG_MS;
-  // Nothing fences the outside world: a handler that stood still for longer than a short retention has its effect after its time.
+  // Nothing fences the outside world: a handler that was suspended for longer than a short
+  // retention has a late effect.
   if (isShortLease && one.isStruck) return [];
   // Its record is kept from when it was claimed where its handler failed, and that is a while before the effect.
   const apartMs = isShortLease ? policy.retentionMs / 2 : policy.retentionMs;
@@ -27,8 +28,9 @@ export function checkSingleEffect(one: Case): Violation[] {
   });
 }
 
-// All runs pass the same key on, and each but the first follows one that nobody got a final answer of, or one that had stood still
-// for about as long as a lease lasts, whose caller is told what the next one made.
+// All runs pass the same key on. Each but the first follows a run without a final answer, or a run
+// that was suspended for about a lease's duration. The caller of a suspended run gets the answer of
+// the next run.
 function checkRunAgain(one: Case): Violation[] {
   const { effects, attempts, forgets, policy } = one;
   const passedOn = new Set(effects.map(({ downstream }) => downstream));
@@ -67,7 +69,10 @@ export function checkSingleOperation(cases: readonly Case[]): Violation[] {
   return violations;
 }
 
-/** I2: each success that a client saw has its one effect in the database, and nothing else tells of an effect. */
+/**
+ * I2: each success that a client saw has its one effect in the database, and no other answer
+ * reports an effect.
+ */
 export function checkAnsweredEffect(one: Case): Violation[] {
   const ids = new Map<string, number>();
   for (const { id } of one.effects) ids.set(id, (ids.get(id) ?? 0) + 1);
@@ -101,8 +106,8 @@ export function checkBothOrNeither(one: Case): Violation[] {
 }
 
 /**
- * I2 of a client's own conclusion: `done` happened, and `rejected` did not, for as long as nobody else sends the same request
- * under the same key.
+ * I2 of a client's own conclusion: `done` happened, and `rejected` did not, as long as no other
+ * client sends the same request under the same key.
  */
 export function checkResult(one: Case): Violation[] {
   return one.results.flatMap(({ outcome, fingerprint }) => {
@@ -124,12 +129,13 @@ export function checkResult(one: Case): Violation[] {
   });
 }
 
-/** Whether an answer says 200 of a failure. */
+/** Whether an answer reports a failure with status 200. */
 function isMasked(body: string | null): boolean {
   return body !== null && readAnswer(body)?.errors !== undefined;
 }
 
-// Of what was closed after a crash nobody knows how it ended, and an answer with the mark is another request's.
+// A request that was closed after a crash has an unknown outcome, and an answer with the mark is
+// another request's.
 function isConclusive({ ending }: Attempt): boolean {
   return ending?.kind === "ok" && ending.status < 500 && !ending.isMismatch;
 }

@@ -33,7 +33,7 @@ export interface Evidence {
   readonly policyOf: (target: string) => Policy;
   /** The strategies whose duplicates were to meet running requests; empty where none was to. */
   readonly raced: readonly Policy["strategy"][];
-  /** `false` for a run that was stopped before every key could be asked for once more. */
+  /** `false` for a run that was stopped before every key could be repeated. */
   readonly isComplete: boolean;
 }
 
@@ -47,7 +47,7 @@ export interface Verdict {
   readonly late: number;
 }
 
-// What holds whenever a history is cut off.
+// Invariants that hold whenever a history is cut off.
 const ALWAYS: readonly Invariant[] = [
   checkSingleEffect,
   checkAnsweredEffect,

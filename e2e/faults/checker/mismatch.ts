@@ -3,8 +3,9 @@ import { readAnswer } from "./case.ts";
 import type { Attempt, Case, Violation } from "./case.ts";
 
 /**
- * I5: a request that differs from the one that ran has no effect. Policy `replay`: it gets the answer of the one that ran, with
- * the mark, or 422 while a lease that ended unfinished waits for it. Policy `reject`: 422. The mark and the 422 are for nobody else.
+ * I5: a request that differs from the one that ran has no effect. Policy `replay`: it gets the
+ * answer of the one that ran, with the mark, or 422 while a lease that ended unfinished waits for
+ * it. Policy `reject`: 422. No other request gets the mark or the 422.
  */
 export function checkMismatch(one: Case): Violation[] {
   const violations: Violation[] = [];
@@ -42,8 +43,8 @@ function answeredRuns({ attempts }: Case): string[] {
   );
 }
 
-// While another request ran that came to nothing, a refusal was right although that one left no trace. Under `replay`, too, where
-// it held a lease: only that request can go on with it.
+// While another request ran without a result, a refusal was right although that request left no
+// trace. Under `replay` this holds for a lease: only its own request can go on with it.
 function isRightlyRefused(one: Case, refused: Attempt, differs: boolean): boolean {
   const { mismatch, strategy } = one.policy;
   if (mismatch !== "reject" && strategy !== "lease") return false;
@@ -56,8 +57,9 @@ function isRightlyRefused(one: Case, refused: Attempt, differs: boolean): boolea
     : others.some((other) => mayOverlap(one, other, refused));
 }
 
-// One that got no answer may run on without its client; one that was refused itself has not run, unless what stands is a refusal
-// that a handler threw: between its rollback and its record the key is free for a moment, and who gets in then is fenced out.
+// A request without an answer may run on without its client. A refused request has not run, unless
+// the record is a refusal that a handler threw. Between that handler's rollback and its record the
+// key is free for a moment, and a request that runs then is fenced out.
 function mayOverlap({ record }: Case, { invoke, ending }: Attempt, refused: Attempt): boolean {
   if (invoke.atMs > (refused.ending?.atMs ?? Infinity)) return false;
   if (ending === undefined || ending.kind === "info") return true;
@@ -73,7 +75,7 @@ function mayDiffer({ policy }: Case): boolean {
   return policy.retentionMs < 3_600_000;
 }
 
-// How an error names it that a handler throws.
+// The scope in an error that a handler throws.
 const NAMES_SCOPE = /\(scope ([^)]+)\)/;
 
 /** I6: no byte of one scope reaches another. */

@@ -36,8 +36,8 @@ export function checkRetention(one: Case): Violation[] {
   });
 }
 
-// Where nobody saw the first answer: the effect's own instant, carried over to the clock of this history. A record is made a while
-// after its effect where something is struck.
+// Used if no client saw the first answer: the effect's instant, converted to the clock of this
+// history. A fault may delay the record after its effect.
 function effectAt(
   { effects, isStruck }: Case,
   { effect }: Answer,

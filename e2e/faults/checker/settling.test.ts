@@ -24,7 +24,7 @@ test("I7: a refusal as another's is an end only where another is known to have t
   );
 });
 
-test("I7: a key that its client gave up had an end that somebody saw", () => {
+test("I7: a key that its client gave up had an end that a client saw", () => {
   const ticket = { scope: "ada", key: "k1", target: "POST /orders", operation: "op1" };
   const rejected = {
     kind: "result" as const,
@@ -63,7 +63,7 @@ test("I7: when all faults have ended, no key is held for much longer than a leas
   expect(asked(59_000)).toEqual(["I7"]);
 });
 
-test("I7: a fault excuses the clients of the servers that it struck, and whoever waited too long", () => {
+test("I7: a fault excuses the clients of the servers that it struck, and every client that waited too long", () => {
   const struck = (server: string, isLate: boolean) => {
     const fault = { kind: "fault", fault: "kill A", servers: ["A"] } as const;
     const lost = tell({ attempt: 2, server, end: { kind: "info", reason: "reset", isLate } });
@@ -81,14 +81,14 @@ test("I7: a fault excuses the clients of the servers that it struck, and whoever
   expect(struck("B", false)).toEqual(["I7"]);
 });
 
-test("what is late where no fault strikes is counted, and told", () => {
+test("a late attempt without a fault is counted and reported", () => {
   const late = tell({ attempt: 2, end: { kind: "info", reason: "timeout", isLate: true } });
   const verdict = judged({ events: [...late, ...tell({ from: 20 })] });
   expect(verdict.late).toBe(1);
   expect(formatVerdict(verdict)).toContain("late without a fault: 1");
 });
 
-test("I7: while no fault strikes, nobody is left without an answer", () => {
+test("I7: while no fault strikes, every attempt gets an answer", () => {
   const lost = tell({ from: 10_000, end: { kind: "info", reason: "connection reset" } });
   const events = [...lost, ...tell({ attempt: 2, from: 20_000 })];
   const fault = (phase: "begin" | "end", ms: number) => ({
@@ -114,7 +114,7 @@ test("I10: a replay past the retention is found", () => {
   expect(broken({ events: events(5_000), policy })).toEqual(["I10"]);
 });
 
-test("I10: where the first answer was lost, its effect tells how old a replay is", () => {
+test("I10: if the first answer was lost, its effect dates a replay", () => {
   const lost = tell({ attempt: 2, end: { kind: "fail", status: 500 } });
   const events = (from: number) => [...lost, ...tell({ attempt: 3, from, end: replay })];
   const policy = { retentionMs: 2_000 };

@@ -8,7 +8,8 @@ import type { Disturbance } from "./disturbance.ts";
 export function checkSettled(one: Case): Violation[] {
   const last = one.attempts.at(-1);
   if (last === undefined || one.policy.isKeyless || isFinal(one, last)) return [];
-  // A key that its client gave up is asked for no more: there somebody has seen its end, or that it was another's at that moment.
+  // A key that its client gave up is not repeated: a client has seen its end, or that another
+  // request had it.
   const isGivenUp = one.results.some(({ outcome }) => outcome === "rejected");
   const isEnd = (attempt: Attempt): boolean =>
     isFinal(one, attempt) || (isConflict(attempt) && othersOf(one, attempt).length > 0);
@@ -18,7 +19,8 @@ export function checkSettled(one: Case): Violation[] {
   return [{ invariant: "I7", message, at: one }];
 }
 
-// A 422 is an end only where another request is known to have the key; a lease that this one left unfinished tells nobody its end.
+// A 422 is an end only if another request is known to have the key. A lease that this request left
+// unfinished has no known end.
 function isFinal(one: Case, attempt: Attempt): boolean {
   if (attempt.ending?.kind === "ok") return true;
   if (!isConflict(attempt)) return false;
@@ -39,9 +41,9 @@ function othersOf({ attempts }: Case, { invoke }: Attempt): Attempt[] {
   return attempts.filter((other) => other.invoke.fingerprint !== invoke.fingerprint);
 }
 
-/** By whom keys are asked for once more, when all faults have ended. */
+/** Process that repeats the keys when all faults have ended. */
 export const SETTLING = "settling";
-// A lease, a COMMIT that nobody answers, and some seconds.
+// A lease, a COMMIT without an answer, and some seconds.
 const SETTLED_MS = 20_000;
 
 /** I7: when all faults have ended, no key is held for longer than a lease and what may be under way for it. */
@@ -70,7 +72,10 @@ export function checkRefused(one: Case): Violation[] {
   });
 }
 
-/** I7 in quiet times: while no fault strikes, nobody is told that the store is unavailable, and nobody is left without an answer. */
+/**
+ * I7 in quiet times: while no fault strikes, the store is available, and every attempt gets an
+ * answer.
+ */
 export function checkQuiet(one: Case, disturbances: readonly Disturbance[]): Violation[] {
   return unexcused(one, disturbances).flatMap(({ invoke, ending }): Violation[] => {
     if (ending?.kind !== "info" || ending.isLate) return [];
@@ -79,7 +84,10 @@ export function checkQuiet(one: Case, disturbances: readonly Disturbance[]): Vio
   });
 }
 
-/** Attempts that somebody lost patience with though nothing was wrong: of a busy machine that says more than of the product. */
+/**
+ * Counts attempts that timed out without a fault. They depend on the machine's load more than on
+ * the product.
+ */
 export function countLate(one: Case, disturbances: readonly Disturbance[]): number {
   return unexcused(one, disturbances).filter(({ ending }) => ending?.kind === "info").length;
 }
@@ -88,7 +96,7 @@ function unexcused(one: Case, disturbances: readonly Disturbance[]): Attempt[] {
   return one.attempts.filter(({ invoke, ending }) => {
     if (ending?.kind !== "info" || invoke.fault !== undefined) return false;
     const span = { from: invoke.atMs, until: ending.atMs };
-    // What waits for a server that stands still, waits at whichever server it is.
+    // An attempt may wait for a stopped server at any server.
     return !disturbances.some((disturbance) =>
       disturbs(
         ending.isLate ? { ...disturbance, servers: undefined } : disturbance,
@@ -107,7 +115,7 @@ function describe(ending: Ending): string {
     .join(" ");
 }
 
-/** What is found when all is quiet, by its name and how much of it there is; all of it should be none. */
+/** Resources still held when all is quiet, by name and number; every number should be 0. */
 export interface Leftovers {
   readonly where: string;
   readonly found: Readonly<Record<string, number>>;

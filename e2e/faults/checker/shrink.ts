@@ -14,11 +14,14 @@ function lengthOf(at: Case | undefined): number {
   return at?.attempts.length ?? 0;
 }
 
-/** Leaves out one attempt after another for as long as the same stays to be said: what explains a part of it explains it here, too. */
+/**
+ * Leaves out one attempt after another as long as the violation stays the same: an excuse for a
+ * part of the case excuses it here, too.
+ */
 function shrink(violation: Violation, from: Case): Violation {
   let smallest = violation;
   let at = from;
-  // From the end, so that what a later attempt refers to is still there when it is tried.
+  // Starts at the end, so that an attempt is tried before the ones that it refers to.
   for (let index = from.attempts.length - 1; index >= 0; index -= 1) {
     const attempts: Attempt[] = at.attempts.filter((_, place) => place !== index);
     const smaller = { ...at, attempts };

@@ -1,11 +1,11 @@
-/** What the members of the cluster are told: their files and their command lines, and nothing that runs. */
+/** Files and command lines of the cluster's members; starts nothing. */
 import { join } from "node:path";
 
 /** One PostgreSQL server with the Patroni that minds it. */
 export interface NodeAddress {
   readonly name: string;
   readonly postgresPort: number;
-  /** Of Patroni's own interface. */
+  /** Port of Patroni's REST interface. */
   readonly restPort: number;
 }
 
@@ -14,15 +14,15 @@ export interface Layout {
   readonly folder: string;
   readonly etcdPort: number;
   readonly etcdPeerPort: number;
-  /** Of HAProxy, which passes it on to the leader. */
+  /** Port of HAProxy, which forwards to the leader. */
   readonly leaderPort: number;
   readonly password: string;
   readonly nodes: readonly NodeAddress[];
 }
 
 /**
- * How long the leader's right to lead lasts. Three times shorter than the advised 20 s, so that many failovers fit into a test; a
- * production that did this would fail over at every hiccup.
+ * Duration of the leader's lease in Patroni. Three times shorter than the advised 20 s, so that
+ * many failovers fit into a test; a production that did this would fail over at every hiccup.
  */
 export const LEADER_LEASE_SECONDS = 6;
 
@@ -100,7 +100,10 @@ function bootstrap(): object {
   };
 }
 
-/** The leader is who says so to Patroni's own health check; a connection to whoever was it before is cut. */
+/**
+ * The leader is the node that answers Patroni's health check as one. Connections to the previous
+ * leader are cut.
+ */
 export function haproxyFile({ leaderPort, nodes }: Layout): string {
   const servers = nodes.map(
     ({ name, postgresPort, restPort }) =>

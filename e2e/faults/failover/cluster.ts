@@ -25,7 +25,7 @@ export interface Cluster {
   /** Connection string of database `postgres`, through HAProxy. */
   readonly url: string;
   readonly nodes: readonly ClusterNode[];
-  /** The last lines of what each program has said. */
+  /** The last lines of each program's output. */
   said(): Promise<string>;
   /** Ends everything and removes the folder. Safe to call twice. */
   stop(): Promise<void>;
@@ -79,7 +79,7 @@ async function makeLayout(folder: string): Promise<Layout> {
 
 type Launch = (name: string, program: string, args: readonly string[]) => ChildProcess;
 
-/** Starts programs as the machine's user, marked, and with what they say in a file of the folder. */
+/** Starts programs as the machine's user, marked, and with their output in a file of the folder. */
 async function createLauncher({ user }: Machine, { folder, mark }: Reaper): Promise<Launch> {
   if (user.uid !== undefined && user.gid !== undefined) await chown(folder, user.uid, user.gid);
   const env = { PATH: process.env["PATH"], LC_ALL: "C.UTF-8", HOME: folder, ...mark };

@@ -1,4 +1,4 @@
-/** What the database has to say, in the words of the checker. */
+/** Evidence from the database, in the checker's types. */
 import { Client } from "pg";
 import type { Effect, RecordRow } from "../checker/case.ts";
 import type { Leftovers } from "../checker/settling.ts";
@@ -33,7 +33,7 @@ export interface Dump {
   readonly leftovers: readonly Leftovers[];
 }
 
-/** All that the leader holds of a scope, while nobody works on it. */
+/** Reads all rows of a scope from the leader, while no server works on it. */
 export async function dump(databaseUrl: string, scope: string): Promise<Dump> {
   const client = new Client(databaseUrl);
   await client.connect();

@@ -22,7 +22,7 @@ export type Fitness =
   | { readonly kind: "unfit"; readonly reason: string };
 
 export async function findMachine(): Promise<Fitness> {
-  // Processes are found by what /proc says of them.
+  // Processes are found through /proc.
   if (process.platform !== "linux") return { kind: "unfit", reason: "it needs Linux" };
   const [etcd, patroni, haproxy] = await Promise.all(PROGRAMS.map(findProgram));
   const postgresBin = await findPostgres();
@@ -37,7 +37,7 @@ export async function findMachine(): Promise<Fitness> {
   return { kind: "fit", machine: { etcd, patroni, haproxy, postgresBin, user } };
 }
 
-/** What ran, in one line. */
+/** Returns the versions of the programs, in one line. */
 export async function describeMachine(machine: Machine): Promise<string> {
   const said = await Promise.all([
     firstLine(join(machine.postgresBin, "postgres"), "--version"),

@@ -1,9 +1,12 @@
-/** What the cluster says of itself, and what it is asked to do: Patroni's REST interface, and the leader's own view of its standbys. */
+/**
+ * Queries and commands of the cluster: Patroni's REST interface, and the leader's own view of its
+ * standbys.
+ */
 import { setTimeout as sleep } from "node:timers/promises";
 import { Client } from "pg";
 import type { Cluster, ClusterNode } from "./cluster.ts";
 
-/** How many standbys must have a commit before it is acknowledged: one, or none. */
+/** Number of standbys that must have a commit before it is acknowledged: one, or none. */
 export type Replication = "synchronous" | "asynchronous";
 
 const PATIENCE_MS = 120_000;
@@ -22,7 +25,7 @@ async function findLeader(cluster: Cluster): Promise<ClusterNode | undefined> {
   return cluster.nodes.find(({ name }) => name === leader?.name);
 }
 
-/** As the first node says that knows a leader. */
+/** Lists the members as the first node that knows a leader reports them. */
 async function listMembers({ nodes }: Cluster): Promise<readonly Member[]> {
   const answers = await Promise.all(nodes.map((node) => ask(node, "GET", "/cluster")));
   const lists = answers.map(
@@ -59,7 +62,7 @@ export async function awaitWhole(cluster: Cluster, replication: Replication): Pr
   });
 }
 
-/** Strict: where no standby is left, commits wait instead of becoming asynchronous in silence. */
+/** Strict: if no standby is left, commits wait instead of becoming asynchronous in silence. */
 export async function setReplication(cluster: Cluster, replication: Replication): Promise<void> {
   const isSynchronous = replication === "synchronous";
   const settings = { synchronous_mode: isSynchronous, synchronous_mode_strict: isSynchronous };
@@ -68,7 +71,7 @@ export async function setReplication(cluster: Cluster, replication: Replication)
   await awaitWhole(cluster, replication);
 }
 
-/** Hands the lead to a standby, as for an upgrade. Resolves once Patroni says that it is done. */
+/** Hands the lead to a standby, as for an upgrade. Resolves once Patroni reports success. */
 export async function switchOver(leader: ClusterNode): Promise<void> {
   await askOrFail(leader, "POST", "/switchover", { leader: leader.name });
 }
@@ -89,7 +92,7 @@ interface Answer {
   readonly body: unknown;
 }
 
-/** `undefined` where nobody answers. */
+/** Returns `undefined` if no node answers. */
 async function ask(
   { restPort }: ClusterNode,
   method: string,
@@ -109,7 +112,7 @@ async function ask(
   }
 }
 
-/** The one value that a query gives, from whoever leads; `undefined` where nobody answers. */
+/** Returns the one value of a query on the leader, `undefined` if no node answers. */
 async function askLeader(cluster: Cluster, sql: string): Promise<unknown> {
   const client = new Client({
     connectionString: cluster.url,
@@ -129,13 +132,13 @@ async function askLeader(cluster: Cluster, sql: string): Promise<unknown> {
   }
 }
 
-/** @throws Error that says what was waited for. */
+/** @throws Error that names the awaited state. */
 async function until<Found>(what: string, look: () => Promise<Found | undefined>): Promise<Found> {
   const end = performance.now() + PATIENCE_MS;
   for (;;) {
     const found = await look();
     if (found !== undefined) return found;
-    if (performance.now() > end) throw new Error(`waited ${PATIENCE_MS} ms in vain until ${what}`);
+    if (performance.now() > end) throw new Error(`no success within ${PATIENCE_MS} ms: ${what}`);
     await sleep(POLL_MS);
   }
 }

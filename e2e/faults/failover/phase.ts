@@ -1,4 +1,7 @@
-/** One part of the run: a kind of replication, a kind of strike, and what became of all answers meanwhile. */
+/**
+ * One part of the run: a kind of replication, a kind of strike, and the fate of all answers during
+ * it.
+ */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Verdict } from "../checker/judge.ts";
 import { createHistory } from "../history/history.ts";
@@ -25,9 +28,12 @@ export interface Phase {
 
 export interface PhaseResult {
   readonly phase: Phase;
-  /** For each strike that there was, the longest time in milliseconds in which nobody was answered. */
+  /**
+   * For each strike that there was, the longest time in milliseconds in which no client was
+   * answered.
+   */
   readonly outagesMs: readonly number[];
-  /** Why no more strikes were made, where nobody asked for that. */
+  /** Reason for which the strikes ended early, unless the run was interrupted. */
   readonly brokeOff: string | undefined;
   readonly verdict: Verdict;
   /** All that the verdict is about. */
@@ -64,7 +70,7 @@ export async function runPhase(phase: Phase, parts: PhaseParts): Promise<PhaseRe
   const evidence: RunEvidence = {
     events: history.events,
     rows: dumped.rows,
-    // What was under way is still held when a run is cut off.
+    // Requests under way are still held when a run is cut off.
     leftovers: isCut ? [servers] : [...dumped.leftovers, servers],
     policyOf,
     raced: STRATEGIES,
@@ -100,7 +106,7 @@ async function strikeAll(
   try {
     while (outagesMs.length < phase.strikes && !signal.aborted) await strikeOnce();
   } catch (error) {
-    // Whoever interrupts it has nothing to learn from that; else it is told with what was seen until then.
+    // Ignored after an interruption; otherwise reported with the results until then.
     if (!signal.aborted) return { outagesMs, brokeOff: String(error) };
   }
   return { outagesMs, brokeOff: undefined };

@@ -1,9 +1,9 @@
-/** What a run showed, for a terminal and for the page that is kept of it. */
+/** Report of a run, for a terminal and for the page about it. */
 import type { Violation } from "../checker/case.ts";
 import { LEADER_LEASE_SECONDS } from "./cluster-files.ts";
 import type { PhaseResult } from "./phase.ts";
 
-/** Where and when it ran. */
+/** Machine and time of the run. */
 export interface Circumstances {
   readonly date: string;
   readonly commit: string;
@@ -26,7 +26,7 @@ export function isBroken({ phase, outagesMs, verdict }: PhaseResult): boolean {
 
 /** Keys by the promise that was broken to them. */
 export interface Broken {
-  /** I2: an answer tells of an effect that is gone. */
+  /** I2: an answer reports an effect that is gone. */
   readonly lost: number;
   /** I1: more than one effect. */
   readonly doubled: number;

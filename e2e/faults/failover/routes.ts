@@ -6,7 +6,7 @@ export const STRATEGIES: readonly Strategy[] = ["advisory", "unique", "row", "le
 
 const DAY_MS = 86_400_000;
 
-/** What is promised for a target. */
+/** Returns the promises for a target. */
 export function policyOf(target: string): Policy {
   const strategy = STRATEGIES.find((one) => target === `POST /${one}`);
   if (strategy === undefined) throw new RangeError(`no route is ${target}`);

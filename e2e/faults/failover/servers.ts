@@ -3,7 +3,10 @@ import { superviseScript } from "@oncekey/test-support/processes/supervised";
 
 export interface Servers {
   readonly origins: readonly string[];
-  /** How many of them have ended by themselves. None should: an error of the database is no reason to. */
+  /**
+   * Returns how many servers have ended by themselves. None should: an error of the database is no
+   * reason.
+   */
   readonly ended: () => number;
   stop(): Promise<void>;
 }

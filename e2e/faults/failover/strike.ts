@@ -1,4 +1,4 @@
-/** What befalls a leader. */
+/** Faults of a leader. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { listProcesses } from "@oncekey/test-support/processes/processes";
 import type { Cluster, ClusterNode } from "./cluster.ts";
@@ -44,14 +44,15 @@ async function killNode(node: ClusterNode): Promise<void> {
   }
 }
 
-/** How many answers the leader gives that no standby hears of. */
+/** Number of the leader's answers that no standby receives. */
 const AHEAD = 20;
 const POLL_MS = 10;
 const PATIENCE_MS = 60_000;
 
 /**
- * The receivers of the standbys stand still until the leader has acknowledged something that they lack. Before they go on they are
- * told to end: what waits in their sockets came from a leader that is dead, and must not be read after all.
+ * Stops the receivers of the standbys until the leader has acknowledged something that they lack.
+ * Before they go on they get SIGTERM: the bytes in their sockets came from a dead leader, and must
+ * not be read after all.
  */
 async function killAhead(
   cluster: Cluster,
@@ -65,7 +66,7 @@ async function killAhead(
     const until = performance.now() + PATIENCE_MS;
     while (acknowledged() < enough) {
       if (performance.now() > until)
-        throw new Error("nobody is answered while standbys lag behind");
+        throw new Error("no client is answered while standbys lag behind");
       await sleep(POLL_MS);
     }
     await killNode(leader);

@@ -5,7 +5,7 @@ import { expect, onTestFinished, test } from "vitest";
 import { createHistory } from "../history/history.ts";
 import { startWorkload } from "./workload.ts";
 
-test("where nobody answers any more the load ends when it is told to, and says which keys were not asked for", async () => {
+test("without answers the load ends on its signal, and returns the keys that were not repeated", async () => {
   const server = createServer((_, response) => response.writeHead(503).end());
   server.listen(0, "127.0.0.1");
   await once(server, "listening");

@@ -13,7 +13,10 @@ export interface Workload {
   readonly answeredAt: readonly number[];
   /** Sends no new keys, and resolves once all that were sent are settled, or the signal comes. */
   finish(signal: AbortSignal): Promise<void>;
-  /** Sends every key once more, to the servers at these addresses. @returns those for which the signal came too early. */
+  /**
+   * Repeats every key, at the servers at these addresses. @returns those for which the signal came
+   * too early.
+   */
   repeat(origins: readonly string[], signal: AbortSignal): Promise<Ticket[]>;
 }
 

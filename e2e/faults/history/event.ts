@@ -1,6 +1,9 @@
-/** What a history is made of: one line for everything that a client did, saw or was done to it. */
+/** Events of a history: one line for each action, observation and fault of a client. */
 
-/** Of one clock each: `atMs` never steps back and orders the history, `wallAt` is for people and for the database's instants. */
+/**
+ * Readings of two clocks: `atMs` never steps back and orders the history, `wallAt` is for people
+ * and for the database's instants.
+ */
 export interface Instant {
   readonly atMs: number;
   readonly wallAt: number;
@@ -15,7 +18,7 @@ export interface Invoke extends Instant {
   readonly process: string;
   /** Which server it goes to, as far as the client knows. */
   readonly server: string;
-  /** What the client means to do once. A client that keeps its key has one key for one operation. */
+  /** The client's operation. A client that keeps its key has one key for one operation. */
   readonly operation: string;
   readonly scope: string;
   readonly key: string;
@@ -23,7 +26,7 @@ export interface Invoke extends Instant {
   readonly target: string;
   /** Digest of query, content type and body. */
   readonly fingerprint: string;
-  /** What was done to this attempt alone, such as a reply that was dropped on the way. */
+  /** Fault of this attempt alone, such as a reply that was dropped on the way. */
   readonly fault?: string;
 }
 
@@ -40,12 +43,12 @@ export interface Ok extends Instant {
   readonly body: string;
 }
 
-/** An answer that says that this attempt did nothing: a refusal, or a failure that was rolled back. */
+/** An answer that this attempt did nothing: a refusal, or a failure that was rolled back. */
 export interface Fail extends Instant {
   readonly kind: "fail";
   readonly attempt: number;
   readonly status: number;
-  /** The problem's code, where there is one. */
+  /** The problem's code, if there is one. */
   readonly code?: string;
 }
 
@@ -55,11 +58,11 @@ export interface Info extends Instant {
   readonly attempt: number;
   readonly status?: number;
   readonly reason: string;
-  /** Somebody ran out of patience: on a busy machine that is nobody's mistake. */
+  /** The attempt timed out: on a busy machine that is no fault of the product. */
   readonly isLate?: boolean;
 }
 
-/** What a client made of all its attempts at an operation. */
+/** A client's conclusion from all its attempts at an operation. */
 export interface Result extends Instant {
   readonly kind: "result";
   readonly operation: string;
@@ -70,7 +73,7 @@ export interface Result extends Instant {
   readonly outcome: "done" | "rejected" | "unknown";
 }
 
-/** A record is deleted on purpose, so that its key may run again; `done`: `server` said that it was. */
+/** A record is deleted on purpose, so that its key may run again; `done`: `server` confirmed it. */
 export interface Forget extends Instant {
   readonly kind: "forget";
   readonly phase: "asked" | "done";
@@ -85,11 +88,11 @@ export interface FaultEvent extends Instant {
   readonly kind: "fault";
   readonly phase: "begin" | "end";
   readonly fault: string;
-  /** Whose clients may be left without an answer. Undefined: those of all servers. */
+  /** Servers whose clients may be left without an answer. Undefined: all servers. */
   readonly servers?: readonly string[] | undefined;
 }
 
 export type HistoryEvent = Invoke | Ok | Fail | Info | Result | Forget | FaultEvent;
 
-/** How an attempt ended. */
+/** End of an attempt. */
 export type Ending = Ok | Fail | Info;

@@ -12,7 +12,7 @@ export interface History {
   /** Opens an attempt and returns its number. */
   invoke(what: Omit<Invoke, keyof Instant | "kind" | "attempt">): number;
   add(what: Happening): void;
-  /** How many attempts at an operation have been opened in a scope, whoever made them. */
+  /** Returns how many attempts at an operation have been opened in a scope, by any client. */
   attemptsAt(operation: string, scope: string): number;
 }
 

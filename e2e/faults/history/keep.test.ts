@@ -55,7 +55,7 @@ test("a kept history of a run that was cut off is judged again as one", async ()
   expect(judgeRun(await again(kept))).toEqual(judgeRun(kept));
 });
 
-test("a key that there was no time to ask for is held against nobody, now and when it is judged again", async () => {
+test("a key that there was no time to repeat is no violation, now and when it is judged again", async () => {
   const unasked = [{ scope: "ada", key: "k1", target: "POST /orders" }];
   const later = tell({ attempt: 2, key: "k2", end: inFlight });
   const events = [...tell({ end: inFlight }), ...later];
@@ -76,7 +76,7 @@ test("faults come back with a kept history: what they excuse stays excused", asy
   expect(judgeRun(kept).violations).toEqual([]);
 });
 
-test("a file that does not say what was promised is refused", async () => {
+test("a file without the promises is refused", async () => {
   const folder = await mkdtemp(join(tmpdir(), "oncekey-history-"));
   onTestFinished(() => rm(folder, { recursive: true }));
   const file = join(folder, "history.jsonl");

@@ -1,4 +1,4 @@
-/** Where a history goes that somebody has to look at, with all that it takes to judge it again. */
+/** Keeps a history with violations in a file, with everything to judge it again. */
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Effect, Policy, RecordRow } from "../checker/case.ts";
@@ -6,17 +6,17 @@ import type { RunEvidence } from "../rig/judge-run.ts";
 import type { HistoryEvent } from "./event.ts";
 import { readLines, writeLines } from "./history.ts";
 
-/** The first line of its file: what neither an event nor a row of the database tells. */
+/** The first line of its file: facts that are in neither an event nor a row of the database. */
 interface Header extends Pick<RunEvidence, "leftovers" | "raced" | "isComplete" | "unasked"> {
   readonly kind: "header";
-  /** What was promised, by target. */
+  /** The promises, by target. */
   readonly policies: Readonly<Record<string, Policy>>;
 }
 
 type Row = Effect | RecordRow;
 type Line = Header | HistoryEvent | Row;
 
-/** Writes it out whole, and says where. */
+/** Writes it out whole, and returns its path. */
 export async function keepHistory(of: {
   readonly seed: number;
   readonly evidence: RunEvidence;
@@ -48,7 +48,7 @@ export async function writeHistory(name: string, evidence: RunEvidence): Promise
 export async function readHistory(file: string): Promise<RunEvidence> {
   const [header, ...lines] = await readLines<Line>(file);
   if (header?.kind !== "header")
-    throw new RangeError("it does not begin with a header that says what was promised");
+    throw new RangeError("it does not begin with a header that names the promises");
   const { policies, leftovers, raced, isComplete, unasked } = header;
   return {
     events: lines.filter((line) => line.kind !== "header" && !isRow(line)),

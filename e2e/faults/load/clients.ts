@@ -84,7 +84,7 @@ export function createFetchSend(recorded: typeof fetch): Send {
   };
 }
 
-/** Somebody else's client: the same key and bytes, again and again, on whatever goes wrong. */
+/** A client without Oncekey: the same key and bytes, again and again, on whatever goes wrong. */
 export function createPlainSend(recorded: typeof fetch, random: Random): Send {
   return async (sending) => {
     // A request without a key cannot be repeated.

@@ -1,4 +1,4 @@
-/** Clients that work through a run's operations, so many at once, with everybody who interferes. */
+/** Clients that work through a run's operations, some at once, with all that interferes. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { Agent } from "undici";
 import type { Order } from "../rig/order.ts";
@@ -14,7 +14,7 @@ export interface LoadOptions extends RecorderParts {
   readonly clients: number;
   /** The next operation, or undefined when there are no more. */
   readonly next: () => Operation | undefined;
-  /** How long those pause whose pauses are the rig's. */
+  /** Source of the pauses that the rig makes. */
   readonly random: Random;
   readonly signal: AbortSignal;
 }
@@ -22,7 +22,7 @@ export interface LoadOptions extends RecorderParts {
 export interface Load {
   /** Resolves when every operation has ended. */
   readonly done: Promise<void>;
-  /** Every request that was made first under its key: what settling asks for once more. */
+  /** The first request under each key, which settling repeats. */
   readonly firsts: readonly Sending[];
 }
 

@@ -1,13 +1,13 @@
-/** What the clients of a run will do, drawn from its seed. */
+/** Operations of the clients of a run, drawn from its seed. */
 import type { Deed } from "../rig/order.ts";
 import type { Random } from "../rig/random.ts";
 import { KEYLESS_ROUTE, SHORT_MS, SHORT_ROUTES } from "../rig/routes.ts";
 import type { Route } from "../rig/routes.ts";
 
-/** `plain`: somebody's own loop, from which duplicates and requests without a key come too. */
+/** `plain`: a hand-written loop, from which duplicates and requests without a key come too. */
 export type ClientKind = "oncekey" | "fetch" | "undici" | "plain";
 
-/** One thing that somebody wants done once, and who else sends it. */
+/** One operation that must happen once, and its other senders. */
 export interface Operation {
   readonly id: string;
   readonly route: Route;
@@ -26,24 +26,30 @@ export interface Operation {
 }
 
 export interface Mix {
-  /** What the names of this run's scopes begin with. */
+  /** Prefix of the names of this run's scopes. */
   readonly scopes: string;
   readonly routes: readonly Route[];
-  /** Of the operations, how many go to routes whose records expire soon, or that take no key. Default none. */
+  /**
+   * Share of operations that go to routes whose records expire soon, or that take no key. Default
+   * none.
+   */
   readonly others?: number;
-  /** Of those whose records expire soon, how many are repeated around that moment, which takes them seconds. Default all. */
+  /**
+   * Share of operations with short-lived records that are repeated around the expiry, which takes
+   * seconds. Default all.
+   */
   readonly aroundExpiry?: number;
   readonly duplicates: number;
-  /** Of the operations, how many meet another body under their key, and how many another query. */
+  /** Share of operations that meet another body under their key; `queries`: another query. */
   readonly mismatches: number;
   readonly queries: number;
   readonly strangers: number;
-  /** Of the operations, how many are deeds that come to nothing at first. */
+  /** Share of operations whose deed fails at first. */
   readonly failures: number;
   /** Which ones. Default all. */
   readonly failing?: readonly Deed[];
   readonly clients: readonly ClientKind[];
-  /** How long handlers take. Default: most of them no time, some of them up to 80 ms. */
+  /** Duration of handlers. Default: most of them no time, some of them up to 80 ms. */
   readonly workMs?: number;
 }
 

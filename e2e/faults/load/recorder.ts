@@ -6,11 +6,11 @@ import { FAULT_HEADER } from "../fault.ts";
 import { seedOf } from "../rig/random.ts";
 import { CHANCE_HEADER, FINGERPRINT_HEADER, OPERATION_HEADER, SCOPE_HEADER } from "../rig/order.ts";
 
-/** Where a request goes, and what is done to it on its way. */
+/** Route of a request, and the faults on it. */
 export interface Way {
   readonly server: string;
   readonly origin: string;
-  /** Value of the fault header, where the way leads through the fault proxy. */
+  /** Value of the fault header, if the way leads through the fault proxy. */
   readonly fault?: string;
 }
 
@@ -21,13 +21,13 @@ export interface RecorderParts {
   readonly policyOf: (target: string) => Policy;
 }
 
-/** What a client sends, whatever it is sent with. */
+/** A client's request, independent of the library that sends it. */
 interface Outgoing {
   readonly method: string;
   readonly pathname: string;
   /** With its question mark. */
   readonly search: string;
-  /** What the rig says to its servers is added. */
+  /** Headers, with those that the rig adds for its servers. */
   readonly headers: Headers;
   readonly body: Uint8Array;
 }
@@ -35,7 +35,7 @@ interface Outgoing {
 /** An attempt that is in the history and has not ended. */
 export interface OpenAttempt {
   readonly way: Way;
-  /** Of several spellings of its path, the one that it is sent in. */
+  /** The spelling of its path in which it is sent. */
   readonly pathname: string;
   readonly answered: (response: Pick<Response, "status" | "headers">, body: string) => void;
   readonly failed: (error: unknown, isLate: boolean) => void;
@@ -111,8 +111,9 @@ export function fingerprintOf(search: string, body: Uint8Array): string {
   return createHash("sha256").update(search).update("\n").update(body).digest("hex").slice(0, 12);
 }
 
-// Neither comes to a final answer, without any fault from outside: a handler that ignores what Postgres told it comes to 503, and a
-// client that asks for the rest of an answer that broke off gives up the whole one that it gets.
+// Two attempts get no final answer without any fault from outside. A handler that ignores an error
+// of Postgres leads to 503. A client that asks for the rest of a broken answer discards the whole
+// one that it gets.
 function hurtOf(headers: Headers, body: Uint8Array): string | undefined {
   if (headers.has("range")) return "asks for the rest";
   return Buffer.from(body).includes('"swallow"') ? "the handler fails" : undefined;
@@ -127,7 +128,7 @@ type Ending = Happening extends infer Event
 const NOT_KEPT: readonly number[] = [401, 403, 408, 409, 425, 429];
 const STORED_HEADERS = ["content-type", "location"];
 
-/** What an answer means, by the contract and not by what a client makes of it. */
+/** Interprets an answer by the contract, not by a client's conclusion. */
 function endingOf(
   { status, headers }: Pick<Response, "status" | "headers">,
   body: string,

@@ -15,7 +15,7 @@ const policyOf = (): Policy => ({
 const ticket = { operation: "op1", scope: "ada", key: "k1", target: "POST /orders" };
 const now = told({ ...ticket, key: "k9", atMs: NOW_MS });
 
-test("what our client was told is final is asked for no more, but for a stranger with the same key", () => {
+test("a final answer of our client is not repeated, except by a stranger with the same key", () => {
   const asked = [
     { scope: "ada", key: "k1", path: "/orders" },
     { scope: "bob", key: "k1", path: "/orders" },
@@ -42,7 +42,7 @@ test("what was answered once and left open by its last attempt is asked for agai
   expect(stillAsked([open], events, policyOf)).toEqual([open]);
 });
 
-test("what could not be asked for to the end when time was over is told, and nobody waits for longer", async () => {
+test("keys without a final answer at the time limit are returned, and the wait ends", async () => {
   const order = { deed: "charge", amount: 1, workMs: 0 } as const;
   const rest = { operation: "op1", scope: "ada", path: "/orders", search: "", order };
   const keys = ["k1", "k2"].map((key) => ({ ...rest, key }));

@@ -1,4 +1,6 @@
-/** When all faults have ended: every key is asked for once more, until its answer is final or its time is up. */
+/**
+ * When all faults have ended: every key is repeated until its answer is final or its time is up.
+ */
 import { setTimeout as sleep } from "node:timers/promises";
 import { SETTLING } from "../checker/settling.ts";
 import type { HistoryEvent } from "../history/event.ts";
@@ -49,8 +51,8 @@ export async function settleOne(
 }
 
 /**
- * Not asked for again: a key that our client gave up as rejected, because nobody sends it again and what the client said has to stay
- * true (a stranger with the same key has not been told); and one that was answered so long ago that its record is over, because it
+ * Leaves out two kinds of keys. A key that our client rejected is never sent again, and its result
+ * has to stay true; a stranger with the same key has no such result. A key whose record has expired
  * would only run anew.
  */
 export function stillAsked<Asked extends Pick<Sending, "key" | "scope" | "path">>(

@@ -6,7 +6,8 @@ import type { Send } from "./clients.ts";
 import { openAttempt } from "./recorder.ts";
 import type { OpenAttempt, RecorderParts } from "./recorder.ts";
 
-// What undici retries of itself, and what its users add who send a key: still under way, and late.
+// Statuses that undici retries by default, and those that users with keys add: still under way, and
+// late.
 const STATUS_CODES = [409, 429, 500, 502, 503, 504];
 const TIMEOUT_CODES = [
   "UND_ERR_CONNECT_TIMEOUT",
@@ -25,7 +26,7 @@ const ERROR_CODES = [
   ...TIMEOUT_CODES,
 ];
 
-/** @param agent shared by the clients of a load; whoever made it ends it. */
+/** @param agent shared by the clients of a load; its creator closes it. */
 export function createUndiciSend(parts: RecorderParts, process: string, agent: Agent): Send {
   const dispatcher = new RetryAgent(agent.compose(recordAttempts(parts, process)), {
     methods: ["POST"],
@@ -46,7 +47,7 @@ export function createUndiciSend(parts: RecorderParts, process: string, agent: A
       });
       await body.text();
     } catch {
-      // It is told of what went wrong last; why is in the history.
+      // undici reports only the last error; the cause is in the history.
     }
   };
 }

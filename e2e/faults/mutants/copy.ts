@@ -1,4 +1,7 @@
-/** A copy of the project in which a line may be changed. What is installed is shared with the original. */
+/**
+ * A copy of the project in which a line may be changed. It shares the installed packages with the
+ * original.
+ */
 import { cp, readFile, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";

@@ -7,14 +7,17 @@ import type { RunReport } from "../rig/run.ts";
 import { planHunt } from "./hunts.ts";
 import type { HuntName } from "./mutant.ts";
 
-/** What a hunt found. */
+/** Result of a hunt. */
 export interface Catch {
   /** The invariants that were broken. Empty: nothing was. */
   readonly invariants: readonly string[];
   /** The number of the first operation that shows it, in the order in which they were begun. */
   readonly operations: number;
   readonly verdict: string;
-  /** The file of a history that speaks against the rig or the bug: nothing was found, or something where no bug is. */
+  /**
+   * The file of an unexpected history: a planted bug that was not found, or a violation without a
+   * bug.
+   */
   readonly history: string | undefined;
 }
 

@@ -1,10 +1,10 @@
-/** What was caught of the bugs that were planted, and how it is told. */
+/** Results of the hunts for planted bugs, and their page. */
 import { provenance, table } from "../page.ts";
 import type { Catch } from "./hunt.ts";
 import type { HuntName, Mutant } from "./mutant.ts";
 
 export interface Hunted {
-  /** How many were to be hunted. */
+  /** Number of planned hunts. */
   readonly planned: number;
   readonly catches: readonly { readonly mutant: Mutant; readonly caught: Catch }[];
   /** The same hunts where no bug is planted: what they find is a false alarm. */

@@ -67,7 +67,8 @@ const HUNTS: Readonly<Record<HuntName, Partial<Plan>>> = {
       failures: 1,
       duplicates: 1,
       workMs: 300,
-      // Of 600 operations these show it at one to four keys; shorter work and the usual clients showed it at one, or at none.
+      // In 600 operations these clients show it at one to four keys; shorter work and the usual
+      // clients showed it at one, or at none.
       clients: ["plain"],
     },
   },

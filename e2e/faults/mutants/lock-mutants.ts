@@ -9,7 +9,8 @@ const NO_FENCE: Edit = {
   replace: "when true then excluded.fingerprint",
 };
 
-// The look-up after the lock would still find the record: what the one statement said has to be believed.
+// The look-up after the lock would still find the record, so the mutant has to trust the one
+// statement.
 const BELIEVE_LOCK: Edit = {
   file: `${STORE}/strategies/try-claim.ts`,
   find: "const record = recordIn(results.at(-1), askedAt);",

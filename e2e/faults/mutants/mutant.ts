@@ -1,13 +1,16 @@
 /** A bug that is planted into a copy of the sources, and the run that has to catch it. */
 
-/** Where a line is replaced: it stands there once, or the mutant is out of date. */
+/** Replacement of a line: the line occurs exactly once, or the mutant is out of date. */
 export interface Edit {
   readonly file: string;
   readonly find: string;
   readonly replace: string;
 }
 
-/** What a hunt makes likely: `race` duplicates, `commit` broken COMMITs, and so on. The runs are in `hunts.ts`. */
+/**
+ * Kind of a hunt, by what it makes likely: `race` duplicates, `commit` broken COMMITs, and so on.
+ * The runs are in `hunts.ts`.
+ */
 export type HuntName =
   | "race"
   | "strangers"

@@ -1,4 +1,7 @@
-/** The planted bugs. Each is a line of the product changed, and where the primary key would have kept the promise all the same, that too. */
+/**
+ * The planted bugs. Each changes a line of the product. If the primary key would still keep the
+ * promise, the mutant disables that too.
+ */
 import { LOCK_MUTANTS } from "./lock-mutants.ts";
 import type { Mutant } from "./mutant.ts";
 

@@ -1,4 +1,7 @@
-/** Plants each bug into a copy, hunts it there, and hunts once more by each kind of hunt where no bug is planted. */
+/**
+ * Plants each bug into a copy, hunts it there, and runs each kind of hunt again without a planted
+ * bug.
+ */
 import { fork } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";

@@ -1,4 +1,7 @@
-/** What else goes wrong around the servers: broken commits, a pooler that ends, a pool that is taken, a database that is full. */
+/**
+ * Further faults around the servers: broken commits, a pooler that ends, a pool that is taken, a
+ * database that is full.
+ */
 import { setTimeout as sleep } from "node:timers/promises";
 import { Client } from "pg";
 import type { History } from "../history/history.ts";
@@ -12,7 +15,7 @@ export interface Counts {
   readonly commitFaults: number;
   readonly poolerRestarts: number;
   readonly poolsTaken: number;
-  /** Times at which the database has no connection left for anybody. */
+  /** Number of times at which the database has no connection left. */
   readonly databasesFilled: number;
   /** Pools that the application ends and replaces while requests use them. */
   readonly poolsEnded: number;
@@ -30,14 +33,14 @@ export interface DisturbanceOptions {
 
 interface Disturbance {
   readonly name: string;
-  /** Whose clients notice it. Undefined: those of all. */
+  /** Servers whose clients notice it. Undefined: all servers. */
   readonly servers?: readonly string[] | undefined;
   readonly cause: () => Promise<void>;
 }
 
 export interface Disturbances {
   readonly caused: Readonly<Record<string, number>>;
-  /** How many did not come about. */
+  /** Returns how many did not happen. */
   readonly missed: () => number;
   readonly done: Promise<void>;
 }
@@ -45,7 +48,7 @@ export interface Disturbances {
 const BETWEEN_MS = 1_500;
 // A line that is half open takes a connection away for some ten seconds; most of the pool has to be left.
 const COMMIT_EVERY_MS = 250;
-// Who waits for the last of them is told that its outcome is not known when Oncekey's own timer is over.
+// After the last of them, a waiting request gets "not known" when Oncekey's own timer expires.
 const LAST_COMMIT_MS = 7_000;
 const POLL_MS = 20;
 const FULL_MS = 1_000;
@@ -181,7 +184,7 @@ async function takeAll({ options }: Fleet["pool"], taken: Client[]): Promise<voi
   }
 }
 
-// Postgres may be struck meanwhile.
+// Postgres may be struck at the same time.
 function survive(): void {}
 
 function sum(counts: Readonly<Record<string, number>>): number {

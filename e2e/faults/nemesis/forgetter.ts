@@ -12,10 +12,13 @@ export interface ForgetterOptions extends RecorderParts {
   readonly fleet: Fleet;
   readonly random: Random;
   readonly routes: readonly Route[];
-  /** Whose records they are. */
+  /** Scope of the records. */
   readonly scope: string;
   readonly signal: AbortSignal;
-  /** Told of each key: on a slow machine one may have to be asked for once more in the end, as all the others. */
+  /**
+   * Called with each key: on a slow machine a key may have to be repeated in the end, as all the
+   * others.
+   */
   readonly onKey: (sending: Sending) => void;
 }
 

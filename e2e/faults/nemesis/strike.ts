@@ -1,4 +1,4 @@
-/** Something that happens to a server, or to its connections, while it stands still at a boundary. */
+/** A fault of a server, or of its connections, while it is stopped at a boundary. */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Pool } from "pg";
 import type { Policy } from "../checker/case.ts";
@@ -56,7 +56,10 @@ interface Means {
   readonly pauseMs: number | undefined;
 }
 
-/** What is done to a server that stands at a boundary; when it resolves, the server runs or is on its way back. */
+/**
+ * Strikes a server that is stopped at a boundary. When it resolves, the server runs or is on its
+ * way back.
+ */
 export async function deal(
   blow: Blow,
   server: ServerProcess,

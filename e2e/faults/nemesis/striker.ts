@@ -55,7 +55,7 @@ export function startStriker(options: StrikerOptions): Striker {
     const { boundary, strategy, blow } = strike;
     numbers += 1;
     const fault = `${numbers}: ${blow} ${server.name} at ${boundary} of ${strategy}`;
-    // A crash of Postgres is everybody's.
+    // A crash of Postgres affects all servers.
     const struck = blow === "crash" ? undefined : [server.name];
     history.add({ kind: "fault", phase: "begin", fault, servers: struck });
     const isCaught = await server.catchIn({ boundary, strategy }, PATIENCE_MS);

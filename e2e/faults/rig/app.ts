@@ -37,7 +37,7 @@ export async function createApp({ pool, outside, turning }: Pools): Promise<Fast
     sweep: { intervalMs: 1_000, batchSize: 500 },
   };
   await app.register(idempotency, { ...options, pool });
-  // Behind the plugin's own hooks: nothing that this one does to a body makes another request of it.
+  // Runs after the plugin's own hooks: a change of the body here does not change the fingerprint.
   app.addHook("preValidation", async ({ body }) => {
     if (typeof body === "object" && body !== null) Reflect.set(body, "stamp", randomUUID());
   });
@@ -98,7 +98,10 @@ function optionsOf({ policy }: Route): RouteIdempotencyOptions {
   };
 }
 
-/** Takes all connections of the pool for a second, as an application does that forgot whose they are; says how many it got. */
+/**
+ * Takes all connections of the pool for a second, as a leaking application does. Answers with their
+ * number.
+ */
 function addHold(app: FastifyInstance, pool: Pool): void {
   app.post("/hold", async () => {
     const asked = Array.from({ length: pool.options.max }, () => hold(pool));

@@ -1,4 +1,4 @@
-/** The quiet end of a run: every key is asked for once more, by servers that are all there again. */
+/** The quiet end of a run: every key is repeated, at servers that are all up again. */
 import type { History } from "../history/history.ts";
 import type { Sending } from "../load/clients.ts";
 import type { Way } from "../load/recorder.ts";
@@ -23,7 +23,7 @@ export async function askOnceMore(
     if (over.aborted) end();
     over.addEventListener("abort", end);
   });
-  // Nobody may be waiting for it.
+  // No caller may be waiting for it.
   isOver.catch(() => undefined);
   const allUp = Promise.all(fleet.servers.map((server) => server.up()));
   await Promise.race([allUp, isOver]).catch(() => undefined);

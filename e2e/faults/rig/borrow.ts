@@ -1,11 +1,12 @@
 /** Takes a client out of a pool that may be struck at any moment. */
 import type { Pool, PoolClient } from "pg";
 
-/** What listens to errors of a client while it is out of its pool. */
+/** Error listener of a client while it is out of its pool. */
 function survive(): void {}
 
 /**
- * By a callback: until a promise is awaited nobody would listen, and a backend that is ended says so right behind its first "ready".
+ * Uses a callback: a promise would leave a moment without an error listener, and a terminated
+ * backend reports it right after its first "ready".
  */
 export function borrow(pool: Pool): Promise<PoolClient> {
   return new Promise((resolve, reject) => {

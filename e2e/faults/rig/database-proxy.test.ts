@@ -6,7 +6,7 @@ import type { CommitFault } from "./database-proxy.ts";
 
 const database = withDatabase({ from: "empty" });
 
-/** How COMMIT ended for the client that asked for it, and whether it stands. */
+/** Returns how COMMIT ended for its client, and whether it stands. */
 async function commitThrough(fault: CommitFault): Promise<{ outcome: string; stands: boolean }> {
   const proxy = await startDatabaseProxy({
     databaseUrl: database.url,

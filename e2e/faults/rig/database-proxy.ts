@@ -1,11 +1,12 @@
-/** A TCP proxy between a server and its database that can be told to break the next COMMIT that comes by, and how. */
+/** A TCP proxy between a server and its database that breaks the next COMMIT on demand. */
 import { once } from "node:events";
 import { connect, createServer } from "node:net";
 import type { AddressInfo, Socket } from "node:net";
 
 /**
- * `drop-request`: the line breaks before COMMIT is passed on. `drop-answer`: after it was, before its answer comes back.
- * `delay`: COMMIT arrives late. `half-open`: nothing arrives any more, either way, and nobody is told.
+ * `drop-request`: the connection breaks before COMMIT is passed on. `drop-answer`: after it was,
+ * before its answer comes back. `delay`: COMMIT arrives late. `half-open`: nothing arrives any
+ * more, either way, without an error.
  */
 export const COMMIT_FAULTS = ["drop-request", "drop-answer", "delay", "half-open"] as const;
 
@@ -15,9 +16,9 @@ export interface DatabaseProxy {
   readonly url: string;
   /** The fault strikes the next COMMIT. */
   readonly arm: (fault: CommitFault) => void;
-  /** How many COMMITs each fault has struck. */
+  /** Returns how many COMMITs each fault has struck. */
   readonly struck: () => Readonly<Record<CommitFault, number>>;
-  /** Where new connections go from here on. */
+  /** Sets the target of new connections. */
   readonly redirect: (databaseUrl: string) => void;
   readonly stop: () => Promise<void>;
 }

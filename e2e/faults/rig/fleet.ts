@@ -31,7 +31,7 @@ export interface Fleet {
   readonly pool: Pool;
   /** A server that is up, by chance. */
   readonly anyServer: () => Promise<Upstream>;
-  /** Where a server listens; waits while it is down. */
+  /** Returns the origin of a server; waits while it is down. */
   readonly originOf: (name: string) => Promise<string>;
   /** Origin of the fault proxy before all of them. */
   readonly proxyOrigin: string;

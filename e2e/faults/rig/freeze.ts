@@ -1,9 +1,11 @@
-/** In a server of the rig: stops the whole process at the moment that was asked for, and says so before. */
+/**
+ * In a server of the rig: stops the whole process at the requested boundary, and reports it before.
+ */
 import { AsyncLocalStorage } from "node:async_hooks";
 import { writeSync } from "node:fs";
 import type { Boundary, Trap } from "./boundaries.ts";
 
-/** What is known of the request that a piece of code works for. */
+/** The request for which the running code works. */
 export interface Passage {
   readonly strategy: string;
   /** `handled`: its handler has answered, and what follows stores and sends that. */
@@ -27,8 +29,9 @@ export function isTrapped(boundary: Boundary): boolean {
 }
 
 /**
- * Stops this process where the trap is set to this boundary: from here on it does nothing at all, as if it had been stopped
- * or killed from outside at this very instruction. Both writes are system calls that have an effect before they return.
+ * Stops this process if the trap is set to this boundary. The process then does nothing at all, as
+ * if stopped or killed from outside at this very instruction. Both writes are system calls that
+ * have an effect before they return.
  */
 export function reach(boundary: Boundary): void {
   if (!isTrapped(boundary)) return;

@@ -35,7 +35,7 @@ class HandlerError extends Error {
   }
 }
 
-// Of the attempts at a deed that comes to nothing, so many do.
+// Share of failing attempts at a deed that fails at first.
 const FAILURE_RATE = 0.6;
 const FAILING: readonly Deed[] = [
   "busy",
@@ -93,7 +93,7 @@ async function handleOutside({ outside }: Parts, run: Run): Promise<FastifyReply
   const { request, reply, comesToNothing } = run;
   const { deed, workMs } = request.body;
   const { step, commit, rollback, deriveKey } = request.idempotency;
-  // What an outside world has done cannot be rolled back: there a refusal comes before.
+  // An outside effect cannot be rolled back, so the refusal comes before it.
   if (deed === "refuse") throw refusal(answerTo(request));
   if (deed === "mask") {
     const answer = answerTo(request);
@@ -128,7 +128,7 @@ function mask(reply: FastifyReply, answer: Answer): FastifyReply {
   return reply.code(200).send({ ...answer, errors: [{ message: "the resolver failed" }] });
 }
 
-/** Answers with a stream that stands still behind its first half. */
+/** Answers with a stream that stalls after its first half. */
 function stall(reply: FastifyReply, answer: Answer): FastifyReply {
   const text = JSON.stringify(answer);
   const stream = new Readable({ read() {} });
@@ -141,7 +141,8 @@ function refusal({ scope }: Answer): HandlerError {
   return new HandlerError(`there is no such thing (scope ${scope})`, 404);
 }
 
-// Not from the seed: they tell two runs of the handler apart, those of one attempt too.
+// Random, not from the seed: the ids distinguish all runs of the handler, even those of one
+// attempt.
 function answerTo({ headers }: FastifyRequest): Answer {
   return { answer: randomUUID(), effect: randomUUID(), scope: String(headers[SCOPE_HEADER]) };
 }
@@ -168,7 +169,7 @@ async function charge(
   );
 }
 
-/** Comes to nothing in the way of the deed, by Postgres' own refusal where there is one. */
+/** Fails in the way of the deed, by a real error of Postgres if there is one. */
 async function fail(deed: Deed, tx: PoolClient, random: Random): Promise<void> {
   if (deed === "deadlock") return deadlock(tx, random);
   if (deed === "serialize") {

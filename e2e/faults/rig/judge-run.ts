@@ -1,4 +1,4 @@
-/** Judges a run in which time may not have sufficed to ask for every key once more. */
+/** Judges a run in which time may not have sufficed to repeat every key. */
 import { judge } from "../checker/judge.ts";
 import type { Evidence, Verdict } from "../checker/judge.ts";
 import { checkSettled } from "../checker/settling.ts";
@@ -10,11 +10,11 @@ interface Ticket {
 }
 
 export interface RunEvidence extends Evidence {
-  /** Those that were not asked for until their answer was final or their own time was up. */
+  /** Keys that were not repeated until their answer was final or their own time was up. */
   readonly unasked: readonly Ticket[];
 }
 
-/** That a key has not settled (I7) is held against no key that was not asked for. */
+/** Ignores I7 violations of keys that were not repeated. */
 export function judgeRun(evidence: RunEvidence): Verdict {
   const verdict = judge(evidence);
   const unasked = new Set(evidence.unasked.map(nameOf));

@@ -1,4 +1,4 @@
-/** What servers and database still hold when the work is over. */
+/** Resources that servers and database still hold when the work is over. */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Pool } from "pg";
 import type { Leftovers } from "../checker/settling.ts";

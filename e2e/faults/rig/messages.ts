@@ -1,4 +1,4 @@
-/** What the rig and one of its servers say to each other. */
+/** Messages between the rig and one of its servers. */
 import type { ServerReport } from "@oncekey/test-support/processes/report-port";
 import type { Trap } from "./boundaries.ts";
 
@@ -10,20 +10,22 @@ export type FromServer =
   | ServerReport
   | { readonly kind: "inspected"; readonly inspection: Inspection };
 
-/** What a server finds in itself. */
+/** A server's report on its own resources. */
 export interface Inspection {
   readonly checkedOut: number;
   readonly waiting: number;
   /** Pools that the application has ended, and that do not end. */
   readonly unendedPools: number;
-  /** Leases said to be lost whose claim had ended before: somebody still renewed them. */
+  /**
+   * Leases that were reported as lost after the end of their claim: a heartbeat still renewed them.
+   */
   readonly lostAfterEnd: number;
   readonly residentBytes: number;
   /** Timers, sockets, files and whatever else keeps a process alive. */
   readonly handles: number;
 }
 
-/** Everything a server is told through its environment. */
+/** Settings of a server in its environment. */
 export const ENVIRONMENT = {
   database: "ONCEKEY_RIG_DATABASE",
   outside: "ONCEKEY_RIG_OUTSIDE",

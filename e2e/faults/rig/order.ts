@@ -1,11 +1,14 @@
-/** What a client asks of the rig's shop, and the headers by which the rig knows its requests. */
+/** Orders of a client, and the headers by which the rig recognises its requests. */
 
 /**
- * What the handler does. `charge`: an effect, 201. `decline`: 402, no effect. `refuse`: an effect that is rolled back by a thrown
- * 404. All others come to nothing most of the time, and to `charge` in the end: `busy` answers 429, `break` throws after its
- * effect, `deadlock` and `serialize` have Postgres refuse a statement, and `swallow` ignores such a refusal and answers 201. `hang`
- * never ends a statement, and `stall` a reply stream. A lease has no statement that could be refused or hang: there these five break
- * after their call to the outside. `mask` answers 200 for a failure, as GraphQL does, and has its writes rolled back.
+ * Deed of the handler. `charge`: an effect, 201. `decline`: 402, no effect. `refuse`: an effect
+ * that is rolled back by a thrown
+ * 404. All others fail most of the time, and end as `charge`: `busy` answers 429, `break` throws
+ * after its effect, `deadlock` and `serialize` have Postgres refuse a statement, and `swallow`
+ * ignores such a refusal and answers 201. `hang` never ends a statement, and `stall` a reply
+ * stream. A lease has no statement that could be refused or hang: there these five break after
+ * their call to the outside. `mask` answers 200 for a failure, as GraphQL does, and has its writes
+ * rolled back.
  */
 export type Deed =
   | "charge"
@@ -23,11 +26,11 @@ export type Deed =
 export interface Order {
   readonly deed: Deed;
   readonly amount: number;
-  /** How long the handler takes, in milliseconds. */
+  /** Duration of the handler, in ms. */
   readonly workMs: number;
 }
 
-/** Who asks: the rig's stand-in for a sign-in. */
+/** The caller's scope: the rig's stand-in for a sign-in. */
 export const SCOPE_HEADER = "rig-scope";
 export const OPERATION_HEADER = "rig-operation";
 export const FINGERPRINT_HEADER = "rig-fingerprint";

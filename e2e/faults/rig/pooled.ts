@@ -9,8 +9,8 @@ export interface Pooled {
 }
 
 /**
- * Behind a proxy of its own, so that another pooler can take the place of one that was killed. Undefined where this machine has
- * no PgBouncer. What ends it is put behind `stops`.
+ * Starts a pooler behind a proxy of its own, so that another one can replace a killed pooler.
+ * Returns `undefined` if this machine has no PgBouncer. Adds its end to `stops`.
  */
 export async function startPooled(
   url: string,

@@ -2,14 +2,14 @@
 import { createHash } from "node:crypto";
 
 export interface Random {
-  /** From 0 to below 1. */
+  /** Returns a number from 0 to below 1. */
   readonly next: () => number;
   /** A whole number from 0 to below `limit`. */
   readonly below: (limit: number) => number;
   readonly chance: (probability: number) => boolean;
   readonly pick: <Item>(items: readonly Item[]) => Item;
   readonly shuffled: <Item>(items: readonly Item[]) => Item[];
-  /** Of version 4 by its looks. Does not change what the others give. */
+  /** Returns a UUID in the format of version 4. Does not change the results of the others. */
   readonly uuid: () => string;
 }
 
@@ -39,7 +39,7 @@ export function createRandom(seed: number): Random {
     },
     uuid() {
       uuids += 1;
-      // Of a digest: 32 bits of state are too few for keys that must not meet.
+      // Uses a digest: 32 bits of state are too few for unique keys.
       const hex = createHash("sha256").update(`${seed} ${uuids}`).digest("hex");
       const parts = [hex.slice(0, 8), hex.slice(8, 12), `4${hex.slice(13, 16)}`];
       return [...parts, `8${hex.slice(17, 20)}`, hex.slice(20, 32)].join("-");

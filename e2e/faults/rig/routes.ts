@@ -10,13 +10,15 @@ const STRATEGIES = ["advisory", "unique", "row", "lease"] as const;
 const MISMATCHES = ["replay", "reject"] as const;
 const DAY_MS = 86_400_000;
 
-/** How long a claim of strategy lease lasts here: a stopped server has to lose it within a test's patience. */
+/**
+ * Duration of a claim of strategy lease: a stopped server has to lose it within a test's patience.
+ */
 export const LEASE_MS = 2_000;
-/** How long a transaction may be idle here before Postgres ends it: for the same reason. */
+/** Time a transaction may be idle before Postgres ends it: short for the same reason. */
 export const IDLE_MS = 5_000;
-/** How long a handler may hold its connection here, and a reply stream outlive its caller: less than a client's patience. */
+/** Timeout of handlers, and of reply streams without a caller: less than a client's patience. */
 export const MAX_HANDLER_MS = 2_000;
-/** What the routes below `/short` keep. */
+/** Retention of the routes below `/short`. */
 export const SHORT_MS = 2_000;
 
 /** Every strategy with either policy, and the strategy lease with either declaration of what a crash means. */

@@ -30,16 +30,16 @@ export interface RunOptions {
   readonly operations: number;
   readonly clients: number;
   readonly mix: Mix;
-  /** How often each blow falls at each boundary of each strategy. */
+  /** Number of times each blow falls at each boundary of each strategy. */
   readonly strikes: Readonly<Record<Blow, number>>;
   /** The part of these strikes that is dealt, chosen by the seed. Default 1: all. */
   readonly share?: number;
   /** Only the strikes that are like this. */
   readonly only?: Partial<Strike>;
-  /** How long a pause lasts. Default: longer than a lease and than a transaction may be idle. */
+  /** Duration of a pause. Default: longer than a lease and than a transaction may be idle. */
   readonly pauseMs?: number;
   readonly disturbances: Counts;
-  /** Of the attempts, how many go through the fault proxy and are hurt there. */
+  /** Share of attempts that meet a fault of the fault proxy. */
   readonly wireFaults: number;
   /** Whether callers hang up on handlers and reply streams without end, all the time. Default not. */
   readonly hangUps?: boolean;
@@ -71,7 +71,7 @@ export interface RunReport {
 }
 
 const PROGRESS_MS = 5_000;
-/** How long after the limit keys are still asked for once more; what is not asked by then is said. */
+/** Time after the limit in which keys are still repeated; the rest is reported. */
 const SETTLING_MS = 90_000;
 
 export async function run(options: RunOptions): Promise<RunReport> {
@@ -141,7 +141,7 @@ async function gather(
 ): Promise<RunEvidence> {
   return {
     events: history.events,
-    // What the last faults broke is still held when a run is cut off.
+    // The aftermath of the last faults is still held when a run is cut off.
     leftovers: wasInterrupted ? [] : await fleet.leftovers(),
     rows: await dump(fleet.pool, mix.scopes),
     policyOf,
@@ -152,7 +152,7 @@ async function gather(
 }
 
 interface Work {
-  /** What has to be asked for once more in the end. */
+  /** Returns the requests to repeat in the end. */
   readonly asked: () => readonly Sending[];
   readonly done: Promise<void>;
   readonly progress: () => string;
@@ -165,8 +165,8 @@ interface Work {
 function startWork(fleet: Fleet, options: RunOptions, history: History, signal: AbortSignal): Work {
   const { seed, operations, clients, mix, strikes, disturbances: counts, pauseMs } = options;
   const { share = 1, only } = options;
-  // The same seed plans the same operations under the same keys, and the same faults. What meets what is up to real processes:
-  // their scheduling is not ours, so that a way is drawn for another attempt and two runs are not the same history.
+  // The same seed plans the same operations under the same keys, and the same faults. The
+  // interleaving is up to real processes, so that two runs are not the same history.
   const random = createRandom(seed);
   const forOperations = createRandomFor(seed, "operations");
   const forWays = createRandomFor(seed, "ways");
@@ -210,7 +210,8 @@ function startWork(fleet: Fleet, options: RunOptions, history: History, signal: 
     ...parts,
     fleet,
     random: createRandomFor(seed, "forgetter"),
-    // That one has a registration of its own, which the servers' endpoint does not ask.
+    // The turning route has a registration of its own, which the servers' endpoint does not
+    // inspect.
     routes: mix.routes.filter((route) => route !== TURNING_ROUTE),
     scope: `${mix.scopes}-0`,
     signal: ending.signal,

@@ -17,7 +17,7 @@ test("a server that is killed while it is asked what it holds answers when it is
   }
 });
 
-test("a server that stands still gives no answer, and one when it goes on", async () => {
+test("a stopped server gives no answer, and one when it goes on", async () => {
   const server = await start();
   server.signal("SIGSTOP");
   expect(await server.inspect(500)).toBeUndefined();

@@ -1,4 +1,7 @@
-/** One server of the rig as the rig sees it: a process that is started again whenever it ends, until it is told to stop. */
+/**
+ * One server of the rig as the rig sees it: a process that is started again whenever it ends, until
+ * `stop`.
+ */
 import type { ChildProcess } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { createInterface } from "node:readline";
@@ -14,17 +17,17 @@ import type { FromServer, Inspection, ToServer } from "./messages.ts";
 export interface ServerPlan {
   readonly name: string;
   readonly databaseUrl: string;
-  /** Where a lease's handler has its effects. */
+  /** Database in which a lease's handler has its effects. */
   readonly outsideUrl: string;
   readonly clockMs?: number;
   readonly isPipelined?: boolean;
-  /** Who ends it where the rig cannot: a server that stands still hears of nothing. */
+  /** Ends the server if the rig cannot: a stopped server receives nothing. */
   readonly reaper: Reaper;
 }
 
 export interface ServerProcess {
   readonly name: string;
-  /** Where it listens; undefined while it is down. */
+  /** Returns its port; undefined while it is down. */
   readonly port: () => number | undefined;
   readonly pid: () => number | undefined;
   /** Sets the trap and resolves when the process has stopped in it, or to false where that takes too long. */
@@ -32,9 +35,12 @@ export interface ServerProcess {
   readonly signal: (signal: "SIGKILL" | "SIGSTOP" | "SIGCONT") => void;
   /** Resolves when it answers, after a kill too. */
   readonly up: () => Promise<number>;
-  /** Asks again if it ends meanwhile. Undefined: it gave no answer for `patienceMs`, 30_000 by default. */
+  /**
+   * Asks again if it ends in the meantime. Undefined: it gave no answer for `patienceMs`, 30_000 by
+   * default.
+   */
   readonly inspect: (patienceMs?: number) => Promise<Inspection | undefined>;
-  /** How often it ended although nobody killed it. */
+  /** Returns how often it ended by itself. */
   readonly unexpectedEnds: () => number;
   readonly stop: () => Promise<void>;
 }
@@ -109,7 +115,7 @@ export function startServer(plan: ServerPlan): ServerProcess {
 async function hasStopped({ pid }: ChildProcess): Promise<void> {
   const isThere = async (): Promise<boolean> => {
     const stat = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => "gone) T ");
-    // Behind the name, which may hold anything: the state, and T is "stopped".
+    // The state follows the name, which may contain anything. T is "stopped".
     return /\) T /.test(stat.slice(stat.lastIndexOf(")")));
   };
   await until(isThere, { what: `process ${pid} to stop` });

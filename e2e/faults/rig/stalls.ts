@@ -1,8 +1,8 @@
-/** A rig that stands still is a fault of its own: its proxies are in this process, and what they carry stands still with it. */
+/** A stalled rig is a fault of its own: its proxies are in this process, and stall with it. */
 import type { History } from "../history/history.ts";
 
 export interface Stalls {
-  /** How many there were so far. */
+  /** Returns how many there were so far. */
   count(): number;
   stop(): void;
 }

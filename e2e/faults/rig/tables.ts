@@ -63,7 +63,8 @@ function withHeaders(record: RecordRow): RecordRow {
 
 /** The day of what a run has left is over: the servers sweep it. */
 export async function endRetention(pool: Pool, scopes: string): Promise<void> {
-  // Nobody asks for these scopes any more; a row that is swept meanwhile is not there to be updated.
+  // No client asks for these scopes any more; a row that is swept at the same time cannot be
+  // updated.
   await pool.query(
     "update oncekey.records set expires_at = statement_timestamp() where scope like $1 and expires_at > statement_timestamp()",
     [`${scopes}-%`],
@@ -79,7 +80,7 @@ select
   (select count(*)::int from pg_stat_activity where datname = current_database()
     and pid <> pg_backend_pid() and backend_type = 'client backend' and state = 'active') as "statements that still run"`;
 
-/** What is still held in the database. */
+/** Returns the resources that are still held in the database. */
 export async function heldInDatabase(pool: Pool): Promise<Record<string, number>> {
   const { rows } = await pool.query<Record<string, number>>(LEFT);
   return rows[0] ?? {};

@@ -6,7 +6,7 @@ export interface TurningPool {
   readonly current: () => Pool;
   /** Replaces the pool and ends the one before. Resolves with `true` once that has ended. */
   readonly turn: () => Promise<boolean>;
-  /** How many replaced pools have not ended. */
+  /** Returns how many replaced pools have not ended. */
   readonly unended: () => number;
   readonly end: () => Promise<void>;
 }
@@ -25,7 +25,7 @@ export function createTurningPool(config: PoolConfig): TurningPool {
       const before = current;
       current = make();
       unended += 1;
-      // Waits for those who use a connection of it.
+      // Waits until its connections are no longer in use.
       await before.end();
       unended -= 1;
       return true;

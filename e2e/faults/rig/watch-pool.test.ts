@@ -1,4 +1,7 @@
-/** A server can be stopped around the commit that stores a response, and what stands then is what the boundary says. */
+/**
+ * A server can be stopped around the commit that stores a response, and the database's state then
+ * matches the boundary.
+ */
 import { migrate } from "@oncekey/server";
 import type { Pool } from "pg";
 import { afterAll, beforeAll, expect, test } from "vitest";

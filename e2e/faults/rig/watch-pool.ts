@@ -15,7 +15,7 @@ interface ParsingConnection {
 
 type Query = (...asked: readonly unknown[]) => unknown;
 
-/** From here on every connection that the pool opens is watched. */
+/** Watches every connection that the pool opens from now on. */
 export function watchPool(pool: Pool): void {
   pool.on("connect", watchClient);
 }
@@ -64,7 +64,7 @@ function watchBatch(batch: Batch, own: Passage): void {
       if (stores && commits) reach("S6");
     },
     handleReadyForQuery() {
-      // What a connection receives it is told in the passage of the request that once opened it.
+      // A connection's callbacks run in the async context of the request that once opened it.
       if (stores && commits) passage.run(own, () => reach("S7"));
       handleReadyForQuery();
     },
@@ -95,7 +95,7 @@ function textOf(asked: unknown): string {
   return typeof asked === "object" && asked !== null ? String(Reflect.get(asked, "text")) : "";
 }
 
-// Of all that is written once the handler has answered, only a response has a body; a heartbeat has none.
+// After the handler's answer only a response is written with a body; a heartbeat has none.
 function isStore(text: string): boolean {
   return /^\s*(insert into|update)\b.*\bbody\b/s.test(text);
 }

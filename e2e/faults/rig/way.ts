@@ -4,7 +4,7 @@ import type { Way } from "../load/recorder.ts";
 import type { Fleet } from "./fleet.ts";
 import type { Random } from "./random.ts";
 
-// Those of the wire; a server that ends is the striker's affair.
+// Faults of the wire; the striker ends servers.
 const WIRE_FAULTS = FAULT_KINDS.filter((kind) => kind !== "kill-server");
 
 /** @param wireFaults of all attempts, how many are hurt. */

@@ -1,4 +1,4 @@
-/** What the reader of an example brings along. */
+/** Declarations that the reader of an example brings along. */
 interface Cart {
   readonly id: string;
   readonly lines: readonly { readonly sku: string; readonly count: number }[];
