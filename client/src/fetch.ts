@@ -64,19 +64,22 @@ const KEYED = /^(POST|PATCH)$/i;
 const SAFE = /^(GET|HEAD|OPTIONS|TRACE)$/i;
 
 /**
- * Makes a `fetch` that sends each POST and PATCH with a key, and again with the same key and the same bytes until its answer is
- * final. A key that the caller puts into `Idempotency-Key` is used as it is, with PUT and DELETE too; `repeat: true` marks a key that
- * was sent before. Everything else goes straight through, `mode: 'no-cors'` included, which can carry no key. Calls share the retry
- * budget and nothing else: two of them are two operations, and nothing is kept through a reload.
+ * Makes a `fetch` that sends each POST and PATCH with a key, and again with the same key and the
+ * same bytes until its answer is final. A key that the caller puts into `Idempotency-Key` is used
+ * as it is, with PUT and DELETE too; `repeat: true` marks a key that was sent before. Everything
+ * else goes straight through, `mode: 'no-cors'` included, which can carry no key. Calls share only
+ * the retry budget. Two calls are two operations, and a reload loses them.
  *
- * The result resolves as `fetch` does, to the server's own response of any status: 402 resolves. It resolves when the whole body has
- * arrived, so it does not fit a stream of events. It rejects with
- * - `outcome_unknown` if no answer settled it: the network, the deadline, an abort after the request had left (see its `cause`),
- *   a 5xx that stayed, or a refusal of a gateway after a lost reply. To go on, call it again with `error.key` in `Idempotency-Key`
- *   and `repeat: true`.
+ * The result resolves as `fetch` does, to the server's own response of any status: 402 resolves. It
+ * resolves when the whole body has arrived, so it does not fit a stream of events. It rejects with
+ * - `outcome_unknown` if no answer settled it: the network, the deadline, an abort after the
+ *   request had left (see its `cause`), a 5xx that stayed, or a refusal of a gateway after a lost
+ *   reply. To go on, call it again with `error.key` in `Idempotency-Key` and `repeat: true`.
  * - `unexpected_answer` for a page in the place of JSON, such as a login page.
- * - `idempotency_conflict` if the answer is to another request that used the key, whether as a marked replay or as 422.
- * - the signal's reason if it aborted before anything was sent, and `TypeError` for a request that cannot be sent again.
+ * - `idempotency_conflict` if the answer is to another request that used the key, whether as a
+ *   marked replay or as 422.
+ * - the signal's reason if it aborted before anything was sent, and `TypeError` for a request that
+ *   cannot be sent again.
  *
  * @throws TypeError or RangeError that names a wrong option and what is allowed.
  * @example

@@ -1,4 +1,4 @@
-/** The result of a run, in the three kinds that a page must tell apart. */
+/** The result of a run, in the three kinds that a page must distinguish. */
 import type { ErrorByCode, IdempotencyError, UnexpectedAnswerError } from "@oncekey/shared";
 import type { EventCallbacks } from "./options/events.ts";
 
@@ -65,8 +65,8 @@ export type Unknown<Value, CanCheck extends boolean = boolean> = Ended & {
   readonly kind: "unknown";
   readonly error: CodedError;
   /**
-   * Whether the result speaks of an earlier operation of the instance, with another input: `resume` then goes on with that one, and
-   * the input of this run was not sent.
+   * Whether the result belongs to an earlier operation of the instance, with another input:
+   * `resume` then goes on with that one, and the input of this run was not sent.
    */
   readonly earlier?: true;
   /**
@@ -129,9 +129,12 @@ export interface PendingOperation {
   readonly instance: string;
   readonly key: string;
   readonly createdAt: Date;
-  /** Whether `resume` can help, as {@link Unknown} says. */
+  /** Whether `resume` can help, see {@link Unknown}. */
   readonly canResume: boolean;
-  /** Sends the stored request with its key again, or joins its live run. Without a record it does what {@link Unknown} says. */
+  /**
+   * Sends the stored request with its key again, or joins its live run. Without a record see {@link
+   * Unknown}.
+   */
   readonly resume: (options?: RunOptions) => Promise<RunResult<unknown>>;
   /** Asks the server for the outcome and starts nothing. Only with `statusCheck: true`. */
   readonly check?: (options?: RunOptions) => Promise<RunResult<unknown>>;

@@ -1,4 +1,7 @@
-/** For applications that may not store the bodies of their requests as they are. */
+/**
+ * Stored bodies for applications that may not store their requests as they are: omitted or
+ * encrypted.
+ */
 import type { StoredBody } from "./storage/storage.ts";
 
 export type { StoredBody } from "./storage/storage.ts";

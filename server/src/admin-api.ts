@@ -1,4 +1,4 @@
-/** `app.idempotency`: the records looked at and looked after from within the application. */
+/** `app.idempotency`: reads and maintains the records from within the application. */
 import type { Pool } from "pg";
 import { leaveScope } from "./context/handler-scope.ts";
 import { originalPool } from "./context/transactional.ts";

@@ -1,4 +1,4 @@
-/** The one way to bound how long a promise is awaited. */
+/** Bounds the time for which a promise is awaited. */
 
 const LATE = Symbol("late");
 

@@ -1,4 +1,4 @@
-/** The plugin: which hooks it adds, and what it keeps running for them. */
+/** The plugin: adds its hooks, and runs its background work. */
 import type { FastifyInstance, FastifyPluginAsync, FastifyRequest } from "fastify";
 import fp from "fastify-plugin";
 import type { Pool } from "pg";

@@ -1,4 +1,4 @@
-/** Both directions between error and problem. */
+/** Converts errors to problem documents and back. */
 import {
   EarlierOperationExistsError,
   IdempotencyError,

@@ -1,4 +1,4 @@
-/** Names of the contract's headers, and how a key is read from and written to one. */
+/** Names of the contract's headers; parses and formats keys. */
 
 /** Request header that carries the key, and the response header that echoes it (draft-ietf-httpapi-idempotency-key-header-07 §2). */
 export const IDEMPOTENCY_KEY = "Idempotency-Key";

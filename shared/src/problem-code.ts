@@ -1,4 +1,4 @@
-/** The codes of the contract, and what is fixed for each: the one table that server and client share. */
+/** The codes of the contract and their properties: the one table that server and client share. */
 
 /** The codes that a server can refuse with. */
 export type ProblemCode =

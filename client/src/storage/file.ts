@@ -4,20 +4,22 @@ import { link, mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/
 import { join, resolve } from "node:path";
 import type { OperationStorage } from "./storage.ts";
 
-/** What a process that was killed while it wrote left behind is deleted after this time. */
+/** Files that a killed process left half-written are deleted after this time. */
 const LEFTOVER_MS = 60_000;
 
 /**
- * Keeps operations in a folder, one file each: through a crash of the process, SIGKILL included, and of the machine. A file is
- * written beside its place, flushed to the disk (fsync) and renamed, so that it is there whole or not at all. Folder and files are
- * readable for their owner alone (0700, 0600); they hold the bodies of requests.
+ * Keeps operations in a folder, one file each: through a crash of the process, SIGKILL included,
+ * and of the machine. A file is written beside its place, flushed to the disk (fsync) and renamed,
+ * so that it is there whole or not at all. Folder and files are readable for their owner alone
+ * (0700, 0600); they hold the bodies of requests.
  *
- * Threads of a process take turns with an instance, where Node has Web Locks (24 and later). Processes do not: each sends, but all of
- * them under the key of the one that wrote it down first. The file system needs hard links for that, as all but FAT have. Only what
- * follows an earlier operation of the instance can get a key each: where processes write it down within the same milliseconds, or one
- * hears of the earlier one's rejection when the other is done already.
+ * Threads of a process take turns with an instance if Node has Web Locks (24 and later). Processes
+ * do not: each sends, but all of them use the key that was written first. This needs hard links,
+ * which all file systems but FAT have. Only operations after an earlier one of the instance can get
+ * a key each: if processes write them within the same milliseconds, or if one process learns of the
+ * earlier rejection after another is done.
  *
- * @param folder made where it is missing. Never deleted.
+ * @param folder created if it is missing. Never deleted.
  * @throws TypeError if it is no string, or empty.
  */
 export function fileStorage(folder: string): OperationStorage {
@@ -87,14 +89,14 @@ async function deleteLeftover(path: string): Promise<void> {
   await rm(path, { force: true });
 }
 
-// The name is the first line, as JSON: the file's own name is a digest, and does not tell it.
+// The name is the first line, as JSON: the file's own name is a digest.
 function parse(text: string): { readonly name: string | undefined; readonly value: string } {
   const end = text.indexOf("\n");
   try {
     const name: unknown = JSON.parse(text.slice(0, end));
     if (end > 0 && typeof name === "string") return { name, value: text.slice(end + 1) };
   } catch {
-    // Not ours, or damaged: whoever asks for it is told so by what it holds.
+    // Not ours, or damaged: its reader finds that out from the content.
   }
   return { name: undefined, value: text };
 }
@@ -109,7 +111,10 @@ async function writeFlushed(path: string, text: string): Promise<void> {
   }
 }
 
-/** Makes a rename or a removal last. Where folders cannot be opened, as on Windows, the system does it by itself. */
+/**
+ * Makes a rename or a removal last. If folders cannot be opened, as on Windows, the system does it
+ * by itself.
+ */
 async function flushFolder(root: string): Promise<void> {
   if (process.platform === "win32") return;
   const folder = await open(root, "r");

@@ -32,9 +32,11 @@ export interface ModelServerOptions {
   readonly mismatch?: "replay" | "reject" | undefined;
   /** A duplicate of a running request: held until the first ends (`'wait'`), or 409 at once (`'reject'`). `@default 'wait'` */
   readonly inFlight?: "wait" | "reject" | undefined;
-  /** How long a duplicate is held before it gets 409, in ms. `@range 0–120_000 @default 10_000` */
+  /** Longest wait of a duplicate before it gets 409, in ms. `@range 0–120_000 @default 10_000` */
   readonly waitMs?: number | undefined;
-  /** How long a stored response is replayed, in ms. `@range 1_000–31_622_400_000 @default 86_400_000` (24 h) */
+  /**
+   * Retention of a stored response, in ms. `@range 1_000–31_622_400_000 @default 86_400_000` (24 h)
+   */
   readonly retentionMs?: number | undefined;
 }
 

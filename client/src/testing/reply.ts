@@ -20,7 +20,7 @@ export interface Acknowledgement {
 /** Adds the contract's headers to a resolver's response. */
 export function acknowledge(response: Response, { key, lifetimeMs }: Acknowledgement): Response {
   const headers = new Headers(response.headers);
-  // Lets a client tell a wrong clock from an expired key.
+  // Lets a client distinguish a wrong clock from an expired key.
   headers.set("date", new Date().toUTCString());
   if (key !== undefined) {
     headers.set(IDEMPOTENCY_KEY, formatKey(key));

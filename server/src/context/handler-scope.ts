@@ -1,4 +1,6 @@
-/** The async context of a running one-commit handler: which transaction its repositories take part in. */
+/**
+ * The async context of a running one-commit handler, which gives its repositories the transaction.
+ */
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { Pool, PoolClient } from "pg";
 import { InnerTransactions } from "./inner-transactions.ts";

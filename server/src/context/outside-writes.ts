@@ -1,4 +1,7 @@
-/** Notices a one-commit handler that uses the lent pool itself: what it writes there is not in the commit. */
+/**
+ * Detects a one-commit handler that uses the registered pool itself: those writes are outside of
+ * the commit.
+ */
 import type { FastifyBaseLogger } from "fastify";
 import type { Pool, PoolClient } from "pg";
 import type { RouteOptions } from "../options/options.ts";

@@ -1,4 +1,4 @@
-/** Which response headers a record may keep. */
+/** Response headers that a record may keep. */
 
 /**
  * The default of `storeHeaders`: headers that describe the stored body or locate its resource, and

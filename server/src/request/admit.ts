@@ -1,4 +1,4 @@
-/** The last step before the handler: the one switch over what may happen to a request. */
+/** Admission, the last step before the handler: a request runs, gets a replay, or is refused. */
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { PoolClient } from "pg";
 import { claimTicket, publishRefusal } from "./claim-ticket.ts";

@@ -1,4 +1,4 @@
-/** Asks the engine what may happen to a request, and publishes the answer. */
+/** Claims a request's ticket in the store, and publishes the outcome. */
 import type { FastifyRequest } from "fastify";
 import type { Engine } from "../backend/backend.ts";
 import { isOutOfTime } from "../ticket/key-age.ts";

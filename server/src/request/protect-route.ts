@@ -1,4 +1,4 @@
-/** Protects a route: reads which options it has, and adds our hooks. */
+/** Protects a route: reads its options, and adds our hooks. */
 import type {
   FastifyInstance,
   FastifyReply,

@@ -1,4 +1,4 @@
-/** The one state machine of a protected reply: who may still answer, and who ends the claim. */
+/** The state machine of a protected reply: decides which reply is sent, and how the claim ends. */
 import type { Claim } from "../store/store.ts";
 import { discard } from "./capture.ts";
 

@@ -1,4 +1,4 @@
-/** The seam between the way of a request and the database: every strategy is one `Store`. */
+/** The `Store` interface between a request and the database, which every strategy implements. */
 import type { PoolClient } from "pg";
 
 /**

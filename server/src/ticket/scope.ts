@@ -1,4 +1,4 @@
-/** Scope of a request: whose key it is. */
+/** Scope of a request: the owner of its key. */
 import type { FastifyRequest } from "fastify";
 
 /**

@@ -1,4 +1,4 @@
-/** The migrations as text, for people who run another tool. */
+/** The migrations as text, for other migration tools. */
 import {
   inSchema,
   MIGRATIONS_TABLE,

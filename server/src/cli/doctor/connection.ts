@@ -1,4 +1,4 @@
-/** Between here and the database: the way, a pooler on it, and the two clocks. */
+/** Checks of the connection: its latency, a pooler on it, and the two clocks. */
 import type { PoolClient } from "pg";
 import { sqlState } from "../../store/postgres/transaction.ts";
 import { formatDuration } from "../io/print.ts";

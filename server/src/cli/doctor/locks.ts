@@ -1,4 +1,4 @@
-/** Whether an advisory lock that one session holds is refused to another. */
+/** Check that an advisory lock of one session is refused to another. */
 import { tryLocks } from "../../store/maintenance/self-test.ts";
 import { fail, ok } from "./finding.ts";
 import type { Examine } from "./finding.ts";

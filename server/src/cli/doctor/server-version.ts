@@ -1,4 +1,4 @@
-/** Which engine answers, and whether it takes writes. */
+/** Checks of the server: its engine and version, and whether it takes writes. */
 import { readEngine } from "../../store/postgres/dialect.ts";
 import { fail, ok, warn } from "./finding.ts";
 import type { Examine } from "./finding.ts";

@@ -1,4 +1,4 @@
-/** Settings that decide how soon a crash is over, and what outlives one. */
+/** Checks of the timeouts that end a crashed client's session, and of the durability of commits. */
 import { DEFAULT_MAX_HANDLER_MS, setLimits } from "../../store/postgres/timeouts.ts";
 import { formatDuration } from "../io/print.ts";
 import { fail, ok, warn } from "./finding.ts";

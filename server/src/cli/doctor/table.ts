@@ -1,4 +1,4 @@
-/** The tables: there, logged, permitted, and kept small. */
+/** Checks of the tables: existence, logging, permissions and size. */
 import { readSweepLag } from "../../store/maintenance/records.ts";
 import { migrationNames } from "../../store/sql/migration-files.ts";
 import { count, formatDuration } from "../io/print.ts";

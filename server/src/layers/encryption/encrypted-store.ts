@@ -1,4 +1,6 @@
-/** The store of a route as it was asked for: with keys, or without. Neither takes for an answer what it cannot read. */
+/**
+ * Wraps the store of a route, with encryption or without: an unreadable record is never replayed.
+ */
 import { openRecord, openStep, requirePlain, sealResponse, sealStep } from "./seal.ts";
 import { DecryptionError, writingKey } from "./keys.ts";
 import type { EncryptionOptions } from "./keys.ts";

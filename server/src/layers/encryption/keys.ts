@@ -1,4 +1,4 @@
-/** The keys of a route, and what is thrown where none of them reads what is stored. */
+/** The encryption keys of a route, and the error for records that none of them decrypts. */
 
 /** One key. Its id is stored with each record that it writes. */
 export interface EncryptionKey {

@@ -1,4 +1,4 @@
-/** Renews a lease while its handler runs, and knows when it can no longer be ours. */
+/** Renews a lease while its handler runs, and detects that it was lost. */
 
 export interface HeartbeatOptions {
   readonly durationMs: number;

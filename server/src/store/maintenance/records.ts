@@ -1,4 +1,4 @@
-/** The table looked at by hand: its records, what becomes of them, and how many there are. */
+/** Reads, deletes and counts records on request of a person or the application. */
 import { stepNames } from "../claims/lease-steps.ts";
 import type { Pool, PoolClient } from "pg";
 import type { StatementResult } from "../postgres/batch.ts";

@@ -1,4 +1,7 @@
-/** Cancels what a session runs, by a connection of its own, as the protocol has it (PostgreSQL manual, "Canceling Requests in Progress"). */
+/**
+ * Cancels the running statement of a session through a second connection (PostgreSQL manual,
+ * "Canceling Requests in Progress").
+ */
 import type { Pool, PoolClient } from "pg";
 
 /** A client of pg, as far as a cancel request needs it. */

@@ -1,4 +1,7 @@
-/** Which engine answers behind the protocol of Postgres, what follows for the strategies, and how transactions begin on it. */
+/**
+ * Engines behind the protocol of Postgres: detection, limits for the strategies, and how
+ * transactions begin.
+ */
 import type { Pool, PoolClient } from "pg";
 import { queryPlain } from "./plain-query.ts";
 import { readOwnLimits } from "./timeouts.ts";
