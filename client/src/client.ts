@@ -95,7 +95,7 @@ export function createClient<
   const { listener, loop, minter, names, records, settlements, states, turns } = client;
   const definitions = new Map<string, OperationPolicy>();
   const definitionOf = (name: string): Definition => {
-    return { name, policy: definitions.get(name) ?? clientPolicy, hasInstance: true };
+    return { name, policy: definitions.get(name) ?? clientPolicy };
   };
   const pending = (): Promise<PendingOperation[]> => listPending(client, definitionOf);
 

@@ -154,7 +154,7 @@ export function defineOperation<Input, Value>(
   own: OperationOptions<Input> & SettledOptions<Input, Value>,
   { name, policy, base }: DefinitionParts,
 ): Operation<Input, Value> {
-  const definition: Definition = { name, policy, hasInstance: own.instance !== undefined };
+  const definition: Definition = { name, policy };
   client.settlements.listen(name, own.onSettled);
 
   function identify(input: Input): OperationInstance & Identified {

@@ -47,11 +47,9 @@ export function sendableUntil(
 }
 
 /** Returns until when the key of a done operation is used for the same input, in milliseconds since 1970. */
-export function rememberedUntil(
-  record: OperationRecord,
-  policy: RetryPolicy,
-  hasInstance: boolean,
-): number {
+export function rememberedUntil(record: OperationRecord, policy: RetryPolicy): number {
+  // Also for a record whose operation is not defined in this page: without an instance, the identity takes its place.
+  const hasInstance = record.instance !== record.identity;
   const rememberMs = policy.rememberMs ?? (hasInstance ? Number.POSITIVE_INFINITY : REMEMBER_MS);
   return Math.min(Date.now() + rememberMs, sendableUntil(record, policy, 2));
 }

@@ -31,8 +31,6 @@ export interface ClientContext {
 export interface Definition {
   readonly name: string;
   readonly policy: OperationPolicy;
-  /** Whether inputs name their instance, so that a key is remembered for its lifetime. */
-  readonly hasInstance: boolean;
 }
 
 /** One instance of an operation, and whose it is. */

@@ -212,13 +212,16 @@ async function concludeRejection(
   return { result, endings: [{ identity, result }] };
 }
 
-/** The operation is done already: other bytes of the same identity, such as a new payment token, change nothing about that. */
+/**
+ * Concludes a refused replay. If the client remembers the operation, it is done already: other bytes of the same identity, such as a
+ * new payment token, change nothing about that. Otherwise the stored response is that of another request.
+ */
 function concludeReplay(
-  { key, identity }: OperationRecord,
+  { key, identity, settledAt }: OperationRecord,
   error: IdempotencyError,
   attempts: number,
 ): Conclusion {
-  const original = earlierResultIn(error, key);
+  const original = settledAt === UNKNOWN_MOMENT ? undefined : earlierResultIn(error, key);
   if (original?.kind === "done") {
     const result = { ...original, attempts };
     return { result, endings: endingsOf(true, identity, result) };
@@ -235,7 +238,7 @@ async function release(
 ): Promise<void> {
   if (!isAt(handle, record)) return;
   const { client, definition, id } = run;
-  const until = isDone ? rememberedUntil(record, definition.policy, definition.hasInstance) : 0;
+  const until = isDone ? rememberedUntil(record, definition.policy) : 0;
   // Tabs that wait find the record once more, in case that a message gets lost.
   const isKept = until > Date.now() || (await client.turns.isAwaited(id));
   if (!isKept) return void (await handle.remove());
@@ -337,6 +340,9 @@ function handles(subject: OperationInstance, record: OperationRecord) {
   };
 }
 
+/** Stands for the end of an operation that the client does not remember. */
+const UNKNOWN_MOMENT = 0;
+
 /** Goes on with a record, unless a run of the same is under way: then this is that run. */
 function askAgain(
   subject: OperationInstance,
@@ -361,7 +367,8 @@ function askAgain(
     // It was settled since it was listed, and the server's record is the answer; a rejected one would start if it was sent.
     const isRemembered = found !== undefined && hasIdentity(found, identity);
     const canLook = definition.policy.statusCheck && !isRemembered;
-    const settled = { ...record, held: undefined, settledAt: found?.settledAt ?? 0 };
+    const settledAt = (isRemembered ? found.settledAt : undefined) ?? UNKNOWN_MOMENT;
+    const settled = { ...record, held: undefined, settledAt };
     return settle(run, handle, settled, canLook ? "check" : manner);
   });
 }

@@ -31,6 +31,26 @@ describe("a cart that changed while the outcome is not known, under onChange: 'h
     });
   });
 
+  it.each([
+    ["is remembered", undefined],
+    ["is forgotten", 0],
+  ])(
+    "is no result of the earlier cart's handle after it was done and %s",
+    async (_name, rememberMs) => {
+      const marked = { "idempotency-mismatch": "true", "idempotent-replayed": "true" };
+      const replies = [reset, json(201, { id: 2 }), json(201, { id: 2 }, marked)];
+      await withServer(replies, async ({ url }) => {
+        const { order } = createShop(url, { ...hold, rememberMs });
+        const first = await order.run(cart);
+        expect((await order.run(changed)).kind).toBe("done");
+        expect(first.kind === "unknown" && (await first.resume())).toMatchObject({
+          kind: "rejected",
+          error: { code: "earlier_operation_exists" },
+        });
+      });
+    },
+  );
+
   it("is rejected with a handle of the earlier one if the server refuses the key", async () => {
     await withServer([reset, conflict, done], async ({ url, seen }) => {
       const { order, client } = createShop(url, hold);

@@ -51,6 +51,20 @@ describe("after done, the same input", () => {
     });
   });
 
+  it("is a new operation after three seconds if the start-up settled one without an instance", async () => {
+    vi.useFakeTimers({ toFake: ["Date"] });
+    const storage = memoryStorage();
+    await withServer([reset, done], async ({ url }) => {
+      const { key } = await openPage(url, { storage }).pay.run(["apple"]);
+      const { client, pay } = openPage(url, { storage });
+      await client.resumeAll();
+      vi.setSystemTime(Date.now() + 3_100);
+      const next = await pay.run(["apple"]);
+      expect(next.kind).toBe("done");
+      expect(next.key).not.toBe(key);
+    });
+  });
+
   it.each([
     ["rememberMs: 0", { rememberMs: 0 }],
     ["again: true", { rememberMs: undefined }],
