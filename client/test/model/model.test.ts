@@ -6,13 +6,13 @@ import { withVirtualTime } from "./virtual-time.ts";
 import { play } from "./world.ts";
 
 const RUNS = Number(process.env["ONCEKEY_RUNS"] ?? byDepth(1_000, 20_000));
-// The same histories each time, so that a failure is of the change under test; another seed looks at others.
+// The same histories each time: a failure comes from the change under test. Another seed explores others.
 const SEED = Number(process.env["ONCEKEY_SEED"] ?? 20_261_124);
 /** Ends only what hangs. */
 const RUN_LIMIT_MS = 50;
 
 test(
-  "whatever clicks, reloads, crashes, clocks, networks and servers do, one unchanged order has one effect",
+  "runs each intent at most once and reports it truly, for arbitrary clicks, users, crashes, clocks, networks and servers",
   async () => {
     console.log(`${RUNS} histories, ONCEKEY_SEED=${SEED}`);
     const property = fc.asyncProperty(history, (one) =>
@@ -29,7 +29,7 @@ const TURNS = { minLength: 1, maxLength: 12 };
 const TURN_RUNS = Math.ceil(RUNS / 5);
 
 test(
-  "and in whatever order things happen that are due at one instant",
+  "does the same for every order of timers that are due at one instant",
   async () => {
     console.log(`${TURN_RUNS} histories, ONCEKEY_SEED=${SEED}`);
     const turns = fc.array(fc.nat({ max: 5 }), TURNS);

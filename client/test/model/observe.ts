@@ -1,100 +1,187 @@
-/**
- * The invariants, as a pure function: folds the observed events into a ledger, and names the first
- * violation.
- */
-import { change, contentOf, isWaitedFor, mark, nameOf, violate, without } from "./ledger.ts";
-import type { Call, Content, Ledger, Seen, Wish } from "./ledger.ts";
+/** The rules, as a pure function: folds what is seen into a ledger, and names the first violation. */
+import {
+  change,
+  concerns,
+  contentOf,
+  isAwaited,
+  isBusy,
+  mark,
+  nameOf,
+  placeOf,
+  violate,
+  without,
+} from "./ledger.ts";
+import type { Call, Content, Intent, Key, Ledger, Seen } from "./ledger.ts";
+import { RETENTION_MS } from "./answers.ts";
+import { POLICY } from "./tab.ts";
 
-export function observe(before: Ledger, seen: Seen): Ledger {
-  const ledger = { ...before, moment: before.moment + 1 };
+/** A record is written, and a turn begins, at most this much later than it is asked for if nothing else runs. */
+const SLACK_MS = 1_000;
+
+export function observe(before: Ledger, seen: Seen, time: number): Ledger {
+  const ledger = { ...before, moment: before.moment + 1, time };
   switch (seen.kind) {
     case "run":
-      return begin(wish(ledger, seen), seen.kind, seen.call, seen);
+      return run(ledger, seen);
     case "resume":
     case "check":
       return begin(ledger, seen.kind, seen.call, seen);
+    case "start-up":
+      return begin(ledger, seen.kind, seen.call, { owner: seen.owner, cart: "", lines: "" });
     case "left open":
       return { ...ledger, calls: without(ledger.calls, seen.call) };
     case "cut off":
       return cutOff(ledger, seen.call);
     case "left behind":
-      return change(ledger, seen.key, { toldAt: undefined });
+      return change(ledger, seen.key, { reportedAt: undefined });
+    case "written":
+      return ledger.writtenAt.has(seen.key)
+        ? ledger
+        : { ...ledger, writtenAt: new Map([...ledger.writtenAt, [seen.key, time]]) };
     case "sent":
-      return send(ledger, seen.key, seen);
+      return send(checkOwner(ledger, seen), seen);
     case "stored":
+      return change(ledger, seen.key, { isResolved: true, isStored: true });
+    case "refused":
       return change(ledger, seen.key, { isResolved: true });
     case "charged":
       return charge(ledger, seen.key, nameOf(seen), seen.value);
     case "forgotten":
       return giveUp(ledger, seen.key, seen);
     case "done":
-      return tell(checkValue(ledger, seen), seen.call, seen.key);
+      return report(checkSettled(checkValue(ledger, seen), seen), seen.call, seen.key, true);
     case "done before":
-      return tellOfEarlier(ledger, seen.key, seen.value);
+      return reportEarlier(ledger, seen.key, seen.value);
     case "rejected":
-      return tell(deny(ledger, seen.call, seen.key), seen.call, seen.key);
+      return report(deny(ledger, seen.call, seen.key), seen.call, seen.key, false);
     case "mismatch":
-      return tell(ledger, seen.call, seen.key);
+      return report(ledger, seen.call, seen.key, false);
     case "earlier":
-      return giveWay(ledger, seen.call, seen.key);
+      return stop(ledger, seen.call, seen.key);
+    case "settled":
+      return settle(ledger, seen);
+    case "later wrote":
+    case "later left":
+      return setLater(ledger, seen.key, seen.kind === "later wrote");
     default:
       return seen satisfies never;
   }
 }
 
-function wish(ledger: Ledger, content: Content): Ledger {
-  const last = ledger.wishes.get(nameOf(content));
-  if (last?.state === "open") return ledger;
-  const next: Wish = { number: (last?.number ?? 0) + 1, state: "open", isCutOff: false };
-  return { ...ledger, wishes: new Map([...ledger.wishes, [nameOf(content), next]]) };
+function run(before: Ledger, seen: Extract<Seen, { kind: "run" }>): Ledger {
+  const isFresh = seen.again || !isRemembered(before, seen);
+  let ledger = isFresh ? intend(before, seen) : before;
+  if (ledger.rules.hasInstance) {
+    // A run with other lines may take the place of what is remembered.
+    for (const content of [...ledger.intents.keys()].map(contentOf)) {
+      const isSame = placeOf(ledger.rules, content) === placeOf(ledger.rules, seen);
+      if (isSame && content.lines !== seen.lines)
+        ledger = mark(ledger, content, { rememberedUntil: undefined });
+    }
+  }
+  return begin(ledger, "run", seen.call, seen, seen.again);
 }
 
-function begin(ledger: Ledger, kind: Call["kind"], number: number, content: Content): Ledger {
-  const call: Call = { kind, content, startedAt: ledger.moment };
+/** Whether the client has to replay: the same content was done a short time ago, and nothing else disturbs the place. */
+function isRemembered(ledger: Ledger, content: Content): boolean {
+  const { state, rememberedUntil = 0 } = ledger.intents.get(nameOf(content)) ?? {};
+  const isInTime = ledger.time + SLACK_MS < rememberedUntil;
+  return state === "reported" && isInTime && !isBusy(ledger, content);
+}
+
+function intend(ledger: Ledger, content: Content): Ledger {
+  const last = ledger.intents.get(nameOf(content));
+  if (last?.state === "open") return ledger;
+  const next: Intent = { number: (last?.number ?? 0) + 1, state: "open", isCutOff: false };
+  return { ...ledger, intents: new Map([...ledger.intents, [nameOf(content), next]]) };
+}
+
+function begin(
+  ledger: Ledger,
+  kind: Call["kind"],
+  number: number,
+  content: Content,
+  again = false,
+): Ledger {
+  const call: Call = { kind, content, again, startedAt: ledger.moment, time: ledger.time };
   return { ...ledger, calls: new Map([...ledger.calls, [number, call]]) };
 }
 
-function send(ledger: Ledger, key: string, content: Content): Ledger {
-  const own = ledger.keys.get(key);
-  const name = nameOf(content);
-  if (own?.wishes.has(name) === true) return ledger;
-  let next = own === undefined ? leaveOthers(ledger, key, content) : ledger;
-  const last = next.wishes.get(name);
-  const isLeft = last?.state === "open" && last.isCutOff;
-  if (!isWaitedFor(next, content) && !isResumed(next, content) && !isLeft) {
-    next = violate(next, `${key} was sent for nobody`);
-  }
-  // A caller that still waits wants it again, although other lines came since or it was given up.
-  if (last?.state === "overtaken" || last?.state === "given up") next = wish(next, content);
-  if (last?.state === "told") next = violate(next, `${key} was sent for a wish that had ended`);
-  const made = own ?? {
-    cart: content.cart,
-    wishes: new Map(),
-    charged: [],
-    isResolved: false,
-    toldAt: undefined,
-    denied: [],
-  };
-  const wishes = new Map([...made.wishes, [name, next.wishes.get(name)?.number ?? 0]]);
-  return { ...next, keys: new Map([...next.keys, [key, { ...made, wishes }]]) };
+function checkOwner(ledger: Ledger, { key, owner, signedIn }: Extract<Seen, { kind: "sent" }>) {
+  if (owner === signedIn) return ledger;
+  return violate(ledger, `${key} of ${owner} was sent while ${signedIn} was signed in`);
 }
 
-// A resume may send any request that is kept under the key, even if its run was stopped before it
-// was sent.
-function isResumed({ calls }: Ledger, { cart }: Content): boolean {
+function send(before: Ledger, seen: Extract<Seen, { kind: "sent" }>): Ledger {
+  if (seen.isLook) return before;
+  const { key } = seen;
+  const place = placeOf(before.rules, seen);
+  const name = nameOf(seen);
+  let ledger = before;
+  if (ledger.later.has(place))
+    ledger = violate(ledger, `${key} was sent although a later release wrote the record`);
+  const own = ledger.keys.get(key);
+  if (own?.intents.has(name) === true) {
+    // It may run now, unless the server has stored a response.
+    const isResolved = own.isStored || own.isGivenUp;
+    return attribute(change(ledger, key, { isResolved }), key, seen);
+  }
+  if (own === undefined) ledger = leaveOthers(ledger, key, seen);
+  const last = ledger.intents.get(name);
+  const isLeft = last?.state === "open" && last.isCutOff;
+  if (!isAwaited(ledger, seen) && !isResumed(ledger, seen) && !isLeft)
+    ledger = violate(ledger, `${key} was sent and nobody asked for it`);
+  const isAgain = [...ledger.calls.values()].some(
+    (call) => call.again && nameOf(call.content) === name,
+  );
+  // A run that began before other lines came, or before the key was given up, and still waits, is a new intent.
+  if (last?.state === "overtaken" || last?.state === "given up" || isAgain)
+    ledger = intend(ledger, seen);
+  else if (last?.state === "reported")
+    ledger = violate(ledger, `${key} was sent for an intent that had ended`);
+  const made: Key = own ?? {
+    place,
+    intents: new Map(),
+    charged: [],
+    isResolved: false,
+    isStored: false,
+    isGivenUp: false,
+    reportedAt: undefined,
+    reportTime: 0,
+    denied: [],
+    sentBy: new Map(),
+  };
+  const number = ledger.intents.get(name)?.number ?? 0;
+  const next = { ...made, intents: new Map([...made.intents, [name, number]]) };
+  return attribute({ ...ledger, keys: new Map([...ledger.keys, [key, next]]) }, key, seen);
+}
+
+/** Notes which run sent a content, if only one call of the place is live. */
+function attribute(ledger: Ledger, key: string, content: Content): Ledger {
+  const live = [...ledger.calls].filter(([, call]) => concerns(ledger.rules, call, content));
+  const [[number, { kind }] = [0, { kind: "check" }]] = live;
+  const sentBy = new Map(ledger.keys.get(key)?.sentBy);
+  if (live.length === 1 && kind === "run") sentBy.set(nameOf(content), number);
+  else sentBy.delete(nameOf(content));
+  return change(ledger, key, { sentBy });
+}
+
+// A resume may send any request that is kept under the key, also one whose run was stopped before it sent.
+function isResumed({ calls, rules }: Ledger, content: Content): boolean {
   return [...calls.values()].some(
-    ({ kind, content }) => kind === "resume" && content.cart === cart,
+    (call) =>
+      (call.kind === "resume" || call.kind === "start-up") && concerns(rules, call, content),
   );
 }
 
-/** A new key: it comes from settled or unused only, so that no other key of its cart may be left without an end. */
-function leaveOthers(before: Ledger, key: string, { cart, lines }: Content): Ledger {
+/** Checks that a client may mint: all other keys of the place are settled or were never used. */
+function leaveOthers(before: Ledger, key: string, seen: Content): Ledger {
   let ledger = before;
-  for (const [other, { cart: its, isResolved, wishes }] of ledger.keys) {
-    if (its !== cart) continue;
-    if (!isResolved) ledger = violate(ledger, `${key} was made while ${other} had no end`);
-    for (const content of [...wishes.keys()].map(contentOf)) {
-      if (content.lines !== lines) ledger = mark(ledger, content, "overtaken");
+  for (const [other, { place, isResolved, intents }] of ledger.keys) {
+    if (place !== placeOf(ledger.rules, seen)) continue;
+    if (!isResolved) ledger = violate(ledger, `${key} was made while ${other} was unresolved`);
+    for (const content of [...intents.keys()].map(contentOf)) {
+      if (content.lines !== seen.lines) ledger = mark(ledger, content, { state: "overtaken" });
     }
   }
   return ledger;
@@ -102,93 +189,147 @@ function leaveOthers(before: Ledger, key: string, { cart, lines }: Content): Led
 
 function giveUp(ledger: Ledger, key: string, content: Content): Ledger {
   const own = ledger.keys.get(key);
-  const contents = [...(own?.wishes.keys() ?? [])].map(contentOf);
-  const next = change(ledger, key, { isResolved: true });
-  return [content, ...contents].reduce((all, one) => mark(all, one, "given up"), next);
+  const contents = [...(own?.intents.keys() ?? [])].map(contentOf);
+  const later = new Set([...ledger.later].filter((place) => place !== own?.place));
+  const next = change({ ...ledger, later }, key, { isResolved: true, isGivenUp: true });
+  const changed = { state: "given up", rememberedUntil: undefined } as const;
+  return [content, ...contents].reduce((all, one) => mark(all, one, changed), next);
 }
 
 function charge(ledger: Ledger, key: string, name: string, value: string): Ledger {
   const own = ledger.keys.get(key);
   if (own === undefined) return violate(ledger, `${key} was charged and never sent`);
-  const next = change(ledger, key, { charged: [...own.charged, { name, value }] });
+  const charged = change(ledger, key, { charged: [...own.charged, { name, value }] });
+  const next = countOrder(charged, own.sentBy.get(name));
   const total = [...next.keys.values()]
-    .filter(({ wishes }) => wishes.get(name) === own.wishes.get(name))
-    .reduce((sum, { charged }) => sum + charged.filter((one) => one.name === name).length, 0);
-  if (total > 1) return violate(next, `${total} charges for one wish for ${name}`);
+    .filter(({ intents }) => intents.get(name) === own.intents.get(name))
+    .reduce((sum, { charged: all }) => sum + all.filter((one) => one.name === name).length, 0);
+  if (total > 1) return violate(next, `${total} charges for one intent ${name}`);
   return own.denied.includes(name) ? violate(next, `${key} was charged after its refusal`) : next;
+}
+
+function countOrder(ledger: Ledger, call: number | undefined): Ledger {
+  if (call === undefined) return ledger;
+  const count = (ledger.orders.get(call) ?? 0) + 1;
+  const next = { ...ledger, orders: new Map([...ledger.orders, [call, count]]) };
+  return count > 1 ? violate(next, `run ${call} placed ${count} orders`) : next;
 }
 
 function checkValue(ledger: Ledger, seen: Extract<Seen, { kind: "done" }>): Ledger {
   const { call: number, key, value } = seen;
   const call = ledger.calls.get(number);
   const charged = ledger.keys.get(key)?.charged.find((one) => one.value === value);
-  // A resume may send any of the requests that were sent under the key.
+  // A resume may end with any of the requests that were sent under the key.
   const isWanted =
     charged !== undefined &&
     call !== undefined &&
     (call.kind !== "run" || charged.name === nameOf(call.content));
-  return isWanted ? ledger : violate(ledger, `${value} is not what ${key} was answered with`);
+  return isWanted ? ledger : violate(ledger, `${value} is not the response of ${key}`);
 }
 
-/**
- * Records that a new order's caller learned the outcome of an earlier order. It must be the answer
- * that the earlier order got.
- */
-function tellOfEarlier(ledger: Ledger, key: string, value: string): Ledger {
-  const charged = ledger.keys.get(key)?.charged.find((one) => one.value === value);
-  if (charged === undefined)
-    return violate(ledger, `${value} is not what ${key} was answered with`);
-  const last = ledger.wishes.get(charged.name);
-  const next = change(ledger, key, { toldAt: ledger.keys.get(key)?.toldAt ?? ledger.moment });
-  const isOpen =
-    last?.state === "open" && last.number === ledger.keys.get(key)?.wishes.get(charged.name);
-  return isOpen ? mark(next, contentOf(charged.name), "told") : next;
+function checkSettled(ledger: Ledger, { key, page }: { key: string; page: string }): Ledger {
+  if (ledger.settled.has(`${page} ${key}`)) return ledger;
+  return violate(ledger, `${key} was done and onSettled was not called`);
+}
+
+function settle(before: Ledger, seen: Extract<Seen, { kind: "settled" }>): Ledger {
+  const { page, key, value } = seen;
+  const name = `${page} ${key}`;
+  if (before.settled.has(name)) return violate(before, `onSettled was called twice for ${key}`);
+  const ledger = { ...before, settled: new Set([...before.settled, name]) };
+  const own = ledger.keys.get(key);
+  if (value !== undefined) return reportEarlier(ledger, key, value);
+  if (own === undefined) return ledger;
+  const names = [...own.intents.keys()];
+  if (own.charged.length > 0) return violate(ledger, `${key} was reported rejected and is charged`);
+  const { moment, time } = ledger;
+  return change(ledger, key, {
+    denied: [...own.denied, ...names],
+    isResolved: true,
+    reportedAt: own.reportedAt ?? moment,
+    reportTime: own.reportedAt === undefined ? time : own.reportTime,
+  });
+}
+
+/** Notes an order that is done: with its value, and once for all. */
+function reportEarlier(ledger: Ledger, key: string, value: string): Ledger {
+  const own = ledger.keys.get(key);
+  const charged = own?.charged.find((one) => one.value === value);
+  if (own === undefined || charged === undefined)
+    return violate(ledger, `${value} is not the response of ${key}`);
+  const { moment, time } = ledger;
+  const next = change(ledger, key, {
+    reportedAt: own.reportedAt ?? moment,
+    reportTime: own.reportedAt === undefined ? time : own.reportTime,
+  });
+  return endIntent(next, key, charged.name, true);
+}
+
+/** Marks an intent as reported if it is the one that was sent under the key. */
+function endIntent(ledger: Ledger, key: string, name: string, isDone: boolean): Ledger {
+  const last = ledger.intents.get(name);
+  const own = ledger.keys.get(key);
+  // A late answer ends neither a later intent nor other lines that came since.
+  const isEarlier = own !== undefined && own.intents.get(name) !== last?.number;
+  if (isEarlier || last === undefined || last.state === "overtaken") return ledger;
+  if (last.state === "reported") return ledger;
+  const rememberedUntil = isDone && !own?.isGivenUp ? rememberedAtLeastUntil(ledger, key) : 0;
+  return mark(ledger, contentOf(name), { state: "reported", rememberedUntil });
+}
+
+function rememberedAtLeastUntil({ rules, time, writtenAt }: Ledger, key: string): number {
+  const lifetimeEndsAt = (writtenAt.get(key) ?? 0) + RETENTION_MS - 2 * POLICY.deadlineMs;
+  return Math.min(time + rules.rememberMs, lifetimeEndsAt - SLACK_MS);
 }
 
 function cutOff(ledger: Ledger, number: number): Ledger {
   const call = ledger.calls.get(number);
   const next = { ...ledger, calls: without(ledger.calls, number) };
-  const name = call?.kind === "run" ? nameOf(call.content) : "";
-  const last = next.wishes.get(name);
-  if (last === undefined) return next;
-  return { ...next, wishes: new Map([...next.wishes, [name, { ...last, isCutOff: true }]]) };
+  return call?.kind === "run" ? mark(next, call.content, { isCutOff: true }) : next;
 }
 
 function deny(ledger: Ledger, number: number, key: string): Ledger {
   const own = ledger.keys.get(key);
   const call = ledger.calls.get(number);
   if (own === undefined || call === undefined) return ledger;
-  const names = call.kind === "run" ? [nameOf(call.content)] : [...own.wishes.keys()];
+  const names = call.kind === "run" ? [nameOf(call.content)] : [...own.intents.keys()];
   const next = change(ledger, key, { denied: [...own.denied, ...names] });
   const isCharged = own.charged.some(({ name }) => names.includes(name));
   return isCharged ? violate(next, `${key} was refused after its charge`) : next;
 }
 
-function giveWay(ledger: Ledger, number: number, key: string): Ledger {
+function stop(ledger: Ledger, number: number, key: string): Ledger {
   const call = ledger.calls.get(number);
-  if (call === undefined) return violate(ledger, `the call ${number} ended and was not under way`);
+  if (call === undefined) return violate(ledger, `call ${number} ended and was not live`);
   const next = { ...ledger, calls: without(ledger.calls, number) };
-  // Which of the requests under the key a resume began with is not known.
+  // A resume does not show which of the requests under the key it sent.
   if (call.kind !== "run") return next;
-  return mark({ ...deny(ledger, number, key), calls: next.calls }, call.content, "told");
+  const denied = { ...deny(ledger, number, key), calls: next.calls };
+  return mark(denied, call.content, { state: "reported", rememberedUntil: undefined });
 }
 
-function tell(ledger: Ledger, number: number, key: string): Ledger {
+function report(ledger: Ledger, number: number, key: string, isDone: boolean): Ledger {
   const call = ledger.calls.get(number);
-  if (call === undefined) return violate(ledger, `the call ${number} ended and was not under way`);
+  if (call === undefined) return violate(ledger, `call ${number} ended and was not live`);
   const own = ledger.keys.get(key);
-  const toldAt = own?.toldAt ?? ledger.moment;
+  const reportedAt = own?.reportedAt ?? ledger.moment;
+  const reportTime = own?.reportedAt === undefined ? ledger.time : own.reportTime;
   const calls = without(ledger.calls, number);
-  const next = change({ ...ledger, calls }, key, { toldAt, isResolved: true });
-  if (call.kind === "run" && toldAt < call.startedAt) {
+  const changed = { reportedAt, reportTime, isResolved: true };
+  const next = change({ ...ledger, calls }, key, changed);
+  const isLater = call.kind === "run" && reportedAt < call.startedAt;
+  const isReplay =
+    isDone && !call.again && call.time <= reportTime + ledger.rules.rememberMs + SLACK_MS;
+  if (isLater && !(isReplay && ledger.rules.rememberMs > 0))
     return violate(next, `${key} was settled, and used by a later run`);
-  }
-  // If a call stopped before anything was sent, the calls that wait go on.
-  if (own === undefined && isWaitedFor(next, call.content)) return next;
+  // A run that stopped before it sent anything ends nothing for the runs that wait.
+  if (own === undefined && isAwaited(next, call.content)) return next;
   const name = own?.charged[0]?.name ?? nameOf(call.content);
-  const last = ledger.wishes.get(name);
-  // A late answer does not settle a newer `Wish`, nor other lines.
-  const isEarlier = own !== undefined && own.wishes.get(name) !== last?.number;
-  const isLate = isEarlier || last?.state === "overtaken";
-  return isLate ? next : mark(next, contentOf(name), "told");
+  return endIntent(next, key, name, isDone);
+}
+
+function setLater(ledger: Ledger, key: string, isThere: boolean): Ledger {
+  const place = ledger.keys.get(key)?.place ?? "";
+  const others = [...ledger.later].filter((other) => other !== place);
+  return { ...ledger, later: new Set(isThere ? [...others, place] : others) };
 }

@@ -1,18 +1,15 @@
-/**
- * Simulates what the tabs of one origin share besides their storage: Web Locks and
- * BroadcastChannel, for tabs that can die.
- */
+/** Web Locks and BroadcastChannel of one origin, for tabs that can die. */
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { VirtualTime } from "./virtual-time.ts";
 
-/** The tab of the running code, kept across every await. */
+/** The tab of the running code, through everything that the code awaits. */
 const current = new AsyncLocalStorage<symbol>();
 
 export interface Origin {
   readonly run: <Value>(tab: symbol, use: () => Value) => Value;
-  /** Closes a tab: it releases its locks, waits for none, and receives nothing. */
+  /** Ends a tab: releases its locks, and stops its waiting and its messages. */
   readonly close: (tab: symbol) => void;
-  /** Takes all of it out of the global scope again. */
+  /** Restores the global scope. */
   readonly restore: () => void;
 }
 
@@ -23,10 +20,7 @@ interface Lock {
   isHeld: boolean;
 }
 
-/**
- * Delivery time of a message: longer than it takes to release a lock and to acquire it in another
- * tab.
- */
+/** Transport time of a message in ms: longer than passing a lock from tab to tab. */
 const MESSAGE_MS = 5;
 
 /** @param hasLocks `false`: as on a plain-http origin. */
@@ -85,8 +79,7 @@ export function openOrigin(time: VirtualTime, hasLocks: boolean): Origin {
     postMessage(message: unknown): void {
       if (gone.has(this.tab)) return;
       const data: unknown = structuredClone(message);
-      // Channels that are open now, unless they close before delivery (HTML Standard, "Broadcasting
-      // to other browsing contexts").
+      // The HTML Standard ("Broadcasting to other browsing contexts") delivers to channels that are open now and do not close meanwhile.
       const others = channels.filter((channel) => channel !== this && channel.name === this.name);
       time.after(MESSAGE_MS, () => {
         for (const channel of others.filter((other) => channels.includes(other)))
@@ -122,7 +115,7 @@ interface LockOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Puts a value into the global scope; what it returns takes it out again. */
+/** Puts a value into the global scope. The returned function restores the scope. */
 function define(name: string, value: unknown): () => void {
   const before = Object.getOwnPropertyDescriptor(globalThis, name);
   Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });

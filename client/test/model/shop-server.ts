@@ -1,56 +1,78 @@
-/** A shop whose server keeps the contract, and the network before it, which does not keep its promises. */
+/** A shop whose server keeps the contract, behind a network and gateways that do not. */
+import {
+  byGateway,
+  cutOff,
+  echo,
+  json,
+  page,
+  problem,
+  redirected,
+  RETENTION_MS,
+  text,
+} from "./answers.ts";
+import type { GatewayFault } from "./answers.ts";
 import type { Content } from "./ledger.ts";
 import type { VirtualTime } from "./virtual-time.ts";
 
-/** Fault of one request: on the way there, at the server, or on the way back. */
+/** Faults of one request: on its way, at the server, or on the way of the reply. */
 export const FAULTS = [
   "none",
   "request lost",
   "request late",
   "reply lost",
   "reply cut off",
+  "reply slow",
   "reply late",
-  "gateway gives up",
+  "reply replaced by a page",
+  "reply replaced by 504",
+  "portal page",
+  "login redirect",
   "gateway is busy",
+  "stub answers",
   "not signed in",
   "declined",
   "handler fails",
   "handler is slow",
   "server restarts",
-  "key of somebody else",
+  "key of another caller",
 ] as const;
-export type Fault = (typeof FAULTS)[number];
+export type Fault = (typeof FAULTS)[number] | GatewayFault;
 
 export interface ShopRules {
-  /** Answer to a request with other content under the same key. */
+  /** The answer to another body under a stored key. */
   readonly mismatch: "replay" | "reject";
   /** Whether keys older than the retention are refused. */
   readonly refusesOldKeys: boolean;
+  /**
+   * Whether the client knows that this server echoes keys (`server: 'oncekey'`). Without it, an API may decline in JSON without the
+   * echo, so no gateway of that history does.
+   */
+  readonly isOncekey: boolean;
 }
 
-/** Hears what the server gets and does. */
+/** Callbacks for what the server does. */
 export interface ShopLog {
-  /** @param value what it stores as its answer, in the transaction of the charge. */
+  /** @param value the stored response, in the transaction of the charge. */
   charged(key: string, content: Content, value: unknown): void;
-  /** Called when the key has an end. */
+  /** The key has a stored response from now on. */
   stored(key: string): void;
-  /** The one request that was sent under the key is refused unseen: that is its end as well, unless it is sent again. */
+  /** The only request under the key was refused before the server looked at the key. */
   refused(key: string): void;
 }
 
 export interface ShopServer {
   /** Answers one request, or rejects as a dead connection does. */
-  readonly fetch: (headers: Headers, text: string) => Promise<Response>;
-  /** Refuses every connection for a time. Uncommitted work is lost. */
+  readonly fetch: (headers: Headers, body: string, content: Content) => Promise<Response>;
+  /** Refuses every connection for some milliseconds. Uncommitted work is lost. */
   readonly goDown: (ms: number) => void;
   /** Ends all faults. */
   readonly heal: () => void;
 }
 
-/** For how long a record is kept. */
-export const RETENTION_MS = 24 * 3_600_000;
 const HANDLER_MS = 100;
 const SLOW_HANDLER_MS = 9_000;
+const SLOW_REPLY_MS = 2_000;
+/** Longer than an attempt, shorter than a run. */
 const LATE_MS = 12_000;
 
 interface StoredResponse {
@@ -63,12 +85,36 @@ interface StoredResponse {
 
 interface Arrival {
   readonly key: string;
+  readonly content: Content;
   readonly text: string;
   readonly onlyIfStored: boolean;
   readonly fault: Fault;
 }
 
 type Reply = (response: Response | "the connection died") => void;
+
+/** Answers of what stands in front of the server: the request does not arrive. */
+const IN_FRONT: { readonly [Name in Fault]?: (rules: ShopRules) => Response } = {
+  "portal page": () => page(200),
+  "login redirect": () => redirected(page(200)),
+  "gateway is busy": () => page(503),
+  // Other clients take JSON without the echo as an answer of the API.
+  "stub answers": ({ isOncekey }) => (isOncekey ? json(200, { status: "ok" }) : page(200)),
+  "not signed in": () => json(401, { error: "sign in" }),
+};
+
+const ON_THE_WAY_BACK: { readonly [Name in Fault]?: (response: Response) => Response } = {
+  "reply replaced by 504": () => text(504, "gave up"),
+  "reply replaced by a page": () => page(200),
+  "reply cut off": cutOff,
+};
+
+const DELAYS_MS: { readonly [Name in Fault]?: number } = {
+  "reply slow": SLOW_REPLY_MS,
+  "reply late": LATE_MS,
+};
+
+const RETRY_LATER = { "retry-after": "1" };
 
 export function createShopServer(
   time: VirtualTime,
@@ -89,29 +135,30 @@ export function createShopServer(
     const record = records.get(key);
     return record === undefined || record.expiresAt <= time.now() ? undefined : record;
   };
-  const store = (key: string, text: string, status: number, value: unknown): void => {
+  const store = (key: string, body: string, status: number, value: unknown): void => {
     log.stored(key);
-    records.set(key, { status, value, text, expiresAt: time.now() + RETENTION_MS });
+    records.set(key, { status, value, text: body, expiresAt: time.now() + RETENTION_MS });
   };
 
   function handle(arrival: Arrival, reply: Reply): void {
-    const { key, text, onlyIfStored, fault } = arrival;
+    const { key, onlyIfStored, fault } = arrival;
     if (time.now() < downUntil) return reply("the connection died");
-    if (fault === "not signed in") {
+    const refusal = IN_FRONT[fault]?.(rules) ?? byGateway(fault, rules.isOncekey);
+    if (refusal !== undefined) {
       if (requests.get(key) === 1) log.refused(key);
-      return reply(answer(401, { error: "sign in" }, {}));
+      return reply(refusal);
     }
-    if (fault === "gateway is busy") return reply(answer(503, "busy", {}));
-    if (fault === "key of somebody else" && find(key) === undefined && !running.has(key)) {
-      store(key, "another request", 201, { order: "not yours" });
-    }
+    // Only a key that another caller used before is not taken for one of the client's own requests.
+    if (fault === "key of another caller" && requests.get(key) === 1)
+      store(key, "another request", 201, { order: "another" });
     const record = find(key);
-    if (record !== undefined) return reply(replay(record, key, text, rules));
+    if (record !== undefined) return reply(replay(record, key, arrival.text, rules));
     if (running.has(key)) return reply(problem(409, "idempotency_in_flight", key, RETRY_LATER));
     if (rules.refusesOldKeys && time.now() - mintedAt(key) > RETENTION_MS) {
-      // Whatever comes later with it is refused as well.
+      // Every later request with this key is refused as well.
       log.stored(key);
-      return reply(problem(412, "idempotency_key_expired", key, dateOf(time)));
+      const date = new Date(time.now()).toUTCString();
+      return reply(problem(412, "idempotency_key_expired", key, { date }));
     }
     if (onlyIfStored) return reply(problem(404, "idempotency_not_found", key));
     running.add(key);
@@ -123,37 +170,37 @@ export function createShopServer(
     if (fault === "server restarts") time.after(HANDLER_MS / 2, restart);
   }
 
-  function finish({ key, text, fault }: Arrival, reply: Reply): void {
+  function finish({ key, content, text: body, fault }: Arrival, reply: Reply): void {
     running.delete(key);
-    if (fault === "handler fails") return reply(answer(500, { error: "oops" }, echo(key)));
+    if (fault === "handler fails") return reply(json(500, { error: "oops" }, echo(key)));
     if (fault === "declined") {
       const value = { error: "declined" };
-      store(key, text, 402, value);
-      return reply(answer(402, value, echo(key)));
+      store(key, body, 402, value);
+      return reply(json(402, value, echo(key)));
     }
-    const content = JSON.parse(text) as Content;
     orders += 1;
     const value = { order: orders, lines: content.lines };
     log.charged(key, content, value);
-    store(key, text, 201, value);
-    return reply(answer(201, value, echo(key)));
+    store(key, body, 201, value);
+    return reply(json(201, value, echo(key)));
   }
 
-  // Rolls back all uncommitted work.
+  // Uncommitted work is rolled back.
   function restart(): void {
     restarts += 1;
     running.clear();
   }
 
   return {
-    fetch(headers, text) {
+    fetch(headers, body, content) {
       const fault = ahead.shift() ?? "none";
       const key = headers.get("idempotency-key") ?? "none";
       const onlyIfStored = headers.get("idempotency-only-if-stored") === "true";
       requests.set(key, (requests.get(key) ?? 0) + 1);
       const { promise, resolve, reject } = Promise.withResolvers<Response>();
       const arrive = (): void => {
-        handle({ key, text, onlyIfStored, fault }, deliver(fault, resolve, reject));
+        const arrival = { key, content, text: body, onlyIfStored, fault };
+        handle(arrival, deliver(fault, resolve, reject));
       };
       if (fault === "request lost") reject(new TypeError("fetch failed"));
       else if (fault === "request late") time.after(LATE_MS, arrive);
@@ -176,59 +223,29 @@ export function createShopServer(
     reject: (error: Error) => void,
   ): Reply {
     return (response) => {
-      if (response === "the connection died" || fault === "reply lost") {
-        reject(new TypeError("fetch failed"));
-      } else if (fault === "gateway gives up") resolve(answer(504, "gave up", {}));
-      else if (fault === "reply late") time.after(LATE_MS, () => resolve(response));
-      else if (fault === "reply cut off") resolve(cutOff(response));
-      else resolve(response);
+      if (response === "the connection died" || fault === "reply lost")
+        return reject(new TypeError("fetch failed"));
+      const change = ON_THE_WAY_BACK[fault] ?? ((whole: Response) => whole);
+      const delayMs = DELAYS_MS[fault];
+      if (delayMs === undefined) resolve(change(response));
+      else time.after(delayMs, () => resolve(change(response)));
     };
   }
 }
 
-const RETRY_LATER = { "retry-after": "1" };
-
 function replay(
   record: StoredResponse,
   key: string,
-  text: string,
+  body: string,
   { mismatch }: ShopRules,
 ): Response {
   const replayed = { ...echo(key), "idempotent-replayed": "true" };
-  if (record.text === text) return answer(record.status, record.value, replayed);
+  if (record.text === body) return json(record.status, record.value, replayed);
   if (mismatch === "reject") return problem(422, "idempotency_conflict", key);
-  return answer(record.status, record.value, { ...replayed, "idempotency-mismatch": "true" });
+  return json(record.status, record.value, { ...replayed, "idempotency-mismatch": "true" });
 }
 
-function echo(key: string): Record<string, string> {
-  return { "idempotency-key": key, "idempotency-key-lifetime": String(RETENTION_MS / 1000) };
-}
-
-function dateOf(time: VirtualTime): Record<string, string> {
-  return { date: new Date(time.now()).toUTCString() };
-}
-
-function problem(
-  status: number,
-  code: string,
-  key: string,
-  headers: Record<string, string> = {},
-): Response {
-  return answer(status, { code, status, title: code, detail: code }, { ...echo(key), ...headers });
-}
-
-function answer(status: number, body: unknown, headers: Record<string, string>): Response {
-  const type = typeof body === "string" ? "text/plain" : "application/json";
-  const text = typeof body === "string" ? body : JSON.stringify(body);
-  return new Response(text, { status, headers: { "content-type": type, ...headers } });
-}
-
-function cutOff(response: Response): Response {
-  response.arrayBuffer = () => Promise.reject(new TypeError("terminated"));
-  return response;
-}
-
-/** The time that a UUIDv7 carries in its first 48 bits (RFC 9562 §5.7). */
+/** Returns the time that a UUIDv7 carries in its first 48 bits (RFC 9562 §5.7). */
 function mintedAt(key: string): number {
   return Number.parseInt(key.slice(0, 8) + key.slice(9, 13), 16);
 }

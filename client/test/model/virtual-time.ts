@@ -1,4 +1,4 @@
-/** A clock that only `pass` moves, in place of the machine's: weeks of waiting take a moment. */
+/** A clock that moves only on command and replaces the one of the machine: weeks of waiting take a moment. */
 import { AsyncResource } from "node:async_hooks";
 
 interface Timer {
@@ -12,7 +12,7 @@ export interface VirtualTime {
   now(): number;
   /** Calls `fire` in `ms` milliseconds. */
   after(ms: number, fire: () => void): void;
-  /** Lets everything happen that happens at this moment, and then whatever is due within `ms` milliseconds, in its order. */
+  /** Runs everything that is due now, and then all timers of the next `ms` milliseconds, in their order. */
   pass(ms: number): Promise<void>;
 }
 
@@ -20,12 +20,10 @@ export interface VirtualTime {
 let latestAt = Date.UTC(2026, 0, 1);
 
 /**
- * Runs `use` with a virtual clock behind `setTimeout`, `Date.now` and `performance.now`, and with
- * chance that repeats itself.
+ * Runs `use` with a virtual clock behind `setTimeout`, `Date.now` and `performance.now`, and with chance that repeats itself.
  *
- * @param skewMs offset of the client's clock from the true time.
- * @param turns choices among timers that are due at one instant, used cyclically. Empty: the timer
- *   that was set first.
+ * @param skewMs difference of the client's clock from the true time.
+ * @param turns index of the timer that goes first among timers of one instant, in a cycle; empty: in their order.
  */
 export async function withVirtualTime(
   skewMs: number,
@@ -88,14 +86,12 @@ export async function withVirtualTime(
   }
 }
 
-/** Every promise that can go on has gone on before the next turn of the event loop. */
+/** Resolves in the next turn of the event loop: every promise that can go on has gone on before. */
 function settled(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
-/**
- * Returns the timers that are due next, all at one instant, in the order in which they were set.
- */
+/** Returns the timers that are due next, all at one instant, in the order in which they were set. */
 function first(timers: ReadonlyMap<number, Timer>): Timer[] {
   let found: Timer[] = [];
   for (const timer of timers.values()) {

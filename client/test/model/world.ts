@@ -1,5 +1,5 @@
-/** Plays one history: clients, a server, a network and a shopper, and the ledger that watches them. */
-import { EMPTY, openWishes } from "./ledger.ts";
+/** Plays one history: clients, a server, a network and a shopper, and the ledger that judges them. */
+import { emptyLedger, isBusy, openIntents, unreported } from "./ledger.ts";
 import type { Content, Ledger, Seen } from "./ledger.ts";
 import { observe } from "./observe.ts";
 import { openOrigin } from "./origin.ts";
@@ -7,7 +7,10 @@ import type { Origin } from "./origin.ts";
 import { createShopServer } from "./shop-server.ts";
 import type { Fault, ShopRules, ShopServer } from "./shop-server.ts";
 import { createShopper } from "./shopper.ts";
-import type { Act, Shopper } from "./shopper.ts";
+import type { Act, Shopper, StartUp } from "./shopper.ts";
+import { openStorage } from "./shop-storage.ts";
+import type { ShopStorage } from "./shop-storage.ts";
+import type { TabOptions } from "./tab.ts";
 import type { VirtualTime } from "./virtual-time.ts";
 
 export const SETTINGS = [
@@ -18,33 +21,36 @@ export const SETTINGS = [
   "two tabs, no locks",
 ] as const;
 
-/** An event of a history. It happens once all work of the previous event waits for time to pass. */
+/** An event, after everything that the event before it caused waits for time to pass. */
 export type Event =
   | Act
   | { readonly kind: "pass"; readonly ms: number }
-  | { readonly kind: "server down"; readonly ms: number };
+  | { readonly kind: "server down"; readonly ms: number }
+  /** A page of a later release goes on with a record. */
+  | { readonly kind: "later release"; readonly at: number };
 
-export interface History extends ShopRules {
-  readonly onChange: "resolve-first" | "hold";
+export interface History extends ShopRules, TabOptions {
   /**
-   * `slow`: as slow as a disk can be, so that a page can end between any two steps, also between
-   * the report and forgetting the key.
-   * Two tabs share a storage, and locks too unless they are on a plain-http origin. There the
-   * record alone holds the key, for a cart that does not change.
+   * Slow storages are as slow as a disk, so that a page can end between any two steps, also between report and release. Two tabs share
+   * a storage, and locks unless the origin is plain http: there the record alone keeps the key one, for a cart that does not change.
    */
   readonly setting: (typeof SETTINGS)[number];
-  /** Whether what a page has asked of a slow storage still happens after the page has died. */
+  /** Whether a slow storage still executes the calls of a page that has died. */
   readonly outlives: boolean;
+  readonly startUp: StartUp;
+  readonly owner: string;
   readonly skewMs: number;
   readonly faults: readonly Fault[];
   readonly events: readonly Event[];
 }
 
 const STORAGE_MS = 25;
-/** Longer than a request is under way, and than a run takes. */
+/** Longer than a request and a run take. */
 const CALM_MS = 60_000;
+/** Longer than the writes take that follow the end of a run. */
+const WRITES_MS = 2_000;
 
-/** Resolves to what went wrong, or `undefined`. */
+/** Resolves to the first violation, or `undefined`. */
 export async function play(history: History, time: VirtualTime): Promise<string | undefined> {
   const { setting } = history;
   const origin = openOrigin(time, setting !== "two tabs, no locks");
@@ -60,56 +66,54 @@ async function playAt(
   history: History,
   time: VirtualTime,
 ): Promise<string | undefined> {
-  const { setting } = history;
-  let ledger: Ledger = EMPTY;
+  const { setting, hasInstance } = history;
+  // The client's defaults.
+  const { rememberMs = hasInstance ? Number.POSITIVE_INFINITY : 3_000 } = history;
+  let ledger: Ledger = emptyLedger({ hasInstance, rememberMs });
   const note = (seen: Seen): void => {
-    ledger = observe(ledger, seen);
+    ledger = observe(ledger, seen, time.now());
   };
   const server = createShopServer(time, history, history.faults, {
     stored: (key) => note({ kind: "stored", key }),
-    refused: (key) => note({ kind: "stored", key }),
+    refused: (key) => note({ kind: "refused", key }),
     charged: (key, content, value) =>
       note({ kind: "charged", key, value: JSON.stringify(value), ...content }),
   });
-  const items = new Map<string, string>();
+  const storage = openStorage((key) => note({ kind: "written", key }));
   const shopper = createShopper({
+    ...history,
+    ...storage,
     origin,
     server,
-    storage: {
-      getItem: (name) => items.get(name) ?? null,
-      setItem: (name, value) => void items.set(name, value),
-      removeItem: (name) => void items.delete(name),
-      getAllKeys: () => [...items.keys()],
-    },
-    kept: (key) => contentIn([...items.values()].find((text) => text.includes(key))),
-    onChange: history.onChange,
-    outlives: history.outlives,
     slownessMs: setting.endsWith("slow storage") ? STORAGE_MS : 0,
     tabs: setting.startsWith("two tabs") ? 2 : 1,
     note,
   });
+  const stage = { time, server, shopper, storage, note, ledger: () => ledger };
   for (const event of history.events) {
-    const next = setting === "two tabs, no locks" ? unchanged(event) : event;
-    await happen(next, { time, server, shopper });
+    await happen(setting === "two tabs, no locks" ? unchanged(event) : event, stage);
     if (ledger.violation !== undefined) return ledger.violation;
   }
+  return calmDown(stage);
+}
+
+/** Ends all faults and settles everything that is open: a click of its owner has to be enough. */
+async function calmDown(stage: Stage): Promise<string | undefined> {
+  const { time, server, shopper, storage, note, ledger } = stage;
   server.heal();
+  for (const key of storage.restore()) {
+    note({ kind: "later left", key });
+    note({ kind: "left behind", key });
+  }
   shopper.act({ kind: "reload", tab: 0 });
   await time.pass(CALM_MS);
-  for (const content of openWishes(ledger)) {
-    const ending = await finish(content, shopper, time);
+  for (const content of openIntents(ledger())) {
+    const ending = await finish(content, stage);
     if (ending !== "settled") return `${JSON.stringify(content)} ended ${ending}`;
   }
   await time.pass(CALM_MS);
-  return ledger.violation;
-}
-
-/** Returns the content of a record of the storage. */
-function contentIn(text: string | undefined): Content | undefined {
-  if (text === undefined) return undefined;
-  const { request } = JSON.parse(text) as { readonly request?: { readonly body: string } };
-  // A settled record has no request.
-  return request && (JSON.parse(request.body) as Content);
+  const missed = unreported(ledger());
+  return ledger().violation ?? (missed && `${missed} was charged and onSettled was never called`);
 }
 
 function unchanged(event: Event): Event {
@@ -122,26 +126,42 @@ interface Stage {
   readonly time: VirtualTime;
   readonly server: ShopServer;
   readonly shopper: Shopper;
+  readonly storage: ShopStorage;
+  readonly note: (seen: Seen) => void;
+  readonly ledger: () => Ledger;
 }
 
-async function happen(event: Event, { time, server, shopper }: Stage): Promise<void> {
+async function happen(event: Event, stage: Stage): Promise<void> {
+  const { time, server, shopper } = stage;
   if (event.kind === "pass") return time.pass(event.ms);
+  if (event.kind === "later release") return release(event.at, stage);
   if (event.kind === "server down") server.goDown(event.ms);
   else shopper.act(event);
   return time.pass(0);
 }
 
-/**
- * Once all is well again, a click settles every `Wish`, unless its key is too old: then giving it
- * up makes room.
- */
-async function finish(content: Content, shopper: Shopper, time: VirtualTime): Promise<string> {
-  shopper.act({ kind: "click", tab: 0, content });
+/** Has a later release rewrite a record. A later release takes the lock first, so no call of this release may be live. */
+async function release(at: number, { time, storage, note, ledger }: Stage): Promise<void> {
+  await time.pass(WRITES_MS);
+  const key = storage.keys()[at % Math.max(1, storage.keys().length)];
+  const content = key === undefined ? undefined : storage.kept(key);
+  if (key === undefined || content === undefined || isBusy(ledger(), content)) return;
+  if (!ledger().keys.has(key)) return;
+  storage.upgrade(key);
+  note({ kind: "later wrote", key });
+}
+
+/** Clicks as the owner. If the key is too old, giving it up makes room for another click. */
+async function finish(content: Content, { shopper, time }: Stage): Promise<string> {
+  const click = { kind: "click", tab: 0, content, again: false } as const;
+  shopper.act({ kind: "sign in", owner: content.owner });
+  await time.pass(CALM_MS);
+  shopper.act(click);
   await time.pass(CALM_MS);
   if (shopper.last(0) !== "expired") return shopper.last(0);
   shopper.act({ kind: "forget", tab: 0 });
   await time.pass(CALM_MS);
-  shopper.act({ kind: "click", tab: 0, content });
+  shopper.act(click);
   await time.pass(CALM_MS);
   return shopper.last(0);
 }

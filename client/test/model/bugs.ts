@@ -1,0 +1,64 @@
+/** Planted bugs, each in the place of one function of the client. */
+import type { Settlements } from "../../src/operation/settlements.ts";
+import type { Conclusion, OperationRun, RunRequest } from "../../src/operation/operation-run.ts";
+import type { RecordNames } from "../../src/records/record-names.ts";
+import type { RunResult } from "../../src/result.ts";
+import type { Context, Verdict } from "../../src/retry/classify.ts";
+import type { Answer } from "../../src/wire/answer.ts";
+
+type Classify = (answer: Answer, context: Context) => Verdict;
+
+/** Takes every 409 without a code of the contract as final, so that the next run mints. */
+export function rotateOnUnknown409(classify: Classify): Classify {
+  return (answer, context) => {
+    const verdict = classify(answer, context);
+    const error = "error" in verdict ? verdict.error : undefined;
+    const cause = "cause" in verdict ? verdict.cause : error;
+    const isKnown = cause?.code?.startsWith("idempotency_") === true;
+    if (answer.status !== 409 || isKnown || cause === undefined) return verdict;
+    return { kind: "rejected", error: cause };
+  };
+}
+
+/** Judges every answer as if no earlier attempt had been sent. */
+export function trustEveryRefusal(classify: Classify): Classify {
+  return (answer, context) => classify(answer, { ...context, isUnresolved: false });
+}
+
+/** Names the records of all owners alike. */
+export function ignoreOwner(names: RecordNames): RecordNames {
+  return {
+    prefix: () => names.prefix(),
+    prefixOf: () => names.prefixOf(undefined),
+    nameOf: (_owner, operation, instance) => names.nameOf(undefined, operation, instance),
+  };
+}
+
+/** Calls `onSettled` again for a key that it was called for. */
+export function forgetReports(settlements: Settlements): Settlements {
+  return {
+    ...settlements,
+    report(settlement) {
+      settlements.clear();
+      settlements.report(settlement);
+    },
+  };
+}
+
+type RunExclusive = (
+  request: RunRequest,
+  start: (run: OperationRun) => Promise<Conclusion>,
+) => Promise<RunResult<unknown>>;
+
+/** Settles an earlier operation, and then places the new order in the same run. */
+export function placeTwoOrders(runExclusive: RunExclusive): RunExclusive {
+  return (request, start) =>
+    runExclusive(request, async (run) => {
+      const conclusion = await start(run);
+      const { result, release } = conclusion;
+      if (result.kind !== "rejected" || result.earlierResult === undefined) return conclusion;
+      await release?.();
+      const next = await start(run);
+      return { ...next, endings: [...conclusion.endings.slice(0, -1), ...next.endings] };
+    });
+}
