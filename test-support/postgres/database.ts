@@ -43,7 +43,7 @@ export function withDatabase({ from = "migrated" }: DatabaseOptions = {}): TestD
         await assertNothingLeft(pool);
         assertNoListenersLeft(pool, clients);
       } catch (error) {
-        // What one test leaves fails neither the next one nor the end of the file.
+        // Leftovers of one test fail neither the next test nor the end of the file.
         leaking.add(pool);
         await execute(`select pg_terminate_backend(pid) from pg_stat_activity
           where datname = '${name}' and state <> 'idle'`);

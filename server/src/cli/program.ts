@@ -33,7 +33,7 @@ function createProgram(): CommandUnknownOpts {
     .addHelpText("after", EXIT_CODES);
   for (const create of COMMANDS) program.addCommand(create());
   for (const command of [program, ...program.commands]) {
-    command.exitOverride().showHelpAfterError("(--help says more)");
+    command.exitOverride().showHelpAfterError("(see --help)");
   }
   return program;
 }

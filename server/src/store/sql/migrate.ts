@@ -16,8 +16,7 @@ const MIGRATION_LOCK = "8029464456226010469";
 
 /**
  * Creates or updates the tables. Append-only: each migration runs once, in order, all in one
- * transaction. Safe if several processes call it at the same moment: one works, the others wait and
- * then find nothing to do.
+ * transaction. Several processes may call it at the same moment.
  *
  * @returns the names of the migrations that this call applied.
  * @throws RangeError if `schema` is not a plain lower-case identifier. Errors of the database, with
