@@ -4,9 +4,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { testCrashes } from "@oncekey/server/testing";
+import { CRASH_POINTS, testCrashes } from "@oncekey/server/testing";
 import type pg from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { byDepth } from "@oncekey/test-support/lanes/depth";
 import { withDatabase } from "@oncekey/test-support/postgres/database";
 import {
   commandOf,
@@ -123,6 +124,8 @@ describe("the protected sample", () => {
       ...commandOf(SAMPLE, database.url),
       request: { path: "/orders", headers: HEADERS, body: order(1) },
       pool,
+      // Each point takes seconds.
+      points: byDepth(["commit-sent"], CRASH_POINTS),
     });
     expect(tested.map(({ status, effects }) => [status, effects])).toEqual(
       tested.map(() => [201, 1]),
