@@ -3,6 +3,7 @@ import { isFunction, checkOptions } from "../validation/check.ts";
 import type { OperationRecord } from "../records/record.ts";
 import type { PendingOperation } from "../result.ts";
 import type { ClientContext, Definition } from "./operation-run.ts";
+import { isOver, removeOver } from "./remove-settled.ts";
 import { toPending } from "./settle.ts";
 
 /** Options of `resumeAll`. */
@@ -28,7 +29,7 @@ export async function listPending(
   const found = (await records.list(names.prefixOf(owner))).filter(
     (record) => record.owner === owner && !live.has(idOf(client, record)),
   );
-  await Promise.all(found.filter(isOver).map((record) => removeOver(client, record)));
+  await Promise.all(found.filter(isOver).map((record) => removeOver(client, idOf(client, record))));
   return found
     .filter(({ settledAt }) => settledAt === undefined)
     .sort((a, b) => a.createdAt - b.createdAt)
@@ -77,20 +78,4 @@ async function resumeOne(
 
 function idOf({ names }: ClientContext, { owner, operation, instance }: OperationRecord): string {
   return names.nameOf(owner, operation, instance);
-}
-
-function isOver({ settledAt, rememberedUntil = 0 }: OperationRecord): boolean {
-  return settledAt !== undefined && rememberedUntil <= Date.now();
-}
-
-async function removeOver(client: ClientContext, record: OperationRecord): Promise<void> {
-  const id = idOf(client, record);
-  const ask = { id, identity: "tidy", signal: undefined, waitMs: 0 };
-  await client.turns.run(ask, async ({ isAlone }) => {
-    // Only in its turn: a run that has begun since has written its own record there.
-    const handle = isAlone ? await client.records.open(id) : undefined;
-    if (handle?.record && isOver(handle.record)) await handle.remove();
-    // No run joins it, so that no caller sees this.
-    return undefined as never;
-  });
 }

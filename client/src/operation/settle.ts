@@ -38,6 +38,7 @@ import {
 } from "./key-lifetime.ts";
 import { isAt, nextMoment } from "./operation-run.ts";
 import type { Conclusion, Ending, OperationInstance, OperationRun } from "./operation-run.ts";
+import { removeLater } from "./remove-settled.ts";
 import { runExclusive } from "./run-exclusive.ts";
 import { createTracker, IDLE } from "./state.ts";
 
@@ -247,17 +248,7 @@ async function release(
     request: undefined,
   }));
   await handle.replace({ ...withCandidates(record, bare), rememberedUntil: until });
-  const waitMs = until - Date.now();
-  if (waitMs > 0 && waitMs <= SHORT_MS) removeLater(handle, waitMs);
-}
-
-/** Timers beyond this would rarely end before the page does. */
-const SHORT_MS = 60_000;
-
-function removeLater(handle: RecordHandle, waitMs: number): void {
-  // The handle compares the key: a later operation's record stays.
-  const timer: unknown = setTimeout(() => void handle.remove(), waitMs);
-  (timer as { readonly unref?: () => void }).unref?.();
+  removeLater(client, id, until);
 }
 
 /** Removes a settled record that nobody waits for and nothing remembers. */

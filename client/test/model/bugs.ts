@@ -59,6 +59,7 @@ export function placeTwoOrders(runExclusive: RunExclusive): RunExclusive {
       if (result.kind !== "rejected" || result.earlierResult === undefined) return conclusion;
       await release?.();
       const next = await start(run);
-      return { ...next, endings: [...conclusion.endings.slice(0, -1), ...next.endings] };
+      const earlier = conclusion.endings.filter((ending) => ending.result !== result);
+      return { ...next, endings: [...earlier, ...next.endings] };
     });
 }

@@ -1,5 +1,5 @@
 import { createClient, memoryStorage } from "@oncekey/client";
-import type { ClientOptions } from "@oncekey/client";
+import type { ClientOptions, OperationStorage } from "@oncekey/client";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { v5 } from "uuid";
 import { done, json, reset, withServer } from "../support/server.ts";
@@ -18,6 +18,24 @@ function openPage(prefix: string, options: ClientOptions = {}) {
     request: (lines: readonly string[]) => ({ path: "orders", json: { lines } }),
   });
   return { client, pay };
+}
+
+async function advanceUntil(isTrue: () => boolean | Promise<boolean>): Promise<void> {
+  while (!(await isTrue())) {
+    await vi.advanceTimersByTimeAsync(1);
+    // Sockets need real turns of the event loop.
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+interface Remembered {
+  readonly rememberedUntil: number;
+}
+
+async function read(storage: OperationStorage): Promise<[Remembered]> {
+  const names = await storage.getAllKeys();
+  const texts = await Promise.all(names.map(async (name) => storage.getItem(name)));
+  return texts.map((text) => JSON.parse(text ?? "") as Remembered) as [Remembered];
 }
 
 describe("after done, the same input", () => {
@@ -62,6 +80,41 @@ describe("after done, the same input", () => {
       const next = await pay.run(["apple"]);
       expect(next.kind).toBe("done");
       expect(next.key).not.toBe(key);
+    });
+  });
+
+  it("keeps its record if the time of the one before ends while it is written", async () => {
+    vi.useFakeTimers({ toFake: ["Date", "setTimeout", "clearTimeout"] });
+    const inner = memoryStorage();
+    const later = async <Value>(ms: number, use: () => Value): Promise<Value> => {
+      await new Promise((resolve) => void setTimeout(resolve, ms));
+      return use();
+    };
+    const storage = {
+      ...inner,
+      getItem: async (name: string) => {
+        const found = await inner.getItem(name);
+        return later(10, () => found);
+      },
+      setItem: (name: string, value: string) => later(5, () => void inner.setItem(name, value)),
+      removeItem: (name: string) => later(5, () => void inner.removeItem(name)),
+    };
+    await withServer([done, reset], async ({ url, seen }) => {
+      const { pay } = openPage(url, { storage, deadlineMs: 1_000 });
+      const first = pay.run(["apple"]);
+      await advanceUntil(() => seen.length === 1);
+      await first;
+      await advanceUntil(async () => JSON.stringify(await read(inner)).includes("rememberedUntil"));
+      const [{ rememberedUntil: until }] = await read(inner);
+      // The clock is ahead of the timers, so that the second click comes just before the removal.
+      await vi.advanceTimersByTimeAsync(until - Date.now() - 12);
+      vi.setSystemTime(Date.now() + 5);
+      const second = pay.run(["apple"]);
+      await advanceUntil(() => seen.length === 2);
+      expect(await second).toMatchObject({ kind: "unknown" });
+      await vi.advanceTimersByTimeAsync(100);
+      const pending = await openPage(url, { storage: inner }).client.pending();
+      expect(pending.map(({ key }) => key)).toEqual([(await second).key]);
     });
   });
 
