@@ -13,6 +13,7 @@ import {
 } from "./ledger.ts";
 import type { Call, Content, Intent, Key, Ledger, Seen } from "./ledger.ts";
 import { RETENTION_MS } from "./answers.ts";
+import { MESSAGE_MS } from "./origin.ts";
 import { POLICY } from "./tab.ts";
 
 /** A record is written, and a turn begins, at most this much later than it is asked for if nothing else runs. */
@@ -318,9 +319,11 @@ function report(ledger: Ledger, number: number, key: string, isDone: boolean): L
   const changed = { reportedAt, reportTime, isResolved: true };
   const next = change({ ...ledger, calls }, key, changed);
   const isLater = call.kind === "run" && reportedAt < call.startedAt;
-  const isReplay =
-    isDone && !call.again && call.time <= reportTime + ledger.rules.rememberMs + SLACK_MS;
-  if (isLater && !(isReplay && ledger.rules.rememberMs > 0))
+  const { rememberMs } = ledger.rules;
+  const isReplay = isDone && rememberMs > 0 && call.time <= reportTime + rememberMs + SLACK_MS;
+  // A click that another tab's message overtakes counts as simultaneous.
+  const isSimultaneous = call.time <= reportTime + MESSAGE_MS;
+  if (isLater && (call.again || !(isReplay || isSimultaneous)))
     return violate(next, `${key} was settled, and used by a later run`);
   // A run that stopped before it sent anything ends nothing for the runs that wait.
   if (own === undefined && isAwaited(next, call.content)) return next;
