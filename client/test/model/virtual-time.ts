@@ -86,9 +86,14 @@ export async function withVirtualTime(
   }
 }
 
-/** Resolves in the next turn of the event loop: every promise that can go on has gone on before. */
-function settled(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
+/** Turns of the event loop after which nothing goes on by itself: a Blob is read in other threads, and takes more than one. */
+const TURNS = 4;
+
+/** Resolves when every promise that can go on without the clock has gone on. */
+async function settled(): Promise<void> {
+  for (let turn = 0; turn < TURNS; turn += 1) {
+    await new Promise((resolve) => void setImmediate(resolve));
+  }
 }
 
 /** Returns the timers that are due next, all at one instant, in the order in which they were set. */
