@@ -17,6 +17,7 @@ interface Check {
 const CHECKS: readonly Check[] = [
   { name: "format", command: ["oxfmt", "--check"] },
   { name: "lint, cycles, file length", command: ["oxlint", "--type-aware"] },
+  { name: "file list of ARCHITECTURE.md", command: ["node", "scripts/tree.ts", "--check"] },
   { name: "types, build", command: ["tsc", "-b"] },
   { name: "unused files, exports, dependencies", command: ["knip", "--no-progress"] },
   {
