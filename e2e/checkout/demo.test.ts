@@ -47,7 +47,7 @@ test.concurrent.each(byDepth(["SIGTERM"] as const, ["SIGINT", "SIGTERM", "SIGKIL
 
 test
   .runIf(isDeep)
-  .concurrent("the demo ends when the pnpm that launched it is killed", async () => {
+  .concurrent("the demo ends when the pnpm that launched it is killed (in test:deep)", async () => {
     const folder = await mkdtemp(join(tmpdir(), "oncekey-launcher-"));
     const launcher = join(folder, "pnpm.mjs");
     await writeFile(launcher, LAUNCHER);

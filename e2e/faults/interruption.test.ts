@@ -50,7 +50,7 @@ test.each<Interrupted>([
 );
 
 test.runIf(isDeep)(
-  "Ctrl-C, in a hunt for planted bugs: it says how many were hunted, and leaves neither processes nor its copy behind",
+  "Ctrl-C, in a hunt for planted bugs: it says how many were hunted, and leaves neither processes nor its copy behind (in test:deep)",
   async () => {
     const { rig, said } = await startRig(["run.ts", "--mutants"]);
     const gone = once(rig, "exit");
@@ -71,7 +71,7 @@ test.runIf(isDeep)(
 );
 
 test.runIf(isDeep)(
-  "SIGKILL, in a hunt for planted bugs: neither processes nor the copy stay",
+  "SIGKILL, in a hunt for planted bugs: neither processes nor the copy stay (in test:deep)",
   async () => {
     const { rig } = await startRig(["run.ts", "--mutants"]);
     const { fleet, copy } = await nextHunt(rig);
