@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { FaultKind } from "../faults/fault.ts";
+import type { FaultKind } from "../fault-proxy/fault.ts";
 import type { CheckStorage } from "./bare-shop.ts";
 import { newOrder, withBareShop } from "./with-bare-shop.ts";
 

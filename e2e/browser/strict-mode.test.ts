@@ -1,7 +1,7 @@
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
-import { buildFiles } from "../checkout/page-files.ts";
-import { shopperOf } from "../checkout/shopper.ts";
+import { buildFiles } from "../demo/page-files.ts";
+import { shopperOf } from "../demo/shopper.ts";
 import { withCheckout } from "./with-checkout.ts";
 
 const root = fileURLToPath(new URL("page", import.meta.url));

@@ -1,8 +1,8 @@
 /** For browser tests: one running shop and one browser a file. */
 import type { BrowserContext, BrowserContextOptions } from "playwright-core";
 import { afterAll, afterEach, beforeAll } from "vitest";
-import { startCheckout } from "../checkout/checkout.ts";
-import type { Checkout, CheckoutOptions } from "../checkout/checkout.ts";
+import { startCheckout } from "../demo/checkout.ts";
+import type { Checkout, CheckoutOptions } from "../demo/checkout.ts";
 import { launchBrowser } from "@oncekey/test-support/browser/browser";
 import type { BrowserOptions, TestBrowser } from "@oncekey/test-support/browser/browser";
 import { withDatabase } from "@oncekey/test-support/postgres/database";

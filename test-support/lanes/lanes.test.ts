@@ -50,9 +50,9 @@ describe("a lane", () => {
         "server/test/request/hostile-input.test.ts",
         "server/test/simulation/planted.test.ts",
         "server/test/simulation/simulation.test.ts",
-        "e2e/checkout/demo.test.ts",
-        "e2e/faults/interruption.test.ts",
-        "e2e/readme/crash-testing.test.ts",
+        "e2e/demo/demo.test.ts",
+        "e2e/chaos/interruption.test.ts",
+        "e2e/docs/crash-testing.test.ts",
       ]),
     );
   });

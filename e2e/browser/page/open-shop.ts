@@ -1,9 +1,9 @@
 /** The client as a shop has it, opened in whatever context loads this. */
 import { createClient, indexedDbStorage, webStorage } from "@oncekey/client";
 import type { RunResult, Warning } from "@oncekey/client";
-import { FAULT_HEADER, formatFault } from "../../faults/fault.ts";
-import type { FaultKind } from "../../faults/fault.ts";
-import type { Order, Receipt } from "../../checkout/wire.ts";
+import { FAULT_HEADER, formatFault } from "../../fault-proxy/fault.ts";
+import type { FaultKind } from "../../fault-proxy/fault.ts";
+import type { Order, Receipt } from "../../demo/wire.ts";
 import type { BareShop, Kept, Told } from "../bare-shop.ts";
 
 /** Longer than any attempt takes on a busy machine: the tests count attempts. */

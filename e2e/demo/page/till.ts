@@ -1,5 +1,5 @@
 /** Interface of both ways to pay. */
-import type { Fault } from "../../faults/fault.ts";
+import type { Fault } from "../../fault-pro../../fault-proxy/fault.ts";
 import type { Order } from "../wire.ts";
 import type { Said } from "./status.ts";
 

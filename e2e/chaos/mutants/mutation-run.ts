@@ -97,7 +97,7 @@ async function hunt(
   kind: "planted" | "control",
   signal: AbortSignal,
 ): Promise<Catch | undefined> {
-  const child = fork(join(folder, "e2e/faults/mutants/hunt.ts"), [name, kind], {
+  const child = fork(join(folder, "e2e/chaos/mutants/hunt.ts"), [name, kind], {
     cwd: folder,
     execArgv: ["--conditions=@oncekey/source"],
     stdio: ["ignore", "ignore", "inherit", "ipc"],

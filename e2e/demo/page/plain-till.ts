@@ -1,5 +1,5 @@
 /** Pay as people write it by hand: each press is on its own, and so is each try. */
-import type { Fault } from "../../faults/fault.ts";
+import type { Fault } from "../../fault-pro../../fault-proxy/fault.ts";
 import { createAttemptFetch } from "../attempts.ts";
 import { payByHand } from "../pay-by-hand.ts";
 import type { Order } from "../wire.ts";

@@ -1,10 +1,10 @@
 /** For fault tests: two shop servers behind the fault proxy, and plain requests to them. */
 import { afterAll, beforeAll } from "vitest";
-import { startCheckout } from "../checkout/checkout.ts";
-import type { Checkout } from "../checkout/checkout.ts";
+import { startCheckout } from "../demo/checkout.ts";
+import type { Checkout } from "../demo/checkout.ts";
 import { withDatabase } from "@oncekey/test-support/postgres/database";
-import { FAULT_HEADER, formatFault, SERVER_HEADER } from "./fault.ts";
-import type { Fault } from "./fault.ts";
+import { FAULT_HEADER, formatFault, SERVER_HEADER } from "../fault-proxy/fault.ts";
+import type { Fault } from "../fault-proxy/fault.ts";
 
 export interface Servers extends Pick<Checkout, "countCharges" | "ready"> {
   /** One request, never repeated. Rejects if the connection dies. */

@@ -1,5 +1,5 @@
 /** Which server an attempt goes to, and whether the fault proxy gets it on its way. */
-import { FAULT_KINDS } from "../fault.ts";
+import { FAULT_KINDS } from "../../fault-proxy/fault.ts";
 import type { Way } from "../load/recorder.ts";
 import type { Fleet } from "./fleet.ts";
 import type { Random } from "./random.ts";

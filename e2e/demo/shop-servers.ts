@@ -1,7 +1,7 @@
 /** Keeps two shop servers running: each that ends is started again until all are stopped. */
 import { superviseScript } from "@oncekey/test-support/processes/supervised";
 import type { Supervised } from "@oncekey/test-support/processes/supervised";
-import type { Upstream } from "../faults/proxy.ts";
+import type { Upstream } from "../fault-proxy/proxy.ts";
 
 export interface ShopServers {
   /** The next live server in turn; waits while none is up. */

@@ -29,7 +29,7 @@ ${formatVerdict(verdict)}
 
 Four server processes on one PostgreSQL: two of them on direct connections (one with \`pipeline: true\`, their clocks an hour fast and an
 hour slow), one behind a TCP proxy that breaks COMMITs, one ${report.isPooled ? "behind PgBouncer in transaction mode" : "on direct connections too: **this machine has no PgBouncer**"}. 64 clients: ours, our \`fetch\`, undici with its own
-retries, and one that repeats whatever fails. What is judged, and how, is in \`e2e/faults/checker\`.
+retries, and one that repeats whatever fails. What is judged, and how, is in \`e2e/chaos/checker\`.
 
 | | |
 | --- | --- |

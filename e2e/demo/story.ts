@@ -1,5 +1,5 @@
 /** The story of the demo: each fault once, with Oncekey and by hand, against the same servers and database. */
-import type { Fault } from "../faults/fault.ts";
+import type { Fault } from "../fault-proxy/fault.ts";
 import { createAttemptFetch } from "./attempts.ts";
 import type { Attempt } from "./attempts.ts";
 import type { Checkout } from "./checkout.ts";

@@ -2,8 +2,8 @@
  * A `fetch` that injects each attempt's fault and reports its outcome. Runs in Node and in the
  * page.
  */
-import { FAULT_HEADER, formatFault, SERVER_HEADER } from "../faults/fault.ts";
-import type { Fault, FaultKind } from "../faults/fault.ts";
+import { FAULT_HEADER, formatFault, SERVER_HEADER } from "../fault-proxy/fault.ts";
+import type { Fault, FaultKind } from "../fault-proxy/fault.ts";
 
 /** One attempt as it starts. */
 export interface Attempt {

@@ -12,7 +12,7 @@ import type { RunningProcess } from "@oncekey/test-support/processes/processes";
 
 /** Ends only what hangs. */
 const TEST_TIMEOUT_MS = 300_000;
-const HUNT = "/e2e/faults/mutants/hunt.ts";
+const HUNT = "/e2e/chaos/mutants/hunt.ts";
 /** A whole fleet: servers, a Postgres and what keeps them; PgBouncer where there is one. */
 const FLEET = ["rig/server.ts", "postgres -D", "reaper.ts"];
 

@@ -51,14 +51,14 @@ export function formatPlanted(hunted: Hunted, commit: string): string {
   ]);
   return `# Bugs that were planted
 
-${provenance("test:faults --mutants", commit)} Each is a line of the product, or a few, changed in a copy; \`e2e/faults/mutants/\` has them.
+${provenance("test:faults --mutants", commit)} Each is a line of the product, or a few, changed in a copy; \`e2e/chaos/mutants/\` has them.
 ${summarize(hunted)}
 
 | bug | where | caught by | after operations |
 | --- | --- | --- | --- |
 ${table(lines)}
 
-The invariants are in \`e2e/faults/checker\`. Operations are counted up to the first that shows the bug; a hunt
+The invariants are in \`e2e/chaos/checker\`. Operations are counted up to the first that shows the bug; a hunt
 looks at its history when it has ended.
 `;
 }
