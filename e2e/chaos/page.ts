@@ -9,7 +9,7 @@ import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 
 /** Default folder of the pages. */
-export const PAGES: string = fileURLToPath(new URL("../../docs/", import.meta.url));
+export const PAGES: string = fileURLToPath(new URL("../../docs/reports/", import.meta.url));
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 

@@ -58,7 +58,7 @@ test:faults --share N                                    a part of all that, suc
 test:faults --mutants [--mutant NAME]                    planted bugs, and what catches them
 test:faults --failover [--rounds N]                      kills and hand-overs of a replicated PostgreSQL
 test:faults --judge FILE                                 judges a history that was written before
-with --pages FOLDER                                      pages go there instead of docs/
+with --pages FOLDER                                      pages go there instead of docs/reports/
 test:soak [--minutes N] [--seed N] [--pages FOLDER]      an hour of load without faults, and what rises in it`;
 
 /** @throws TypeError for a word that is not known, RangeError for a number that is none. */
