@@ -19,8 +19,8 @@ export interface Connection {
   abort(reason: Error): void;
   /** Whether a statement runs, or waits behind one that does. */
   isBusy(): boolean;
-  /** Cancels what runs, closes the connection and gives its slot back, without waiting for the database. In place of `release`. */
-  cancel(): void;
+  /** Cancels what runs, closes the connection and gives its slot back, within 1 s. In place of `release`. */
+  cancel(): Promise<void>;
   /** Gives the connection and its slot back; `destroy` closes it, for a connection whose state is not known. Once only. */
   release(destroy?: "destroy"): void;
 }
@@ -128,8 +128,9 @@ function createConnection(client: PoolClient, pool: Pool, freeSlot: () => void):
     signal: () => signal().signal,
     abort: (reason) => signal().abort(reason),
     isBusy: () => Reflect.get(client, "readyForQuery") !== true,
-    cancel() {
-      requestCancel(client, pool);
+    async cancel() {
+      close();
+      await requestCancel(client, pool);
       release("destroy");
       // With `pipeline: true` pg would wait for the answers.
       wire?.stream.destroy();

@@ -140,7 +140,7 @@ const FIND_BLOCKED_MS = 1_000;
 export async function terminate(connection: Connection): Promise<string | undefined> {
   connection.abort(new HandlerTimeoutError());
   if (connection.isBusy()) {
-    connection.cancel();
+    await connection.cancel();
     return undefined;
   }
   const looking = sendBatch(connection.client, [{ text: FIND_BLOCKED }]).catch(() => []);
