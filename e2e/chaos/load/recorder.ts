@@ -46,19 +46,20 @@ export function createRecordedFetch(parts: RecorderParts, process: string): type
   return async (input, init) => {
     const request = new Request(input, init);
     const { pathname, search } = new URL(request.url);
-    const { method, signal } = request;
+    const { method } = request;
     const headers = new Headers(request.headers);
     const body = new Uint8Array(await request.arrayBuffer());
     const outgoing = { method, pathname, search, headers, body };
     const { way, pathname: sent, answered, failed } = await openAttempt(parts, process, outgoing);
     try {
       const url = `${way.origin}${sent}${search}`;
-      const response = await fetch(url, { method, headers, body, signal });
+      // A Request that nothing refers to is collected, and its signal no longer follows the caller's.
+      const response = await fetch(url, { method, headers, body, signal: request.signal });
       const text = await response.text();
       answered(response, text);
       return new Response(text, response);
     } catch (error) {
-      failed(error, signal.aborted);
+      failed(error, request.signal.aborted);
       throw error;
     }
   };
