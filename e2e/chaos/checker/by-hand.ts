@@ -21,6 +21,7 @@ export interface Told {
   readonly process?: string;
   readonly fingerprint?: string;
   readonly key?: string;
+  readonly hangs?: true;
   readonly end?:
     | { readonly kind: "none" }
     | { readonly kind: "fail"; readonly status: number; readonly code?: string }
@@ -45,6 +46,7 @@ export function tell(told: Told = {}): HistoryEvent[] {
     attempt,
     server,
     fingerprint,
+    ...(told.hangs === true ? { hangs: true } : {}),
     ...at(from),
   };
   if (end.kind === "none") return [invoke];

@@ -88,6 +88,12 @@ test("a late attempt without a fault is counted and reported", () => {
   expect(formatVerdict(verdict)).toContain("late without a fault: 1");
 });
 
+test("an attempt that times out because its handler hangs by plan is not counted as late", () => {
+  const end = { kind: "info", reason: "timeout", isLate: true } as const;
+  const late = tell({ attempt: 2, hangs: true, end });
+  expect(judged({ events: [...late, ...tell({ from: 20 })] }).late).toBe(0);
+});
+
 test("I7: while no fault strikes, every attempt gets an answer", () => {
   const lost = tell({ from: 10_000, end: { kind: "info", reason: "connection reset" } });
   const events = [...lost, ...tell({ attempt: 2, from: 20_000 })];

@@ -85,11 +85,11 @@ export function checkQuiet(one: Case, disturbances: readonly Disturbance[]): Vio
 }
 
 /**
- * Counts attempts that timed out without a fault. They depend on the machine's load more than on
- * the product.
+ * Counts attempts that timed out without a fault, except those whose handler hangs by plan. They
+ * depend on the machine's load more than on the product.
  */
 export function countLate(one: Case, disturbances: readonly Disturbance[]): number {
-  return unexcused(one, disturbances).filter(({ ending }) => ending?.kind === "info").length;
+  return unexcused(one, disturbances).filter(({ invoke }) => invoke.hangs !== true).length;
 }
 
 function unexcused(one: Case, disturbances: readonly Disturbance[]): Attempt[] {

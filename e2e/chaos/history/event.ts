@@ -28,6 +28,8 @@ export interface Invoke extends Instant {
   readonly fingerprint: string;
   /** Fault of this attempt alone, such as a reply that was dropped on the way. */
   readonly fault?: string;
+  /** Whether the rig plans that the attempt times out: its handler hangs, or its reply stream stalls. */
+  readonly hangs?: true;
 }
 
 /** A final answer: one that is stored, or the replay of it. */

@@ -79,7 +79,8 @@ export async function openAttempt(
   const fingerprint = fingerprintOf(search, body);
   headers.set(FINGERPRINT_HEADER, fingerprint);
   if (way.fault !== undefined) headers.set(FAULT_HEADER, way.fault);
-  const fault = way.fault ?? hurtOf(headers, body);
+  const text = Buffer.from(body).toString();
+  const fault = way.fault ?? hurtOf(headers, text);
   const attempt = history.invoke({
     process,
     server: way.server,
@@ -89,6 +90,7 @@ export async function openAttempt(
     target,
     fingerprint,
     ...(fault === undefined ? {} : { fault }),
+    ...(HANGING.some((deed) => text.includes(deed)) ? { hangs: true } : {}),
   });
   const chance = seedOf(operation, scope, history.attemptsAt(operation, scope));
   headers.set(CHANCE_HEADER, String(chance));
@@ -115,10 +117,13 @@ export function fingerprintOf(search: string, body: Uint8Array): string {
 // Two attempts get no final answer without any fault from outside. A handler that ignores an error
 // of Postgres leads to 503. A client that asks for the rest of a broken answer discards the whole
 // one that it gets.
-function hurtOf(headers: Headers, body: Uint8Array): string | undefined {
+function hurtOf(headers: Headers, text: string): string | undefined {
   if (headers.has("range")) return "asks for the rest";
-  return Buffer.from(body).includes('"swallow"') ? "the handler fails" : undefined;
+  return text.includes('"swallow"') ? "the handler fails" : undefined;
 }
+
+// Deeds of the handler that end in a timeout most of the time.
+const HANGING = ['"hang"', '"stall"'];
 
 type Ending = Happening extends infer Event
   ? Event extends { readonly kind: "ok" | "fail" | "info" }
