@@ -97,7 +97,7 @@ export async function openAttempt(
   return {
     way,
     pathname: chance % 2 === 0 ? pathname : spelledOtherwise(pathname),
-    answered: (response, text) => history.add({ attempt, ...endingOf(response, text, policy) }),
+    answered: (response, answer) => history.add({ attempt, ...endingOf(response, answer, policy) }),
     failed: (error, isLate) =>
       history.add({ kind: "info", attempt, reason: reasonOf(error), isLate }),
   };
