@@ -18,6 +18,10 @@ const CHECKS: readonly Check[] = [
   { name: "format", command: ["oxfmt", "--check"] },
   { name: "lint, cycles, file length", command: ["oxlint", "--type-aware"] },
   { name: "file list of ARCHITECTURE.md", command: ["node", "scripts/tree.ts", "--check"] },
+  {
+    name: "pages of docs/reference",
+    command: ["node", "--conditions=@oncekey/source", "scripts/reference.ts", "--check"],
+  },
   { name: "types, build", command: ["tsc", "-b"] },
   { name: "unused files, exports, dependencies", command: ["knip", "--no-progress"] },
   {

@@ -15,7 +15,13 @@ export type { AnswerIssue } from "@oncekey/shared";
 export type { BackoffOptions } from "./options/backoff.ts";
 export type { RequestBody } from "./wire/body.ts";
 export type { Client, ForgetAllOptions } from "./client.ts";
-export type { DefineOperation, Operation, OperationOptions, Run } from "./operation/define.ts";
+export type {
+  DefineOperation,
+  Operation,
+  OperationOptions,
+  Run,
+  SettledOptions,
+} from "./operation/define.ts";
 export type { AttemptEvent, EventCallbacks, WaitEvent } from "./options/events.ts";
 export type { KeyOption } from "./options/key.ts";
 export type {

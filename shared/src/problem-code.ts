@@ -2,14 +2,23 @@
 
 /** The codes that a server can refuse with. */
 export type ProblemCode =
+  /** The route requires a key, and the request has none. */
   | "idempotency_key_required"
+  /** The key is malformed, too long, or was sent twice. */
   | "idempotency_key_invalid"
+  /** The request asks only for a stored response, and nothing is stored. */
   | "idempotency_not_found"
+  /** The first request with this key still runs. */
   | "idempotency_in_flight"
+  /** The key was used for another request. */
   | "idempotency_conflict"
+  /** The key is older than the server accepts, or from the future. */
   | "idempotency_key_expired"
+  /** The owner of the key crashed or its handler failed, and the route stays closed. */
   | "idempotency_outcome_unknown"
+  /** The request was done with `originalStatus`, but its body could not be kept. */
   | "idempotency_response_not_stored"
+  /** The store is down, its pool is full, a commit failed or its outcome is not known yet, or the stored response cannot be decrypted. */
   | "idempotency_unavailable";
 
 /**
