@@ -215,7 +215,7 @@ export function expiredProblem(state: RequestState, reply: FastifyReply): Buffer
   return unavailable(
     state,
     reply,
-    `The handler did not finish within ${maxHandlerMs} ms; nothing was kept of this request`,
+    `The handler did not finish within ${maxHandlerMs} ms; ${keptOf(state)}`,
   );
 }
 
@@ -225,17 +225,25 @@ function unavailable(state: RequestState, reply: FastifyReply, detail: string): 
 }
 
 // Not one of the contract's codes: it is the application's mistake, and trying again repeats it.
-function writesRefused({ options }: RequestState, reply: FastifyReply): Buffer {
+function writesRefused(state: RequestState, reply: FastifyReply): Buffer {
+  const { options } = state;
   clearContent(reply, options.storeHeaders);
   return writeServerError(
     reply,
     {
       code: "idempotency_writes_refused",
       title: "The database refused the writes of the handler",
-      detail: "The database refused the writes of this request; nothing was kept",
+      detail: `The database refused the writes of the handler; ${keptOf(state)}`,
     },
     options,
   );
+}
+
+/** A lease's handler has had effects before its last writes, which no rollback takes back. */
+function keptOf({ options }: RequestState): string {
+  return options.strategy === "lease"
+    ? "its last writes were rolled back, and the key counts as crashed"
+    : "nothing was kept of this request";
 }
 
 function report(request: FastifyRequest, key: string | undefined, completion: Completion): void {
@@ -260,7 +268,7 @@ function report(request: FastifyRequest, key: string | undefined, completion: Co
     const { cause, kind } = completion;
     const message =
       kind === "rolled-back" && completion.isFinal
-        ? "Postgres refused the handler's writes, at COMMIT or in a statement whose error the handler caught without a savepoint: nothing was kept"
+        ? "Postgres refused the handler's writes, at COMMIT or in a statement whose error the handler caught without a savepoint: they were rolled back"
         : `the response was not stored: ${kind}`;
     logFailure(request, { key, cause }, message);
   }

@@ -34,7 +34,7 @@ describe.each(["advisory", "unique", "row"] as const)("strategy %s", (strategy) 
       expect(refused.json()).toMatchObject({
         code: "idempotency_writes_refused",
         retryable: false,
-        detail: "The database refused the writes of this request; nothing was kept",
+        detail: "The database refused the writes of the handler; nothing was kept of this request",
       });
       expect(refused.text).not.toContain("children");
       expect(await children(key)).toBe(0);

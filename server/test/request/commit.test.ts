@@ -77,6 +77,35 @@ describe("charge, then write", () => {
     },
   );
 
+  it("says what stands if Postgres refuses the last writes at COMMIT: the charge, and no retry mends it", async () => {
+    await pool.query(
+      "create table if not exists receipts (payment integer references payments (id) deferrable initially deferred)",
+    );
+    await withShop(
+      { pool },
+      (app) =>
+        app.post("/charges", leased("fail"), async ({ idempotency: { step, commit } }, reply) => {
+          await step("charge", () => (charges += 1));
+          await commit((tx) => tx.query("insert into receipts values (-1)"));
+          return reply.code(201).send({});
+        }),
+      async ({ post }) => {
+        const refused = await post("/charges", { key: "deferred" });
+        expect([refused.status, refused.json()]).toMatchObject([
+          500,
+          {
+            code: "idempotency_writes_refused",
+            retryable: false,
+            detail:
+              "The database refused the writes of the handler; its last writes were rolled back, and the key counts as crashed",
+          },
+        ]);
+        const again = await post("/charges", { key: "deferred" });
+        expect([again.json()["code"], charges]).toEqual(["idempotency_outcome_unknown", 1]);
+      },
+    );
+  });
+
   it("takes repositories behind transactional(pool) into its transaction", async () => {
     const shared = transactional(pool);
     await withShop(
@@ -109,7 +138,11 @@ describe("charge, then write", () => {
       async ({ post }) => {
         const before = await countPayments(pool);
         const answer = await post("/charges", { key: "endless" });
-        expect(answer.json()["code"]).toBe("idempotency_unavailable");
+        expect(answer.json()).toMatchObject({
+          code: "idempotency_unavailable",
+          detail:
+            "The handler did not finish within 1000 ms; its last writes were rolled back, and the key counts as crashed",
+        });
         expect(String(await ended.promise)).toContain("maxHandlerMs");
         expect([await countPayments(pool), pool.totalCount - pool.idleCount]).toEqual([before, 0]);
         const again = await post("/charges", { key: "endless" });

@@ -1,5 +1,6 @@
 import type { RouteHandlerMethod } from "fastify";
 import type pg from "pg";
+import Cursor from "pg-cursor";
 import { beforeAll, describe, expect, it } from "vitest";
 import { withDatabase } from "@oncekey/test-support/postgres/database";
 import { countPayments, createPayments, withShop } from "../support/shop.ts";
@@ -61,4 +62,32 @@ describe.each([
       },
     );
   });
+});
+
+it("a late query is refused by its callback or its cursor, and nothing throws", async () => {
+  const late = Promise.withResolvers<unknown[]>();
+  await withShop(
+    { pool },
+    (app) =>
+      app.post("/pay", { config: { idempotency: true } }, async (request, reply) => {
+        const { tx } = request.idempotency;
+        await tx.query("select 1");
+        reply.raw.once("close", () => {
+          const byCallback = new Promise((resolve) => tx.query(INSERT, resolve));
+          const cursor = tx.query(new Cursor(INSERT));
+          const byCursor = cursor.read(1).catch((error: unknown) => error);
+          void Promise.all([byCallback, byCursor]).then(late.resolve);
+        });
+        return "done";
+      }),
+    async ({ post }) => {
+      expect((await post("/pay", { key: "late-by-callback" })).status).toBe(200);
+      const refused = { message: LATE };
+      expect(await late.promise).toEqual([
+        expect.objectContaining(refused),
+        expect.objectContaining(refused),
+      ]);
+      expect([await countPayments(pool), pool.idleCount]).toEqual([0, pool.totalCount]);
+    },
+  );
 });
