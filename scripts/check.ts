@@ -22,6 +22,7 @@ const CHECKS: readonly Check[] = [
     name: "pages of docs/reference",
     command: ["node", "--conditions=@oncekey/source", "scripts/reference.ts", "--check"],
   },
+  { name: "links and anchors of Markdown", command: ["node", "scripts/links.ts"] },
   { name: "types, build", command: ["tsc", "-b"] },
   { name: "unused files, exports, dependencies", command: ["knip", "--no-progress"] },
   {

@@ -1,22 +1,8 @@
-import { readFile } from "node:fs/promises";
-import { fileURLToPath } from "node:url";
-import type { AxeResults } from "axe-core";
-import type { Page } from "playwright-core";
 import { expect, test } from "vitest";
+import { findViolations } from "./axe.ts";
 import { withShop } from "./with-shop.ts";
 
 const openShop = withShop();
-
-/** Returns the violations that axe-core finds in the page as it is now. */
-async function findViolations(page: Page): Promise<string[]> {
-  const axe = await readFile(fileURLToPath(import.meta.resolve("axe-core/axe.min.js")), "utf8");
-  await page.evaluate(axe);
-  return page.evaluate(async () => {
-    const { axe: tool } = globalThis as unknown as { axe: { run(): Promise<AxeResults> } };
-    const { violations } = await tool.run();
-    return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join()}`);
-  });
-}
 
 test.each(["light", "dark"] as const)(
   "axe-core finds nothing wrong with the page, %s, before and after a payment and a story",

@@ -19,7 +19,7 @@ import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 const ROOT = join(import.meta.dirname, "../..");
-const GUIDES = join(ROOT, "docs/guides");
+const DOCS = join(ROOT, "docs");
 
 interface Example {
   readonly name: string;
@@ -29,7 +29,9 @@ interface Example {
 
 const pages = [
   ...["README.md", "client/README.md", "server/README.md"].map((name) => join(ROOT, name)),
-  ...(await readdir(GUIDES)).map((name) => join(GUIDES, name)),
+  ...(await readdir(DOCS, { recursive: true }))
+    .filter((name) => name.endsWith(".md"))
+    .map((name) => join(DOCS, name)),
 ];
 const examples = (await Promise.all(pages.map(examplesOf))).flat();
 
