@@ -59,11 +59,11 @@ export function createPlainCall(parts: Parts): PlainCall {
       const input = { request, key, policy, signal, isUnresolved: repeat, report };
       return sendUntilSettled(loop, input);
     };
-    const { ending, answer } = await (own === undefined
+    const result = await (own === undefined
       ? minter.sendFresh(() => send(minter.mint()))
       : send(own));
-    if (ending.kind === "done") return responseOf(answer, ending.status);
-    throw ending.error;
+    if (result.kind === "done") return responseOf(result.told.answer, result.status);
+    throw result.error;
   }
   return (path, options = {}) => {
     const response = call(path, options);

@@ -182,24 +182,25 @@ function keyOf(given: string | null, option: KeyOption | undefined): string {
   throw new TypeError(`${IDEMPOTENCY_KEY} must be ${KEY_RULE}, got ${show(given)}`);
 }
 
-function conclude({ ending, answer }: LoopResult, { redirect }: Request): Response {
+function conclude(result: LoopResult, { redirect }: Request): Response {
+  const { answer } = result.told;
   const response = answer?.response;
-  switch (ending.kind) {
+  switch (result.kind) {
     case "done":
-      return responseOf(answer, ending.status);
+      return responseOf(answer, result.status);
     case "rejected":
-      if (response === undefined || ending.error.code === "idempotency_conflict") {
-        throw ending.error;
+      if (response === undefined || result.error.code === "idempotency_conflict") {
+        throw result.error;
       }
       return response;
     case "unsent":
-      throw ending.error.cause;
+      throw result.error.cause;
     case "unknown":
       // To follow the redirect is then the caller's own matter, and the answer is what was asked for.
       if (redirect === "manual" && isRedirect(response)) return response;
-      throw ending.error;
+      throw result.error;
     default:
-      return ending satisfies never;
+      return result satisfies never;
   }
 }
 

@@ -25,6 +25,11 @@ export type Done<Value> = Ended & {
   readonly kind: "done";
   /** Whether the server answered from its record. */
   readonly replayed: boolean;
+  /**
+   * `false`: the server remembers that the operation happened, and its response is no longer stored, or never was. `value` is
+   * `undefined` then, and an operation with a schema has `valueError`.
+   */
+  readonly stored?: false;
   readonly status: number;
 } & (
     | {

@@ -82,8 +82,10 @@ export class IdempotencyError<
 /** The first operation's response, as a {@link KeyConflictError} hands it on. */
 export interface OriginalResponse {
   readonly status: number;
-  /** The parsed body, or the text where it is not JSON. */
+  /** The parsed body, or the text if it is not JSON. */
   readonly body: unknown;
+  /** `false`: the server remembers the status alone. */
+  readonly stored?: false;
 }
 
 /** 422, or a replay marked as a mismatch: the key was used for another request. */
@@ -100,17 +102,21 @@ export class KeyConflictError extends IdempotencyError<"idempotency_conflict"> {
   }
 }
 
-/** 410: the request was done, with `originalStatus`, but its body could not be kept. */
+/** 410: the request was done, with `originalStatus`, but its response is not stored, or no longer. */
 export class ResponseNotStoredError extends IdempotencyError<"idempotency_response_not_stored"> {
   override name = "ResponseNotStoredError";
   /** The status that the handler answered with. */
   declare readonly originalStatus: number | undefined;
+  /** `rotate` only after a refusal: under a new key, what happened would happen again. */
+  declare readonly nextAction: "rotate" | "fix";
   constructor(
     message: string,
     details?: ErrorDetails & { readonly originalStatus?: number | undefined },
   ) {
     super(message, "idempotency_response_not_stored", details);
-    this.originalStatus = details?.originalStatus;
+    const { originalStatus } = details ?? {};
+    this.originalStatus = originalStatus;
+    if (originalStatus !== undefined && originalStatus >= 400) this.nextAction = "rotate";
   }
 }
 

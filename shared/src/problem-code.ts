@@ -44,7 +44,7 @@ const KINDS: Readonly<Record<ProblemCode, readonly [number, NextAction, true?]>>
   idempotency_conflict: [422, "rotate"],
   idempotency_key_expired: [412, "fix"],
   idempotency_outcome_unknown: [500, "fix"],
-  idempotency_response_not_stored: [410, "rotate"],
+  idempotency_response_not_stored: [410, "fix"],
   idempotency_unavailable: [503, "wait", true],
 };
 

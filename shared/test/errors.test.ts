@@ -29,7 +29,7 @@ describe("the table of problems", () => {
     ["idempotency_conflict", 422, false, "rotate"],
     ["idempotency_key_expired", 412, false, "fix"],
     ["idempotency_outcome_unknown", 500, false, "fix"],
-    ["idempotency_response_not_stored", 410, false, "rotate"],
+    ["idempotency_response_not_stored", 410, false, "fix"],
     ["idempotency_unavailable", 503, true, "wait"],
   ];
 
@@ -38,6 +38,19 @@ describe("the table of problems", () => {
     expect([status, retryable, nextAction]).toEqual(kind);
     expect(Object.isFrozen(PROBLEMS[code])).toBe(true);
   });
+
+  it.each([
+    [undefined, "fix"],
+    [201, "fix"],
+    [303, "fix"],
+    [402, "rotate"],
+    [500, "rotate"],
+  ])(
+    "advises a new key after a response that is not stored only if it refused: %s",
+    (originalStatus, nextAction) => {
+      expect(new ResponseNotStoredError("gone", { originalStatus })).toMatchObject({ nextAction });
+    },
+  );
 
   it("has no other codes, and cannot be changed", () => {
     expect(CODES.toSorted()).toEqual(table.map(([code]) => code).toSorted());

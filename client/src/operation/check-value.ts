@@ -7,31 +7,30 @@ import { validate } from "../validation/schema.ts";
 import type { ResponseSchema } from "../validation/schema.ts";
 
 /**
- * Replaces the value of a done settlement by the output of the schema. If the value does not match, the echo decides: a server that
+ * Replaces the value of a done operation by the output of the schema. If the value does not match, the echo decides: a server that
  * echoed the key has done the operation. Without the echo the answer may come from a proxy, and the outcome is unknown.
  */
 export async function checkValue(
-  settlement: LoopResult,
+  found: LoopResult,
   key: string,
   schema: ResponseSchema<unknown> | undefined,
 ): Promise<LoopResult> {
-  const { ending, answer } = settlement;
-  if (schema === undefined || ending.kind !== "done") return settlement;
-  const checked = await validate(schema, ending.value);
-  if (checked.issues === undefined) {
-    return { ...settlement, ending: { ...ending, value: checked.value } };
-  }
-  const { value: problem, status } = ending;
+  if (schema === undefined || found.kind !== "done") return found;
+  const { value: problem, status, stored, told } = found;
+  const { answer } = told;
+  const checked = await validate(schema, problem);
+  if (checked.issues === undefined) return { ...found, value: checked.value };
   const { issues } = checked;
-  const message = `The answer does not match the schema: ${issues.map(describe).join("; ")}`;
-  const error = new UnexpectedAnswerError(message, { key, status, problem, issues });
-  const isOurs = answer !== undefined && isAcknowledged(answer, key);
-  return {
-    ...settlement,
-    ending: isOurs
-      ? { ...ending, value: undefined, valueError: error }
-      : { kind: "unknown", error },
-  };
+  const why =
+    stored === false
+      ? "The server has no longer stored the answer"
+      : `The answer does not match the schema: ${issues.map(describe).join("; ")}`;
+  const error = new UnexpectedAnswerError(why, { key, status, problem, issues });
+  // What is no longer stored comes with a code of the contract.
+  const isOurs = stored === false || (answer !== undefined && isAcknowledged(answer, key));
+  return isOurs
+    ? { ...found, value: undefined, valueError: error }
+    : { kind: "unknown", error, told };
 }
 
 function describe({ message, path = [] }: AnswerIssue): string {

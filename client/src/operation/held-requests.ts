@@ -4,7 +4,7 @@ import type { AllErrorDetails } from "@oncekey/shared";
 import { candidatesOf, withCandidates } from "../records/record.ts";
 import type { OperationRecord, SendableRecord } from "../records/record.ts";
 import type { CodedError, Settled } from "../result.ts";
-import { OTHER_CONTENT } from "../retry/classify.ts";
+import { isDone, isRefused, OTHER_CONTENT } from "../retry/classify.ts";
 import type { PreparedRequest } from "../wire/request.ts";
 
 /** Returns the record with the request of this identity at its head, if that was sent under its key. */
@@ -80,12 +80,12 @@ export function earlierResultIn(error: IdempotencyError, key: string): Settled |
   if (!isIdempotencyError(error, "idempotency_conflict")) return undefined;
   const { original } = error;
   if (original === undefined) return undefined;
-  const { status, body } = original;
-  if (status >= 200 && status < 300) {
-    return { kind: "done", value: body, replayed: true, status, key, attempts: 0 };
-  }
+  const { status, body: value, ...rest } = original;
+  if (isDone(status))
+    return { kind: "done", value, ...rest, replayed: true, status, key, attempts: 0 };
+  if (!isRefused(status)) return undefined;
   const message = `The server refused the earlier operation with status ${status}`;
-  const refusal = new IdempotencyError(message, undefined, { key, status, problem: body });
+  const refusal = new IdempotencyError(message, undefined, { key, status, problem: value });
   return { kind: "rejected", error: refusal as CodedError, key, attempts: 0 };
 }
 

@@ -23,8 +23,9 @@ const TOLERANCE_MS = 60_000;
 export function createMinter(option: KeyOption, warn: Warn): Minter {
   let offsetMs = 0;
 
-  function isCorrectedBy({ ending, answer }: LoopResult): boolean {
-    if (ending.kind !== "rejected" || ending.error.code !== "idempotency_key_expired") return false;
+  function isCorrectedBy(result: LoopResult): boolean {
+    if (result.kind !== "rejected" || result.error.code !== "idempotency_key_expired") return false;
+    const { answer } = result.told;
     if (option !== "v7" || answer === undefined) return false;
     const trueMs = Date.parse(answer.headers.get("date") ?? "") - Date.now();
     if (Number.isNaN(trueMs)) {
@@ -45,7 +46,8 @@ export function createMinter(option: KeyOption, warn: Warn): Minter {
       const first = await send();
       if (!isCorrectedBy(first)) return first;
       const second = await send();
-      return { ...second, attempts: first.attempts + second.attempts };
+      const attempts = first.told.attempts + second.told.attempts;
+      return { ...second, told: { ...second.told, attempts } };
     },
   };
 }

@@ -19,6 +19,7 @@ import type {
 import { isAcknowledged } from "../retry/classify.ts";
 import { sendUntilSettled } from "../retry/retry-loop.ts";
 import type { LoopResult } from "../retry/loop-result.ts";
+import type { Told } from "../retry/loop-state.ts";
 import { receiveResult } from "../tabs/tab-message.ts";
 import { whenAborted } from "../wire/timeout.ts";
 import { checkValue } from "./check-value.ts";
@@ -134,16 +135,16 @@ export async function conclude(
   run: OperationRun,
   handle: RecordHandle,
   record: OperationRecord,
-  settlement: LoopResult,
+  { told, ...ended }: LoopResult,
 ): Promise<Conclusion> {
-  const { ending, attempts } = settlement;
+  const { attempts } = told;
   const { key, identity } = record;
-  const kept = withLifetime(record, run.definition.policy, settlement);
+  const kept = withLifetime(record, run.definition.policy, told);
   // Its outcome is known already: a replay that fails takes nothing away.
   const isSettled = record.settledAt !== undefined;
-  switch (ending.kind) {
+  switch (ended.kind) {
     case "done": {
-      const result = { ...ending, key, attempts } as Done<unknown>;
+      const result = { ...ended, key, attempts } as Done<unknown>;
       const settledAt = record.settledAt ?? nextMoment();
       const only = { ...kept, held: undefined, settledAt };
       return {
@@ -156,22 +157,22 @@ export async function conclude(
       if (isAt(handle, record)) await handle.remove();
       const result = {
         kind: "rejected",
-        error: ending.error as CodedError,
+        error: ended.error as CodedError,
         key,
         attempts,
       } as const;
       return { result, endings: [{ identity, result }] };
     }
     case "rejected":
-      return concludeRejection(run, handle, kept, settlement);
+      return concludeRejection(run, handle, kept, ended.error as CodedError, told);
     case "unknown": {
-      const { error } = ending;
+      const { error } = ended;
       if (kept !== record && !isSettled && isAt(handle, record)) await handle.replace(kept);
       const result = unknown(run, kept, { error, attempts });
       return { result, endings: isSettled ? [] : [{ identity, result }] };
     }
     default:
-      return ending satisfies never;
+      return ended satisfies never;
   }
 }
 
@@ -179,9 +180,9 @@ async function concludeRejection(
   run: OperationRun,
   handle: RecordHandle,
   record: OperationRecord,
-  { ending, attempts, answer }: LoopResult,
+  error: CodedError,
+  { attempts, answer }: Told,
 ): Promise<Conclusion> {
-  const { error } = ending as { readonly error: CodedError };
   const { key, identity } = record;
   const isSettled = record.settledAt !== undefined;
   const base = { kind: "rejected", key, attempts } as const;

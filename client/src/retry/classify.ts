@@ -13,12 +13,10 @@ import type { Again } from "./again.ts";
 import { readRefusal } from "./error-formats.ts";
 import type { Refusal } from "./error-formats.ts";
 import { unknownBecause } from "./loop-result.ts";
-import type { Ending } from "./loop-result.ts";
+import type { LoopResult } from "./loop-result.ts";
+import type { Told } from "./loop-state.ts";
 import { bodyOf, isHtml, isJson, parseJson } from "../wire/answer.ts";
 import type { Answer } from "../wire/answer.ts";
-
-/** `unknown`: another attempt would not settle it. */
-export type Verdict = Exclude<Ending, { kind: "unsent" }> | Again;
 
 export interface Context {
   readonly key: string;
@@ -27,6 +25,7 @@ export interface Context {
   /** Whether this API echoes keys, so that a refusal without the echo comes from somewhere in front of it. */
   readonly isEchoing: boolean;
   readonly createError: ErrorMaker;
+  readonly told: Told;
 }
 
 // 408, 425 and 429 ask for a retry; the 5xx of this list come from a failing server or a gateway.
@@ -39,17 +38,23 @@ const BUSY: ReadonlySet<number> = new Set([409, 423, 425, 429]);
 /** Message for a key that belongs to another request. */
 export const OTHER_CONTENT = "An earlier operation with other content exists under this key";
 
-export function classify(answer: Answer, context: Context): Verdict {
-  const { key, createError } = context;
+/** Turns an answer into the result of the loop, or into a reason for another attempt. */
+export function classify(answer: Answer, context: Context): LoopResult | Again {
+  const { key, createError, told } = context;
   const { status, headers } = answer;
   const body = bodyOf(answer);
-  const isSuccess = status >= 200 && status < 300;
-  if (headers.get(IDEMPOTENCY_MISMATCH) === "true") {
-    const original = { status, body };
-    return rejected(new KeyConflictError(OTHER_CONTENT, { key, status, problem: body, original }));
-  }
+  const isSuccess = isDone(status);
   const refusal = readRefusal(body, status, isSuccess);
   const { code, message, originalStatus } = refusal;
+  if (headers.get(IDEMPOTENCY_MISMATCH) === "true") {
+    // Past its retention the earlier operation has a status, and its body is lost.
+    const original =
+      code === "idempotency_response_not_stored"
+        ? ({ status: originalStatus ?? 0, body: undefined, stored: false } as const)
+        : { status, body };
+    const details = { key, status, problem: body, original };
+    return rejected(new KeyConflictError(OTHER_CONTENT, details), told);
+  }
   const waitMs = retryAfterMs(headers);
   const details = { key, status, problem: body, originalStatus, retryAfterMs: waitMs };
   const error = createError(message, code, details);
@@ -57,14 +62,24 @@ export function classify(answer: Answer, context: Context): Verdict {
   // Adyen's own header: "false" means that the same request will not do better.
   const mayRetry = (advice ?? headers.get("transient-error")) !== "false";
   if (code !== undefined) return byCode(code, refusal, error, context, mayRetry);
-  if (isSuccess) return judgeSuccess(answer, key);
+  if (isSuccess) return judgeSuccess(answer, context);
   if (advice === "true") return { kind: "retry", cause: error };
   if (refusal.isAboutKey && !isHtml(answer)) {
     const isBusy = BUSY.has(status) && (context.isUnresolved || waitMs !== undefined);
     if (isBusy && mayRetry) return { kind: "poll", cause: error };
-    if (!RETRYABLE.has(status)) return unknown(error);
+    if (!RETRYABLE.has(status)) return unknown(error, told);
   }
   return byStatus(answer, error, context, mayRetry);
+}
+
+/** Whether an operation with this status happened. */
+export function isDone(status: number): boolean {
+  return status >= 200 && status < 300;
+}
+
+/** Whether an operation with this status did not happen. */
+export function isRefused(status: number): boolean {
+  return status >= 400 && status < 600;
 }
 
 /** Whether the server echoed the key, and so has seen it. */
@@ -74,58 +89,59 @@ export function isAcknowledged({ headers }: Answer, key: string): boolean {
 }
 
 /** Accepts a success if it can have come from the application. */
-function judgeSuccess(answer: Answer, key: string): Verdict {
+function judgeSuccess(answer: Answer, { key, told }: Context): LoopResult | Again {
   const { status, headers, text, value, isRedirected, wantsJson } = answer;
   const isEchoed = isAcknowledged(answer, key);
   const replayed = headers.get(IDEMPOTENT_REPLAYED) === "true";
   const unexpected = (message: string, cause?: unknown) =>
     new UnexpectedAnswerError(message, { key, status, problem: text, cause });
   if (wantsJson && !isEchoed && (isHtml(answer) || (isRedirected && !isJson(headers)))) {
-    return {
-      kind: "unknown",
-      error: unexpected(`Got a page instead of JSON: ${answer.response.url}`),
-    };
+    const error = unexpected(`Got a page instead of JSON: ${answer.response.url}`);
+    return { kind: "unknown", error, told };
   }
-  if (!("error" in value)) return { kind: "done", value: value.value, replayed, status };
+  const done = { kind: "done", replayed, status, told } as const;
+  if (!("error" in value)) return { ...done, value: value.value };
   if (isJson(headers) && "error" in parseJson(text)) {
     return { kind: "retry", cause: unexpected("The answer was cut off", value.error) };
   }
   const valueError = unexpected("A hook or parseJson threw", value.error);
   return isEchoed
-    ? { kind: "done", value: undefined, valueError, replayed, status }
-    : { kind: "unknown", error: valueError };
+    ? { ...done, value: undefined, valueError }
+    : { kind: "unknown", error: valueError, told };
 }
 
 function byCode(
   code: ProblemCode,
   { hasRetryTime, originalStatus = 0 }: Refusal,
   error: IdempotencyError,
-  { isUnresolved }: Context,
+  { isUnresolved, told }: Context,
   mayRetry: boolean,
-): Verdict {
+): LoopResult | Again {
   switch (code) {
     case "idempotency_in_flight":
     case "idempotency_unavailable": {
-      if (!mayRetry) return { kind: "unknown", error };
+      if (!mayRetry) return { kind: "unknown", error, told };
       const isTimeUnreadable = hasRetryTime && error.retryAfterMs === undefined;
       const kind = code === "idempotency_in_flight" ? "poll" : "retry";
       return { kind, cause: error, isTimeUnreadable };
     }
     case "idempotency_outcome_unknown":
-      return { kind: "unknown", error };
+      return { kind: "unknown", error, told };
     case "idempotency_not_found":
     case "idempotency_key_expired":
       // An earlier attempt was sent with this key, and the server has no record of it, or has it no longer.
-      return { kind: isUnresolved ? "unknown" : "rejected", error };
+      return { kind: isUnresolved ? "unknown" : "rejected", error, told };
     case "idempotency_response_not_stored":
-      // Without the original status the outcome is unknown.
-      if (originalStatus < 200) return unknown(error);
-      if (originalStatus > 299) return rejected(error);
-      return { kind: "done", value: undefined, replayed: true, status: originalStatus };
+      if (isDone(originalStatus)) {
+        const status = originalStatus;
+        return { kind: "done", value: undefined, stored: false, replayed: true, status, told };
+      }
+      // Without the original status, or after a redirect that nobody can follow any more, the outcome is unknown.
+      return isRefused(originalStatus) ? rejected(error, told) : unknown(error, told);
     case "idempotency_key_required":
     case "idempotency_key_invalid":
     case "idempotency_conflict":
-      return rejected(error);
+      return rejected(error, told);
     default:
       return code satisfies never;
   }
@@ -134,41 +150,41 @@ function byCode(
 function byStatus(
   answer: Answer,
   error: IdempotencyError,
-  { key, isUnresolved, isEchoing }: Context,
+  { key, isUnresolved, isEchoing, told }: Context,
   mayRetry: boolean,
-): Verdict {
+): LoopResult | Again {
   const { status, headers } = answer;
   const isEchoed = isAcknowledged(answer, key);
+  const settle = (isFinal: boolean): LoopResult => (isFinal ? rejected : unknown)(error, told);
   // Authentication runs before the key is looked at: the outcome of an earlier attempt stays unknown.
-  if (status === 401 || status === 403) return isUnresolved ? unknown(error) : rejected(error);
-  if (headers.get(IDEMPOTENT_REPLAYED) === "true" && status >= 500) return rejected(error);
+  if (status === 401 || status === 403) return settle(!isUnresolved);
+  if (headers.get(IDEMPOTENT_REPLAYED) === "true" && status >= 500) return settle(true);
   const isStranger = isUnresolved && !isEchoed;
   // A 409 with a code is a conflict of the application; one with a time and no code asks the client to wait.
   const isRunning = isStranger
     ? BUSY.has(status)
     : status === 409 && error.retryAfterMs !== undefined && !hasCode(error.problem);
   if (isRunning || RETRYABLE.has(status)) {
-    return mayRetry ? { kind: isRunning ? "poll" : "retry", cause: error } : unknown(error);
+    return mayRetry ? { kind: isRunning ? "poll" : "retry", cause: error } : settle(false);
   }
   // After a redirect that could not be followed, or an unknown failure, the outcome is unknown.
-  if (status < 400 || (status > 499 && status !== 501 && status !== 505)) return unknown(error);
+  if (status < 400 || (status > 499 && status !== 501 && status !== 505)) return settle(false);
   // A redirect may have become a GET, whose refusal is about the page that it leads to.
-  if (answer.isRedirected && !isEchoed) return unknown(error);
-  if (!isStranger) return rejected(error);
+  if (answer.isRedirected && !isEchoed) return settle(false);
+  if (!isStranger) return settle(true);
   // The answer may come from a gateway, a proxy or another release. An application declines in JSON.
-  const isShop = (status === 402 || status === 422) && isJson(headers) && !isEchoing;
-  return isShop ? rejected(error) : unknown(error);
+  return settle((status === 402 || status === 422) && isJson(headers) && !isEchoing);
 }
 
 function hasCode(problem: unknown): boolean {
   return typeof problem === "object" && problem !== null && "code" in problem;
 }
 
-function rejected(error: IdempotencyError): Verdict {
-  return { kind: "rejected", error };
+function rejected(error: IdempotencyError, told: Told): LoopResult {
+  return { kind: "rejected", error, told };
 }
 
 // An error of the application advises a new key, which would be wrong for an unknown outcome.
-function unknown(cause: IdempotencyError): Verdict {
-  return { kind: "unknown", error: unknownBecause(cause, cause.message, cause.key) };
+function unknown(cause: IdempotencyError, told: Told): LoopResult {
+  return { kind: "unknown", error: unknownBecause(cause, cause.message, cause.key), told };
 }

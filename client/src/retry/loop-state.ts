@@ -52,12 +52,14 @@ export interface LoopInput {
   readonly report: Report;
 }
 
-/** Information from the server. */
+/** What is known of a loop besides how it ended. */
 export interface Told {
   /** When the run began, in milliseconds since 1970. */
   readonly startedAt: number;
   /** The last whole answer, final or not. */
   readonly answer: Answer | undefined;
+  /** Number of attempts, without polls. */
+  readonly attempts: number;
 }
 
 /** State of one loop. */

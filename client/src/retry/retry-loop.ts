@@ -5,7 +5,7 @@ import { classify, isAcknowledged } from "./classify.ts";
 import { isAgain } from "./again.ts";
 import type { Again } from "./again.ts";
 import { failed, gaveUp, stopped } from "./loop-result.ts";
-import type { Ending, LoopResult } from "./loop-result.ts";
+import type { LoopResult } from "./loop-result.ts";
 import { leftMs } from "./loop-state.ts";
 import type { LoopInput, LoopParts, LoopState } from "./loop-state.ts";
 import { isOffline } from "./offline.ts";
@@ -30,12 +30,11 @@ export async function sendUntilSettled(parts: LoopParts, input: LoopInput): Prom
     polls: 0,
     answer: undefined,
   };
-  const ending = await parts.repeat<Ending>({
+  return parts.repeat<LoopResult>({
     attempts,
     once: async () => attempt(parts, input, state),
     next: async (again, retries) => waitOrGiveUp(parts, input, state, again, retries),
   });
-  return { ...state, ending };
 }
 
 /** Sends one attempt, and repeats it after a 401 if the application has renewed its credentials. */
@@ -43,7 +42,7 @@ async function attempt(
   parts: LoopParts,
   input: LoopInput,
   state: LoopState,
-): Promise<Ending | Again> {
+): Promise<LoopResult | Again> {
   const { signal, report } = input;
   // Only after a failure: some devices report for hours that they are offline although they are not.
   if (state.hasFailed && isOffline()) await waitForConnection(input, state);
@@ -57,18 +56,18 @@ async function attempt(
     if (isRenewed) result = await sendOnce(parts, input, state);
   }
   if (!isAnswer(result)) return signal?.aborted ? stopped(signal, input, state) : result;
-  const verdict = judge(parts, input, state, (state.answer = result));
-  report({ kind: "outcome", attempt: state.attempts, outcome: `${result.status} ${verdict.kind}` });
-  if (isAgain(verdict)) state.isUnresolved = true;
+  const judged = judge(parts, input, state, (state.answer = result));
+  report({ kind: "outcome", attempt: state.attempts, outcome: `${result.status} ${judged.kind}` });
+  if (isAgain(judged)) state.isUnresolved = true;
   // A poll is no attempt of its own.
-  if (verdict.kind === "poll") {
+  if (judged.kind === "poll") {
     state.attempts -= 1;
     state.polls += 1;
   }
-  return verdict;
+  return judged;
 }
 
-function isAnswer(result: Answer | Again | Ending): result is Answer {
+function isAnswer(result: Answer | Again | LoopResult): result is Answer {
   return "headers" in result;
 }
 
@@ -76,7 +75,7 @@ async function sendOnce(
   { send, warn }: LoopParts,
   input: LoopInput,
   state: LoopState,
-): Promise<Answer | Again | Ending> {
+): Promise<Answer | Again | LoopResult> {
   const { request, key, policy, signal, isCheck = false, report } = input;
   state.attempts += 1;
   const { attempts: number } = state;
@@ -111,33 +110,31 @@ async function waitForConnection({ policy, signal, report }: LoopInput, state: L
   await pause(waitMs, signal, globalThis);
 }
 
-/** Turns an answer into an ending or a reason for another attempt. */
+/** Classifies an answer, and holds a success against what the policy demands of it. */
 function judge(
   { budget, createError, echoing, warn }: LoopParts,
   { request, key, policy }: LoopInput,
-  { isUnresolved }: LoopState,
+  told: LoopState,
   answer: Answer,
-): Ending | Again {
+): LoopResult | Again {
   const { origin } = new URL(request.url);
   const isEchoed = isAcknowledged(answer, key);
   if (isEchoed && !answer.isRedirected) echoing.add(origin);
   const { onUnacknowledged } = policy;
   const isEchoing = onUnacknowledged === "refuse" || echoing.has(origin);
-  const verdict = classify(answer, { key, isUnresolved, isEchoing, createError });
-  if (isAgain(verdict)) {
-    if (verdict.isTimeUnreadable) warn(timeUnreadable(request));
-    return verdict;
-  }
-  if (verdict.kind !== "done") return verdict;
+  const { isUnresolved } = told;
+  const judged = classify(answer, { key, isUnresolved, isEchoing, createError, told });
+  if (isAgain(judged) && judged.isTimeUnreadable) warn(timeUnreadable(request));
+  if (judged.kind !== "done") return judged;
   budget.refill();
   // The target of a redirect is another resource, which has no key to echo.
-  if (isEchoed || answer.isRedirected || onUnacknowledged === "ignore") return verdict;
+  if (isEchoed || answer.isRedirected || onUnacknowledged === "ignore") return judged;
   const warning = unacknowledged(request, answer);
   warn(warning);
-  if (onUnacknowledged === "warn") return verdict;
+  if (onUnacknowledged === "warn") return judged;
   const { message } = warning;
-  const error = new IdempotencyError(message, "outcome_unknown", { key, status: verdict.status });
-  return { kind: "unknown", error };
+  const error = new IdempotencyError(message, "outcome_unknown", { key, status: judged.status });
+  return { kind: "unknown", error, told };
 }
 
 /** Waits for the next attempt, or returns how the loop ends if there is none. */
@@ -147,14 +144,14 @@ async function waitOrGiveUp(
   state: LoopState,
   { kind, cause }: Again,
   retries: number,
-): Promise<Ending | undefined> {
+): Promise<LoopResult | undefined> {
   const { policy, signal, report } = input;
   const { attempts, polls } = state;
   const isPoll = kind === "poll";
   // On top of Retry-After, so that clients that failed together do not retry together.
   const jitterMs = fullJitterMs(isPoll ? polls : retries + 1, policy.backoff);
   const waitMs = (cause.retryAfterMs ?? 0) + jitterMs;
-  const giveUp = (why: string): Ending => gaveUp(why, input, state, cause);
+  const giveUp = (why: string): LoopResult => gaveUp(why, input, state, cause);
   if (!isPoll && retries + 1 >= policy.attempts)
     return giveUp(`No final answer after ${attempts} attempts`);
   const late = `No final answer within ${policy.deadlineMs} ms`;

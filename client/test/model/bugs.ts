@@ -3,20 +3,22 @@ import type { Settlements } from "../../src/operation/settlements.ts";
 import type { Conclusion, OperationRun, RunRequest } from "../../src/operation/operation-run.ts";
 import type { RecordNames } from "../../src/records/record-names.ts";
 import type { RunResult } from "../../src/result.ts";
-import type { Context, Verdict } from "../../src/retry/classify.ts";
+import type { Context } from "../../src/retry/classify.ts";
+import type { Again } from "../../src/retry/again.ts";
+import type { LoopResult } from "../../src/retry/loop-result.ts";
 import type { Answer } from "../../src/wire/answer.ts";
 
-type Classify = (answer: Answer, context: Context) => Verdict;
+type Classify = (answer: Answer, context: Context) => LoopResult | Again;
 
 /** Takes every 409 without a code of the contract as final, so that the next run mints. */
 export function rotateOnUnknown409(classify: Classify): Classify {
   return (answer, context) => {
-    const verdict = classify(answer, context);
-    const error = "error" in verdict ? verdict.error : undefined;
-    const cause = "cause" in verdict ? verdict.cause : error;
+    const judged = classify(answer, context);
+    const error = "error" in judged ? judged.error : undefined;
+    const cause = "cause" in judged ? judged.cause : error;
     const isKnown = cause?.code?.startsWith("idempotency_") === true;
-    if (answer.status !== 409 || isKnown || cause === undefined) return verdict;
-    return { kind: "rejected", error: cause };
+    if (answer.status !== 409 || isKnown || cause === undefined) return judged;
+    return { kind: "rejected", error: cause, told: context.told };
   };
 }
 
