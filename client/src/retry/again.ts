@@ -5,8 +5,6 @@ import type { IdempotencyError } from "@oncekey/shared";
 export interface Again {
   readonly kind: "retry" | "poll";
   readonly cause: IdempotencyError;
-  /** Whether the server named a time that cannot be read. */
-  readonly isTimeUnreadable?: boolean;
 }
 
 export function isAgain(result: object): result is Again {

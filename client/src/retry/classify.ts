@@ -3,30 +3,22 @@ import {
   IDEMPOTENCY_KEY,
   IDEMPOTENCY_MISMATCH,
   IDEMPOTENT_REPLAYED,
+  IdempotencyError,
   KeyConflictError,
   UnexpectedAnswerError,
   formatKey,
 } from "@oncekey/shared";
-import type { ErrorMaker, IdempotencyError, ProblemCode } from "@oncekey/shared";
+import type { ProblemCode } from "@oncekey/shared";
 import { retryAfterMs } from "../options/backoff.ts";
 import type { Again } from "./again.ts";
 import { readRefusal } from "./error-formats.ts";
 import type { Refusal } from "./error-formats.ts";
 import { unknownBecause } from "./loop-result.ts";
 import type { LoopResult } from "./loop-result.ts";
-import type { Told } from "./loop-state.ts";
+import type { Loop } from "./loop-state.ts";
+import { warnOfEcho, warnOfTime } from "./server-warnings.ts";
 import { bodyOf, isHtml, isJson, parseJson } from "../wire/answer.ts";
 import type { Answer } from "../wire/answer.ts";
-
-export interface Context {
-  readonly key: string;
-  /** Whether an earlier attempt with this key may have had an effect. */
-  readonly isUnresolved: boolean;
-  /** Whether this API echoes keys, so that a refusal without the echo comes from somewhere in front of it. */
-  readonly isEchoing: boolean;
-  readonly createError: ErrorMaker;
-  readonly told: Told;
-}
 
 // 408, 425 and 429 ask for a retry; the 5xx of this list come from a failing server or a gateway.
 const RETRYABLE: ReadonlySet<number> = new Set([
@@ -38,11 +30,28 @@ const BUSY: ReadonlySet<number> = new Set([409, 423, 425, 429]);
 /** Message for a key that belongs to another request. */
 export const OTHER_CONTENT = "An earlier operation with other content exists under this key";
 
+/** A refusal in its loop. */
+interface Refused extends Refusal {
+  readonly loop: Loop;
+  readonly answer: Answer;
+  readonly error: IdempotencyError;
+  /** Whether the server echoed the key. */
+  readonly isEchoed: boolean;
+  /** Whether this API echoes keys, so that a refusal without the echo comes from somewhere in front of it. */
+  readonly isEchoing: boolean;
+  /** `false`: the server says that the same request will not do better. */
+  readonly mayRetry: boolean;
+}
+
 /** Turns an answer into the result of the loop, or into a reason for another attempt. */
-export function classify(answer: Answer, context: Context): LoopResult | Again {
-  const { key, createError, told } = context;
+export function classify(answer: Answer, loop: Loop): LoopResult | Again {
+  const { key, createError, echoing, policy } = loop;
   const { status, headers } = answer;
   const body = bodyOf(answer);
+  const { origin } = new URL(loop.request.url);
+  const isEchoed = isAcknowledged(answer, key);
+  if (isEchoed && !answer.isRedirected) echoing.add(origin);
+  const isEchoing = policy.onUnacknowledged === "refuse" || echoing.has(origin);
   const isSuccess = isDone(status);
   const refusal = readRefusal(body, status, isSuccess);
   const { code, message, originalStatus } = refusal;
@@ -53,7 +62,7 @@ export function classify(answer: Answer, context: Context): LoopResult | Again {
         ? ({ status: originalStatus ?? 0, body: undefined, stored: false } as const)
         : { status, body };
     const details = { key, status, problem: body, original };
-    return rejected(new KeyConflictError(OTHER_CONTENT, details), told);
+    return rejected(new KeyConflictError(OTHER_CONTENT, details), loop);
   }
   const waitMs = retryAfterMs(headers);
   const details = { key, status, problem: body, originalStatus, retryAfterMs: waitMs };
@@ -61,15 +70,16 @@ export function classify(answer: Answer, context: Context): LoopResult | Again {
   const advice = headers.get("x-should-retry") ?? headers.get("stripe-should-retry");
   // Adyen's own header: "false" means that the same request will not do better.
   const mayRetry = (advice ?? headers.get("transient-error")) !== "false";
-  if (code !== undefined) return byCode(code, refusal, error, context, mayRetry);
-  if (isSuccess) return judgeSuccess(answer, context);
+  const refused = { ...refusal, loop, answer, error, isEchoed, isEchoing, mayRetry };
+  if (code !== undefined) return byCode(code, refused);
+  if (isSuccess) return judgeSuccess(answer, loop, isEchoed);
   if (advice === "true") return { kind: "retry", cause: error };
   if (refusal.isAboutKey && !isHtml(answer)) {
-    const isBusy = BUSY.has(status) && (context.isUnresolved || waitMs !== undefined);
+    const isBusy = BUSY.has(status) && (loop.isUnresolved || waitMs !== undefined);
     if (isBusy && mayRetry) return { kind: "poll", cause: error };
-    if (!RETRYABLE.has(status)) return unknown(error, told);
+    if (!RETRYABLE.has(status)) return unknown(error, loop);
   }
-  return byStatus(answer, error, context, mayRetry);
+  return byStatus(refused);
 }
 
 /** Whether an operation with this status happened. */
@@ -89,9 +99,9 @@ export function isAcknowledged({ headers }: Answer, key: string): boolean {
 }
 
 /** Accepts a success if it can have come from the application. */
-function judgeSuccess(answer: Answer, { key, told }: Context): LoopResult | Again {
+function judgeSuccess(answer: Answer, told: Loop, isEchoed: boolean): LoopResult | Again {
+  const { key, policy } = told;
   const { status, headers, text, value, isRedirected, wantsJson } = answer;
-  const isEchoed = isAcknowledged(answer, key);
   const replayed = headers.get(IDEMPOTENT_REPLAYED) === "true";
   const unexpected = (message: string, cause?: unknown) =>
     new UnexpectedAnswerError(message, { key, status, problem: text, cause });
@@ -99,63 +109,67 @@ function judgeSuccess(answer: Answer, { key, told }: Context): LoopResult | Agai
     const error = unexpected(`Got a page instead of JSON: ${answer.response.url}`);
     return { kind: "unknown", error, told };
   }
-  const done = { kind: "done", replayed, status, told } as const;
-  if (!("error" in value)) return { ...done, value: value.value };
-  if (isJson(headers) && "error" in parseJson(text)) {
+  const isValue = "value" in value;
+  if (!isValue && isJson(headers) && "error" in parseJson(text)) {
     return { kind: "retry", cause: unexpected("The answer was cut off", value.error) };
   }
-  const valueError = unexpected("A hook or parseJson threw", value.error);
-  return isEchoed
-    ? { ...done, value: undefined, valueError }
-    : { kind: "unknown", error: valueError, told };
+  const failure = isValue
+    ? {}
+    : { valueError: unexpected("A hook or parseJson threw", value.error) };
+  if (!isEchoed && failure.valueError) return { kind: "unknown", error: failure.valueError, told };
+  // The target of a redirect is another resource, which has no key to echo.
+  if (!isEchoed && !isRedirected && policy.onUnacknowledged !== "ignore") {
+    const message = warnOfEcho(told, answer);
+    const error = new IdempotencyError(message, "outcome_unknown", { key, status });
+    if (policy.onUnacknowledged === "refuse") return { kind: "unknown", error, told };
+  }
+  return {
+    kind: "done",
+    replayed,
+    status,
+    value: isValue ? value.value : undefined,
+    ...failure,
+    told,
+  };
 }
 
 function byCode(
   code: ProblemCode,
-  { hasRetryTime, originalStatus = 0 }: Refusal,
-  error: IdempotencyError,
-  { isUnresolved, told }: Context,
-  mayRetry: boolean,
+  { hasRetryTime, originalStatus = 0, error, loop, mayRetry }: Refused,
 ): LoopResult | Again {
   switch (code) {
     case "idempotency_in_flight":
-    case "idempotency_unavailable": {
-      if (!mayRetry) return { kind: "unknown", error, told };
-      const isTimeUnreadable = hasRetryTime && error.retryAfterMs === undefined;
-      const kind = code === "idempotency_in_flight" ? "poll" : "retry";
-      return { kind, cause: error, isTimeUnreadable };
-    }
+    case "idempotency_unavailable":
+      if (!mayRetry) return { kind: "unknown", error, told: loop };
+      if (hasRetryTime && error.retryAfterMs === undefined) warnOfTime(loop);
+      return { kind: code === "idempotency_in_flight" ? "poll" : "retry", cause: error };
     case "idempotency_outcome_unknown":
-      return { kind: "unknown", error, told };
+      return { kind: "unknown", error, told: loop };
     case "idempotency_not_found":
     case "idempotency_key_expired":
       // An earlier attempt was sent with this key, and the server has no record of it, or has it no longer.
-      return { kind: isUnresolved ? "unknown" : "rejected", error, told };
+      return { kind: loop.isUnresolved ? "unknown" : "rejected", error, told: loop };
     case "idempotency_response_not_stored":
       if (isDone(originalStatus)) {
-        const status = originalStatus;
-        return { kind: "done", value: undefined, stored: false, replayed: true, status, told };
+        const done = { kind: "done", value: undefined, stored: false, replayed: true } as const;
+        return { ...done, status: originalStatus, told: loop };
       }
       // Without the original status, or after a redirect that nobody can follow any more, the outcome is unknown.
-      return isRefused(originalStatus) ? rejected(error, told) : unknown(error, told);
+      return (isRefused(originalStatus) ? rejected : unknown)(error, loop);
     case "idempotency_key_required":
     case "idempotency_key_invalid":
     case "idempotency_conflict":
-      return rejected(error, told);
+      return rejected(error, loop);
     default:
       return code satisfies never;
   }
 }
 
-function byStatus(
-  answer: Answer,
-  error: IdempotencyError,
-  { key, isUnresolved, isEchoing, told }: Context,
-  mayRetry: boolean,
-): LoopResult | Again {
-  const { status, headers } = answer;
-  const isEchoed = isAcknowledged(answer, key);
-  const settle = (isFinal: boolean): LoopResult => (isFinal ? rejected : unknown)(error, told);
+function byStatus(refused: Refused): LoopResult | Again {
+  const { answer, error, loop, isEchoed, isEchoing, mayRetry } = refused;
+  const { status, headers, isRedirected } = answer;
+  const { isUnresolved } = loop;
+  const settle = (isFinal: boolean): LoopResult => (isFinal ? rejected : unknown)(error, loop);
   // Authentication runs before the key is looked at: the outcome of an earlier attempt stays unknown.
   if (status === 401 || status === 403) return settle(!isUnresolved);
   if (headers.get(IDEMPOTENT_REPLAYED) === "true" && status >= 500) return settle(true);
@@ -170,7 +184,7 @@ function byStatus(
   // After a redirect that could not be followed, or an unknown failure, the outcome is unknown.
   if (status < 400 || (status > 499 && status !== 501 && status !== 505)) return settle(false);
   // A redirect may have become a GET, whose refusal is about the page that it leads to.
-  if (answer.isRedirected && !isEchoed) return settle(false);
+  if (isRedirected && !isEchoed) return settle(false);
   if (!isStranger) return settle(true);
   // The answer may come from a gateway, a proxy or another release. An application declines in JSON.
   return settle((status === 402 || status === 422) && isJson(headers) && !isEchoing);
@@ -180,11 +194,11 @@ function hasCode(problem: unknown): boolean {
   return typeof problem === "object" && problem !== null && "code" in problem;
 }
 
-function rejected(error: IdempotencyError, told: Told): LoopResult {
+function rejected(error: IdempotencyError, told: Loop): LoopResult {
   return { kind: "rejected", error, told };
 }
 
 // An error of the application advises a new key, which would be wrong for an unknown outcome.
-function unknown(cause: IdempotencyError, told: Told): LoopResult {
+function unknown(cause: IdempotencyError, told: Loop): LoopResult {
   return { kind: "unknown", error: unknownBecause(cause, cause.message, cause.key), told };
 }

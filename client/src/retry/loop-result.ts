@@ -1,9 +1,8 @@
 /** The result of the retry loop: with an answer, or without one if the client gave up or was stopped. */
 import { IdempotencyError } from "@oncekey/shared";
 import type { ErrorDetails, UnexpectedAnswerError } from "@oncekey/shared";
-import type { HookError } from "../wire/hook-error.ts";
 import { reasonOf } from "../wire/timeout.ts";
-import type { LoopInput, LoopState, Told } from "./loop-state.ts";
+import type { Loop, Told } from "./loop-state.ts";
 
 /** The result of a loop. `unsent`: no byte left the device. */
 export type LoopResult = { readonly told: Told } & (
@@ -20,43 +19,22 @@ export type LoopResult = { readonly told: Told } & (
   | { readonly kind: "rejected" | "unsent" | "unknown"; readonly error: IdempotencyError }
 );
 
-/** Ends the loop with the last failure as the cause. */
-export function gaveUp(
-  why: string,
-  input: LoopInput,
-  state: LoopState,
-  cause: IdempotencyError,
-): LoopResult {
-  return withoutAnswer(input, state, cause, why, `: ${cause.message}`);
+/** Ends the loop without a final answer: the outcome is unknown if anything may have been sent. */
+export function endWithout(loop: Loop, why: string, cause: unknown): LoopResult {
+  const { key, isSent, isUnresolved } = loop;
+  if (isSent || isUnresolved) {
+    const error = unknownBecause(cause, `${why}; the outcome is unknown`, key);
+    return { kind: "unknown", error, told: loop };
+  }
+  const failure = cause instanceof IdempotencyError ? `: ${cause.message}` : "";
+  const message = `${why}; nothing was sent${failure}`;
+  const error = new IdempotencyError(message, undefined, { key, cause });
+  return { kind: "unsent", error, told: loop };
 }
 
 /** Ends the loop because the caller's signal aborted. */
-export function stopped(signal: AbortSignal, input: LoopInput, state: LoopState): LoopResult {
-  return withoutAnswer(input, state, reasonOf(signal), "Stopped");
-}
-
-/** Ends the loop because a hook threw. */
-export function failed(cause: HookError, input: LoopInput, state: LoopState): LoopResult {
-  return withoutAnswer(input, state, cause.cause, cause.message);
-}
-
-function withoutAnswer(
-  { key, isUnresolved }: LoopInput,
-  told: LoopState,
-  cause: unknown,
-  why: string,
-  failure: string = "",
-): LoopResult {
-  if (told.isSent || isUnresolved) {
-    const error = unknownBecause(cause, `${why}; the outcome is unknown`, key);
-    return { kind: "unknown", error, told };
-  }
-  const message = `${why}; nothing was sent${failure}`;
-  return {
-    kind: "unsent",
-    error: new IdempotencyError(message, undefined, { key, cause }),
-    told,
-  };
+export function stopped(loop: Loop): LoopResult {
+  return endWithout(loop, "Stopped", reasonOf(loop.signal));
 }
 
 /** Makes the error of an unknown outcome, with the details of its cause. */

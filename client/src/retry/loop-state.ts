@@ -1,4 +1,4 @@
-/** Input and state of the retry loop. */
+/** The retry loop: what the client and a run give it, and its state. */
 import type { ErrorMaker } from "@oncekey/shared";
 import type { RetryBudget } from "../options/backoff.ts";
 import type { Report } from "../options/events.ts";
@@ -30,12 +30,7 @@ export interface Renewal {
    *
    * @param sentUnder the result of `current` when the request was sent.
    */
-  readonly after: (
-    refusal: Answer,
-    input: LoopInput,
-    state: LoopState,
-    sentUnder: number | undefined,
-  ) => Promise<boolean>;
+  readonly after: (refusal: Answer, loop: Loop, sentUnder: number | undefined) => Promise<boolean>;
 }
 
 export interface LoopInput {
@@ -62,12 +57,13 @@ export interface Told {
   readonly attempts: number;
 }
 
-/** State of one loop. */
-export interface LoopState extends Told {
+/** One loop: what it was given, and its state. */
+export interface Loop extends LoopParts, LoopInput, Told {
   /** On the monotonic clock, which may pause while the machine sleeps. */
   readonly deadlineAt: number;
   /** On the wall clock, in milliseconds since 1970: nothing is sent later. An answer may shorten it. */
   readonly endsAt: () => number;
+  /** Whether an earlier run or an earlier attempt may have had an effect. */
   isUnresolved: boolean;
   isSent: boolean;
   /** Whether an attempt had no answer. */
@@ -80,6 +76,6 @@ export interface LoopState extends Told {
 }
 
 /** Returns the milliseconds in which the client may still send: none after a sleep in which the server may have forgotten the key. */
-export function leftMs({ deadlineAt, endsAt }: LoopState): number {
+export function leftMs({ deadlineAt, endsAt }: Loop): number {
   return Math.max(0, Math.min(deadlineAt - performance.now(), endsAt() - Date.now()));
 }

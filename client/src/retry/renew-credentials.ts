@@ -28,11 +28,12 @@ export function createRenewal(renewCredentials: UnauthorizedHook, warn: Warn): R
 
   return {
     current: () => renewals,
-    async after(refusal, { key, signal }, state, sentUnder) {
-      if (state.isRenewed) return false;
-      state.isRenewed = true;
+    async after(refusal, loop, sentUnder) {
+      const { key, signal } = loop;
+      if (loop.isRenewed) return false;
+      loop.isRenewed = true;
       if (sentUnder !== renewals) return true;
-      const limit = { timeoutMs: leftMs(state), signal };
+      const limit = { timeoutMs: leftMs(loop), signal };
       try {
         return await withinLimit(limit, () => (running ??= renew(refusal, key)));
       } catch (cause) {

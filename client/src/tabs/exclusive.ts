@@ -39,8 +39,6 @@ export interface ExclusiveRun {
 export interface Exclusive<Value> {
   /** Joins the live or queued run of the same identity, or starts as soon as all runs before have ended. */
   readonly run: (ask: ExclusiveRun, start: (turn: Turn<Value>) => Promise<Value>) => Promise<Value>;
-  /** Whether a run of this page has not ended, resolved or not. */
-  readonly isLive: (id: string) => boolean;
   /** Returns the instances that run, or wait for their turn, in any tab. */
   readonly live: () => Promise<ReadonlySet<string>>;
   /** Whether another run, here or in another tab, waits for its turn. */
@@ -101,37 +99,32 @@ export function createExclusive<Value>(
     joined.join(ask.signal);
     let resolve = (_value: Value): void => {};
     const resolved = new Promise<Value>((settle) => (resolve = settle));
-    const begin = (state: TurnState): Promise<Value> => {
-      const { inbox } = state;
-      return start({
+    const begin = ({ isAlone, waitedFor }: LockState, receive: Receive): Promise<Value> =>
+      start({
         signal: joined.signal,
-        isAlone: state.isAlone,
-        waitedFor: state.waitedFor === "nobody" && before ? "page" : state.waitedFor,
+        isAlone,
+        waitedFor: waitedFor === "nobody" && before ? "page" : waitedFor,
         resolve(value) {
           job.identity = undefined;
           resolve(value);
         },
         resolveQueued: (identity, value) => resolveQueued(ask.id, identity, value),
-        receive: inbox.receive,
+        receive,
         announce: channel.post,
       });
-    };
-    const inTurn = (): Promise<Value> => {
-      if (before !== undefined && job.identity === undefined) return resolved;
+    const takeTurn = async (): Promise<Value> => {
+      // A queued run that aborts ends at once: it does not wait for its turn.
+      const isTurn = before === undefined || (await endsFirst(before.over, joined.signal));
+      if (before !== undefined && isTurn && job.identity === undefined) return resolved;
       const lock = { locks: manager(), name: ask.id + suffix, waitMs: ask.waitMs };
-      return withInbox(channel, (inbox) =>
-        withLock({ ...lock, signal: joined.signal }, (state) => begin({ ...state, inbox })),
+      return withInbox(channel, (receive) =>
+        isTurn
+          ? withLock({ ...lock, signal: joined.signal }, (state) => begin(state, receive))
+          : begin({ isAlone: false, waitedFor: "page" }, receive),
       );
     };
-    // A queued run that aborts ends at once: it does not wait for its turn.
-    const outOfTurn = (): Promise<Value> =>
-      withInbox(channel, (inbox) => begin({ isAlone: false, waitedFor: "page", inbox }));
-    const running =
-      before === undefined
-        ? inTurn()
-        : endsFirst(before.over, joined.signal).then((isTurn) => (isTurn ? inTurn() : outOfTurn()));
     // Before a caller gets the result: a run that starts then is another one.
-    const result = running.finally(() => (job.identity = undefined));
+    const result = takeTurn().finally(() => (job.identity = undefined));
     const job: Job<Value> = {
       identity: ask.identity,
       joined,
@@ -165,7 +158,6 @@ export function createExclusive<Value>(
       void removeAfter(job, ask.id);
       return job.promise;
     },
-    isLive: (id) => queues.has(id),
     async isAwaited(id) {
       const [, ...queued] = queues.get(id) ?? [];
       if (queued.some(({ identity }) => identity !== undefined)) return true;
@@ -184,10 +176,6 @@ export function createExclusive<Value>(
       await Promise.all(jobs.map(({ over }) => over));
     },
   };
-}
-
-interface TurnState extends Pick<Turn<unknown>, "isAlone" | "waitedFor"> {
-  readonly inbox: Inbox;
 }
 
 /** Signals of all runs that joined. */
@@ -238,7 +226,7 @@ interface Lock {
   readonly waitMs: number;
 }
 
-type LockState = Omit<TurnState, "inbox">;
+type LockState = Pick<Turn<unknown>, "isAlone" | "waitedFor">;
 
 async function withLock<Value>(
   { locks, name, signal, waitMs }: Lock,
@@ -272,12 +260,12 @@ async function withLock<Value>(
   }
 }
 
-type Inbox = Pick<Turn<unknown>, "receive">;
+type Receive = Turn<unknown>["receive"];
 
 /** Listens before the lock is requested: its holder announces the end first, so no message is missed. */
 async function withInbox<Value>(
   channel: TabChannel,
-  use: (inbox: Inbox) => Promise<Value>,
+  use: (receive: Receive) => Promise<Value>,
 ): Promise<Value> {
   // The newest first: an unknown outcome may have settled since.
   const messages: unknown[] = [];
@@ -288,14 +276,12 @@ async function withInbox<Value>(
     onMessage();
   });
   try {
-    return await use({
-      async receive(accepts, mayBeLate) {
-        if (mayBeLate && channel.isOpen() && !messages.some(accepts)) {
-          onMessage = () => messages.some(accepts) && arrival.abort();
-          await pause(MESSAGE_WAIT_MS, arrival.signal);
-        }
-        return messages.find(accepts);
-      },
+    return await use(async (accepts, mayBeLate) => {
+      if (mayBeLate && channel.isOpen() && !messages.some(accepts)) {
+        onMessage = () => messages.some(accepts) && arrival.abort();
+        await pause(MESSAGE_WAIT_MS, arrival.signal);
+      }
+      return messages.find(accepts);
     });
   } finally {
     stop();

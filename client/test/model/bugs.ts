@@ -3,28 +3,28 @@ import type { Settlements } from "../../src/operation/settlements.ts";
 import type { Conclusion, OperationRun, RunRequest } from "../../src/operation/operation-run.ts";
 import type { RecordNames } from "../../src/records/record-names.ts";
 import type { RunResult } from "../../src/result.ts";
-import type { Context } from "../../src/retry/classify.ts";
 import type { Again } from "../../src/retry/again.ts";
 import type { LoopResult } from "../../src/retry/loop-result.ts";
+import type { Loop } from "../../src/retry/loop-state.ts";
 import type { Answer } from "../../src/wire/answer.ts";
 
-type Classify = (answer: Answer, context: Context) => LoopResult | Again;
+type Classify = (answer: Answer, loop: Loop) => LoopResult | Again;
 
 /** Takes every 409 without a code of the contract as final, so that the next run mints. */
 export function rotateOnUnknown409(classify: Classify): Classify {
-  return (answer, context) => {
-    const judged = classify(answer, context);
+  return (answer, loop) => {
+    const judged = classify(answer, loop);
     const error = "error" in judged ? judged.error : undefined;
     const cause = "cause" in judged ? judged.cause : error;
     const isKnown = cause?.code?.startsWith("idempotency_") === true;
     if (answer.status !== 409 || isKnown || cause === undefined) return judged;
-    return { kind: "rejected", error: cause, told: context.told };
+    return { kind: "rejected", error: cause, told: loop };
   };
 }
 
 /** Judges every answer as if no earlier attempt had been sent. */
 export function trustEveryRefusal(classify: Classify): Classify {
-  return (answer, context) => classify(answer, { ...context, isUnresolved: false });
+  return (answer, loop) => classify(answer, { ...loop, isUnresolved: false });
 }
 
 /** Names the records of all owners alike. */
