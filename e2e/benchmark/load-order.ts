@@ -1,0 +1,45 @@
+/** Messages between the benchmark and its load generator. */
+
+/** Requests by a number of connections, each of which sends its next request when the last one is answered. */
+export interface LoadOrder {
+  readonly kind: "load";
+  readonly port: number;
+  readonly path: string;
+  readonly connections: number;
+  /** `fresh`: a UUIDv4 for each request. Otherwise these, in turn. */
+  readonly keys: "fresh" | readonly string[];
+  /** When no further request is sent: after a time in ms, or after a number of requests. */
+  readonly until: { readonly ms: number } | { readonly requests: number };
+  /** Whether every reply has to be a replay, or none. `undefined`: does not matter. */
+  readonly isReplay: boolean | undefined;
+}
+
+/** Duplicates of one slow request at once, and bystanders with keys of their own, one after the other begun. */
+export interface StormOrder {
+  readonly kind: "storm";
+  readonly port: number;
+  readonly path: string;
+  readonly duplicates: number;
+  readonly handlerMs: number;
+  readonly bystanders: number;
+  readonly gapMs: number;
+}
+
+export type Order = LoadOrder | StormOrder;
+
+export interface LoadResult {
+  readonly kind: "load";
+  readonly requests: number;
+  readonly elapsedMs: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+}
+
+export interface StormResult {
+  readonly kind: "storm";
+  /** Time from the first duplicate to the last answer. */
+  readonly stormMs: number;
+  readonly besideMs: readonly number[];
+}
+
+export type Result = LoadResult | StormResult | { readonly kind: "error"; readonly reason: string };

@@ -1,0 +1,10 @@
+/** Messages between the benchmark and a server under measurement. */
+
+export type Question =
+  | { readonly ask: "held" }
+  | { readonly ask: "start-profile" }
+  | { readonly ask: "write-profile"; readonly file: string };
+
+export type ServerAnswer =
+  /** The most connections out of the pool since the last question. */
+  { readonly kind: "held"; readonly connections: number } | { readonly kind: "done" };

@@ -1,0 +1,127 @@
+/** A server under measurement: `server.ts DATABASE_URL SUBJECT`. */
+import { Session } from "node:inspector/promises";
+import { writeFile } from "node:fs/promises";
+import { setTimeout as sleep } from "node:timers/promises";
+import { endWithParent, reportPort } from "@oncekey/test-support/processes/report-port";
+import { idempotency } from "@oncekey/server";
+import Fastify from "fastify";
+import pg from "pg";
+import { insertPayment, receipt } from "./handler.ts";
+import { STRATEGIES } from "./subjects.ts";
+import type { Question, ServerAnswer } from "./server-message.ts";
+import type { StrategyName, SubjectName } from "./subjects.ts";
+
+const PATHS = ["/payments", "/uncached"];
+
+endWithParent();
+const [databaseUrl = "", name = ""] = process.argv.slice(2);
+const pool = new pg.Pool({ connectionString: databaseUrl, max: 16 });
+pool.on("error", () => {});
+let mostHeld = 0;
+pool.on("acquire", () => {
+  mostHeld = Math.max(mostHeld, pool.totalCount - pool.idleCount);
+});
+let profiler: Session | undefined;
+
+const app = Fastify({ forceCloseConnections: true });
+await addRoutes(name as SubjectName);
+// What 64 slow requests cost the machine by themselves: the same wait, without Oncekey or a database.
+app.post<{ Body: { handlerMs: number } }>("/bare", async (request, reply) => {
+  await sleep(request.body.handlerMs);
+  return reply.code(201).send(receipt("1"));
+});
+await app.listen({ host: "127.0.0.1", port: 0 });
+process.on("message", (question: Question) => {
+  void answer(question).then((message) => process.send?.(message));
+});
+reportPort(app);
+
+async function addRoutes(subject: SubjectName): Promise<void> {
+  switch (subject) {
+    case "F0":
+      for (const path of PATHS) app.post(path, (_, reply) => reply.code(201).send(receipt("1")));
+      break;
+    case "F1":
+      app.post(PATHS[0] ?? "", async (_, reply) =>
+        reply.code(201).send(receipt(await insertPayment(pool))),
+      );
+      break;
+    case "F2":
+      addTransaction();
+      break;
+    case "advisory":
+    case "unique":
+    case "row":
+    case "lease":
+      await addProtected(subject);
+      break;
+    default:
+      throw new RangeError(
+        `no subject is called ${name}; there are F0, F1, F2, ${STRATEGIES.join(", ")}`,
+      );
+  }
+}
+
+function addTransaction(): void {
+  app.post(PATHS[0] ?? "", async (_, reply) => {
+    const client = await pool.connect();
+    try {
+      await client.query("begin");
+      const id = await insertPayment(client);
+      await client.query("commit");
+      return reply.code(201).send(receipt(id));
+    } catch (error) {
+      await client.query("rollback");
+      throw error;
+    } finally {
+      client.release();
+    }
+  });
+}
+
+async function addProtected(strategy: StrategyName): Promise<void> {
+  await app.register(idempotency, {
+    pool,
+    scope: "single-tenant",
+    strategy,
+    sweep: false,
+    ...(strategy === "lease" ? { lease: { onCrash: "fail" } } : {}),
+  });
+  for (const path of PATHS) {
+    const own = path === "/uncached" ? { replayCache: false } : true;
+    app.post<{ Body: { handlerMs?: number } }>(
+      path,
+      { config: { idempotency: own } },
+      async (request, reply) => {
+        const id = await insertPayment(strategy === "lease" ? pool : request.idempotency.tx);
+        const { handlerMs = 0 } = request.body;
+        if (handlerMs > 0) await sleep(handlerMs);
+        return reply.code(201).send(receipt(id));
+      },
+    );
+  }
+}
+
+async function answer(question: Question): Promise<ServerAnswer> {
+  switch (question.ask) {
+    case "held": {
+      const connections = mostHeld;
+      mostHeld = 0;
+      return { kind: "held", connections };
+    }
+    case "start-profile":
+      profiler = new Session();
+      profiler.connect();
+      await profiler.post("Profiler.enable");
+      await profiler.post("Profiler.setSamplingInterval", { interval: 250 });
+      await profiler.post("Profiler.start");
+      return { kind: "done" };
+    case "write-profile": {
+      const stopped = await profiler?.post("Profiler.stop");
+      await writeFile(question.file, JSON.stringify(stopped?.profile));
+      return { kind: "done" };
+    }
+    default:
+      return question satisfies never;
+  }
+}

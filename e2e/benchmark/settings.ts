@@ -1,0 +1,125 @@
+/** Settings of `bench`, and its command-line arguments. */
+import { parseArgs } from "node:util";
+import { PAGES } from "../chaos/page.ts";
+import { KINDS, STRATEGIES, SUBJECTS } from "./subjects.ts";
+import type { Kind, SubjectName } from "./subjects.ts";
+
+export interface Plan {
+  /** Those that are measured; references come along as they are needed. */
+  readonly subjects: readonly SubjectName[];
+  readonly kinds: readonly Kind[];
+  /** Numbers of connections. */
+  readonly concurrencies: readonly number[];
+  readonly rounds: number;
+  /** No round begins that would end later than this after the start of the run, in ms. */
+  readonly limitMs: number;
+  readonly sliceMs: number;
+  /** Time before the first slice of each subject and kind, in ms. */
+  readonly warmMs: number;
+  /** How often a slice is measured again while others use the CPU, and the most time for that altogether. */
+  readonly repeats: number;
+  readonly repeatMs: number;
+  readonly stormRounds: number;
+  /** Number of keys that are replayed in turn. */
+  readonly ring: number;
+}
+
+export interface Settings {
+  readonly command: "run" | "profile" | "help";
+  readonly plan: Plan;
+  /** The folder that pages, JSON and pictures go to. `undefined`: only the terminal. */
+  readonly pages: string | undefined;
+}
+
+export const USAGE = `bench                                the whole run, about half an hour, and docs/reports/benchmark.md
+bench --quick                        the same with short slices, under three minutes, and no page
+bench --profile                      CPU profiles of the server and statement statistics of Postgres
+with --subjects F2,advisory          of ${SUBJECTS.map(({ name }) => name).join(", ")}
+     --kinds first                   of ${KINDS.join(", ")}, "storm"
+     --concurrency 1,16              numbers of connections
+     --rounds N --slice-ms N         how often and how long each is measured
+     --pages FOLDER                  where the page goes`;
+
+const FULL = {
+  rounds: 9,
+  limitMs: 3_600_000,
+  sliceMs: 2_000,
+  warmMs: 1_500,
+  repeats: 3,
+  repeatMs: 600_000,
+  storm: 15,
+};
+const QUICK = {
+  rounds: 5,
+  limitMs: 150_000,
+  sliceMs: 500,
+  warmMs: 300,
+  repeats: 1,
+  repeatMs: 15_000,
+  storm: 5,
+};
+const REFERENCES = "F0,F1,F2";
+
+/** @throws TypeError for a word that is not known, RangeError for a value that is not allowed. */
+export function readSettings(words: readonly string[]): Settings {
+  const { values } = parseArgs({
+    args: [...words],
+    options: {
+      quick: { type: "boolean", default: false },
+      profile: { type: "boolean", default: false },
+      help: { type: "boolean", default: false },
+      subjects: { type: "string" },
+      kinds: { type: "string", default: [...KINDS, "storm"].join(",") },
+      concurrency: { type: "string", default: "1,16,64" },
+      rounds: { type: "string" },
+      "slice-ms": { type: "string" },
+      pages: { type: "string" },
+    },
+  });
+  const { quick, profile, help } = values;
+  const pace = quick ? QUICK : FULL;
+  const kinds = listOf("kinds", values.kinds, [...KINDS, "storm"]);
+  const defaults = profile ? "advisory" : STRATEGIES.join(",");
+  const asked = values.subjects ?? defaults;
+  const names = SUBJECTS.map(({ name }) => name);
+  return {
+    command: help ? "help" : profile ? "profile" : "run",
+    plan: {
+      subjects: listOf("subjects", profile ? asked : `${REFERENCES},${asked}`, names),
+      kinds: KINDS.filter((kind) => kinds.includes(kind)),
+      concurrencies: numbersOf("concurrency", values.concurrency, 1),
+      rounds: numberOf("rounds", values.rounds ?? String(pace.rounds), 1),
+      limitMs: pace.limitMs,
+      sliceMs: numberOf("slice-ms", values["slice-ms"] ?? String(pace.sliceMs), 10),
+      warmMs: pace.warmMs,
+      repeats: pace.repeats,
+      repeatMs: pace.repeatMs,
+      stormRounds: kinds.includes("storm") ? pace.storm : 0,
+      ring: 100,
+    },
+    pages: values.pages ?? (quick || profile ? undefined : `${PAGES}reports/`),
+  };
+}
+
+function listOf<Word extends string>(
+  name: string,
+  value: string,
+  allowed: readonly Word[],
+): Word[] {
+  const words = value.split(",").map((word) => {
+    const found = allowed.find((one) => one.toLowerCase() === word.trim().toLowerCase());
+    if (found !== undefined) return found;
+    throw new RangeError(`--${name} must be of ${allowed.join(", ")}, got ${word}`);
+  });
+  return [...new Set(words)];
+}
+
+function numbersOf(name: string, value: string, least: number): number[] {
+  return value.split(",").map((one) => numberOf(name, one, least));
+}
+
+function numberOf(name: string, value: string, least: number): number {
+  const number = Number(value);
+  if (Number.isInteger(number) && number >= least) return number;
+  throw new RangeError(`--${name} must be a whole number from ${least}, got ${value}`);
+}
