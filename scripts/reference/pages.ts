@@ -219,7 +219,8 @@ export const PAGES: readonly Page[] = [
   {
     file: "headers.md",
     title: "Headers",
-    intro: "Headers of the contract between client and server.",
+    intro:
+      "Headers of the contract between client and server. Every answer to a request whose key the plugin has read carries `Idempotency-Key`, the echo that proves it, and `Idempotency-Key-Lifetime`. A refusal of your validation or authentication carries neither.",
     exports: {
       "@oncekey/shared": [
         "IDEMPOTENCY_KEY",
