@@ -1,7 +1,7 @@
 /** A TCP relay between the pool and Postgres that counts round trips and injects faults. */
 import net from "node:net";
 import type { AddressInfo } from "node:net";
-import { createStatementCounter } from "./frontend-messages.ts";
+import { createMessageCounter } from "./frontend-messages.ts";
 
 export interface Wire {
   readonly port: number;
@@ -9,6 +9,8 @@ export interface Wire {
   readonly trips: () => number;
   /** Statements sent, those of one batch each by itself. */
   readonly statements: () => number;
+  /** Statements that Postgres had to parse. */
+  readonly parses: () => number;
   /** Round trips that have been answered. */
   readonly answered: () => number;
   /** Keeps all answers back but the next `count`, until the returned function is called. */
@@ -69,6 +71,7 @@ export async function createWire(target: {
 }): Promise<Wire> {
   let trips = 0;
   let statements = 0;
+  let parses = 0;
   let answered = 0;
   let allowed = Infinity;
   let held: (() => void)[] | undefined;
@@ -108,11 +111,13 @@ export async function createWire(target: {
     upstream.on("error", () => {});
     let lastFrom: "client" | "server" = "server";
     let muted: WireFault | undefined;
-    const countStatements = createStatementCounter();
+    const countMessages = createMessageCounter();
     client.on("data", (chunk) => {
       if (lastFrom === "server") trips += 1;
       lastFrom = "client";
-      statements += countStatements(chunk);
+      const counted = countMessages(chunk);
+      statements += counted.statements;
+      parses += counted.parses;
       if (trap !== undefined && chunk.includes(trap.text)) {
         muted = trap.fault;
         trap = undefined;
@@ -156,6 +161,7 @@ export async function createWire(target: {
     port: (server.address() as AddressInfo).port,
     trips: () => trips,
     statements: () => statements,
+    parses: () => parses,
     answered: () => answered,
     holdAfter(count) {
       allowed = answered + count;
@@ -168,6 +174,7 @@ export async function createWire(target: {
     reset() {
       trips = 0;
       statements = 0;
+      parses = 0;
       answered = 0;
     },
     shutDownOnReady: () => {

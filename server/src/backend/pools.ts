@@ -3,6 +3,7 @@ import type { Pool } from "pg";
 import type { DatabaseEngine } from "../store/postgres/dialect.ts";
 import { selfTest } from "../store/maintenance/self-test.ts";
 import type { SelfTest } from "../store/maintenance/self-test.ts";
+import { allowNames } from "../store/postgres/session.ts";
 import { createStoreParts } from "../store/store-parts.ts";
 import type { StoreParts } from "../store/store-parts.ts";
 
@@ -43,12 +44,13 @@ export function createPools(options: PoolOptions): Pools {
   async function ask(pool: Pool): Promise<Opened> {
     const found = await selfTest(pool, options.schema, options.needsAdvisoryLocks());
     if (found.kind !== "sound") return found;
-    const { engine } = found;
+    const { engine, keepsNames } = found;
     const opened = known.get(pool);
     if (opened !== undefined) return opened;
     const parts = createStoreParts(pool, options.schema, engine.dialect);
     const open = { kind: "open", parts } as const;
     known.set(pool, open);
+    if (keepsNames && engine.dialect.kind === "postgres") allowNames(pool);
     options.onSound(engine);
     return open;
   }

@@ -5,7 +5,7 @@ import type { Connect, Connection } from "./postgres/connection.ts";
 import { readRecord } from "./record.ts";
 import type { StoreParts } from "./store-parts.ts";
 import type { StoredRecord, Unavailable } from "./store.ts";
-import { abandon, askToEnd, isSessionAlive } from "./postgres/transaction.ts";
+import { abandon, askToBegin, askToEnd, isSessionAlive } from "./postgres/transaction.ts";
 
 /** Takes a connection for `use`, which gives it back. A failure is returned as a value. */
 export async function withConnection<Outcome>(
@@ -38,11 +38,11 @@ export function inOneRoundTrip<Outcome>(
 ): Promise<Outcome | Unavailable> {
   return withConnection(connect, async (connection) => {
     const askedAt = performance.now();
-    const results = await askToEnd(connection.client, [
-      ...statements.begin,
-      ...batch,
-      { text: end },
-    ]);
+    const results = await askToEnd(
+      connection.client,
+      [...statements.begin, ...batch, { text: end }],
+      askToBegin,
+    );
     const outcome = read(results.slice(statements.begin.length), askedAt);
     connection.release();
     return outcome;

@@ -195,7 +195,7 @@ async function touch(
 }
 
 interface BatchQuery {
-  submit(connection: object): void;
+  readonly statements: readonly { readonly text: string; readonly values?: readonly Value[] }[];
   handleDataRow(message: { readonly fields: readonly (string | null)[] }): void;
   handleCommandComplete(message: { readonly text: string }): void;
   handleError(error: unknown): void;
@@ -205,7 +205,7 @@ interface BatchQuery {
 function asClient(session: Session, release: () => void): PoolClient {
   const query = (asked: BatchQuery | string, values: readonly Value[] = []): unknown => {
     if (typeof asked === "string") return session.send([{ text: asked, values }]);
-    void session.send(statementsOf(asked)).then(
+    void session.send(asked.statements.map(asStatement)).then(
       (results) => {
         for (const { rows, tag } of results) {
           for (const fields of rows) asked.handleDataRow({ fields });
@@ -225,16 +225,6 @@ function asClient(session: Session, release: () => void): PoolClient {
   return client as unknown as PoolClient;
 }
 
-/** Returns the statements that the batch writes on the wire. */
-function statementsOf(batch: BatchQuery): Statement[] {
-  const texts: string[] = [];
-  const bound: (readonly Value[])[] = [];
-  batch.submit({
-    stream: { cork() {}, uncork() {} },
-    parse: ({ text }: { readonly text: string }) => void texts.push(text),
-    bind: ({ values }: { readonly values: readonly Value[] }) => void bound.push(values),
-    execute() {},
-    sync() {},
-  });
-  return texts.map((text, at) => ({ text, values: bound[at] ?? [] }));
+function asStatement({ text, values = [] }: BatchQuery["statements"][number]): Statement {
+  return { text, values };
 }

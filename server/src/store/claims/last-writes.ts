@@ -1,7 +1,7 @@
 /** A transaction for the last writes of a lease's handler: it stays open until the response is stored in it. */
 import type { PoolClient } from "pg";
 import type { Connection } from "../postgres/connection.ts";
-import { abandon, ask, commit, terminate } from "../postgres/transaction.ts";
+import { abandon, ask, askToBegin, commit, terminate } from "../postgres/transaction.ts";
 import type { Statement, StatementResult } from "../postgres/batch.ts";
 import type { StoreParts } from "../store-parts.ts";
 import type { CommitWrites, Completion } from "../store.ts";
@@ -54,7 +54,7 @@ export function createLastWrites({ connect, statements }: StoreParts): LastWrite
     let opened: Connection | undefined;
     try {
       opened = await connect();
-      await ask(opened.client, statements.open);
+      await askToBegin(opened.client, statements.open);
     } catch (cause) {
       opened?.release("destroy");
       throw new CommitUnavailableError("the transaction of commit() could not begin", { cause });

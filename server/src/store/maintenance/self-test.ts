@@ -1,10 +1,11 @@
 /** Tests at start-up whether a strategy can keep its promise on a database. */
 import { randomInt } from "node:crypto";
 import type { Pool, PoolClient } from "pg";
+import { withDeadline } from "../../deadline.ts";
 import { acquireWithin, giveBack, patienceMs } from "../postgres/connection.ts";
 import { readEngine } from "../postgres/dialect.ts";
 import type { DatabaseEngine } from "../postgres/dialect.ts";
-import { queryPlain } from "../postgres/plain-query.ts";
+import { PLAIN_TYPES, queryPlain } from "../postgres/plain-query.ts";
 import { inTime, sqlState } from "../postgres/transaction.ts";
 
 /** The strategy must not start, with the reason and what to do instead. */
@@ -14,9 +15,12 @@ export interface Unsound {
   readonly remedy: string;
 }
 
-/** The result of the self-test. `unreachable`: the database did not answer. */
+/**
+ * The result of the self-test. `keepsNames`: a named statement that was prepared once is there in every later transaction.
+ * `unreachable`: the database did not answer.
+ */
 export type SelfTest =
-  | { readonly kind: "sound"; readonly engine: DatabaseEngine }
+  | { readonly kind: "sound"; readonly engine: DatabaseEngine; readonly keepsNames: boolean }
   | Unsound
   | { readonly kind: "unreachable"; readonly cause: unknown };
 
@@ -45,7 +49,9 @@ export async function selfTest(
         (needsAdvisoryLocks && pool.options.max > 1
           ? await withClient(pool, (two) => testLocks(one, two))
           : undefined);
-      return fault ?? { kind: "sound", engine: await readEngine(one, schema) };
+      if (fault !== undefined) return fault;
+      const engine = await readEngine(one, schema);
+      return { kind: "sound", engine, keepsNames: await testNames(one, pool) };
     });
   } catch (cause) {
     return { kind: "unreachable", cause };
@@ -126,6 +132,47 @@ export async function tryLocks(
   } finally {
     await Promise.allSettled([one.query("rollback"), two.query("rollback")]);
   }
+}
+
+/**
+ * Whether a pool may use named statements. A client that knows its session's process by number talks to Postgres itself. Behind a
+ * pooler they are there only if it prepares them on whichever session it lends, which is proven on two sessions.
+ */
+async function testNames(one: PoolClient, pool: Pool): Promise<boolean> {
+  const isDirect = (await backendOf(one)) === Reflect.get(one, "processID");
+  if (isDirect || pool.options.max < 2) return isDirect;
+  return withClient(pool, (two) => areNamesTracked(one, two));
+}
+
+/** Prepares a statement, takes that session away by a transaction of the other client, and runs the statement on the next one. */
+async function areNamesTracked(one: PoolClient, two: PoolClient): Promise<boolean> {
+  const name = `oncekey_test_${randomInt(2 ** 47)}`;
+  const prepared = await backendOf(one, name);
+  await two.query("begin");
+  let later: Promise<number | undefined> | undefined;
+  try {
+    if ((await backendOf(two)) !== prepared) return false;
+    later = backendOf(one, name).catch(() => undefined);
+    // A pooler of one session lends it when the transaction is over.
+    const found = await withDeadline(later, NEXT_SESSION_MS, () => undefined);
+    return found !== undefined && found !== prepared;
+  } finally {
+    await two.query("rollback");
+    await later;
+  }
+}
+
+const NEXT_SESSION_MS = 1_000;
+
+/** @param name of a prepared statement, which `pg` prepares on its first use by that client. */
+async function backendOf(client: PoolClient, name?: string): Promise<number> {
+  const text = "select pg_backend_pid()::text as pid";
+  const { rows } = await client.query<{ pid: string }>({
+    text,
+    types: PLAIN_TYPES,
+    ...(name === undefined ? {} : { name }),
+  });
+  return Number(rows[0]?.pid);
 }
 
 async function tryLock(client: PoolClient, id: string): Promise<boolean> {

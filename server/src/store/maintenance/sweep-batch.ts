@@ -3,7 +3,7 @@ import { publish } from "../../telemetry/events.ts";
 import type { StatementResult } from "../postgres/batch.ts";
 import { purposeLockId } from "../lock-id.ts";
 import type { StoreParts } from "../store-parts.ts";
-import { ask } from "../postgres/transaction.ts";
+import { ask, askToBegin } from "../postgres/transaction.ts";
 import { inOneRoundTrip, withConnection } from "../round-trip.ts";
 
 /** The result of one batch. */
@@ -53,7 +53,7 @@ function sweepRows(parts: StoreParts, batchSize: number, from: Position | undefi
   ];
   return inOneRoundTrip(
     parts,
-    [{ text: statements.planSweep }, { text: statements.sweep, values }],
+    [{ text: statements.planSweep }, { text: statements.sweep, values, isPlannedAnew: true }],
     "commit",
     ([, result]): Swept => {
       const [deleted, chosen, due, last] = result?.rows[0] ?? [];
@@ -72,7 +72,7 @@ function sweepSlice({ connect, statements, schema }: StoreParts, batchSize: numb
   return withConnection(connect, async (connection): Promise<Swept> => {
     const { client } = connection;
     const [gate, bound] = (
-      await ask(client, [
+      await askToBegin(client, [
         ...statements.open,
         { text: statements.gate, values: [purposeLockId(schema, "sweep")] },
         { text: statements.sweepBound, values: [String(batchSize)] },

@@ -1,9 +1,15 @@
-/** Several statements in one protocol batch: one flight to Postgres, one Sync, on a stock `pg` connection. */
+/** Several statements in one protocol batch: one round trip to Postgres, one Sync, on a stock `pg` connection. */
 import type { Connection, PoolClient, Submittable } from "pg";
+import { encodeBatch, encodeText } from "./encode.ts";
+import type { Part, Value } from "./encode.ts";
+import { sessionOf } from "./session.ts";
+import type { Session } from "./session.ts";
 
 export interface Statement {
   readonly text: string;
-  readonly values?: readonly (string | Buffer | null)[];
+  readonly values?: readonly Value[];
+  /** Whether the best plan depends on the values: then the statement gets no name, and each use a plan of its own. */
+  readonly isPlannedAnew?: true;
 }
 
 /** Values arrive as Postgres wrote them, in text form. */
@@ -17,7 +23,7 @@ export interface StatementResult {
 
 /**
  * Sends the statements together and resolves with one result each. An error in one skips all that follow it, up to the Sync.
- * Statements are unnamed: a pooler in transaction mode may give every batch another server connection.
+ * Statements are named and prepared once for a connection if its pool keeps names, otherwise unnamed.
  *
  * @throws the first error: a `DatabaseError`, or the connection's own.
  */
@@ -27,77 +33,88 @@ export function sendBatch(
 ): Promise<readonly StatementResult[]> {
   if (client.pipeline) return sendPipelined(client, statements);
   return new Promise((resolve, reject) => {
-    client.query(createBatch(statements, resolve, reject));
+    client.query(new Batch(statements, client, resolve, reject));
   });
 }
 
-/** A query object of node-postgres, by the contract that pg-cursor and pg-query-stream rely on. */
-interface BatchQuery extends Submittable {
-  callback: (error: unknown) => void;
-  handleRowDescription(): void;
-  handleDataRow(message: { readonly fields: Row }): void;
-  handleCommandComplete(message: { readonly text: string }): void;
-  handleEmptyQuery(): void;
-  handlePortalSuspended(): void;
-  handleCopyInResponse(connection: WireConnection): void;
-  handleCopyData(): void;
-  handleError(error: unknown): void;
-  handleReadyForQuery(): void;
-}
-
-/** The messages of `pg`'s connection as it takes them; its published types still ask for an argument it dropped. */
+/** The parts of `pg`'s connection that a batch needs. */
 interface WireConnection {
-  readonly stream: { cork(): void; uncork(): void };
-  parse(message: { text: string; name: string; types: number[] }): void;
-  bind(message: { portal: string; statement: string; binary: boolean; values: unknown[] }): void;
-  execute(message: { portal: string; rows: number }): void;
-  sync(): void;
+  readonly stream: { readonly writable: boolean; write(bytes: Buffer): void };
   sendCopyFail(reason: string): void;
 }
 
-function createBatch(
-  statements: readonly Statement[],
-  resolve: (results: readonly StatementResult[]) => void,
-  reject: (error: unknown) => void,
-): BatchQuery {
-  const results: StatementResult[] = [];
-  let rows: Row[] = [];
-  return {
-    // A property that pg may wrap: that is how the pool's `query_timeout` reaches this query.
-    callback: (error) => (error === null ? resolve(results) : reject(error)),
-    submit: (connection) => write(asWire(connection), statements),
-    handleDataRow: ({ fields }) => void rows.push(fields),
-    handleCommandComplete({ text }) {
-      results.push({ rows, tag: text });
-      rows = [];
-    },
-    handleError(error) {
-      this.callback(error);
-    },
-    handleReadyForQuery() {
-      this.callback(null);
-    },
-    handleCopyInResponse: (connection) => connection.sendCopyFail("not a copy"),
-    // No portal is described, paged or empty here, so none of these carries anything.
-    handleRowDescription() {},
-    handleEmptyQuery() {},
-    handlePortalSuspended() {},
-    handleCopyData() {},
-  };
+/** A query object of node-postgres, by the contract that pg-cursor and pg-query-stream rely on. */
+class Batch implements Submittable {
+  readonly statements: readonly Statement[];
+  // A property that pg may wrap: that is how the pool's `query_timeout` reaches this query.
+  callback: (error: unknown) => void;
+  readonly #session: Session | undefined;
+  /** Whether the batch goes on with a transaction, whose earlier statements an error takes along. */
+  readonly #continues: boolean;
+  readonly #results: StatementResult[] = [];
+  #rows: Row[] = [];
+
+  constructor(
+    statements: readonly Statement[],
+    client: PoolClient,
+    resolve: (results: readonly StatementResult[]) => void,
+    reject: (error: unknown) => void,
+  ) {
+    this.statements = statements;
+    this.#session = sessionOf(client);
+    this.#continues = client.getTransactionStatus() === "T";
+    this.callback = (error) => (error === null ? resolve(this.#results) : reject(error));
+  }
+
+  submit(connection: Connection): void {
+    const { stream } = asWire(connection);
+    this.#session?.beginBatch();
+    if (stream.writable) stream.write(encodeBatch(this.statements.map((one) => this.#part(one))));
+  }
+
+  #part({ text, values = [], isPlannedAnew }: Statement): Part {
+    if (this.#session !== undefined)
+      return this.#session.part(text, values, isPlannedAnew === true);
+    const { parse, unnamed } = encodeText(text);
+    return { preparation: parse, target: unnamed, values };
+  }
+
+  handleDataRow({ fields }: { readonly fields: Row }): void {
+    this.#rows.push(fields);
+  }
+
+  handleCommandComplete({ text }: { readonly text: string }): void {
+    this.#results.push({ rows: this.#rows, tag: text });
+    this.#rows = [];
+  }
+
+  handleError(error: unknown): void {
+    if (this.#continues && codeOf(error) === LOST_STATEMENT) this.#session?.giveUpNames();
+    else this.#session?.forgetNames();
+    this.callback(error);
+  }
+
+  handleReadyForQuery(): void {
+    this.#session?.noteDone(this.statements);
+    this.callback(null);
+  }
+
+  handleCopyInResponse(connection: WireConnection): void {
+    connection.sendCopyFail("not a copy");
+  }
+
+  // No portal is described, paged or empty here, so none of these carries anything.
+  handleRowDescription(): void {}
+  handleEmptyQuery(): void {}
+  handlePortalSuspended(): void {}
+  handleCopyData(): void {}
 }
 
-function write(connection: WireConnection, statements: readonly Statement[]): void {
-  connection.stream.cork();
-  try {
-    for (const { text, values = [] } of statements) {
-      connection.parse({ text, name: "", types: [] });
-      connection.bind({ portal: "", statement: "", binary: false, values: [...values] });
-      connection.execute({ portal: "", rows: 0 });
-    }
-    connection.sync();
-  } finally {
-    connection.stream.uncork();
-  }
+/** The SQLSTATE of a named statement that the session does not have. */
+export const LOST_STATEMENT = "26000";
+
+function codeOf(error: unknown): unknown {
+  return typeof error === "object" && error !== null && "code" in error ? error.code : undefined;
 }
 
 function asWire(connection: Connection): WireConnection {

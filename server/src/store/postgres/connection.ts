@@ -3,6 +3,7 @@ import type { Pool, PoolClient } from "pg";
 import { withDeadline } from "../../deadline.ts";
 import { requestCancel } from "./cancel.ts";
 import { createHandlerClient } from "./handler-client.ts";
+import { openSession } from "./session.ts";
 import { ConnectionTimeoutError, slotsOf } from "./slots.ts";
 
 /** A connection in use, until `release` gives it back. */
@@ -97,6 +98,7 @@ export function giveBack(client: PoolClient, isToBeClosed: boolean): void {
 }
 
 function createConnection(client: PoolClient, pool: Pool, freeSlot: () => void): Connection {
+  openSession(client, pool);
   const { tx, close } = createHandlerClient(client);
   const wire = wireOf(client);
   let controller: AbortController | undefined;

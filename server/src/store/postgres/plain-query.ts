@@ -1,4 +1,5 @@
 /** Queries whose values arrive as this code expects them, whatever type parsers the application has set on its pool or on pg. */
+import type pg from "pg";
 import type { Pool, PoolClient, QueryResult, QueryResultRow } from "pg";
 
 // Object ids of pg_type; everything else stays text.
@@ -9,7 +10,8 @@ const PARSERS = new Map<number, (text: string) => unknown>([
   [701, Number],
 ]);
 
-const TYPES = {
+/** Parsers of such a query, for one that is sent by hand. */
+export const PLAIN_TYPES: pg.CustomTypesConfig = {
   getTypeParser: (oid: number) => PARSERS.get(oid) ?? String,
 };
 
@@ -19,5 +21,5 @@ export function queryPlain<Row extends QueryResultRow>(
   text: string,
   values: readonly unknown[] = [],
 ): Promise<QueryResult<Row>> {
-  return database.query<Row>({ text, values: [...values], types: TYPES });
+  return database.query<Row>({ text, values: [...values], types: PLAIN_TYPES });
 }

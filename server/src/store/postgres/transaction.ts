@@ -1,5 +1,5 @@
 /** Checked begin and commit: what a transaction did is read from its command tags, its notices and a clock of our own. */
-import { sendBatch } from "./batch.ts";
+import { LOST_STATEMENT, sendBatch } from "./batch.ts";
 import type { Statement, StatementResult } from "./batch.ts";
 import { withDeadline } from "../../deadline.ts";
 import type { Connection } from "./connection.ts";
@@ -49,6 +49,30 @@ export function ask(
   return inTime(sendBatch(client, statements));
 }
 
+/**
+ * Sends a batch that begins its transaction. If a prepared statement was lost or its plan is out of date, nothing of the batch
+ * stands: it is sent once more, and every statement prepared anew.
+ */
+export async function askToBegin(
+  client: PoolClient,
+  statements: readonly Statement[],
+): Promise<readonly StatementResult[]> {
+  try {
+    return await ask(client, statements);
+  } catch (error) {
+    if (!isStale(error)) throw error;
+    // Whether the transaction had begun by then is not known: outside of one a ROLLBACK is a warning.
+    const [, ...results] = await ask(client, [{ text: "rollback" }, ...statements]);
+    return results;
+  }
+}
+
+// A lost statement, as after DISCARD ALL. 0A000: "cached plan must not change result type", as after a migration.
+function isStale(error: unknown): boolean {
+  const state = sqlState(error);
+  return state === LOST_STATEMENT || state === "0A000";
+}
+
 // "canceling wait for synchronous replication", which syncrep.c sends with the codes of any other warning, such as one of a deferred
 // trigger. Citus passes a node's warning on under a routine of its own.
 const SAY_LOCAL: ReadonlySet<string> = new Set(["SyncRepWaitForLSN", "DefaultCitusNoticeReceiver"]);
@@ -61,11 +85,13 @@ interface NoticeMessage {
 /**
  * Sends one batch that ends its transaction.
  *
+ * @param send {@link askToBegin} if the batch also begins it.
  * @throws LocalCommitError if Postgres reports that it committed without the standby.
  */
 export async function askToEnd(
   client: PoolClient,
   statements: readonly Statement[],
+  send: typeof ask = ask,
 ): Promise<readonly StatementResult[]> {
   let isLocal = false;
   const onNotice = ({ code, routine }: NoticeMessage): void => {
@@ -73,7 +99,7 @@ export async function askToEnd(
   };
   client.on("notice", onNotice);
   try {
-    const results = await ask(client, statements);
+    const results = await send(client, statements);
     if (!isLocal) return results;
   } catch (error) {
     if (!isLocal) throw error;
@@ -169,8 +195,9 @@ export function isConnectionFailure(error: unknown): boolean {
   return state === undefined || state.startsWith("08") || state.startsWith("57P");
 }
 
-// Conflicts (40), resources (53), locks (55), operators (57), the line (08), the system (58, XX) and a primary that is none any more.
-const TRANSIENT = /^(08|40|53|55|57|58|XX|25006|25P03|25P04)/;
+// Conflicts (40), resources (53), locks (55), operators (57), the line (08), the system (58, XX), a primary that is none any more and
+// a lost statement.
+const TRANSIENT = /^(08|40|53|55|57|58|XX|25006|25P03|25P04|26000)/;
 
 /** Whether the same statements may succeed when they are sent again. */
 export function isTransient(error: unknown): boolean {

@@ -6,7 +6,7 @@ import type { Row, StatementResult } from "../postgres/batch.ts";
 import { readInFlight, ticketValues } from "../record.ts";
 import type { StoreParts } from "../store-parts.ts";
 import type { InFlight, Store, Ticket, Unavailable } from "../store.ts";
-import { abandon, ask, askToEnd } from "../postgres/transaction.ts";
+import { abandon, askToBegin, askToEnd } from "../postgres/transaction.ts";
 import { inOneRoundTrip, recordIn, withConnection } from "../round-trip.ts";
 import { openUnrecorded, tryClaim } from "./try-claim.ts";
 import type { TryOutcome } from "./try-claim.ts";
@@ -101,7 +101,7 @@ function rename(
     const identity = ticketValues(ticket);
     const asked = [statements.lockPending, statements.probeRow, statements.pendingRow];
     const look = asked.map((text) => ({ text, values: identity }));
-    const results = await ask(connection.client, [...statements.open, NO_FLUSH, ...look]);
+    const results = await askToBegin(connection.client, [...statements.open, NO_FLUSH, ...look]);
     const [locked, idle, pending] = results.slice(-look.length);
     if (locked?.rows.length !== 1) {
       await abandon(connection);

@@ -3,7 +3,7 @@ import { createRecordedClaim, createUnrecordedClaim } from "../claims/transactio
 import type { ClaimParts } from "../claims/transaction-claim.ts";
 import type { Row, Statement, StatementResult } from "../postgres/batch.ts";
 import type { Connection } from "../postgres/connection.ts";
-import { abandon, ask, sqlState } from "../postgres/transaction.ts";
+import { abandon, askToBegin, sqlState } from "../postgres/transaction.ts";
 import { readInFlight } from "../record.ts";
 import { recordIn, withConnection } from "../round-trip.ts";
 import type { StoreParts } from "../store-parts.ts";
@@ -33,7 +33,7 @@ export async function tryClaim(
   let results: readonly StatementResult[];
   const askedAt = performance.now();
   try {
-    results = await ask(connection.client, batch);
+    results = await askToBegin(connection.client, batch);
   } catch (error) {
     if (sqlState(error) !== "55P03") throw error;
     await abandon(connection);
@@ -54,7 +54,7 @@ export async function tryClaim(
 /** A transaction without a record. */
 export function openUnrecorded({ connect, statements }: StoreParts): Promise<OpenOutcome> {
   return withConnection(connect, async (connection) => {
-    await ask(connection.client, statements.open);
+    await askToBegin(connection.client, statements.open);
     return { kind: "claimed", claim: createUnrecordedClaim(connection) };
   });
 }

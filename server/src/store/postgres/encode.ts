@@ -1,0 +1,110 @@
+/** Encodes a batch as one buffer in the extended query protocol (PostgreSQL manual, "Message Formats"). */
+import { createHash } from "node:crypto";
+
+export type Value = string | Buffer | null;
+
+/** A statement's text in the forms in which it is sent, made once for each text. */
+export interface EncodedText {
+  /** Prepares the statement under its name, whether or not the session has that name already. */
+  readonly prepare: Buffer;
+  /** Prepares the unnamed statement. */
+  readonly parse: Buffer;
+  /** The rest of a Bind message behind its length: an unnamed portal and the statement's name. */
+  readonly named: Buffer;
+  readonly unnamed: Buffer;
+}
+
+/** One statement of a batch, in the form in which it is sent. */
+export interface Part {
+  /** Sent before the statement is bound. */
+  readonly preparation: Buffer;
+  /** Portal and statement of the Bind message. */
+  readonly target: Buffer;
+  readonly values: readonly Value[];
+}
+
+const encoded = new Map<string, EncodedText>();
+
+/** Returns the forms of a text. The texts are constants of a schema and a route, so their number is bounded. */
+export function encodeText(text: string): EncodedText {
+  const known = encoded.get(text);
+  if (known !== undefined) return known;
+  const name = `oncekey_${createHash("sha256").update(text).digest("hex").slice(0, 24)}`;
+  const made: EncodedText = {
+    // Close first: it is no error if the session has no such name, and Parse is one if it has.
+    prepare: Buffer.concat([message("C", `S${name}\0`), message("P", `${name}\0${text}\0\0\0`)]),
+    parse: message("P", `\0${text}\0\0\0`),
+    named: Buffer.from(`\0${name}\0`),
+    unnamed: Buffer.from("\0\0"),
+  };
+  encoded.set(text, made);
+  return made;
+}
+
+/** Returns the parts and one Sync as one buffer: a stream writes it with one system call and no list of chunks. */
+export function encodeBatch(parts: readonly Part[]): Buffer {
+  let bound = SYNC.length;
+  for (const { preparation, target, values } of parts) {
+    bound += preparation.length + BIND_HEAD_BYTES + target.length + 4 + BIND_TAIL.length;
+    bound += EXECUTE.length + values.length * 6;
+    // A character of a string has at most three bytes of UTF-8.
+    for (const value of values)
+      bound += typeof value === "string" ? value.length * 3 : (value?.length ?? 0);
+  }
+  const buffer = Buffer.allocUnsafe(bound);
+  let at = 0;
+  for (const part of parts) at = writePart(buffer, at, part);
+  return buffer.subarray(0, put(buffer, SYNC, at));
+}
+
+function writePart(buffer: Buffer, start: number, { preparation, target, values }: Part): number {
+  const bind = put(buffer, preparation, start);
+  let at = put(buffer, target, bind + BIND_HEAD_BYTES);
+  at = putInt16(buffer, values.length, at);
+  for (const value of values) at = putInt16(buffer, Buffer.isBuffer(value) ? BINARY : TEXT, at);
+  at = putInt16(buffer, values.length, at);
+  for (const value of values) at = putValue(buffer, value, at);
+  at = put(buffer, BIND_TAIL, at);
+  buffer[bind] = BIND;
+  buffer.writeInt32BE(at - bind - 1, bind + 1);
+  return put(buffer, EXECUTE, at);
+}
+
+function putValue(buffer: Buffer, value: Value, start: number): number {
+  const at = start + 4;
+  if (value === null) {
+    buffer.writeInt32BE(-1, start);
+    return at;
+  }
+  const length = typeof value === "string" ? buffer.write(value, at) : value.length;
+  buffer.writeInt32BE(length, start);
+  return typeof value === "string" ? at + length : put(buffer, value, at);
+}
+
+function put(buffer: Buffer, bytes: Buffer, at: number): number {
+  buffer.set(bytes, at);
+  return at + bytes.length;
+}
+
+function putInt16(buffer: Buffer, value: number, at: number): number {
+  buffer[at] = value >> 8;
+  buffer[at + 1] = value & 0xff;
+  return at + 2;
+}
+
+function message(type: string, content: string): Buffer {
+  const head = Buffer.from(`${type}\0\0\0\0`);
+  head.writeInt32BE(Buffer.byteLength(content) + 4, 1);
+  return Buffer.concat([head, Buffer.from(content)]);
+}
+
+// Formats of a value. Results come as text: pg decodes every field as UTF-8, so bytes would not survive.
+const TEXT = 0;
+const BINARY = 1;
+const BIND = "B".charCodeAt(0);
+const BIND_HEAD_BYTES = 5;
+// One format for all columns of the result: text.
+const BIND_TAIL = Buffer.of(0, 1, 0, TEXT);
+// An unnamed portal, without a limit of rows.
+const EXECUTE = message("E", "\0\0\0\0\0");
+const SYNC = message("S", "");

@@ -1,0 +1,85 @@
+/** What is known of a connection of the application's pool for as long as it is open: its prepared statements, its last error. */
+import type { Pool, PoolClient } from "pg";
+import { encodeText } from "./encode.ts";
+import type { Part, Value } from "./encode.ts";
+
+/** Whether the sessions behind a pool keep named statements. */
+interface PoolTraits {
+  keepsNames: boolean;
+}
+
+const POOLS = new WeakMap<Pool, PoolTraits>();
+const SESSIONS = new WeakMap<PoolClient, Session>();
+
+function traitsOf(pool: Pool): PoolTraits {
+  const traits = POOLS.get(pool) ?? { keepsNames: false };
+  POOLS.set(pool, traits);
+  return traits;
+}
+
+/** Notes the result of the self-test. Until then, and for all other pools, statements are unnamed. */
+export function allowNames(pool: Pool): void {
+  traitsOf(pool).keepsNames = true;
+}
+
+/** Returns the session of a client of the pool. */
+export function openSession(client: PoolClient, pool: Pool): Session {
+  const session = SESSIONS.get(client) ?? new Session(traitsOf(pool));
+  SESSIONS.set(client, session);
+  return session;
+}
+
+/** Returns the session of a client that was taken out by {@link openSession}, if it was. */
+export function sessionOf(client: PoolClient): Session | undefined {
+  return SESSIONS.get(client);
+}
+
+// A plan that was made for a small table reads it whole, and stays as the table grows: Postgres drops it when the table is
+// analyzed, up to a minute later. Made again this often it costs less than 1 % of the statements that it saves.
+const MAX_PLAN_AGE_MS = 5_000;
+
+export class Session {
+  readonly #traits: PoolTraits;
+  readonly #prepared = new Set<string>();
+  #preparedAt = 0;
+
+  constructor(traits: PoolTraits) {
+    this.#traits = traits;
+  }
+
+  /** Returns the form in which a statement is sent now. */
+  part(text: string, values: readonly Value[], isPlannedAnew: boolean): Part {
+    const { prepare, parse, named, unnamed } = encodeText(text);
+    if (isPlannedAnew || !this.#traits.keepsNames)
+      return { preparation: parse, target: unnamed, values };
+    return { preparation: this.#prepared.has(text) ? NOTHING : prepare, target: named, values };
+  }
+
+  /** Called before a batch is encoded. */
+  beginBatch(): void {
+    const now = performance.now();
+    if (now - this.#preparedAt < MAX_PLAN_AGE_MS) return;
+    this.#prepared.clear();
+    this.#preparedAt = now;
+  }
+
+  /** Notes that the statements of a batch were done, so that their names are there. */
+  noteDone(statements: readonly { readonly text: string; readonly isPlannedAnew?: true }[]): void {
+    if (!this.#traits.keepsNames || this.#preparedAt === 0) return;
+    for (const { text, isPlannedAnew } of statements)
+      if (isPlannedAnew === undefined) this.#prepared.add(text);
+  }
+
+  /** Forgets all names: which of a failed batch are there is not known. The next use prepares each again. */
+  forgetNames(): void {
+    this.#prepared.clear();
+  }
+
+  /** Gives named statements up for the whole pool: one was lost inside a transaction, which cost a request its writes. */
+  giveUpNames(): void {
+    this.#traits.keepsNames = false;
+    this.#prepared.clear();
+  }
+}
+
+const NOTHING = Buffer.alloc(0);
