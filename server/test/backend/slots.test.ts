@@ -1,9 +1,11 @@
 import { idempotency } from "@oncekey/server";
 import Fastify from "fastify";
+import { Pool } from "pg";
 import { expect, test } from "vitest";
 import { withDatabase } from "@oncekey/test-support/postgres/database";
 import { createGate } from "../support/gate.ts";
 import { post } from "../support/shop.ts";
+import { ConnectionTimeoutError, slotsOf } from "../../src/store/postgres/slots.ts";
 
 const database = withDatabase();
 
@@ -35,4 +37,35 @@ test("two registrations on one pool of 4 together leave its last connection to t
   } finally {
     await Promise.all(apps.map((app) => app.close()));
   }
+});
+
+test("a slot goes to the next waiter in order, and one whose time is up neither takes it nor loses it", async () => {
+  const slots = slotsOf(new Pool({ max: 1 }));
+  const order: string[] = [];
+  await slots.take(1_000);
+  const late = slots.take(5).catch((error: unknown) => void order.push(String(error)));
+  const [first, second] = [slots.take(60_000), slots.take(60_000)];
+  void first.then(() => order.push("first"));
+  void second.then(() => order.push("second"));
+  await late;
+  slots.free();
+  await first;
+  slots.free();
+  await second;
+  slots.free();
+  await slots.take(1);
+  await expect(slots.take(1)).rejects.toBeInstanceOf(ConnectionTimeoutError);
+  expect(order).toEqual([expect.stringContaining("are in use"), "first", "second"]);
+});
+
+test("a waiter that got its slot keeps it when its time would have been up", async () => {
+  const slots = slotsOf(new Pool({ max: 1 }));
+  await slots.take(1_000);
+  const waiting = slots.take(5);
+  slots.free();
+  await waiting;
+  const behind = slots.take(60_000);
+  await new Promise((resolve) => setTimeout(resolve, 10));
+  slots.free();
+  await behind;
 });

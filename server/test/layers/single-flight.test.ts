@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { createSingleFlight } from "../../src/layers/single-flight.ts";
 import type { Waiting } from "../../src/layers/single-flight.ts";
-import type { BeginOutcome, Store, StoredRecord, Ticket } from "../../src/store/store.ts";
+import type { BeginOutcome, Claim, Store, StoredRecord, Ticket } from "../../src/store/store.ts";
 
 const ticket = (content: number): Ticket => ({
   key: "k1",
@@ -103,3 +103,35 @@ test("a result from before its record was forgotten is neither kept nor handed t
   expect(await second).toMatchObject({ kind: "claimed" });
   expect(kept).toEqual([]);
 });
+
+test("after a store that threw, the next request with the key asks the store again", async () => {
+  const answers = [
+    Promise.reject(new Error("the store broke")),
+    Promise.resolve({ kind: "claimed", claim: {} } as BeginOutcome),
+  ];
+  const store = { begin: () => answers.shift() } as unknown as Store;
+  const flights = createSingleFlight(store, () => {});
+  await expect(flights.begin(ticket(1), waiting, () => {})).rejects.toThrow("the store broke");
+  expect(await flights.begin(ticket(1), waiting, () => {})).toMatchObject({ kind: "claimed" });
+});
+
+test.each(["complete", "release"] as const)(
+  "after a %s that threw, the next request with the key asks the store again",
+  async (how) => {
+    const broken = (): Promise<never> => Promise.reject(new Error("the store broke"));
+    const claim = { complete: broken, release: broken } as unknown as Claim;
+    const answers: BeginOutcome[] = [
+      { kind: "claimed", claim },
+      { kind: "claimed", claim },
+    ];
+    const store = { begin: async () => answers.shift() } as unknown as Store;
+    const flights = createSingleFlight(store, () => {});
+    const first = await flights.begin(ticket(1), waiting, () => {});
+    if (first.kind !== "claimed") throw new Error("the first request has the claim");
+    const response = { status: 201, headers: [], body: undefined };
+    const ended =
+      how === "complete" ? first.claim.complete(response, "keep") : first.claim.release("failed");
+    await expect(ended).rejects.toThrow("the store broke");
+    expect(await flights.begin(ticket(1), waiting, () => {})).toMatchObject({ kind: "claimed" });
+  },
+);

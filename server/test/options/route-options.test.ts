@@ -1,3 +1,4 @@
+import type { FastifyInstance } from "fastify";
 import type pg from "pg";
 import { beforeAll, describe, expect, it } from "vitest";
 import type { RouteIdempotencyOptions, Strategy } from "@oncekey/server";
@@ -133,6 +134,21 @@ describe("maxKeyAgeMs", () => {
         ).toBe(201);
       },
     );
+  });
+
+  it("tells the caller of an old key whose lease failed that the outcome is unknown: a new key could charge twice", async () => {
+    const key = age(120_000);
+    const config = { idempotency: { strategy: "lease", lease: { onCrash: "fail" } } } as const;
+    const add = (app: FastifyInstance): unknown =>
+      app.post("/charges", { config }, () => Promise.reject(new Error("broke after the charge")));
+    const post = { key, json };
+    await withShop({ pool }, add, async (shop) => {
+      expect((await shop.post("/charges", post)).status).toBe(500);
+    });
+    await withShop({ pool, maxKeyAgeMs: 60_000 }, add, async (shop) => {
+      const refused = (await shop.post("/charges", post)).json();
+      expect(refused["code"]).toBe("idempotency_outcome_unknown");
+    });
   });
 
   it.each([

@@ -22,9 +22,9 @@ describe("a lease of 30 s", () => {
 
   /**
    * Starts a heartbeat and records its events, each with its second. `answers` by beat: the number
-   * of rows, or no answer at all. All further beats renew.
+   * of rows, no answer at all, or a row after 9 s. All further beats renew.
    */
-  function start(answers: readonly (number | "silence" | "error")[], askedAgoMs = 0) {
+  function start(answers: readonly (number | "silence" | "error" | "slow")[], askedAgoMs = 0) {
     const told: [second: number, what: string][] = [];
     const tell = (what: string): void => void told.push([performance.now() / 1_000, what]);
     let beats = 0;
@@ -38,6 +38,8 @@ describe("a lease of 30 s", () => {
         tell("sent");
         // As long as the store waits for an answer.
         if (answer === "silence") await new Promise((resolve) => setTimeout(resolve, 10_000));
+        if (answer === "slow") await new Promise((resolve) => setTimeout(resolve, 9_000));
+        if (answer === "slow") return 1;
         return typeof answer === "number" ? answer : undefined;
       },
       onBeat: (outcome, beatMs) => tell(`${outcome} after ${beatMs / 1_000}`),
@@ -83,6 +85,27 @@ describe("a lease of 30 s", () => {
       [30, "unanswered after 10"],
       [30, TOO_LATE],
     ]);
+  });
+
+  it("lasts 30 s from when a beat was sent, and not from when its answer arrived", async () => {
+    const told = start(["slow", "error", "error", "error"]);
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(told).toContainEqual([19, "renewed after 9"]);
+    expect(told.at(-1)).toEqual([40, TOO_LATE]);
+  });
+
+  it("has no timer left once it is stopped, whatever a beat under way answers", async () => {
+    const heartbeat = startHeartbeat({
+      durationMs: 30_000,
+      askedAt: performance.now(),
+      beat: () => new Promise((resolve) => void setTimeout(resolve, 5_000, 1)),
+      onBeat: () => expect.unreachable(),
+      onLost: () => expect.unreachable(),
+    });
+    await vi.advanceTimersByTimeAsync(11_000);
+    heartbeat.stop();
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect(vi.getTimerCount()).toBe(0);
   });
 
   it("ends 30 s after it was asked for, however late the answer came", async () => {
