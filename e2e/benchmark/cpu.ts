@@ -12,22 +12,22 @@ export interface CpuSnapshot {
   /** This process and all its descendants. */
   readonly own: number;
   readonly server: number;
-  readonly postgres: number;
+  readonly databases: number;
   readonly loader: number;
 }
 
 /** The roots of the process trees that are told apart. */
 export interface MeasuredProcesses {
   readonly server: number;
-  readonly postgres: number;
+  readonly databases: readonly number[];
   readonly loader: number;
 }
 
 /** CPU time used between two snapshots. */
 export interface CpuUse {
-  /** µs of the server, of Postgres with all its backends, and of the load generator. */
+  /** µs of the server, of the databases with all their processes, and of the load generator. */
   readonly server: number;
-  readonly postgres: number;
+  readonly databases: number;
   readonly loader: number;
   /** Part of the machine's cores that other processes used. `@range 0–1` */
   readonly noise: number;
@@ -41,17 +41,14 @@ const COUNTED_COLUMNS = 8;
 export async function takeSnapshot(of: MeasuredProcesses): Promise<CpuSnapshot> {
   const [processes, machine] = await Promise.all([listProcesses(), machineTime()]);
   const atMs = performance.now();
-  const inTree = async (root: number): Promise<number> => {
-    const times = await Promise.all(treeOf(root, processes).map(processTime));
-    return times.reduce((sum, time) => sum + time, 0);
-  };
-  const [own, server, postgres, loader] = await Promise.all([
+  const inTree = (root: number): Promise<number> => sumOf(treeOf(root, processes).map(processTime));
+  const [own, server, databases, loader] = await Promise.all([
     inTree(process.pid),
     inTree(of.server),
-    inTree(of.postgres),
+    sumOf(of.databases.map(inTree)),
     inTree(of.loader),
   ]);
-  return { atMs, machine, own, server, postgres, loader };
+  return { atMs, machine, own, server, databases, loader };
 }
 
 /** Returns what was used between the snapshots, or `undefined` if the system does not tell. */
@@ -61,10 +58,14 @@ export function useBetween(before: CpuSnapshot, after: CpuSnapshot): CpuUse | un
   const othersUs = after.machine - before.machine - (after.own - before.own);
   return {
     server: after.server - before.server,
-    postgres: after.postgres - before.postgres,
+    databases: after.databases - before.databases,
     loader: after.loader - before.loader,
     noise: Math.min(1, Math.max(0, othersUs / availableUs)),
   };
+}
+
+async function sumOf(times: readonly Promise<number>[]): Promise<number> {
+  return (await Promise.all(times)).reduce((sum, time) => sum + time, 0);
 }
 
 /** Lists a process and all its descendants. */

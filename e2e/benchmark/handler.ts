@@ -1,7 +1,7 @@
 /** The handler that every server runs: one INSERT by a named statement, and a reply of 535 bytes. */
 import type { QueryConfig, QueryResult } from "pg";
 
-const REPLY_BYTES = 535;
+export const REPLY_BYTES = 535;
 
 const INSERT: QueryConfig = {
   name: "insert-payment",

@@ -8,6 +8,7 @@ import pg from "pg";
 import { CREATE_PAYMENTS } from "./handler.ts";
 import { startLoadGenerator } from "./load-generator.ts";
 import type { LoadGenerator } from "./load-generator.ts";
+import { startRedis } from "./peers/redis.ts";
 import type { Question, ServerAnswer } from "./server-message.ts";
 import type { SubjectName } from "./subjects.ts";
 
@@ -22,8 +23,8 @@ export interface Lab {
   /** On the database `postgres`. */
   readonly admin: pg.Pool;
   readonly loader: LoadGenerator;
-  /** Process id of the Postgres server, the parent of its backends. */
-  readonly postmaster: number;
+  /** Process ids of Postgres, the parent of its backends, and of Redis if a peer needs it. */
+  readonly databases: readonly number[];
   /** The connection string of a subject's database, which is made and migrated if it does not exist. */
   database(subject: string): Promise<string>;
   start(subject: SubjectName, databaseUrl: string): Promise<MeasuredServer>;
@@ -37,10 +38,18 @@ const SETTINGS = {
   checkpoint_timeout: "1h",
 };
 
-export async function openLab(more: Readonly<Record<string, string>> = {}): Promise<Lab> {
-  const [postgres, loader] = await Promise.all([
-    startPostgres({ settings: { ...SETTINGS, ...more } }),
+export interface LabOptions {
+  /** Settings of Postgres beside those of every lab. */
+  readonly settings?: Readonly<Record<string, string>>;
+  /** Whether a Redis is started as well. */
+  readonly withRedis?: boolean;
+}
+
+export async function openLab({ settings, withRedis = false }: LabOptions = {}): Promise<Lab> {
+  const [postgres, loader, redis] = await Promise.all([
+    startPostgres({ settings: { ...SETTINGS, ...settings } }),
     startLoadGenerator(),
+    withRedis ? startRedis() : undefined,
   ]);
   const admin = new pg.Pool({ connectionString: postgres.url("postgres"), max: 1 });
   const { rows } = await admin.query<{ pid: number }>("select pg_backend_pid() as pid");
@@ -49,7 +58,7 @@ export async function openLab(more: Readonly<Record<string, string>> = {}): Prom
   return {
     admin,
     loader,
-    postmaster: backend?.parent ?? 0,
+    databases: [backend?.parent ?? 0, ...(redis === undefined ? [] : [redis.pid])],
     async database(subject) {
       const name = `shop_${subject.toLowerCase().replaceAll("-", "_")}`;
       const url = postgres.url(name);
@@ -64,23 +73,23 @@ export async function openLab(more: Readonly<Record<string, string>> = {}): Prom
       return url;
     },
     async start(subject, databaseUrl) {
-      const server = await startServer(subject, databaseUrl);
+      const server = await startServer(subject, [databaseUrl, subject, redis?.url ?? ""]);
       servers.add(server);
       return server;
     },
     async stop() {
       await Promise.all([...servers].map((server) => server.stop()));
-      await Promise.all([loader.stop(), admin.end()]);
+      await Promise.all([loader.stop(), admin.end(), redis?.stop()]);
       await postgres.stop();
     },
   };
 }
 
-async function startServer(subject: SubjectName, databaseUrl: string): Promise<MeasuredServer> {
+async function startServer(subject: SubjectName, args: readonly string[]): Promise<MeasuredServer> {
   const supervised = superviseScript({
     name: `the server of ${subject}`,
     script: new URL("server.ts", import.meta.url),
-    args: [databaseUrl, subject],
+    args,
   });
   const port = await supervised.up();
   const child = supervised.child();

@@ -1,5 +1,8 @@
 /** Messages between the benchmark and its load generator. */
 
+/** When no further request is sent: after a time in ms, or after a number of requests. */
+export type Until = { readonly ms: number } | { readonly requests: number };
+
 /** Requests by a number of connections, each of which sends its next request when the last one is answered. */
 export interface LoadOrder {
   readonly kind: "load";
@@ -8,8 +11,7 @@ export interface LoadOrder {
   readonly connections: number;
   /** `fresh`: a UUIDv4 for each request. Otherwise these, in turn. */
   readonly keys: "fresh" | readonly string[];
-  /** When no further request is sent: after a time in ms, or after a number of requests. */
-  readonly until: { readonly ms: number } | { readonly requests: number };
+  readonly until: Until;
   /** Whether every reply has to be a replay, or none. `undefined`: does not matter. */
   readonly isReplay: boolean | undefined;
 }

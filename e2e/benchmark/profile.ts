@@ -32,7 +32,7 @@ export async function profile(
     const own = SUBJECTS.find(({ name }) => name === subject)?.kinds ?? [];
     return plan.kinds.filter((kind) => own.includes(kind)).map((kind) => ({ subject, kind }));
   });
-  const lab = await openLab(PRELOADED);
+  const lab = await openLab({ settings: PRELOADED });
   try {
     for (const [index, { subject, kind }] of ways.entries()) {
       onProgress(index, ways.length, `${subject}, ${kind}`);
@@ -49,7 +49,7 @@ async function profileOne(
   lab: Lab,
   subject: SubjectName,
   kind: Kind,
-  { sliceMs, warmMs, ring, concurrencies }: Plan,
+  { slice, warmUp, ring, concurrencies }: Plan,
   folder: string,
 ): Promise<string> {
   const url = await lab.database(subject);
@@ -60,11 +60,11 @@ async function profileOne(
   try {
     const keys =
       kind === "first" ? "fresh" : await createKeys(lab, { port: server.port, kind, count: ring });
-    await lab.loader.load({ ...order, keys, until: { ms: warmMs } });
+    await lab.loader.load({ ...order, keys, until: warmUp });
     await pool.query("create extension if not exists pg_stat_statements");
     await pool.query("select pg_stat_statements_reset()");
     await server.ask({ ask: "start-profile" });
-    const { requests } = await lab.loader.load({ ...order, keys, until: { ms: sliceMs } });
+    const { requests } = await lab.loader.load({ ...order, keys, until: slice });
     const file = join(folder, `${subject}-${kind}.cpuprofile`);
     await server.ask({ ask: "write-profile", file });
     const cpu = JSON.parse(await readFile(file, "utf8")) as CpuProfile;

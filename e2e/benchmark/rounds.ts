@@ -1,6 +1,7 @@
 /** The interleaved run: in each round every server is measured in each way, next to its reference. */
 import { randomUUID } from "node:crypto";
 import type { Lab, MeasuredServer } from "./lab.ts";
+import type { Until } from "./load-order.ts";
 import type { Plan } from "./settings.ts";
 import type { OnProgress } from "./progress.ts";
 import { measureSlice, NOISY } from "./slice.ts";
@@ -19,7 +20,7 @@ export interface Slice extends Cell, Figures {
   /** Its rate by that of the reference beside it. */
   readonly ratio: number;
   /**
-   * The CPU of the reference, in server and Postgres, by its own. If the CPU is the limit, `ratio`
+   * The CPU of the reference, in server and database, by its own. If the CPU is the limit, `ratio`
    * tends to it; other processes disturb it less.
    */
   readonly cpuRatio: number;
@@ -34,7 +35,8 @@ interface Group extends Cell {
 /** Number of connections for what is not measured. */
 export const LOAD_CONNECTIONS = 16;
 
-const GROUPS = [["reference", "strategy"]] as const;
+// Peers get a reference of their own: between a reference and a subject there are at most five others.
+const GROUPS = [["reference", "strategy"], ["peer"]] as const;
 
 export async function runRounds(
   lab: Lab,
@@ -54,13 +56,13 @@ export async function runRounds(
   const measure = async (
     { kind, connections }: Cell,
     subject: SubjectName,
-    ms: number,
+    until: Until,
   ): Promise<Figures> => {
     const server = servers.get(subject);
     if (server === undefined) throw new Error(`${subject} was not started`);
     const keys = await keysOf(kind, subject, server);
     const isReplay = kind === "first" ? false : subject !== "F0";
-    const order = { path: PATH[kind], connections, keys, until: { ms }, isReplay };
+    const order = { path: PATH[kind], connections, keys, until, isReplay };
     return measureSlice(lab, server, order);
   };
 
@@ -80,10 +82,10 @@ export async function runRounds(
 
   /** Measures again while others use the CPU, and keeps the quietest. */
   const measureQuietly = async (cell: Cell, subject: SubjectName): Promise<Figures> => {
-    let best = await measure(cell, subject, plan.sliceMs);
+    let best = await measure(cell, subject, plan.slice);
     for (let left = plan.repeats; left > 0 && isNoisy(best) && repeatMs > 0; left -= 1) {
-      repeatMs -= plan.sliceMs;
-      const again = await measure(cell, subject, plan.sliceMs);
+      const again = await measure(cell, subject, plan.slice);
+      repeatMs -= (again.requests / again.rate) * 1_000;
       if ((again.noise ?? 0) < (best.noise ?? 0)) best = again;
     }
     return best;
@@ -92,7 +94,7 @@ export async function runRounds(
   for (const { kind, connections, subject } of warmUps) {
     onProgress(done, all, `warm-up: ${kind}, ${subject}`);
     done += 1;
-    await measure({ kind, connections }, subject, plan.warmMs);
+    await measure({ kind, connections }, subject, plan.warmUp);
   }
   const startedAt = performance.now();
   for (let round = 1; round <= plan.rounds; round += 1) {
@@ -163,8 +165,8 @@ function warmUpsOf(groups: readonly Group[]): (Cell & { readonly subject: Subjec
   return [...new Map(all.map((one) => [`${one.kind} ${one.subject}`, one])).values()];
 }
 
-function cpuOf({ serverUs = Number.NaN, postgresUs = Number.NaN }: Figures): number {
-  return serverUs + postgresUs;
+function cpuOf({ serverUs = Number.NaN, databaseUs = Number.NaN }: Figures): number {
+  return serverUs + databaseUs;
 }
 
 function isNoisy({ noise = 0 }: Figures): boolean {

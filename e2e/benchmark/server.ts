@@ -1,4 +1,4 @@
-/** A server under measurement: `server.ts DATABASE_URL SUBJECT`. */
+/** A server under measurement: `server.ts DATABASE_URL SUBJECT [REDIS_URL]`. */
 import { Session } from "node:inspector/promises";
 import { writeFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -7,6 +7,7 @@ import { idempotency } from "@oncekey/server";
 import Fastify from "fastify";
 import pg from "pg";
 import { insertPayment, receipt } from "./handler.ts";
+import type { PeerServer } from "./peers/peer.ts";
 import { STRATEGIES } from "./subjects.ts";
 import type { Question, ServerAnswer } from "./server-message.ts";
 import type { StrategyName, SubjectName } from "./subjects.ts";
@@ -14,7 +15,7 @@ import type { StrategyName, SubjectName } from "./subjects.ts";
 const PATHS = ["/payments", "/uncached"];
 
 endWithParent();
-const [databaseUrl = "", name = ""] = process.argv.slice(2);
+const [databaseUrl = "", name = "", redisUrl = ""] = process.argv.slice(2);
 const pool = new pg.Pool({ connectionString: databaseUrl, max: 16 });
 pool.on("error", () => {});
 let mostHeld = 0;
@@ -55,11 +56,31 @@ async function addRoutes(subject: SubjectName): Promise<void> {
     case "lease":
       await addProtected(subject);
       break;
+    case "node-idempotency": {
+      const { addNodeIdempotency } = await import("./peers/node-idempotency.ts");
+      await addNodeIdempotency(peerServer());
+      break;
+    }
+    case "powertools": {
+      const { addPowertools } = await import("./peers/powertools.ts");
+      await addPowertools(peerServer());
+      break;
+    }
+    case "dbos": {
+      const { addDbos } = await import("./peers/dbos.ts");
+      await addDbos(peerServer());
+      break;
+    }
     default:
       throw new RangeError(
         `no subject is called ${name}; there are F0, F1, F2, ${STRATEGIES.join(", ")}`,
       );
   }
+}
+
+// A peer is loaded by its own server alone.
+function peerServer(): PeerServer {
+  return { app, pool, databaseUrl, redisUrl, paths: PATHS };
 }
 
 function addTransaction(): void {

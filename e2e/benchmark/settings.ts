@@ -1,7 +1,8 @@
 /** Settings of `bench`, and its command-line arguments. */
 import { parseArgs } from "node:util";
 import { PAGES } from "../chaos/page.ts";
-import { KINDS, STRATEGIES, SUBJECTS } from "./subjects.ts";
+import type { Until } from "./load-order.ts";
+import { KINDS, PEERS, STRATEGIES, SUBJECTS } from "./subjects.ts";
 import type { Kind, SubjectName } from "./subjects.ts";
 
 export interface Plan {
@@ -13,9 +14,9 @@ export interface Plan {
   readonly rounds: number;
   /** No round begins that would end later than this after the start of the run, in ms. */
   readonly limitMs: number;
-  readonly sliceMs: number;
-  /** Time before the first slice of each subject and kind, in ms. */
-  readonly warmMs: number;
+  readonly slice: Until;
+  /** Before the first slice of each subject and kind. */
+  readonly warmUp: Until;
   /** How often a slice is measured again while others use the CPU, and the most time for that altogether. */
   readonly repeats: number;
   readonly repeatMs: number;
@@ -34,7 +35,7 @@ export interface Settings {
 export const USAGE = `bench                                the whole run, about half an hour, and docs/reports/benchmark.md
 bench --quick                        the same with short slices, under three minutes, and no page
 bench --profile                      CPU profiles of the server and statement statistics of Postgres
-with --subjects F2,advisory          of ${SUBJECTS.map(({ name }) => name).join(", ")}
+with --subjects F2,advisory          of ${SUBJECTS.map(({ name }) => name).join(", ")}, peers
      --kinds first                   of ${KINDS.join(", ")}, "storm"
      --concurrency 1,16              numbers of connections
      --rounds N --slice-ms N         how often and how long each is measured
@@ -79,8 +80,9 @@ export function readSettings(words: readonly string[]): Settings {
   const { quick, profile, help } = values;
   const pace = quick ? QUICK : FULL;
   const kinds = listOf("kinds", values.kinds, [...KINDS, "storm"]);
-  const defaults = profile ? "advisory" : STRATEGIES.join(",");
-  const asked = values.subjects ?? defaults;
+  const strategies = STRATEGIES.join(",");
+  const defaults = profile ? "advisory" : quick ? strategies : `${strategies},peers`;
+  const asked = (values.subjects ?? defaults).replace("peers", PEERS.join(","));
   const names = SUBJECTS.map(({ name }) => name);
   return {
     command: help ? "help" : profile ? "profile" : "run",
@@ -90,14 +92,14 @@ export function readSettings(words: readonly string[]): Settings {
       concurrencies: numbersOf("concurrency", values.concurrency, 1),
       rounds: numberOf("rounds", values.rounds ?? String(pace.rounds), 1),
       limitMs: pace.limitMs,
-      sliceMs: numberOf("slice-ms", values["slice-ms"] ?? String(pace.sliceMs), 10),
-      warmMs: pace.warmMs,
+      slice: { ms: numberOf("slice-ms", values["slice-ms"] ?? String(pace.sliceMs), 10) },
+      warmUp: { ms: pace.warmMs },
       repeats: pace.repeats,
       repeatMs: pace.repeatMs,
       stormRounds: kinds.includes("storm") ? pace.storm : 0,
       ring: 100,
     },
-    pages: values.pages ?? (quick || profile ? undefined : `${PAGES}reports/`),
+    pages: values.pages?.replace(/\/?$/, "/") ?? (quick || profile ? undefined : PAGES),
   };
 }
 

@@ -11,7 +11,7 @@ export interface Figures {
   readonly p50Ms: number;
   readonly p99Ms: number;
   readonly serverUs: number | undefined;
-  readonly postgresUs: number | undefined;
+  readonly databaseUs: number | undefined;
   readonly loaderUs: number | undefined;
   readonly walBytes: number;
   /** Part of the machine's CPU that other processes used. `@range 0–1` */
@@ -28,7 +28,7 @@ export async function measureSlice(
   server: MeasuredServer,
   order: SliceOrder,
 ): Promise<Figures> {
-  const processes = { server: server.pid, postgres: lab.postmaster, loader: lab.loader.pid };
+  const processes = { server: server.pid, databases: lab.databases, loader: lab.loader.pid };
   const lsn = await walPosition(lab);
   const before = await takeSnapshot(processes);
   const { requests, elapsedMs, p50Ms, p99Ms } = await lab.loader.load({
@@ -45,7 +45,7 @@ export async function measureSlice(
     p50Ms,
     p99Ms,
     serverUs: each(used?.server),
-    postgresUs: each(used?.postgres),
+    databaseUs: each(used?.databases),
     loaderUs: each(used?.loader),
     walBytes: walBytes / requests,
     noise: used?.noise,

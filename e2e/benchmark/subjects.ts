@@ -1,21 +1,23 @@
 /** Servers that are compared. */
 
-/** `first`: a key that is new. `replay`: a stored one, from Postgres. `cached`: from the memory of the process. */
+/** `first`: a key that is new. `replay`: a stored one, from Postgres or the store of the peer. `cached`: from the memory of the process. */
 export type Kind = "first" | "replay" | "cached";
 
 export const KINDS: readonly Kind[] = ["first", "replay", "cached"];
 
 export interface Subject {
   readonly name: SubjectName;
-  readonly role: "reference" | "strategy";
+  readonly role: "reference" | "strategy" | "peer";
   readonly kinds: readonly Kind[];
   readonly description: string;
 }
 
 export const STRATEGIES = ["advisory", "unique", "row", "lease"] as const;
+export const PEERS = ["node-idempotency", "powertools", "dbos"] as const;
 
 export type StrategyName = (typeof STRATEGIES)[number];
-export type SubjectName = "F0" | "F1" | "F2" | StrategyName;
+export type PeerName = (typeof PEERS)[number];
+export type SubjectName = "F0" | "F1" | "F2" | StrategyName | PeerName;
 
 export const SUBJECTS: readonly Subject[] = [
   reference("F0", ["replay", "cached"], "Fastify without a database"),
@@ -27,6 +29,9 @@ export const SUBJECTS: readonly Subject[] = [
     kinds: KINDS,
     description: `Oncekey, strategy \`${name}\``,
   })),
+  peer("node-idempotency", "`@node-idempotency/core` 1.0.11 and Redis as it is by default"),
+  peer("powertools", "`@aws-lambda-powertools/idempotency` 2.35.0 and the same Redis"),
+  peer("dbos", "`@dbos-inc/dbos-sdk` 5.3.0: a workflow of one step, kept in Postgres"),
 ];
 
 /** What a ratio divides by. */
@@ -45,4 +50,8 @@ export const PATH: Readonly<Record<Kind, string>> = {
 
 function reference(name: SubjectName, kinds: readonly Kind[], description: string): Subject {
   return { name, role: "reference", kinds, description };
+}
+
+function peer(name: PeerName, description: string): Subject {
+  return { name, role: "peer", kinds: ["first", "replay"], description };
 }

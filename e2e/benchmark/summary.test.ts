@@ -14,7 +14,7 @@ const SLICE: Slice = {
   p50Ms: 1,
   p99Ms: 2,
   serverUs: 400,
-  postgresUs: 500,
+  databaseUs: 500,
   loaderUs: 20,
   walBytes: 900,
   noise: 0.01,

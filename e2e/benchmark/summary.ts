@@ -16,7 +16,7 @@ export interface Summary extends Cell {
   readonly p99Ms: Spread;
   /** µs and bytes of one request. */
   readonly serverUs: Spread;
-  readonly postgresUs: Spread;
+  readonly databaseUs: Spread;
   readonly loaderUs: Spread;
   readonly walBytes: Spread;
 }
@@ -44,7 +44,7 @@ export function summarise(slices: readonly Slice[]): Summary[] {
           p50Ms: spread(({ p50Ms }) => p50Ms),
           p99Ms: spread(({ p99Ms }) => p99Ms),
           serverUs: spread(({ serverUs }) => serverUs),
-          postgresUs: spread(({ postgresUs }) => postgresUs),
+          databaseUs: spread(({ databaseUs }) => databaseUs),
           loaderUs: spread(({ loaderUs }) => loaderUs),
           walBytes: spread(({ walBytes }) => walBytes),
         },

@@ -9,7 +9,7 @@ import { KINDS, REFERENCE } from "./subjects.ts";
 import type { Kind } from "./subjects.ts";
 import type { Summary } from "./summary.ts";
 
-const KIND_TITLE: Readonly<Record<Kind, string>> = {
+export const KIND_TITLE: Readonly<Record<Kind, string>> = {
   first: "First request",
   replay: "Replay from the store",
   cached: "Replay from the process",
@@ -22,7 +22,7 @@ const COSTS = [
   "p50 ms",
   "p99 ms",
   "Node µs",
-  "Postgres µs",
+  "database µs",
   "load generator µs",
   "WAL bytes",
 ];
@@ -42,7 +42,7 @@ export function kindTables(summaries: readonly Summary[]): string[] {
       one.p50Ms.median.toFixed(2),
       one.p99Ms.median.toFixed(2),
       whole(one.serverUs.median),
-      whole(one.postgresUs.median),
+      whole(one.databaseUs.median),
       whole(one.loaderUs.median),
       whole(one.walBytes.median),
     ]);

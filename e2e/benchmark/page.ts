@@ -1,0 +1,148 @@
+/** The generated page of a measurement, its JSON and its pictures. */
+import { PAGES, provenance, table, writePage } from "../chaos/page.ts";
+import { drawBars } from "./chart.ts";
+import type { BarGroup } from "./chart.ts";
+import type { Measurement } from "./measurement.ts";
+import { spreadOf } from "./statistics.ts";
+import { KINDS, REFERENCE, SUBJECTS } from "./subjects.ts";
+import type { Kind } from "./subjects.ts";
+import { noiseOf, summarise } from "./summary.ts";
+import type { Summary } from "./summary.ts";
+import {
+  countTable,
+  KIND_TITLE,
+  kindTables,
+  spreadText,
+  stormRatios,
+  stormTable,
+} from "./table.ts";
+import { isMet, targetsOf } from "./targets.ts";
+import { NOISY } from "./slice.ts";
+
+export interface Origin {
+  readonly command: string;
+  readonly commit: string;
+}
+
+/** Where the pictures and the JSON are, beside the page. */
+const FOLDER = "benchmark";
+const PICTURES: Readonly<Record<Kind, string>> = {
+  first: "first-requests",
+  replay: "replays-from-the-store",
+  cached: "replays-from-the-process",
+};
+const MOST_NOISY = 0.2;
+
+/** Writes the page, its pictures and the JSON. @param folder ends with a slash. */
+export async function writeReport(
+  measurement: Measurement,
+  origin: Origin,
+  folder: string = PAGES,
+): Promise<void> {
+  for (const [name, svg] of Object.entries(drawPictures(measurement))) {
+    await writePage(`${folder}${FOLDER}/${name}`, svg);
+  }
+  const json = { madeAt: new Date().toISOString(), ...origin, ...measurement };
+  await writePage(`${folder}${FOLDER}/benchmark.json`, `${JSON.stringify(json)}\n`);
+  await writePage(`${folder}benchmark.md`, pageOf(measurement, origin));
+}
+
+/** Returns the SVG pictures by their file names. */
+export function drawPictures({ slices }: Measurement): Readonly<Record<string, string>> {
+  const summaries = summarise(slices);
+  const drawn = KINDS.flatMap((kind) => {
+    const groups = groupsOf(summaries, kind);
+    if (groups.length === 0) return [];
+    const title = `${KIND_TITLE[kind]}: throughput × ${REFERENCE[kind]}`;
+    return [[`${PICTURES[kind]}.svg`, drawBars(title, groups, 1)] as const];
+  });
+  return Object.fromEntries(drawn);
+}
+
+function groupsOf(summaries: readonly Summary[], kind: Kind): BarGroup[] {
+  const own = summaries.filter((one) => one.kind === kind && one.subject !== REFERENCE[kind]);
+  const groups = Map.groupBy(own, ({ connections }) => connections);
+  return [...groups]
+    .toSorted(([one], [other]) => one - other)
+    .map(([connections, members]) => ({
+      label: connections === 1 ? "1 connection" : `${connections} connections`,
+      bars: members.map(({ subject, ratio }) => ({ name: subject, value: ratio })),
+    }));
+}
+
+export function pageOf(measurement: Measurement, { command, commit }: Origin): string {
+  const { machine, slices, storms, counts, skipped } = measurement;
+  const summaries = summarise(slices);
+  const pictures = Object.keys(drawPictures(measurement)).map(
+    (name) => `![${name.replace(".svg", "").replaceAll("-", " ")}](${FOLDER}/${name})`,
+  );
+  return `# Benchmark
+
+${provenance(command, commit)} ${machine.cpu}, ${machine.memoryGiB} GiB, PostgreSQL ${machine.postgres}; servers, databases and load generator share the cores.
+
+${noiseNote(measurement)}
+
+A ratio compares a server with its reference of the same round, so it is a median of pairs and no quotient of the tables' medians. In parentheses: the lower and the upper quartile.
+\`by CPU\` compares the CPU of Node and the databases: if the cores are busy, the throughput tends to it.
+
+## Targets
+
+${targetTable(measurement)}
+
+${pictures.join("\n\n")}
+
+## Who is compared
+
+${table([["subject", "what it is"], ["-", "-"], ...SUBJECTS.map(({ name, description }) => [name, description])])}
+
+The handler of all inserts one row by a named statement and replies with 535 bytes of JSON. Peers insert with a commit of its own: none of them commits the row and the response together, except where the
+table says otherwise. The CPU of a database is that of Postgres with all its backends and, for the peers with Redis, that of Redis.
+
+${skipped.length === 0 ? "" : `Not measured:\n\n${skipped.map(({ name, reason }) => `- ${name}: ${reason}.`).join("\n")}`}
+
+## Figures
+
+${kindTables(summaries)
+  .map((text) => `### ${text}`)
+  .join("\n\n")}
+
+### Round trips to Postgres
+
+What follows the reply is counted, too: the end of a replay's transaction.
+
+${countTable(counts)}
+
+### A storm of duplicates
+
+${storms.length === 0 ? "Not measured." : stormSection(measurement)}
+`;
+}
+
+function noiseNote({ slices }: Measurement): string {
+  const { median, noisySlices } = noiseOf(slices);
+  const percent = (part: number): string => `${Math.round(100 * part)} %`;
+  const said = `In the median slice other processes used ${percent(median)} of the CPU; ${percent(noisySlices)} of the slices stayed above ${percent(NOISY)} after all repeats.`;
+  return noisySlices > MOST_NOISY
+    ? `> **Measured on a loaded machine.** ${said} Read the figures as an order of magnitude, and run the command again on a quiet one.`
+    : said;
+}
+
+function targetTable(measurement: Measurement): string {
+  const rows = targetsOf(measurement).map((target) => [
+    target.what,
+    `${target.bound === "at least" ? "≥" : "≤"} ${target.value}`,
+    spreadText(target.measured, target.digits),
+    isMet(target) ? "yes" : "no",
+  ]);
+  const heads = ["", "target", "measured", "met"];
+  return table([heads, heads.map(() => "-"), ...rows]);
+}
+
+function stormSection({ storms }: Measurement): string {
+  const { toBareStorm, toBareRequest, bareToBareRequest, beside } = stormRatios(storms);
+  const held = spreadOf(storms.map(({ connections }) => connections));
+  return `${stormTable(storms)}
+
+The duplicates take ${spreadText(toBareStorm)} times as long as the same 64 to the bare route. By one request to the bare route they take ${spreadText(toBareRequest)}, and the bare 64 themselves ${spreadText(bareToBareRequest)}.
+Bystanders take ${spreadText(beside)} times as long as beside the bare route. Duplicates and bystanders held ${held.median} of 16 connections at the most, in the median round.`;
+}
