@@ -36,6 +36,7 @@ const plugin: FastifyPluginAsync<IdempotencyOptions> = async (app, registered) =
     );
   }
   const { schema = "oncekey", replayCache = true, global = false, sweep = {} } = registered;
+  const { maxInFlightPerScope } = registered;
   const pool = withOriginals(registered.pool);
   const pools = createPools({
     schema,
@@ -43,7 +44,7 @@ const plugin: FastifyPluginAsync<IdempotencyOptions> = async (app, registered) =
     onSeen: createIdleGuard(app),
     onSound: (engine) => sayEngine(app, engine),
   });
-  const engines = createEngines({ pool, pools, replayCache });
+  const engines = createEngines({ pool, pools, replayCache, maxInFlightPerScope });
   if (typeof pool !== "function") pools.add(pool);
 
   const registration: Registration = { global };

@@ -18,7 +18,10 @@ export type ProblemCode =
   | "idempotency_outcome_unknown"
   /** The request was done with `originalStatus`, but its body could not be kept. */
   | "idempotency_response_not_stored"
-  /** The store is down, its pool is full, a commit failed or its outcome is not known yet, or the stored response cannot be decrypted. */
+  /**
+   * The store is down, its pool or the scope's share of it is full, a commit failed or its outcome
+   * is not known yet, or the stored response cannot be decrypted.
+   */
   | "idempotency_unavailable";
 
 /**

@@ -5,6 +5,7 @@ import { encryptedStore, unencryptedStore } from "../layers/encryption/encrypted
 import { whyNot } from "./pools.ts";
 import type { Opened, Pools } from "./pools.ts";
 import type { PoolOption, RouteOptions, Strategy } from "../options/options.ts";
+import { fairStore } from "../layers/fair-shares.ts";
 import { createReplayCache } from "../layers/replay-cache.ts";
 import type { ReplayCache, ReplayCacheOptions } from "../layers/replay-cache.ts";
 import { createSingleFlight } from "../layers/single-flight.ts";
@@ -45,9 +46,15 @@ interface EngineOptions {
   readonly pool: PoolOption;
   readonly pools: Pools;
   readonly replayCache: boolean | ReplayCacheOptions;
+  readonly maxInFlightPerScope?: number | undefined;
 }
 
-export function createEngines({ pool, pools, replayCache }: EngineOptions): Engines {
+export function createEngines({
+  pool,
+  pools,
+  replayCache,
+  maxInFlightPerScope,
+}: EngineOptions): Engines {
   // One for all routes: a ticket names its route. A route with an option of its own has one of its own.
   const shared = createReplayCache(typeof replayCache === "object" ? replayCache : {});
   const caches = new Set([shared]);
@@ -79,7 +86,9 @@ export function createEngines({ pool, pools, replayCache }: EngineOptions): Engi
       routes.add(perPool);
       // One for all requests, those included that waited for the test of their pool together.
       const make = (used: Pool, parts: StoreParts): PerPool => {
-        const store = createRouteStore(parts, options);
+        const store = createRouteStore(parts, options, (one) =>
+          fairStore(one, used, maxInFlightPerScope),
+        );
         const flights = createSingleFlight(store, (ticket, record) =>
           cache?.set(used, ticket, record),
         );
@@ -129,9 +138,14 @@ function unavailable(opened: Exclude<Opened, { kind: "open" }>): Unavailable {
   return { kind: "unavailable", detail, cause: whyNot(opened) };
 }
 
-function createRouteStore(parts: StoreParts, options: RouteOptions): Store {
-  const store = createStore(withMaxHandlerMs(parts, options.maxHandlerMs), options);
-  const { encryption } = options;
+function createRouteStore(
+  parts: StoreParts,
+  options: RouteOptions,
+  shared: (store: Store) => Store,
+): Store {
+  const whole = createStore(withMaxHandlerMs(parts, options.maxHandlerMs), options);
+  const { encryption, scope, strategy } = options;
+  const store = scope === "single-tenant" || strategy === "lease" ? whole : shared(whole);
   return encryption === undefined ? unencryptedStore(store) : encryptedStore(store, encryption);
 }
 

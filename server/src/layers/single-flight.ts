@@ -4,6 +4,7 @@ import { withDeadline } from "../deadline.ts";
 import { remainingMs } from "../store/record.ts";
 import type {
   BeginOutcome,
+  Busy,
   Claim,
   LookupOutcome,
   Store,
@@ -49,6 +50,7 @@ type FlightResult =
   | { readonly kind: "replay"; readonly record: StoredRecord }
   | { readonly kind: "unclaimed" }
   | { readonly kind: "failed" }
+  | Busy
   | Unavailable;
 
 interface Flight {

@@ -66,6 +66,7 @@ const REGISTRATION: Checks = {
     `a name that matches ${SCHEMA_NAME.source}`,
   ),
   global: test(isBoolean, "true or false"),
+  maxInFlightPerScope: integer(1, 10_000),
   sweep: either(
     (value) => value === false,
     { intervalMs: integer(100, 86_400_000), batchSize: integer(1, 10_000) },

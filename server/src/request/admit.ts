@@ -105,6 +105,11 @@ async function follow(admission: Admission, outcome: ClaimOutcome): Promise<Admi
         detail:
           "This key is older than this server takes, or from the future, and nothing is stored for it",
       });
+    case "busy":
+      return refuse(admission, {
+        code: "idempotency_unavailable",
+        detail: "Other requests of the same scope hold its share of the database connections",
+      });
     case "unavailable":
       logFailure(request, { key: ticket?.key, cause: outcome.cause }, outcome.detail);
       return refuse(admission, { code: "idempotency_unavailable", detail: outcome.detail });

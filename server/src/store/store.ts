@@ -47,6 +47,11 @@ export interface Unavailable {
   readonly cause?: unknown;
 }
 
+/** Handlers of the ticket's scope hold their share of the connections, and none was given back in time. */
+export interface Busy {
+  readonly kind: "busy";
+}
+
 /** Another request runs this ticket. */
 export interface InFlight {
   readonly kind: "in-flight";
@@ -67,6 +72,7 @@ export type BeginOutcome =
   | { readonly kind: "replay"; readonly record: StoredRecord }
   | { readonly kind: "conflict"; readonly fingerprint: Buffer }
   | InFlight
+  | Busy
   | Unavailable;
 
 /**

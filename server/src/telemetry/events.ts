@@ -43,6 +43,7 @@ export interface KeyDigest {
  * - `claimed`: the handler runs. `keyless`: the handler runs without a key, because none is required.
  * - `crashed`: an earlier owner did not finish, and `onCrash` decides.
  * - `replay`: the stored response. `mismatch`: the stored response of another request.
+ * - `busy`: handlers of the scope hold their share of the connections (`maxInFlightPerScope`).
  * - `refused`: no usable key, or no scope. All others are refusals, named as the problem codes.
  */
 export type BeginOutcomeName =
@@ -56,6 +57,7 @@ export type BeginOutcomeName =
   | "absent"
   | "unknown"
   | "expired"
+  | "busy"
   | "unavailable"
   | "refused";
 

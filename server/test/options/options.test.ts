@@ -30,6 +30,11 @@ describe("options of the registration", () => {
       { pool, scope, strategy: "optimistic" },
       "strategy must be 'advisory' or 'unique' or 'row' or 'lease', got \"optimistic\"",
     ],
+    [
+      "maxInFlightPerScope",
+      { pool, scope, maxInFlightPerScope: 0 },
+      "maxInFlightPerScope must be a whole number from 1 to 10000, got 0",
+    ],
     ["required", { pool, scope, required: "yes" }, "required must be true or false"],
     ["mismatch", { pool, scope, mismatch: 1 }, "mismatch must be 'replay' or 'reject', got 1"],
     ["inFlight", { pool, scope, inFlight: "queue" }, "inFlight must be 'wait' or 'reject'"],

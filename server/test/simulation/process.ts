@@ -98,6 +98,7 @@ export function createProcess(line: Line, rules: Rules, world: Surroundings): Se
       case "in-flight":
       case "absent":
       case "unknown":
+      case "busy":
       case "unavailable":
         return { kind: "again", reason: outcome.kind };
       default:

@@ -57,6 +57,7 @@ export function encryptedStore(store: Store, options: EncryptionOptions): Store 
         return outcome;
       case "absent":
       case "unknown":
+      case "busy":
       case "unavailable":
         return outcome;
       default:

@@ -10,7 +10,7 @@ import type { StoreParts } from "../store-parts.ts";
 import type { BeginOutcome, OpenOutcome } from "../store.ts";
 
 /** The outcomes of a try whose claim is a transaction: a crash leaves nothing of it. */
-export type TryOutcome = Exclude<BeginOutcome, { readonly kind: "crashed" | "conflict" }>;
+export type TryOutcome = Exclude<BeginOutcome, { readonly kind: "crashed" | "conflict" | "busy" }>;
 
 /** Statements of one try of a strategy, and the interpretation of their results. */
 export interface Try {

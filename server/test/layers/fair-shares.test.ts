@@ -1,0 +1,158 @@
+/** A storm of one scope on a real pool, with handlers that the test holds. */
+import { randomUUID } from "node:crypto";
+import type { FastifyInstance, FastifyRequest } from "fastify";
+import { describe, expect, it } from "vitest";
+import { withDatabase } from "@oncekey/test-support/postgres/database";
+import { createGate } from "../support/gate.ts";
+import type { Gate } from "../support/gate.ts";
+import { withShop } from "../support/shop.ts";
+import type { Answer, Shop, ShopOptions } from "../support/shop.ts";
+
+const database = withDatabase();
+
+const scope = (request: FastifyRequest): string => String(request.headers["x-tenant"]);
+
+/** Adds a route whose handlers hold their connection at the gate, if they are asked to. */
+function addOrders(app: FastifyInstance, gate: Gate): void {
+  app.post<{ Body: { hang: boolean } }>(
+    "/orders",
+    { config: { idempotency: true } },
+    async ({ body }) => {
+      if (body.hang) await gate.pass();
+      return { served: true };
+    },
+  );
+}
+
+interface Storm {
+  readonly order: (tenant: string, key: string, hang?: boolean) => Promise<Answer>;
+  readonly gate: Gate;
+  readonly shop: Shop;
+}
+
+async function inStorm(
+  options: Omit<ShopOptions, "pool"> & { readonly max: number; readonly patienceMs?: number },
+  use: (storm: Storm) => Promise<void>,
+): Promise<void> {
+  const { max, patienceMs = 60_000, ...own } = options;
+  const pool = database.pool({ max, connectionTimeoutMillis: patienceMs });
+  const gate = createGate();
+  // The tests share one table.
+  const storm = randomUUID();
+  await withShop(
+    { pool, scope, ...own },
+    (app) => addOrders(app, gate),
+    async (shop) => {
+      const order: Storm["order"] = (tenant, key, hang = false) =>
+        shop.post("/orders", {
+          key: `${storm}-${key}`,
+          json: { hang },
+          headers: { "x-tenant": tenant },
+        });
+      try {
+        await use({ order, gate, shop });
+      } finally {
+        gate.open();
+      }
+    },
+  );
+}
+
+describe("a storm of hanging handlers in one scope", () => {
+  it("holds a quarter of the pool, and requests of another scope are served meanwhile", async () => {
+    await inStorm({ max: 8 }, async ({ order, gate }) => {
+      const storm = Array.from({ length: 30 }, (_, index) => order("a", `storm-${index}`, true));
+      await expect.poll(gate.passed).toBe(2);
+      const others = await Promise.all(
+        Array.from({ length: 20 }, (_, index) => order("b", `calm-${index}`)),
+      );
+      expect(others.map(({ status }) => status)).toEqual(Array(20).fill(200));
+      expect(gate.passed()).toBe(2);
+      gate.open();
+      const answers = await Promise.all(storm);
+      expect(answers.map(({ status }) => status)).toEqual(Array(30).fill(200));
+    });
+  });
+
+  it("replays what the scope has stored, and looks keys up, while the storm holds its share", async () => {
+    await inStorm({ max: 4 }, async ({ order, gate, shop }) => {
+      const first = await order("a", "kept");
+      const hanging = order("a", "hanging", true);
+      await gate.reached;
+      const replay = await order("a", "kept");
+      expect([replay.status, replay.text]).toEqual([200, first.text]);
+      expect(replay.headers.get("idempotent-replayed")).toBe("true");
+      const lookup = await shop.post("/orders", {
+        key: "absent",
+        json: { hang: false },
+        headers: { "x-tenant": "a", "idempotency-only-if-stored": "true" },
+      });
+      expect(lookup.json()).toMatchObject({ code: "idempotency_not_found" });
+      gate.open();
+      expect((await hanging).status).toBe(200);
+    });
+  });
+
+  it("refuses a new key with 503, Retry-After and a retryable problem when no place became free in time", async () => {
+    await inStorm({ max: 4, patienceMs: 1_000 }, async ({ order, gate }) => {
+      const hanging = order("a", "hanging", true);
+      await gate.reached;
+      const refused = await order("a", "refused");
+      expect([refused.status, refused.headers.get("retry-after")]).toEqual([503, "1"]);
+      expect(refused.json()).toMatchObject({
+        code: "idempotency_unavailable",
+        detail: "Other requests of the same scope hold its share of the database connections",
+        retryable: true,
+      });
+      gate.open();
+      expect((await hanging).status).toBe(200);
+      expect((await order("a", "refused")).status).toBe(200);
+    });
+  });
+
+  it("gives places back in order, also after handlers that throw", async () => {
+    const pool = database.pool({ max: 4, connectionTimeoutMillis: 60_000 });
+    const started: string[] = [];
+    await withShop(
+      { pool, scope },
+      (app) =>
+        app.post("/throw", { config: { idempotency: true } }, async ({ idempotency }) => {
+          started.push(idempotency.key);
+          throw new Error("planned");
+        }),
+      async ({ post }) => {
+        const keys = Array.from({ length: 12 }, (_, index) => `key-${index}`);
+        const answers = await Promise.all(
+          keys.map((key) => post("/throw", { key, headers: { "x-tenant": "a" } })),
+        );
+        expect(answers.map(({ status }) => status)).toEqual(Array(12).fill(500));
+        expect(started.toSorted()).toEqual(keys.toSorted());
+      },
+    );
+  });
+});
+
+describe("maxInFlightPerScope", () => {
+  it("sets the number of handlers of one scope", async () => {
+    await inStorm({ max: 8, maxInFlightPerScope: 3 }, async ({ order, gate }) => {
+      const storm = Array.from({ length: 6 }, (_, index) => order("a", `storm-${index}`, true));
+      await expect.poll(gate.passed).toBe(3);
+      expect((await order("b", "calm")).status).toBe(200);
+      expect(gate.passed()).toBe(3);
+      gate.open();
+      await Promise.all(storm);
+    });
+  });
+
+  it("sets no limit for scope 'single-tenant', nor if it reaches the pool's max", async () => {
+    for (const own of [{ scope: "single-tenant" as const }, { maxInFlightPerScope: 4 }]) {
+      await inStorm({ max: 4, ...own }, async ({ order, gate }) => {
+        const storm = [1, 2, 3].map((index) => order("a", `key-${index}`, true));
+        // All but the connection that is left to the application.
+        await expect.poll(gate.passed).toBe(3);
+        gate.open();
+        await Promise.all(storm);
+      });
+    }
+  });
+});
