@@ -26,18 +26,11 @@ export async function paste(files: Readonly<Record<string, string>>): Promise<Pa
   const path = await mkdtemp(join(tmpdir(), "pasted-"));
   await symlink(MODULES, join(path, "node_modules"));
   for (const [name, code] of Object.entries(files)) await writeFile(join(path, name), code);
-  const servers: ChildProcess[] = [];
-
-  function start(file: string, environment: NodeJS.ProcessEnv = {}): ChildProcess {
-    return spawn(process.execPath, ["--conditions=@oncekey/source", file], {
-      cwd: path,
-      env: { ...process.env, ...environment },
-    });
-  }
+  const servers: StartedServer[] = [];
   return {
     path,
     async run(file) {
-      const child = start(file);
+      const child = launch(path, file);
       const { stdout, stderr } = child;
       if (stdout === null || stderr === null) throw new Error(`${file} has no output`);
       const [out, err, [code]] = await Promise.all([
@@ -49,26 +42,52 @@ export async function paste(files: Readonly<Record<string, string>>): Promise<Pa
       return out;
     },
     async serve(file, port, environment) {
-      const server = start(file, environment);
-      servers.push(server);
-      let output = "";
-      for (const stream of [server.stdout, server.stderr])
-        stream?.on("data", (chunk) => (output += chunk));
-      const ended = once(server, "exit").then(() => {
-        throw new Error(`${file} has ended: ${output}`);
-      });
-      await Promise.race([answers(port), ended]);
-      ended.catch(() => undefined);
+      servers.push(await startServer(path, file, port, environment));
     },
     async remove() {
-      for (const server of servers) {
-        if (server.exitCode !== null) continue;
-        server.kill("SIGKILL");
-        await once(server, "exit");
-      }
+      for (const server of servers) await server.stop();
       await rm(path, { recursive: true });
     },
   };
+}
+
+/** A server in a process of its own. */
+export interface StartedServer {
+  /** Kills the process and waits for its end. Safe to call twice. */
+  readonly stop: () => Promise<void>;
+}
+
+/** Starts a server and resolves when its port answers. */
+export async function startServer(
+  folder: string,
+  file: string,
+  port: number,
+  environment?: NodeJS.ProcessEnv,
+): Promise<StartedServer> {
+  const server = launch(folder, file, environment);
+  let output = "";
+  for (const stream of [server.stdout, server.stderr]) {
+    stream?.on("data", (chunk) => (output += chunk));
+  }
+  const ended = once(server, "exit");
+  const early = ended.then(() => {
+    throw new Error(`${file} has ended: ${output}`);
+  });
+  early.catch(() => undefined);
+  await Promise.race([answers(port), early]);
+  return {
+    async stop() {
+      server.kill("SIGKILL");
+      await ended;
+    },
+  };
+}
+
+function launch(folder: string, file: string, environment: NodeJS.ProcessEnv = {}): ChildProcess {
+  return spawn(process.execPath, ["--conditions=@oncekey/source", file], {
+    cwd: folder,
+    env: { ...process.env, ...environment },
+  });
 }
 
 /** Resolves when something listens on the port. */

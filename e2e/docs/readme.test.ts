@@ -6,7 +6,7 @@ import { launchBrowser } from "@oncekey/test-support/browser/browser";
 import { bundle } from "@oncekey/test-support/browser/bundle";
 import { withDatabase } from "@oncekey/test-support/postgres/database";
 import { freePort } from "@oncekey/test-support/processes/free-port";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { blocksOf, paste } from "./pasted.ts";
 import type { PastedFolder } from "./pasted.ts";
 
@@ -57,6 +57,7 @@ describe("the examples of the README as pasted", () => {
   it("place one order from a page that is loaded twice, and replay it to the second", async () => {
     const before = await countOrders();
     const chromium = await launchBrowser();
+    onTestFinished(chromium.close);
     const page = await chromium.browser.newPage();
     const { code } = await bundle(stripTypeScriptTypes(onPort(client)));
     const html = `<!doctype html><script type="module">${code}</script>`;
@@ -68,7 +69,6 @@ describe("the examples of the README as pasted", () => {
       expect(values).toEqual(["ordered", { id: expect.any(Number) }, replayed]);
     }
     expect(await countOrders()).toBe(before + 1);
-    await chromium.close();
   });
 });
 
@@ -84,11 +84,14 @@ describe("the CORS lines of the guide", () => {
         });
         await app.listen({ port: ${port} });`,
     });
+    onTestFinished(folder.remove);
     await folder.serve("server.mts", port);
     const chromium = await launchBrowser();
+    onTestFinished(chromium.close);
     const page = await chromium.browser.newPage();
     // Chromium refuses calls to this machine from a page that a route of Playwright serves.
     const pages = createServer((_request, response) => response.end()).listen(pagePort);
+    onTestFinished(() => void pages.close());
     await page.goto(`${origin}/`);
     const names = await page.evaluate(async (url) => {
       const headers = {
@@ -103,8 +106,5 @@ describe("the CORS lines of the guide", () => {
     const contract = ["idempotency-key", "idempotent-replayed", "idempotency-mismatch"];
     const others = ["idempotency-key-lifetime", "retry-after", "cache-control", "date"];
     expect(names).toEqual(expect.arrayContaining([...contract, ...others]));
-    await chromium.close();
-    pages.close();
-    await folder.remove();
   });
 });

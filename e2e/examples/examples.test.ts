@@ -1,0 +1,122 @@
+/** The small examples as they stand: a checkout in Chromium before the shop of Fastify, and a payment under a lease. */
+import { readdir, readFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+import { launchBrowser } from "@oncekey/test-support/browser/browser";
+import { withDatabase } from "@oncekey/test-support/postgres/database";
+import { freePort } from "@oncekey/test-support/processes/free-port";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import { buildFiles } from "../demo/page-files.ts";
+import { paste } from "../docs/pasted.ts";
+import type { PastedFolder } from "../docs/pasted.ts";
+
+const EXAMPLES = join(import.meta.dirname, "../../examples");
+const database = withDatabase({ from: "empty" });
+const folders: PastedFolder[] = [];
+afterAll(async () => {
+  for (const folder of folders) await folder.remove();
+});
+
+/** Starts the server of an example and returns its address. */
+async function start(example: string, environment: NodeJS.ProcessEnv = {}): Promise<string> {
+  const code = await readFile(join(EXAMPLES, example, "server.ts"), "utf8");
+  const folder = await paste({ "server.ts": code, "package.json": '{"type":"module"}' });
+  folders.push(folder);
+  const port = await freePort();
+  await folder.serve("server.ts", port, {
+    ...environment,
+    DATABASE_URL: database.url,
+    PORT: String(port),
+  });
+  return `http://localhost:${port}`;
+}
+
+async function count(table: string): Promise<number> {
+  const pool = database.pool({ max: 1 });
+  const { rows } = await pool.query<{ rows: number }>(`select count(*)::int as rows from ${table}`);
+  return rows[0]?.rows ?? 0;
+}
+
+it.each(["fastify-postgres", "react-checkout", "lease-payment"])(
+  "%s has at most 60 lines",
+  async (example) => {
+    const names = await readdir(join(EXAMPLES, example), { withFileTypes: true });
+    const files = names.filter((one) => one.isFile());
+    const texts = await Promise.all(
+      files.map(({ name }) => readFile(join(EXAMPLES, example, name), "utf8")),
+    );
+    expect(texts.join("").split("\n").length - 1).toBeLessThanOrEqual(60);
+  },
+);
+
+describe("the React checkout before the shop of Fastify", () => {
+  it("places one order although the reply is lost and the page is loaded again", async () => {
+    const shop = await start("fastify-postgres");
+    const built = await buildFiles(join(EXAMPLES, "react-checkout"), { index: "index.html" });
+    const chromium = await launchBrowser();
+    onTestFinished(chromium.close);
+    const page = await chromium.browser.newPage();
+    await page.route(`${shop}/*`, (route) => {
+      const file = built.get(new URL(route.request().url()).pathname);
+      if (file === undefined) return route.fulfill({ status: 404 });
+      const body = typeof file.content === "string" ? file.content : Buffer.from(file.content);
+      return route.fulfill({ contentType: file.type, body });
+    });
+    const lost = Promise.withResolvers<void>();
+    await page.route(`${shop}/api/orders`, async (route) => {
+      await route.fetch();
+      await route.abort();
+      lost.resolve();
+    });
+    await page.goto(`${shop}/`);
+    await page.getByRole("button", { name: "Pay" }).click();
+    await lost.promise;
+    await page.unroute(`${shop}/api/orders`);
+    await page.reload();
+    await page.getByText(/Order \d+ is placed/).waitFor();
+    expect(await count("orders")).toBe(1);
+  });
+
+  it("refuses a caller who has not signed in, before any key is spent", async () => {
+    const shop = await start("fastify-postgres");
+    const answer = await fetch(`${shop}/api/orders`, {
+      method: "POST",
+      headers: { "content-type": "application/json", "idempotency-key": "key-1" },
+      body: '{"lines":["apple"]}',
+    });
+    expect(answer.status).toBe(401);
+    expect(answer.headers.get("idempotency-key")).toBeNull();
+  });
+});
+
+describe("the payment under a lease", () => {
+  const charges = new Map<string, string>();
+  let calls = 0;
+  const provider = createServer((request, response) => {
+    calls += 1;
+    const key = String(request.headers["idempotency-key"]);
+    const id = charges.get(key) ?? `ch_${charges.size + 1}`;
+    charges.set(key, id);
+    response.setHeader("content-type", "application/json").end(JSON.stringify({ id }));
+  });
+  let url = "";
+  beforeAll(async () => {
+    await new Promise<void>((resolve) => provider.listen(0, "localhost", resolve));
+    const { port } = provider.address() as AddressInfo;
+    url = await start("lease-payment", { PROVIDER_URL: `http://localhost:${port}` });
+  });
+  afterAll(() => void provider.close());
+
+  it("charges and writes once for two requests with one key", async () => {
+    const pay = () =>
+      fetch(`${url}/orders/o-1/payment`, {
+        method: "POST",
+        headers: { "idempotency-key": "key-1" },
+      });
+    const answers = [await pay(), await pay()];
+    expect(answers.map(({ status }) => status)).toEqual([201, 201]);
+    expect(answers[1]?.headers.get("idempotent-replayed")).toBe("true");
+    expect([calls, charges.size, await count("payments")]).toEqual([1, 1, 1]);
+  });
+});
