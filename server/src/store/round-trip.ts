@@ -55,5 +55,6 @@ export function recordIn(
   askedAt: number,
 ): StoredRecord | undefined {
   const row = result?.rows[0];
-  return row && readRecord(row, askedAt);
+  // Some statements answer with a row in any case: without a record its status is null.
+  return row === undefined || row[1] === null ? undefined : readRecord(row, askedAt);
 }

@@ -37,6 +37,11 @@ interface Statement {
 /** The handlers' statement: an effect of a record, by a run. */
 export const INSERT_EFFECT = "insert into effects (record, run) values ($1, $2)";
 
+const IMPATIENT: ReadonlySet<string> = new Set([
+  STATEMENTS.impatient,
+  ...STATEMENTS.impatientWithoutFlush.map(({ text }) => text),
+]);
+
 const NEVER = new Promise<never>(() => {});
 
 export function createPool(line: Line): ModelPool {
@@ -107,17 +112,18 @@ function createSession(line: Line): Session {
       transaction = begin(database);
       return { rows: [], tag: "BEGIN" };
     }
-    if (text === "commit" || text === "rollback") {
+    if (text === "commit" || text === "commit and chain" || text === "rollback") {
       const ending = transaction;
       transaction = undefined;
       if (ending === undefined) return { rows: [], tag: text.toUpperCase() };
-      if (text === "commit") return { rows: [], tag: commit(database, ending) };
+      if (text === "commit and chain") transaction = begin(database);
+      if (text !== "rollback") return { rows: [], tag: commit(database, ending) };
       rollBack(database, ending);
       return { rows: [], tag: "ROLLBACK" };
     }
     if (transaction === undefined) throw databaseError("25P01");
     if (transaction.isFailed) throw databaseError("25P02");
-    if (text === STATEMENTS.impatient) transaction.lockTimeoutMs = 20;
+    if (IMPATIENT.has(text)) transaction.lockTimeoutMs = 20;
     if (text.startsWith("set local lock_timeout to default")) transaction.lockTimeoutMs = 10_000;
     if (text === INSERT_EFFECT) {
       transaction.effects.push({ id: String(values[0]), run: Number(values[1]) });

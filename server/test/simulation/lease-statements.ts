@@ -2,20 +2,21 @@
 import type { LeaseStatements } from "../../src/store/sql/lease-statements.ts";
 import { write } from "./database.ts";
 import type { Row } from "./database.ts";
-import { answer, EMPTY, hex, number, read, text, wrote } from "./meaning.ts";
+import { answer, EMPTY, fieldsOf, hex, number, read, text, wrote } from "./meaning.ts";
 import type { Call, Meaning, Result } from "./meaning.ts";
 
 export function leaseMeanings(statements: LeaseStatements): [string, Meaning][] {
   return [
     [
-      statements.leaseState,
+      statements.lookupLease,
       ({ row, now }) => {
-        if (row === undefined || row.status !== null || row.owner === null) return read([]);
-        return read([[row.fingerprint, (row.leaseUntil ?? 0) > now ? "t" : "f"]]);
+        if (row === undefined) return read([]);
+        const isShown = row.status === null ? row.owner !== null : row.expiresAt > now;
+        if (!isShown) return read([]);
+        return read([[...fieldsOf(row, now), (row.leaseUntil ?? 0) > now ? "t" : "f"]]);
       },
     ],
-    [statements.claimLease, claimLease],
-    [statements.takeLease, takeLease],
+    [statements.claimLease[0] ?? "", claimLease],
     [
       statements.renewLease,
       (call) => {
@@ -56,7 +57,7 @@ export function leaseMeanings(statements: LeaseStatements): [string, Meaning][] 
 
 function claimLease(call: Call): Result {
   const { database, transaction, id, row } = call;
-  if (row !== undefined) return wrote("INSERT 0", 0);
+  if (row !== undefined) return takeLease(call);
   write(database, transaction, id, leased(call));
   return { rows: [["1", null]], tag: "INSERT 0 1" };
 }
@@ -64,19 +65,19 @@ function claimLease(call: Call): Result {
 function takeLease(call: Call): Result {
   const { database, transaction, values, id, row, now } = call;
   const [fingerprint, owner, lost] = [hex(values[3]), text(values[4]), values[7]];
-  if (row === undefined) return wrote("UPDATE", 0);
+  if (row === undefined) return wrote("INSERT 0", 0);
   const mayTake =
     (row.status !== null && row.expiresAt <= now) ||
     (row.status === null && row.owner === null && row.expiresAt <= now) ||
     (row.status === null &&
       row.fingerprint === fingerprint &&
       ((row.leaseUntil !== null && row.leaseUntil <= now) || row.owner === lost));
-  if (!mayTake) return wrote("UPDATE", 0);
+  if (!mayTake) return wrote("INSERT 0", 0);
   const isFirst = row.status !== null || row.owner === null;
   const attempt = isFirst ? 1 : row.owner === owner ? row.attempt : row.attempt + 1;
   const steps = row.status === null ? row.steps : null;
   write(database, transaction, id, { ...leased(call), attempt, steps });
-  return { rows: [[String(attempt), steps]], tag: "UPDATE 1" };
+  return { rows: [[String(attempt), steps]], tag: "INSERT 0 1" };
 }
 
 function leased({ database, values, now }: Call): Row {

@@ -53,3 +53,12 @@ export function number(value: Value | undefined): number {
 export function hex(value: Value | undefined): string {
   return Buffer.isBuffer(value) ? value.toString("hex") : text(value);
 }
+
+/** The columns of a look-up. */
+export function fieldsOf(row: Row, now: number): Fields {
+  const { fingerprint, status, headers, body, expiresAt, owner } = row;
+  const left = String(Math.floor(expiresAt - now));
+  return [fingerprint, status === null ? null : String(status), headers, body, left, owner];
+}
+
+export const NO_RECORD: Fields = [null, null, null, null, null, null];

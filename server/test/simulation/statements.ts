@@ -6,7 +6,7 @@ import { meaningByHand } from "./by-hand.ts";
 import { see, tryAdvisoryLock, tryLockRow, write, Blocked } from "./database.ts";
 import type { Database, Row, Transaction } from "./database.ts";
 import { leaseMeanings } from "./lease-statements.ts";
-import { answer, EMPTY, hex, number, read, text, wrote } from "./meaning.ts";
+import { answer, EMPTY, fieldsOf, hex, NO_RECORD, number, read, text, wrote } from "./meaning.ts";
 import type { Call, Meaning, Result, Value } from "./meaning.ts";
 
 /** An error as Postgres sends it. */
@@ -48,20 +48,13 @@ const isPending = (row: Row | undefined, now: number): row is Row =>
 const MEANINGS: ReadonlyMap<string, Meaning> = new Map<string, Meaning>([
   [STATEMENTS.checkAndLock, (call) => lockUnlessFinished(call, false)],
   [STATEMENTS.checkAndProbe, (call) => lockUnlessFinished(call, true)],
+  [STATEMENTS.lookup, ({ row, now }) => read(isFinished(row, now) ? [fieldsOf(row, now)] : [])],
   [
-    STATEMENTS.lookup,
-    ({ row, now }) => {
-      if (!isFinished(row, now)) return read([]);
-      const { fingerprint, status, headers, body, expiresAt, owner } = row;
-      return read([
-        [fingerprint, String(status), headers, body, String(Math.floor(expiresAt - now)), owner],
-      ]);
-    },
+    textOf(STATEMENTS.lookupLast([])),
+    ({ row, now }) => read([isFinished(row, now) ? fieldsOf(row, now) : NO_RECORD]),
   ],
-  [STATEMENTS.claimUnique, (call) => insert(call, call.now)],
-  [STATEMENTS.claimRow, (call) => insert(call, call.now + number(call.values[4]))],
-  [STATEMENTS.reclaimUnique, (call) => renewExpired(call, call.row?.expiresAt ?? 0)],
-  [STATEMENTS.reclaimRow, (call) => renewExpired(call, call.now + number(call.values[4]))],
+  [only(STATEMENTS.claimUnique), (call) => claim(call, call.now)],
+  [only(STATEMENTS.claimRow), (call) => claim(call, call.now + number(call.values[4]))],
   [STATEMENTS.lockRow, (call) => read(isNamed(call) && lockPending(call) ? [["1"]] : [])],
   [
     STATEMENTS.lockPending,
@@ -100,34 +93,35 @@ const MEANINGS: ReadonlyMap<string, Meaning> = new Map<string, Meaning>([
   [STATEMENTS.sweep, sweep],
 ]);
 
+/** The text of a statement that is one on PostgreSQL. */
+function only(texts: readonly string[]): string {
+  const [one, ...more] = texts;
+  if (one === undefined || more.length > 0) throw new Error("the model knows it as one statement");
+  return one;
+}
+
+function textOf(statements: readonly { readonly text: string }[]): string {
+  return only(statements.map((statement) => statement.text));
+}
+
 function lockUnlessFinished({ database, transaction, values, row, now }: Call, isShared: boolean) {
   if (isFinished(row, now)) return read([[null]]);
   const isLocked = tryAdvisoryLock(database, transaction, text(values[3]), isShared);
   return read([[isLocked ? "t" : "f"]]);
 }
 
-// A committed row is a conflict at once; an uncommitted row of another transaction makes the insert wait.
-function insert({ database, transaction, values, id, row }: Call, expiresAt: number): Result {
-  if (row !== undefined) return wrote("INSERT 0", 0);
-  const createdAt = database.instant();
-  write(database, transaction, id, { ...EMPTY, fingerprint: hex(values[3]), createdAt, expiresAt });
-  return wrote("INSERT 0", 1);
-}
-
-function renewExpired(
-  { database, transaction, values, id, row, now }: Call,
-  expiresAt: number,
-): Result {
-  if (row === undefined || row.expiresAt > now) return wrote("UPDATE", 0);
+// A row that counts is left alone; an uncommitted row of another transaction makes the claim wait.
+function claim(call: Call, expiresAt: number): Result {
+  const { database, transaction, values, id, row, now } = call;
+  if (row !== undefined && row.expiresAt > now) return wrote("INSERT 0", 0);
   write(database, transaction, id, {
-    ...row,
     ...EMPTY,
-    attempt: row.attempt,
+    attempt: row?.attempt ?? EMPTY.attempt,
     fingerprint: hex(values[3]),
     createdAt: database.instant(),
     expiresAt,
   });
-  return wrote("UPDATE", 1);
+  return wrote("INSERT 0", 1);
 }
 
 function isNamed({ row, values }: Call): boolean {

@@ -185,21 +185,30 @@ async function store(claim: LeaseClaimParts, response: StoredResponse): Promise<
   }
 }
 
-function storeOnce(
+async function storeOnce(
   claim: LeaseClaimParts,
   response: StoredResponse,
 ): Promise<Completion | Unavailable> {
-  return inOneRoundTrip(
-    claim.parts,
-    storeStatements(claim, response),
+  const { parts, ticket, owner, retentionMs } = claim;
+  const stored = await inOneRoundTrip(
+    parts,
+    storeStatements(claim, response).slice(0, 1),
     "commit",
-    ([, found], askedAt): Completion => {
+    ([result], askedAt) => ({ kind: "written" as const, rows: rowsOf(result), askedAt }),
+  );
+  if (stored.kind === "unavailable") return stored;
+  if (stored.rows === 1)
+    return { kind: "stored", lifetimeMs: retentionMs, askedAt: stored.askedAt, split: false };
+  // The row names another owner, or it is finished: by another, or by this one whose first answer was lost.
+  return inOneRoundTrip(
+    parts,
+    [{ text: parts.statements.lookup, values: ticketValues(ticket) }],
+    "rollback",
+    ([found], askedAt): Completion => {
       const record = recordIn(found, askedAt);
       if (record === undefined) return { kind: "lost" };
-      // Our own, also if it was stored before and the answer to that was lost.
-      if (record.owner === claim.owner)
-        return { kind: "stored", lifetimeMs: record.lifetimeMs, askedAt, split: false };
-      return { kind: "superseded", record };
+      if (record.owner !== owner) return { kind: "superseded", record };
+      return { kind: "stored", lifetimeMs: record.lifetimeMs, askedAt, split: false };
     },
   );
 }

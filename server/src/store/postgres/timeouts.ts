@@ -31,16 +31,21 @@ function limitsOf(maxHandlerMs: number): Limits {
   };
 }
 
-/** Sets the limits of a transaction. Touches only its settings; two at once do not meet. */
-export function setLimits(maxHandlerMs: number): string {
+/** Expressions that set the limits of a transaction. They touch only its settings; two at once do not meet. */
+export function limitExpressions(maxHandlerMs: number): string[] {
   const limits = limitsOf(maxHandlerMs);
-  const set = (name: Name): string => {
-    // A value of 0 means no limit at all, so it counts as longer than ours.
-    const stricter = `case when current_setting('${name}')::interval between interval '1 millisecond' and interval '${limits[name]}'
-    then current_setting('${name}') else '${limits[name]}' end`;
+  return NAMES.map((name) => {
+    // A value of 0 means no limit at all, so it counts as longer than ours. Most roles have none: then no interval is parsed.
+    const stricter = `case when current_setting('${name}') = '0' then '${limits[name]}'
+      when current_setting('${name}')::interval <= interval '${limits[name]}' then current_setting('${name}')
+      else '${limits[name]}' end`;
     return `set_config('${name}', ${stricter}, true)`;
-  };
-  return `select ${NAMES.map(set).join(", ")}`;
+  });
+}
+
+/** Sets the limits by a statement of its own. */
+export function setLimits(maxHandlerMs: number): string {
+  return `select ${limitExpressions(maxHandlerMs).join(", ")}`;
 }
 
 /** Reads the role's own limits, for an engine that passes only `set` commands on to its other nodes. */

@@ -6,7 +6,12 @@ import type { Statement } from "../postgres/batch.ts";
 import type { Dialect } from "../postgres/dialect.ts";
 import { leaseStatements } from "./lease-statements.ts";
 import type { LeaseStatements } from "./lease-statements.ts";
-import { DEFAULT_MAX_HANDLER_MS, setCommands, setLimits } from "../postgres/timeouts.ts";
+import {
+  DEFAULT_MAX_HANDLER_MS,
+  limitExpressions,
+  setCommands,
+  setLimits,
+} from "../postgres/timeouts.ts";
 
 export interface Statements extends LeaseStatements {
   /** Begins a transaction that ends in the same batch. */
@@ -14,19 +19,22 @@ export interface Statements extends LeaseStatements {
   /** Begins a transaction that stays open. */
   readonly open: readonly Statement[];
   readonly impatient: string;
-  readonly patient: readonly Statement[];
+  readonly impatientWithoutFlush: readonly Statement[];
+  readonly patient: string;
+  readonly commitAndBegin: readonly Statement[];
   readonly checkAndLock: string;
   readonly checkAndProbe: string;
-  readonly claimUnique: string;
-  readonly reclaimUnique: string;
-  readonly claimRow: string;
-  readonly reclaimRow: string;
+  /** One statement, or two with the same values where an engine does not take the one. */
+  readonly claimUnique: readonly string[];
+  readonly claimRow: readonly string[];
   readonly lockRow: string;
   readonly lockPending: string;
   readonly probeRow: string;
   readonly renamePending: string;
   readonly pendingRow: string;
   readonly lookup: string;
+  /** Ends the batch of a claim: sets the limits of the handler's transaction, and looks up. */
+  readonly lookupLast: (values: readonly string[]) => readonly Statement[];
   readonly store: string;
   readonly planSweep: string;
   readonly sweep: string;
@@ -55,15 +63,49 @@ export function createStatements(
     "fingerprint = $4::bytea, status = null, headers = null, body = null, owner = null, lease_until = null, steps = null";
   const sweepable =
     "expires_at <= statement_timestamp() and (lease_until is null or lease_until <= statement_timestamp())";
+  const isCitus = dialect.kind === "citus";
   const begin = beginOn(dialect);
   const limits = limitsOn(dialect, maxHandlerMs);
+  const columns = `encode(fingerprint, 'hex'), status, headers, encode(body, 'hex'),
+        floor(extract(epoch from expires_at - statement_timestamp()) * 1000)::bigint, owner`;
+  const lookup = `select ${columns} from ${records} where ${thisTicket} and ${finished}`;
+  const lookupAndLimit = `
+      select ${columns}, ${limitExpressions(maxHandlerMs).join(", ")}
+      from (values (1)) as always left join ${records} on ${thisTicket} and ${finished}`;
+  // Writes an unfinished row, or makes one of an expired one. A row that still counts is left alone by the first condition,
+  // without a lock on it; by the second if it was committed just now.
+  const claim = (expiresAt: string): string => `
+      insert into ${records} as record (key, scope, target, fingerprint, created_at, expires_at)
+      select $1::text, $2::text, $3::text, $4::bytea, statement_timestamp(), ${expiresAt}
+      where not exists (
+        select from ${records} where ${thisTicket} and expires_at > statement_timestamp())
+      on conflict (key, scope, target) do update set ${unfinished},
+        created_at = excluded.created_at, expires_at = excluded.expires_at
+      where record.expires_at <= statement_timestamp()`;
+  // The same for Citus, which routes no INSERT … SELECT to a shard.
+  const claimInTwo = (expiresAt: string): string[] => [
+    `
+      update ${records} set ${unfinished}, created_at = statement_timestamp(), expires_at = ${expiresAt}
+      where ${thisTicket} and expires_at <= statement_timestamp()`,
+    `
+      insert into ${records} (key, scope, target, fingerprint, created_at, expires_at)
+      values ($1::text, $2::text, $3::text, $4::bytea, statement_timestamp(), ${expiresAt})
+      on conflict (key, scope, target) do nothing`,
+  ];
+  const claimOn = (expiresAt: string): string[] =>
+    isCitus ? claimInTwo(expiresAt) : [claim(expiresAt)];
   return Object.freeze({
     begin,
     open: [...begin, ...limits],
 
     // Around a statement that would wait for another transaction: a waiter is to give its connection back, not to queue on it.
-    impatient: "set local lock_timeout = '20ms'",
-    patient: [{ text: "set local lock_timeout to default" }, ...limits],
+    impatient: IMPATIENT,
+    // The commit of such a transaction need not reach the disk by itself: a later commit, behind it in the log, takes it along.
+    impatientWithoutFlush: impatientWithoutFlushOn(dialect),
+    patient: "set local lock_timeout to default",
+
+    // The next transaction has the isolation level of the first.
+    commitAndBegin: isCitus ? [{ text: "commit" }, ...begin] : [{ text: "commit and chain" }],
 
     // Takes the lock only where no record is visible, and never waits. Two at once: one gets the lock, the other reads false.
     // The check's snapshot may be older than the lock, which is why the look-up that decides is a statement of its own.
@@ -81,32 +123,14 @@ export function createStatements(
         else pg_try_advisory_xact_lock_shared($4::bigint)
       end`,
 
-    // Strategy unique. Two at once: the second waits for the first one's transaction, or gives up by its lock timeout. The row
-    // is born expired, so that nothing but a finished one ever counts, even if a handler commits by itself.
-    claimUnique: `
-      insert into ${records} (key, scope, target, fingerprint, created_at, expires_at)
-      values ($1::text, $2::text, $3::text, $4::bytea, statement_timestamp(), statement_timestamp())
-      on conflict (key, scope, target) do nothing`,
+    // Strategy unique. Two at once: the second waits for the first one's transaction, or gives up by its lock timeout; what it
+    // finds then is finished and counts, so it writes nothing. The row is born expired, so that nothing but a finished one ever
+    // counts, even if a handler commits by itself.
+    claimUnique: claimOn("statement_timestamp()"),
 
-    // Takes an expired row over, which stays expired until it is finished. Two at once: the second waits for the row or gives
-    // up, and what it finds then is finished and no longer expired, so it changes nothing.
-    reclaimUnique: `
-      update ${records} set ${unfinished}, created_at = statement_timestamp()
-      where ${thisTicket} and expires_at <= statement_timestamp()`,
-
-    // Strategy row, committed at once. Two at once: both end with one row, and the lock on it
-    // decides which request runs.
-    claimRow: `
-      insert into ${records} (key, scope, target, fingerprint, created_at, expires_at)
-      values ($1::text, $2::text, $3::text, $4::bytea, statement_timestamp(),
-        statement_timestamp() + $5::bigint * interval '1 millisecond')
-      on conflict (key, scope, target) do nothing`,
-
-    // Makes an expired row a pending one again. One that a handler still holds is locked: then this gives up.
-    reclaimRow: `
-      update ${records} set ${unfinished}, created_at = statement_timestamp(),
-        expires_at = statement_timestamp() + $5::bigint * interval '1 millisecond'
-      where ${thisTicket} and expires_at <= statement_timestamp()`,
+    // Strategy row, committed at once. Two at once: both end with one row, and the lock on it decides which request runs. An
+    // expired row that a handler still holds is locked: then this gives up.
+    claimRow: claimOn("statement_timestamp() + $5::bigint * interval '1 millisecond'"),
 
     // Never waits: of two, one gets the row and the other none. A row that was finished in between
     // is no longer pending, and a row that names another request is not ours. So the holder of the
@@ -139,14 +163,14 @@ export function createStatements(
     // Reads only. After probeRow it returns the request that a handler works on.
     pendingRow: `select encode(fingerprint, 'hex') from ${records} where ${thisTicket} and ${pending}`,
 
-    ...leaseStatements(records, thisTicket),
+    ...leaseStatements({ records, thisTicket, finished, columns, isCitus }),
 
     // Reads only, in a snapshot taken after the lock: under the lock it sees every record that was committed before.
-    lookup: `
-      select encode(fingerprint, 'hex'), status, headers, encode(body, 'hex'),
-        floor(extract(epoch from expires_at - statement_timestamp()) * 1000)::bigint, owner
-      from ${records}
-      where ${thisTicket} and ${finished}`,
+    lookup,
+
+    // The same, and one row with nulls where there is none, so that the limits are always set.
+    lookupLast: (values: readonly string[]): Statement[] =>
+      isCitus ? [...limits, { text: lookup, values }] : [{ text: lookupAndLimit, values }],
 
     // The fence. Absent and expired are one condition: an expired row is overwritten, and so is a
     // row that this transaction holds unfinished. If any other row stands, the fingerprint becomes
@@ -230,6 +254,17 @@ function beginOn(dialect: Dialect): Statement[] {
   // Or the settings below would bound nothing on the node that has the shard.
   return [begin, { text: "set local citus.propagate_set_commands = 'local'" }];
 }
+
+const IMPATIENT = "set local lock_timeout = '20ms'";
+
+function impatientWithoutFlushOn({ kind }: Dialect): Statement[] {
+  if (kind === "citus") return [{ text: IMPATIENT }, { text: NO_FLUSH }];
+  const text =
+    "select set_config('lock_timeout', '20ms', true), set_config('synchronous_commit', 'off', true)";
+  return [{ text }];
+}
+
+export const NO_FLUSH = "set local synchronous_commit = off";
 
 // Citus propagates `set` commands to its nodes, but not set_config.
 function limitsOn(dialect: Dialect, maxHandlerMs: number): Statement[] {

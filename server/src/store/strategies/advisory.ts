@@ -17,11 +17,12 @@ export function createAdvisoryStore(parts: StoreParts): Store {
           text: statements.checkAndLock,
           values: [...identity, lockId(schema, ticket)],
         };
-        const batch = [...statements.open, lock, { text: statements.lookup, values: identity }];
+        const batch = [...statements.begin, lock, ...statements.lookupLast(identity)];
+        const lockAt = statements.begin.length;
         // Null means that no lock was tried, because the look-up found an expired record: the next
         // try takes it.
         const isOurs = (results: readonly StatementResult[]): boolean =>
-          results.at(-2)?.rows[0]?.[0] === "t";
+          results[lockAt]?.rows[0]?.[0] === "t";
         const claim = { statements, ticket, retentionMs, relock: lock };
         return tryClaim(connection, { batch, isOurs }, claim);
       }),

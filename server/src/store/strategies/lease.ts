@@ -32,22 +32,28 @@ export function createLeaseStore(parts: StoreParts, durationMs: number): Store {
     lost: string | null,
   ): Promise<BeginOutcome> {
     const identity = ticketValues(ticket);
-    const claim = [...identity, ticket.fingerprint, owner, String(durationMs), String(retentionMs)];
+    const values = [
+      ...identity,
+      ticket.fingerprint,
+      owner,
+      String(durationMs),
+      String(retentionMs),
+      lost,
+    ];
     const outcome = await inOneRoundTrip(
       parts,
       [
         { text: statements.impatient },
-        { text: statements.claimLease, values: claim },
-        { text: statements.takeLease, values: [...claim, lost] },
-        { text: statements.lookup, values: identity },
-        { text: statements.leaseState, values: identity },
+        ...statements.claimLease.map((text) => ({ text, values })),
+        { text: statements.lookupLease, values: identity },
       ],
       "commit",
-      ([, claimed, taken, found, state], askedAt): Unclaimed | Won => {
+      ([, ...claims], askedAt): Unclaimed | Won => {
+        const found = claims.at(statements.claimLease.length);
         const record = recordIn(found, askedAt);
         if (record !== undefined) return { kind: "replay", record };
-        const row = claimed?.rows[0] ?? taken?.rows[0];
-        if (row === undefined) return readHeld(state?.rows[0], ticket);
+        const row = claims.slice(0, -2).flatMap(({ rows }) => rows)[0];
+        if (row === undefined) return readHeld(found?.rows[0], ticket);
         return { kind: "won", attempt: Number(row[0]), steps: row[1] ?? null, askedAt };
       },
     );
@@ -105,17 +111,14 @@ export function createLeaseStore(parts: StoreParts, durationMs: number): Store {
       const identity = ticketValues(ticket);
       return inOneRoundTrip(
         parts,
-        [
-          { text: statements.lookup, values: identity },
-          { text: statements.leaseState, values: identity },
-        ],
+        [{ text: statements.lookupLease, values: identity }],
         "rollback",
-        ([found, state], askedAt) => {
+        ([found], askedAt) => {
           const record = recordIn(found, askedAt);
           if (record !== undefined) return { kind: "replay", record };
-          const row = state?.rows[0];
+          const row = found?.rows[0];
           if (row === undefined) return { kind: "absent" };
-          return row[1] === "t" ? readInFlight(row) : { kind: "unknown" };
+          return row.at(-1) === "t" ? readInFlight(row) : { kind: "unknown" };
         },
       );
     },
@@ -124,10 +127,10 @@ export function createLeaseStore(parts: StoreParts, durationMs: number): Store {
   };
 }
 
-/** Reads a row of the `leaseState` statement that could not be claimed. */
+/** Reads an unfinished row of the `lookupLease` statement that could not be claimed. */
 function readHeld(row: Row | undefined, { fingerprint }: Ticket): Unclaimed {
   const held = readInFlight(row);
-  const isOver = row?.[1] === "f";
+  const isOver = row?.at(-1) === "f";
   // Only the request that was begun can go on: a different request would wait for nothing. A late owner
   // may renew its lease after this, and the key still belongs to the other request.
   if (!isOver || held.fingerprint === undefined || held.fingerprint.equals(fingerprint))

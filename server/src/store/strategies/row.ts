@@ -2,17 +2,15 @@
  * The `row` strategy: a committed pending row shows that the key was started; a lock on it, in the
  * handler's transaction, decides which request runs.
  */
-import type { Row, StatementResult } from "../postgres/batch.ts";
+import type { Statement, StatementResult } from "../postgres/batch.ts";
 import { readInFlight, ticketValues } from "../record.ts";
+import { NO_FLUSH } from "../sql/statements.ts";
 import type { StoreParts } from "../store-parts.ts";
 import type { InFlight, Store, Ticket, Unavailable } from "../store.ts";
 import { abandon, askToBegin, askToEnd } from "../postgres/transaction.ts";
 import { inOneRoundTrip, recordIn, withConnection } from "../round-trip.ts";
 import { openUnrecorded, tryClaim } from "./try-claim.ts";
 import type { TryOutcome } from "./try-claim.ts";
-
-// The commit of the pending row need not reach the disk by itself: the handler's own commit, behind it in the log, takes it along.
-const NO_FLUSH = { text: "set local synchronous_commit = off" };
 
 export function createRowStore(parts: StoreParts): Store {
   const { statements } = parts;
@@ -61,22 +59,20 @@ function tryOnce(
   return withConnection(connect, (connection) => {
     const identity = ticketValues(ticket);
     const pending = [...identity, ticket.fingerprint, String(retentionMs)];
-    const batch = [
+    const batch: Statement[] = [
       ...statements.begin,
-      { text: statements.impatient },
-      NO_FLUSH,
-      { text: statements.claimRow, values: pending },
-      { text: statements.reclaimRow, values: pending },
-      { text: "commit" },
-      ...statements.open,
-      { text: statements.pendingRow, values: identity },
-      { text: statements.lockRow, values: [...identity, ticket.fingerprint] },
-      { text: statements.lookup, values: identity },
+      ...statements.impatientWithoutFlush,
+      ...statements.claimRow.map((text) => ({ text, values: pending })),
+      ...statements.commitAndBegin,
     ];
+    const lockAt = batch.length;
+    batch.push(
+      { text: statements.lockRow, values: [...identity, ticket.fingerprint] },
+      ...statements.lookupLast(identity),
+    );
     const isOurs = (results: readonly StatementResult[]): boolean =>
-      results.at(-2)?.rows.length === 1;
-    const running = (results: readonly StatementResult[]): Row | undefined =>
-      results.at(-3)?.rows[0];
+      results[lockAt]?.rows.length === 1;
+    const running = { text: statements.pendingRow, values: identity };
     return tryClaim(connection, { batch, isOurs, running }, { statements, ticket, retentionMs });
   });
 }
@@ -101,7 +97,11 @@ function rename(
     const identity = ticketValues(ticket);
     const asked = [statements.lockPending, statements.probeRow, statements.pendingRow];
     const look = asked.map((text) => ({ text, values: identity }));
-    const results = await askToBegin(connection.client, [...statements.open, NO_FLUSH, ...look]);
+    const results = await askToBegin(connection.client, [
+      ...statements.open,
+      { text: NO_FLUSH },
+      ...look,
+    ]);
     const [locked, idle, pending] = results.slice(-look.length);
     if (locked?.rows.length !== 1) {
       await abandon(connection);

@@ -1,13 +1,13 @@
 /** Tries to claim a ticket whose handler writes in the transaction that holds the claim. */
 import { createRecordedClaim, createUnrecordedClaim } from "../claims/transaction-claim.ts";
 import type { ClaimParts } from "../claims/transaction-claim.ts";
-import type { Row, Statement, StatementResult } from "../postgres/batch.ts";
+import type { Statement, StatementResult } from "../postgres/batch.ts";
 import type { Connection } from "../postgres/connection.ts";
-import { abandon, askToBegin, sqlState } from "../postgres/transaction.ts";
+import { abandon, ask, askToBegin, sqlState } from "../postgres/transaction.ts";
 import { readInFlight } from "../record.ts";
 import { recordIn, withConnection } from "../round-trip.ts";
 import type { StoreParts } from "../store-parts.ts";
-import type { BeginOutcome, OpenOutcome } from "../store.ts";
+import type { BeginOutcome, InFlight, OpenOutcome } from "../store.ts";
 
 /** The outcomes of a try whose claim is a transaction: a crash leaves nothing of it. */
 export type TryOutcome = Exclude<BeginOutcome, { readonly kind: "crashed" | "conflict" | "busy" }>;
@@ -17,8 +17,8 @@ export interface Try {
   readonly batch: readonly Statement[];
   /** Whether the results mean that the ticket is ours. */
   readonly isOurs: (results: readonly StatementResult[]) => boolean;
-  /** The row of the running request, if the strategy commits one. */
-  readonly running?: (results: readonly StatementResult[]) => Row | undefined;
+  /** Reads the row of the running request, if the strategy commits one. */
+  readonly running?: Statement;
 }
 
 /**
@@ -47,8 +47,14 @@ export async function tryClaim(
   }
   if (isOurs(results))
     return { kind: "claimed", claim: createRecordedClaim({ connection, ...claim }) };
+  return inFlight(connection, running);
+}
+
+/** Gives the connection back, and reads on the way which request runs: whatever it finds by now is only a hint. */
+async function inFlight(connection: Connection, running: Statement | undefined): Promise<InFlight> {
+  const found = running && (await ask(connection.client, [running]));
   await abandon(connection);
-  return readInFlight(running?.(results));
+  return readInFlight(found?.[0]?.rows[0]);
 }
 
 /** A transaction without a record. */

@@ -17,10 +17,9 @@ export function createUniqueStore(parts: StoreParts): Store {
       const batch = [
         ...statements.begin,
         { text: statements.impatient },
-        { text: statements.reclaimUnique, values },
-        { text: statements.claimUnique, values },
-        ...statements.patient,
-        { text: statements.lookup, values: identity },
+        ...statements.claimUnique.map((text) => ({ text, values })),
+        { text: statements.patient },
+        ...statements.lookupLast(identity),
       ];
       return tryClaim(connection, { batch, isOurs }, { statements, ticket, retentionMs });
     });
