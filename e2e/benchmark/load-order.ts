@@ -9,8 +9,8 @@ export interface LoadOrder {
   readonly port: number;
   readonly path: string;
   readonly connections: number;
-  /** `fresh`: a UUIDv4 for each request. Otherwise these, in turn. */
-  readonly keys: "fresh" | readonly string[];
+  /** A new UUID of that version for each request, or these, in turn. */
+  readonly keys: "v4" | "v7" | readonly string[];
   readonly until: Until;
   /** Whether every reply has to be a replay, or none. `undefined`: does not matter. */
   readonly isReplay: boolean | undefined;

@@ -42,7 +42,8 @@ async function load(order: LoadOrder): Promise<LoadResult> {
   const latencies: number[] = [];
   let sent = 0;
   const nextKey = (): string => {
-    if (keys === "fresh") return crypto.randomUUID();
+    if (keys === "v4") return crypto.randomUUID();
+    if (keys === "v7") return newUuid7();
     return keys[sent % keys.length] ?? "";
   };
   const startedAt = performance.now();
@@ -94,6 +95,12 @@ async function storm(order: StormOrder): Promise<StormResult> {
   } finally {
     for (const connection of connections) connection.close();
   }
+}
+
+/** Returns a UUIDv7 (RFC 9562 §5.7). */
+function newUuid7(): string {
+  const hex = Date.now().toString(16).padStart(12, "0");
+  return `${hex.slice(0, 8)}-${hex.slice(8)}-7${crypto.randomUUID().slice(15)}`;
 }
 
 function open(port: number, count: number): Promise<HttpConnection[]> {

@@ -1,9 +1,10 @@
 /** A whole measurement: servers, round trips, storms and rounds. */
-import { availableParallelism, cpus, totalmem } from "node:os";
 import { countTrips } from "./counts.ts";
 import type { Count } from "./counts.ts";
 import { openLab } from "./lab.ts";
-import type { Lab, MeasuredServer } from "./lab.ts";
+import type { MeasuredServer } from "./lab.ts";
+import { describeMachine } from "./machine.ts";
+import type { Machine } from "./machine.ts";
 import { ABSENT, NEEDS_REDIS, reasonAgainst } from "./peers/peers.ts";
 import type { Skipped } from "./peers/peers.ts";
 import type { OnProgress } from "./progress.ts";
@@ -22,15 +23,6 @@ export interface Measurement {
   readonly counts: readonly Count[];
   readonly skipped: readonly Skipped[];
 }
-
-export interface Machine {
-  readonly cpu: string;
-  readonly cores: number;
-  readonly memoryGiB: number;
-  readonly postgres: string;
-}
-
-const GIB = 1_073_741_824;
 
 export async function measure(plan: Plan, onProgress: OnProgress): Promise<Measurement> {
   const skipped: Skipped[] = [...ABSENT];
@@ -64,14 +56,4 @@ export async function measure(plan: Plan, onProgress: OnProgress): Promise<Measu
   } finally {
     await lab.stop();
   }
-}
-
-async function describeMachine({ admin }: Lab): Promise<Machine> {
-  const { rows } = await admin.query<{ server_version: string }>("show server_version");
-  return {
-    cpu: cpus()[0]?.model ?? "unknown",
-    cores: availableParallelism(),
-    memoryGiB: Math.round(totalmem() / GIB),
-    postgres: rows[0]?.server_version ?? "unknown",
-  };
 }

@@ -59,7 +59,7 @@ async function profileOne(
   const pool = new pg.Pool({ connectionString: url, max: 1 });
   try {
     const keys =
-      kind === "first" ? "fresh" : await createKeys(lab, { port: server.port, kind, count: ring });
+      kind === "first" ? "v4" : await createKeys(lab, { port: server.port, kind, count: ring });
     await lab.loader.load({ ...order, keys, until: warmUp });
     await pool.query("create extension if not exists pg_stat_statements");
     await pool.query("select pg_stat_statements_reset()");

@@ -71,8 +71,8 @@ export async function runRounds(
     kind: Kind,
     subject: SubjectName,
     { port }: MeasuredServer,
-  ): Promise<"fresh" | readonly string[]> => {
-    if (kind === "first" || subject === "F0") return "fresh";
+  ): Promise<"v4" | readonly string[]> => {
+    if (kind === "first" || subject === "F0") return "v4";
     const known = kind === "replay" ? rings.get(subject) : undefined;
     if (known !== undefined) return known;
     const keys = await createKeys(lab, { port, kind, count: plan.ring });

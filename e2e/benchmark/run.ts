@@ -1,5 +1,7 @@
 /** `bench`: what a request costs with Oncekey, with its peers and without either, in one interleaved run. */
 import { describeCommit } from "../chaos/page.ts";
+import { measureGrowth } from "./growth.ts";
+import { growthTable, writeGrowth } from "./growth-page.ts";
 import { measure } from "./measurement.ts";
 import { writeReport } from "./page.ts";
 import { profile } from "./profile.ts";
@@ -8,7 +10,8 @@ import { readSettings, USAGE } from "./settings.ts";
 import { printMeasurement } from "./terminal.ts";
 
 const words = process.argv.slice(2);
-const { command, plan, pages } = readSettings(words);
+const { command, plan, pages, rows } = readSettings(words);
+const said = ["npx -y pnpm@12 bench", ...words].join(" ");
 switch (command) {
   case "help":
     console.log(USAGE);
@@ -20,8 +23,14 @@ switch (command) {
     const commit = describeCommit();
     const measurement = await measure(plan, showProgress());
     printMeasurement(measurement);
-    const origin = { command: ["npx -y pnpm@12 bench", ...words].join(" "), commit };
-    if (pages !== undefined) await writeReport(measurement, origin, pages);
+    if (pages !== undefined) await writeReport(measurement, { command: said, commit }, pages);
+    break;
+  }
+  case "growth": {
+    const commit = describeCommit();
+    const growth = await measureGrowth(rows, plan, showProgress());
+    console.log(growthTable(growth));
+    if (pages !== undefined) await writeGrowth(growth, { command: said, commit }, pages);
     break;
   }
   default:

@@ -1,9 +1,11 @@
 /** A server under measurement: `server.ts DATABASE_URL SUBJECT [REDIS_URL]`. */
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { Session } from "node:inspector/promises";
 import { writeFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { endWithParent, reportPort } from "@oncekey/test-support/processes/report-port";
 import { idempotency } from "@oncekey/server";
+import type { SweepEvent } from "@oncekey/server";
 import Fastify from "fastify";
 import pg from "pg";
 import { insertPayment, receipt } from "./handler.ts";
@@ -123,6 +125,18 @@ async function addProtected(strategy: StrategyName): Promise<void> {
   }
 }
 
+async function sweep(): Promise<number[]> {
+  const batches: SweepEvent[] = [];
+  const listen = (event: unknown): void => void batches.push(event as SweepEvent);
+  subscribe("oncekey:sweep", listen);
+  await app.idempotency.sweep();
+  unsubscribe("oncekey:sweep", listen);
+  const fullest = Math.max(0, ...batches.map(({ deletedRows }) => deletedRows));
+  return batches
+    .filter(({ deletedRows }) => deletedRows > 0.9 * fullest)
+    .map(({ sweepMs }) => sweepMs);
+}
+
 async function answer(question: Question): Promise<ServerAnswer> {
   switch (question.ask) {
     case "held": {
@@ -130,6 +144,8 @@ async function answer(question: Question): Promise<ServerAnswer> {
       mostHeld = 0;
       return { kind: "held", connections };
     }
+    case "sweep":
+      return { kind: "swept", batchMs: await sweep() };
     case "start-profile":
       profiler = new Session();
       profiler.connect();

@@ -26,15 +26,18 @@ export interface Plan {
 }
 
 export interface Settings {
-  readonly command: "run" | "profile" | "help";
+  readonly command: "run" | "profile" | "growth" | "help";
   readonly plan: Plan;
   /** The folder that pages, JSON and pictures go to. `undefined`: only the terminal. */
   readonly pages: string | undefined;
+  /** For `growth`: numbers of records. */
+  readonly rows: readonly number[];
 }
 
 export const USAGE = `bench                                the whole run, about half an hour, and docs/reports/benchmark.md
 bench --quick                        the same with short slices, under three minutes, and no page
 bench --profile                      CPU profiles of the server and statement statistics of Postgres
+bench --growth --rows 0,1000000      first requests, replays and sweeps beside that many records, and docs/reports/growth.md
 with --subjects F2,advisory          of ${SUBJECTS.map(({ name }) => name).join(", ")}, peers
      --kinds first                   of ${KINDS.join(", ")}, "storm"
      --concurrency 1,16              numbers of connections
@@ -68,6 +71,8 @@ export function readSettings(words: readonly string[]): Settings {
     options: {
       quick: { type: "boolean", default: false },
       profile: { type: "boolean", default: false },
+      growth: { type: "boolean", default: false },
+      rows: { type: "string", default: "0,1000000,10000000" },
       help: { type: "boolean", default: false },
       subjects: { type: "string" },
       kinds: { type: "string", default: [...KINDS, "storm"].join(",") },
@@ -77,7 +82,7 @@ export function readSettings(words: readonly string[]): Settings {
       pages: { type: "string" },
     },
   });
-  const { quick, profile, help } = values;
+  const { quick, profile, growth, help } = values;
   const pace = quick ? QUICK : FULL;
   const kinds = listOf("kinds", values.kinds, [...KINDS, "storm"]);
   const strategies = STRATEGIES.join(",");
@@ -85,7 +90,7 @@ export function readSettings(words: readonly string[]): Settings {
   const asked = (values.subjects ?? defaults).replace("peers", PEERS.join(","));
   const names = SUBJECTS.map(({ name }) => name);
   return {
-    command: help ? "help" : profile ? "profile" : "run",
+    command: help ? "help" : profile ? "profile" : growth ? "growth" : "run",
     plan: {
       subjects: listOf("subjects", profile ? asked : `${REFERENCES},${asked}`, names),
       kinds: KINDS.filter((kind) => kinds.includes(kind)),
@@ -100,6 +105,7 @@ export function readSettings(words: readonly string[]): Settings {
       ring: 100,
     },
     pages: values.pages?.replace(/\/?$/, "/") ?? (quick || profile ? undefined : PAGES),
+    rows: numbersOf("rows", values.rows, 0),
   };
 }
 
