@@ -270,8 +270,8 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: "client/src/retry/retry-loop.ts",
-        find: "await send(request, key, {",
-        replace: "await send(request, crypto.randomUUID(), {",
+        find: "await loop.send(request, key, {",
+        replace: "await loop.send(request, crypto.randomUUID(), {",
       },
     ],
   },
