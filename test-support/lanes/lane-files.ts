@@ -1,6 +1,6 @@
 /** Finds the test files of a lane by what they import, so that no list of them has to be kept. */
 import { existsSync, globSync, readFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { join, relative, resolve } from "node:path";
 import type { Lane } from "./lane.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
@@ -13,31 +13,52 @@ const PROCESSES = "node:child_process";
 const IMPORT =
   /(?:^|\n)\s*(?:import|export)\s+(?!type\b)(?:[^"';]*?\sfrom\s+)?["']([^"']+)["']|\bimport\(\s*["']([^"']+)["']\s*\)/g;
 
+// The statements of the store and of handlers, on connections of every kind. What the other folders test stands above the store
+// and asks it the same, whatever the database: plugins, captured responses, encryption, caches, telemetry.
+const ASKS_DATABASE = /^server\/test\/(admin|backend|cli|context|faults|orm|request|store)\//;
+
 /**
- * Lists the test files below a folder that belong to a lane.
+ * Lists the test files below a folder that belong to a lane, or all of them.
  *
  * @returns paths relative to the folder.
  */
-export function filesOfLane(lane: Lane, folder: string): string[] {
+export function filesOfLane(lane: Lane | undefined, folder: string): string[] {
   const files = globSync("**/*.test.ts", {
     cwd: folder,
     exclude: (name) => name === "node_modules" || name === "dist",
   });
-  return files.filter((file) => belongs(lane, reachableFrom(join(folder, file)))).toSorted();
+  const found = lane === undefined ? files : files.filter((file) => belongs(lane, folder, file));
+  return found.toSorted();
 }
 
-function belongs(lane: Lane, reached: ReadonlySet<string>): boolean {
+function belongs(lane: Lane, folder: string, file: string): boolean {
+  const path = join(folder, file);
+  const reached = reachableFrom(path);
   const usesDatabase = [...reached].some((one) => one.startsWith(DATABASE));
   switch (lane) {
     case "unit":
       return !usesDatabase && !reached.has(BROWSER) && !reached.has(PROCESSES);
     case "database":
-      return usesDatabase;
+      return usesDatabase && ASKS_DATABASE.test(relative(ROOT, path));
     case "deep":
       return reached.has(DEPTH);
     default:
       return lane satisfies never;
   }
+}
+
+const REPLACES =
+  /\bglobalThis\b|\bvi\.(mock|doMock|stubGlobal|stubEnv)\(|\bprocess\.env\[[^\]]+\] = /;
+const SOURCES = /^\w+\/src\//;
+
+/**
+ * Whether a test file needs a process of its own: the file or a helper of it replaces modules, globals or environment variables.
+ * All others share processes; their modules are loaded anew for each file.
+ */
+export function needsOwnProcess(file: string): boolean {
+  return [...reachableFrom(file)].some(
+    (one) => !SOURCES.test(relative(ROOT, one)) && REPLACES.test(textOf(one)),
+  );
 }
 
 /** Follows relative imports and those of the workspace's packages. Other packages appear by their names. */
@@ -48,13 +69,24 @@ function reachableFrom(file: string): ReadonlySet<string> {
 }
 
 const known = new Map<string, readonly string[]>();
+const texts = new Map<string, string>();
+
+/** Returns the text of a source file, and nothing for any other module. */
+function textOf(file: string): string {
+  const cached = texts.get(file);
+  if (cached !== undefined) return cached;
+  const isSource = /\.tsx?$/.test(file) && existsSync(file);
+  const text = isSource ? readFileSync(file, "utf8") : "";
+  texts.set(file, text);
+  return text;
+}
 
 function importsOf(file: string): readonly string[] {
   const cached = known.get(file);
   if (cached !== undefined) return cached;
-  const isSource = /\.tsx?$/.test(file) && existsSync(file);
-  const text = isSource ? readFileSync(file, "utf8") : "";
-  const found = [...text.matchAll(IMPORT)].map(([, named, called]) => named ?? called ?? "");
+  const found = [...textOf(file).matchAll(IMPORT)].map(
+    ([, named, called]) => named ?? called ?? "",
+  );
   const imports = found.map((name) => locate(name, file));
   known.set(file, imports);
   return imports;
