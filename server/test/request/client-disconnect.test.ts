@@ -3,12 +3,16 @@ import type { FastifyInstance, FastifyRequest, RouteHandlerMethod } from "fastif
 import type pg from "pg";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { withDatabase } from "@oncekey/test-support/postgres/database";
+import { until } from "@oncekey/test-support/processes/deadline";
+import { watchCallers } from "../support/callers.ts";
+import type { Callers } from "../support/callers.ts";
 import { createGate } from "../support/gate.ts";
 import { countPayments, createPayments, withShop } from "../support/shop.ts";
 
 const database = withDatabase();
 let pool: pg.Pool;
 let runs = 0;
+let callers: Callers;
 beforeAll(async () => {
   pool = database.pool();
   await createPayments(pool);
@@ -45,19 +49,21 @@ describe("a caller that hangs up while the handler runs", () => {
     const gate = createGate();
     await withShop(
       { pool },
-      (app) =>
+      (app) => {
+        callers = watchCallers(app);
         app.post("/pay", protect, async function (request, reply) {
           await pay(request);
           if (runs === 1) await gate.pass();
           return answer.call(this, request, reply);
-        }),
+        });
+      },
       async ({ app, post }) => {
         const key = `hang-up-${name.replaceAll(" ", "-")}`;
         const before = await countPayments(pool);
         const socket = payRaw(app, key);
         await gate.reached;
         socket.destroy();
-        await new Promise((resolve) => setTimeout(resolve, 20));
+        await callers.gone(1);
         gate.open();
         // A retry that comes while the first still runs waits for it, and would get 409 if it failed.
         await expect.poll(() => pool.totalCount - pool.idleCount).toBe(0);
@@ -78,6 +84,7 @@ describe("a caller that hangs up while a replay is on its way", () => {
     await withShop(
       { pool },
       (app) => {
+        callers = watchCallers(app);
         app.addHook("onSend", async () => {
           if (isSlow) await gate.pass();
         });
@@ -92,7 +99,7 @@ describe("a caller that hangs up while a replay is on its way", () => {
         const socket = payRaw(app, "replayed");
         await gate.reached;
         socket.destroy();
-        await new Promise((resolve) => setTimeout(resolve, 20));
+        await callers.gone(1);
         gate.open();
         isSlow = false;
         expect((await post("/pay", { key: "replayed" })).text).toBe("paid");
@@ -126,25 +133,26 @@ describe("a handler that answers by itself", () => {
     );
   });
 
-  it("also where the caller had gone before it took the reply over", async () => {
+  it("keeps nothing if the caller had gone before it took the reply over", async () => {
     const gate = createGate();
     await withShop(
       { pool },
-      (app) =>
+      (app) => {
+        callers = watchCallers(app);
         app.post("/pay", protect, async (request, reply) => {
           await pay(request);
           await gate.pass();
           reply.hijack();
-        }),
+        });
+      },
       async ({ app }) => {
         const before = await countPayments(pool);
         const socket = payRaw(app, "gone");
         await gate.reached;
         socket.destroy();
-        await new Promise((resolve) => setTimeout(resolve, 20));
+        await callers.gone(1);
         gate.open();
-        while (pool.totalCount > pool.idleCount)
-          await new Promise((resolve) => setTimeout(resolve, 5));
+        await until(() => pool.totalCount === pool.idleCount, { what: "the claim's connection" });
         expect(await countPayments(pool)).toBe(before);
       },
     );
@@ -160,7 +168,7 @@ describe("a handler that answers by itself", () => {
           isBegun = true;
           try {
             await pay(request);
-            while (!reply.sent) await new Promise((resolve) => setTimeout(resolve, 5));
+            await until(() => reply.sent, { what: "Fastify's timeout of the handler" });
             await pay(request);
           } catch (error) {
             late.resolve(error);

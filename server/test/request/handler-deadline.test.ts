@@ -10,6 +10,8 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type pg from "pg";
 import { beforeAll, describe, expect, it } from "vitest";
 import { withDatabase } from "@oncekey/test-support/postgres/database";
+import { watchCallers } from "../support/callers.ts";
+import type { Callers } from "../support/callers.ts";
 import { createGate } from "../support/gate.ts";
 import type { Gate } from "../support/gate.ts";
 import { countPayments, createPayments, post } from "../support/shop.ts";
@@ -27,6 +29,7 @@ const NEVER = new Promise<never>(() => {});
 
 interface Server {
   readonly app: FastifyInstance;
+  readonly callers: Callers;
   readonly url: string;
   readonly logged: () => string;
 }
@@ -45,9 +48,10 @@ async function withServer(
   try {
     const defaults = { scope: "single-tenant", replayCache: false, maxHandlerMs: MAX_MS } as const;
     await app.register(idempotency, { ...defaults, sweep: false, ...options });
+    const callers = watchCallers(app);
     routes(app);
     const url = await app.listen({ host: "127.0.0.1", port: 0 });
-    await use({ app, url, logged: () => lines.join("") });
+    await use({ app, callers, url, logged: () => lines.join("") });
   } finally {
     for (const session of sessions) session.destroy();
     sessions.clear();
@@ -157,14 +161,14 @@ describe.each([
             return "paid";
           });
         },
-        async ({ app, url }) => {
+        async ({ app, callers, url }) => {
           const key = `${protocol} ${name}`.replaceAll(/[^\w]+/g, "-");
-          const callers = await Promise.all(
+          const hangUps = await Promise.all(
             [1, 2, 3].map((caller) => call(url, "/hang", `${key}-${caller}`, isHttp2)),
           );
           while (gate.passed() < 3) await small.query("select 1");
-          for (const hangUp of callers) hangUp();
-          await new Promise((resolve) => void setTimeout(resolve, 20));
+          for (const hangUp of hangUps) hangUp();
+          await callers.gone(3);
           gate.open();
           const paid = await Promise.all(
             [1, 2, 3].map((payment) =>
@@ -299,12 +303,12 @@ describe("under lease, maxHandlerMs", () => {
             else void gate.pass();
             return reply.send(stream);
           }),
-        async ({ url }) => {
+        async ({ callers, url }) => {
           const key = name.replaceAll(" ", "-");
           const hangUp = await call(url, "/hang", key, false);
           await gate.reached;
           hangUp();
-          await new Promise((resolve) => void setTimeout(resolve, 20));
+          await callers.gone(1);
           gate.open();
           await closed;
           const retried = async (): Promise<unknown> =>
@@ -328,15 +332,15 @@ describe("under lease, maxHandlerMs", () => {
             if (when === "after") reply.hijack();
             return NEVER;
           }),
-        async ({ url }) => {
+        async ({ callers, url }) => {
           const hangUp = await call(url, "/hang", when, false);
           await gate.reached;
           hangUp();
-          await new Promise((resolve) => void setTimeout(resolve, 20));
+          await callers.gone(1);
           gate.open();
           const retried = async (): Promise<unknown> =>
             (await post(url, "/hang", { key: when })).json()["code"];
-          await expect.poll(retried, { timeout: 5_000 }).toBe("idempotency_outcome_unknown");
+          await expect.poll(retried).toBe("idempotency_outcome_unknown");
         },
       );
     },

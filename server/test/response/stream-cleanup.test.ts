@@ -9,6 +9,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type pg from "pg";
 import { beforeAll, describe, expect, it } from "vitest";
 import { withDatabase } from "@oncekey/test-support/postgres/database";
+import { watchCallers } from "../support/callers.ts";
 import { createGate } from "../support/gate.ts";
 import { withShop } from "../support/shop.ts";
 
@@ -176,6 +177,7 @@ describe.each([
       },
     });
     await app.register(plugin, { pool, scope: "single-tenant", sweep: false, ...options });
+    const callers = watchCallers(app);
     app.post("/do", { config: { idempotency: true } }, async (_request, reply) => {
       if (when === "before it begins") await gate.pass();
       return reply.send(source);
@@ -186,7 +188,7 @@ describe.each([
     if (when === "before it begins") await gate.reached;
     else await caller.answered;
     caller.hangUp();
-    await new Promise((resolve) => void setTimeout(resolve, 20));
+    await callers.gone(1);
     gate.open();
     await expect.poll(() => source.destroyed).toBe(true);
     caller.end();
