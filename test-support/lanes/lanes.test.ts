@@ -1,7 +1,7 @@
 import { globSync, readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { describe, expect, it } from "vitest";
-import { filesOfLane } from "./lane-files.ts";
+import { filesOfLane, needsOwnProcess } from "./lane-files.ts";
 import { readLane } from "./lane.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
@@ -29,9 +29,17 @@ describe("a lane", () => {
     const [unit, database] = [filesOf("unit"), filesOf("database")];
     // Imports the database itself, and through a helper.
     expect(database).toContain("server/test/store/lease.test.ts");
-    expect(database).toContain("e2e/browser/checkout.test.ts");
+    expect(database).toContain("server/test/request/handler.test.ts");
     expect(unit).toContain("shared/test/header.test.ts");
     expect(unit.filter((file) => database.includes(file))).toEqual([]);
+  });
+
+  it("has no file in database whose result another Postgres or a pooler cannot change", () => {
+    const database = filesOf("database");
+    const folders = new Set(database.map((file) => file.split("/").slice(0, 3).join("/")));
+    expect([...folders]).toContain("server/test/faults");
+    expect([...folders]).not.toContain("server/test/plugins");
+    expect(database.filter((file) => !file.startsWith("server/test/"))).toEqual([]);
   });
 
   it("has no file in unit that starts a browser or a process", () => {
@@ -55,6 +63,22 @@ describe("a lane", () => {
         "e2e/docs/crash-testing.test.ts",
       ]),
     );
+  });
+});
+
+describe("a process of its own", () => {
+  const own = (file: string): boolean => needsOwnProcess(resolve(ROOT, file));
+
+  it("is for files that mock modules or replace globals, themselves or in a helper", () => {
+    expect(own("server/test/simulation/planted.test.ts")).toBe(true);
+    expect(own("client/test/fetch/ky-traps.test.ts")).toBe(true);
+    // The helper makes a document.
+    expect(own("client/test/react/react.test.ts")).toBe(true);
+  });
+
+  it("is not for files whose sources alone read globals", () => {
+    expect(own("server/test/store/lease.test.ts")).toBe(false);
+    expect(own("client/test/retry/retry-table.test.ts")).toBe(false);
   });
 });
 

@@ -4,6 +4,7 @@ import { subscribe } from "node:diagnostics_channel";
 import type { ServerResponse } from "node:http";
 import { Socket } from "node:net";
 import type { FastifyInstance } from "fastify";
+import { encodeText } from "../store/postgres/encode.ts";
 import type { BeginEvent, CompleteEvent } from "../telemetry/events.ts";
 import { CRASH_AT } from "./crash-points.ts";
 import type { CrashPoint } from "./crash-points.ts";
@@ -49,21 +50,28 @@ function crashAt(reached: CrashPoint): void {
   if (point === reached) process.kill(process.pid, "SIGKILL");
 }
 
-/** `pg` corks its stream for a batch, so that all of one has left once it is uncorked. */
+/** The store writes a batch as one buffer, and `pg` corks its stream for the messages of one: either has left when nothing is corked. */
 function watchCommits(): void {
   type Method = (this: Socket, ...given: unknown[]) => boolean;
   const { write, uncork } = Socket.prototype as unknown as { write: Method; uncork: Method };
+  // The text where it is prepared, and the name where a prepared statement is bound.
+  const commits = ["\0commit\0", encodeText("commit").named];
   let isCommitWritten = false;
+  const crashIfSent = (socket: Socket): void => {
+    if (isCommitWritten && socket.writableCorked === 0) crashAt("commit-sent");
+  };
   Object.assign(Socket.prototype, {
     write(this: Socket, ...given: unknown[]): boolean {
       const [chunk] = given;
       const isOurs = passage.getStore()?.at === "handled" && chunk instanceof Uint8Array;
-      if (isOurs && Buffer.from(chunk).includes("\0commit\0")) isCommitWritten = true;
-      return write.apply(this, given);
+      if (isOurs && commits.some((one) => Buffer.from(chunk).includes(one))) isCommitWritten = true;
+      const isBelowMark = write.apply(this, given);
+      crashIfSent(this);
+      return isBelowMark;
     },
     uncork(this: Socket): void {
       uncork.call(this);
-      if (isCommitWritten && this.writableCorked === 0) crashAt("commit-sent");
+      crashIfSent(this);
     },
   });
 }

@@ -1,4 +1,4 @@
 import { transactionalContract } from "./contract.ts";
 import { library } from "./libraries/drizzle.ts";
 
-transactionalContract(library, "drizzle");
+transactionalContract(library);

@@ -1,4 +1,4 @@
 import { transactionalContract } from "./contract.ts";
 import { library } from "./libraries/knex.ts";
 
-transactionalContract(library, "knex");
+transactionalContract(library);

@@ -1,4 +1,4 @@
 import { transactionalContract } from "./contract.ts";
 import { library } from "./libraries/kysely.ts";
 
-transactionalContract(library, "kysely");
+transactionalContract(library);

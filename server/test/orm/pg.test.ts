@@ -1,4 +1,4 @@
 import { transactionalContract } from "./contract.ts";
 import { library } from "./libraries/pg.ts";
 
-transactionalContract(library, "pg");
+transactionalContract(library);

@@ -1,4 +1,4 @@
 import { transactionalContract } from "./contract.ts";
 import { library } from "./libraries/prisma.ts";
 
-transactionalContract(library, "prisma");
+transactionalContract(library);

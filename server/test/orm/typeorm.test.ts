@@ -1,4 +1,4 @@
 import { transactionalContract } from "./contract.ts";
 import { library } from "./libraries/typeorm.ts";
 
-transactionalContract(library, "typeorm");
+transactionalContract(library);
