@@ -9,7 +9,7 @@ const ROOT = fileURLToPath(new URL("../", import.meta.url));
 interface Check {
   readonly name: string;
   readonly command: readonly [string, ...string[]];
-  /** Whether what it says is of interest where all is well, too. */
+  /** Whether its output is of interest if it passes, too. */
   readonly isReport?: boolean;
 }
 
@@ -23,6 +23,7 @@ const CHECKS: readonly Check[] = [
     command: ["node", "--conditions=@oncekey/source", "scripts/reference.ts", "--check"],
   },
   { name: "links and anchors of Markdown", command: ["node", "scripts/links.ts"] },
+  { name: "prose", command: ["node", "scripts/prose.ts", "--check"], isReport: true },
   { name: "types, build", command: ["tsc", "-b"] },
   { name: "unused files, exports, dependencies", command: ["knip", "--no-progress"] },
   {

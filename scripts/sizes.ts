@@ -8,17 +8,17 @@ const ROOT = fileURLToPath(new URL("..", import.meta.url));
 
 interface Entry {
   readonly name: string;
-  /** What a page would write. */
+  /** Code of a page that imports the entry. */
   readonly code: string;
-  /** Of the minified bundle, compressed by gzip. 0: nothing of it may be left. */
+  /** Largest size of the minified bundle, compressed by gzip. 0: the bundle must be empty. */
   readonly limitBytes: number;
-  /** What the page has already. */
+  /** Modules that the page has already. */
   readonly external?: readonly string[];
   /** No module may come from here. */
   readonly without: RegExp;
 }
 
-// What is for tests, for Node or for other entries has no place on a page.
+// A page has no modules for tests, for Node or for other entries.
 const NOT_FOR_PAGES = /[/\\](msw|react|@tanstack)[/\\]|[/\\]testing\b|^node:/;
 
 // ky, p-retry and uuid take 10.5 kB of the first two: 8.6, 1.8 and 0.8, less what they share.

@@ -46,8 +46,8 @@ import type { UrlBase } from "./wire/request.ts";
 export interface Client<CanCheck extends boolean = boolean> {
   readonly operation: DefineOperation<CanCheck>;
   /**
-   * Lists what this owner left unfinished, in an earlier page or by a run that ended in `unknown`, oldest first. What runs right now
-   * is not in the list. Operations need not be defined for it.
+   * Lists what this owner left unfinished, in an earlier page or by a run that ended in `unknown`, oldest first. Live runs are not in
+   * the list. Operations need not be defined for it.
    */
   readonly pending: () => Promise<PendingOperation[]>;
   /**

@@ -1,4 +1,4 @@
-/** Charges a card at a provider, then writes the payment: strategy `lease` holds no connection meanwhile. */
+/** Charges a card at a provider, then writes the payment: strategy `lease` holds no connection during the call. */
 import { idempotency, migrate } from "@oncekey/server";
 import Fastify from "fastify";
 import pg from "pg";

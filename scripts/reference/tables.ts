@@ -5,7 +5,7 @@ import { observeWithOpenTelemetry } from "../../server/src/opentelemetry.ts";
 import * as shared from "../../shared/src/index.ts";
 import type { Declared } from "./declarations.ts";
 
-/** Returns one row for each problem code, with what the type says of it. */
+/** Returns one row for each problem code, with the doc comment of its type. */
 export function problemTable(code: Declared): string {
   const rows = Object.entries(shared.PROBLEMS).map(([name, kind]) => {
     const { text = "" } = code.members.find((member) => member.name === name)?.doc ?? {};

@@ -5,19 +5,15 @@ import type { CodeKind, NextAction, ProblemCode } from "./problem-code.ts";
 // Registered symbols are one per process, so two copies of this package recognise each other's errors.
 const BRAND: unique symbol = Symbol.for("oncekey.error");
 
-/**
- * The codes of the client, which no server sends:
- *
- * - `outcome_unknown`: the client does not know how its operation ended;
- * - `unexpected_answer`: the answer is not what the application sends;
- * - `input_required`: the body of the request was not stored, so that the client cannot send it
- *   again;
- * - `earlier_operation_exists`: the server knows another request under the key.
- */
+/** The codes of the client, which no server sends. */
 export type ClientCode =
+  /** The client does not know how its operation ended. */
   | "outcome_unknown"
+  /** The answer is not what the application sends. */
   | "unexpected_answer"
+  /** The body of the request was not stored, so the client cannot send it again. */
   | "input_required"
+  /** The server knows another request under the key. */
   | "earlier_operation_exists";
 
 /** Every code that an {@link IdempotencyError} can carry. Errors of the application carry none. */

@@ -86,7 +86,7 @@ export function readKey(value: string): string | undefined {
  * Writes a key as a header value that {@link parseKey} reads back as the same key.
  *
  * @param format default `bare`: every deployed service takes it. A key that begins with a double
- *   quote is always written as a structured string: bare it would be read as one.
+ *   quote is always written as a structured string.
  * @throws RangeError if the key is not 1–255 visible ASCII characters.
  */
 export function formatKey(key: string, format: KeyFormat = "bare"): string {

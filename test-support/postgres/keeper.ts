@@ -84,10 +84,10 @@ async function initialise(files: Binaries, asked: KeeperSettings): Promise<strin
   }
   if (ending !== undefined) throw new Error("it was stopped while it was started");
   initdb = run(files, files.initdb, initdbArguments(files, data, secret, asked));
-  const said = words(initdb);
+  const output = words(initdb);
   const [code] = await once(initdb, "exit");
   await rm(secret);
-  if (code !== 0) throw new Error(`initdb ended with ${code}: ${said()}`);
+  if (code !== 0) throw new Error(`initdb ended with ${code}: ${output()}`);
   return data;
 }
 

@@ -26,7 +26,7 @@ export async function checkValue(
       ? "The server has no longer stored the answer"
       : `The answer does not match the schema: ${issues.map(describe).join("; ")}`;
   const error = new UnexpectedAnswerError(why, { key, status, problem, issues });
-  // What is no longer stored comes with a code of the contract.
+  // An answer that is no longer stored comes with a code of the contract.
   const isOurs = stored === false || (answer !== undefined && isAcknowledged(answer, key));
   return isOurs
     ? { ...found, value: undefined, valueError: error }

@@ -75,17 +75,17 @@ type Unexpected<Spec> = { readonly [Member in Exclude<keyof Spec, keyof RequestS
 /** Runs an operation. A second run of a live instance with the same identity, in the same tick or later, is the same promise. */
 export interface Run<Input, Value, CanCheck extends boolean = boolean> {
   /**
-   * Never rejects for anything that a network or a server does. An unresolved record of the instance comes first, under its own key;
-   * if that stays unknown, it is the result.
+   * Never rejects for anything that a network or a server does. An unresolved record of the instance comes first, under its own key.
+   * If its outcome stays unknown, that is the result.
    *
-   * @throws TypeError if the operation's functions return what cannot be sent again.
+   * @throws TypeError if the operation's functions return a value that cannot be sent again.
    */
   (input: Input, options?: RunOptions): Promise<RunResult<Value, CanCheck>>;
   /**
    * Resolves to the value alone.
    *
-   * @throws IdempotencyError if the result is not `done`. With `nextAction: 'resume'`, as `OutcomeUnknownError` has it, the
-   * operation may have happened, and another run goes on with the same key.
+   * @throws IdempotencyError if the result is not `done`. With `nextAction: 'resume'` the operation may
+   * have happened, and another run goes on with the same key.
    * @throws UnexpectedAnswerError if the operation happened and its answer does not match the schema.
    */
   readonly orThrow: (input: Input, options?: RunOptions) => Promise<Value>;
@@ -115,7 +115,7 @@ export type HasCheck<StatusCheck, Client extends boolean> = [StatusCheck] extend
  *
  * A definition that is evaluated again, as under fast refresh, replaces the first one.
  *
- * @param name names the records of the operation: keep it through releases.
+ * @param name Name of the records of the operation: keep it through releases.
  * @throws TypeError or RangeError if an option is wrong.
  * @example
  * const placeOrder = shop.operation("place-order", {

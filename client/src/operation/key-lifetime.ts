@@ -35,7 +35,7 @@ export function whyTooOld(
 /**
  * Returns when the last request under the key may leave, in milliseconds since 1970.
  *
- * @param reserves times the deadline, or a quarter of a short lifetime: as long as a request may be under way.
+ * @param reserves Number of times the deadline, or a quarter of a short lifetime: as long as a request may be under way.
  */
 export function sendableUntil(
   { createdAt, expiresAt }: OperationRecord,

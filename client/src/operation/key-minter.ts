@@ -8,8 +8,8 @@ import type { Warn } from "../options/warnings.ts";
 export interface Minter {
   mint(): string;
   /**
-   * Sends under a new key. Refused with 412 `idempotency_key_expired` at once, nothing was sent under it before: the clock is wrong
-   * then, is corrected by the reply's `Date`, and it is sent under another key, once.
+   * Sends under a new key. If the server refuses it at once with 412 `idempotency_key_expired`, the clock of the device is wrong:
+   * nothing was sent under the key before. The client corrects the clock by the reply's `Date`, and sends once under another key.
    *
    * @param send mints the key that it sends, the second time at the latest.
    */

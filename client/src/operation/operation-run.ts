@@ -1,4 +1,4 @@
-/** What a run carries with it from the click to its end. */
+/** The state of a run, from the click to its end. */
 import type { EventCallbacks } from "../options/events.ts";
 import type { OperationPolicy } from "../options/client-options.ts";
 import type { RecordNames } from "../records/record-names.ts";
@@ -11,7 +11,7 @@ import type { Minter } from "./key-minter.ts";
 import type { Settlements } from "./settlements.ts";
 import type { OperationStates } from "./state.ts";
 
-/** What all operations of a client share. */
+/** The parts that all operations of a client share. */
 export interface ClientContext {
   readonly loop: LoopParts;
   readonly names: RecordNames;
@@ -43,7 +43,7 @@ export interface OperationInstance {
   readonly id: string;
 }
 
-/** What is asked for: by a click, or by a handle of an unresolved record. */
+/** A request for a run: by a click, or by a handle of an unresolved record. */
 export interface RunRequest extends OperationInstance {
   /** `run`: a click. `resume`: send what is recorded. `check`: look it up, and start nothing. */
   readonly mode: "run" | "resume" | "check";
@@ -64,19 +64,19 @@ export interface OperationRun extends RunRequest {
   readonly turn: Turn<RunResult<unknown>>;
 }
 
-/** How a turn ended. */
+/** The end of a turn. */
 export interface Conclusion {
   readonly result: RunResult<unknown>;
-  /** What it settled, or left unknown, by identity: others who wait for the same are told as well. */
+  /** Operations that it settled or left unknown, by identity: other waiters for the same identity are notified as well. */
   readonly endings: readonly Ending[];
-  /** Removes the record, or leaves what is remembered of it, after everyone was told. */
+  /** Removes the record, or keeps its remembered part, after all waiters were notified. */
   readonly release?: (() => Promise<void>) | undefined;
 }
 
 export interface Ending {
   readonly identity: string;
   readonly result: RunResult<unknown>;
-  /** Whether it had settled before this run: nobody who waits now waits for it. */
+  /** Whether it had settled before this run: no present waiter waits for it. */
   readonly isReplay?: boolean;
 }
 

@@ -1,4 +1,4 @@
-/** From an unresolved key that is written down to its end: sends, looks up, and decides what is kept. */
+/** Settles a recorded, unresolved key: sends, looks up, and decides what is kept. */
 import type { IdempotencyError } from "@oncekey/shared";
 import { later } from "../options/backoff.ts";
 import { createReport } from "../options/events.ts";
@@ -241,7 +241,7 @@ async function release(
   if (!isAt(handle, record)) return;
   const { client, definition, id } = run;
   const until = isDone ? rememberedUntil(record, definition.policy) : 0;
-  // Tabs that wait find the record once more, in case that a message gets lost.
+  // Waiting tabs find the record again, in case a message gets lost.
   const isKept = until > Date.now() || (await client.turns.isAwaited(id));
   if (!isKept) return void (await handle.remove());
   const bare = [record, ...(record.held ?? [])].map(({ identity }) => ({
@@ -252,7 +252,7 @@ async function release(
   removeLater(client, id, until);
 }
 
-/** Removes a settled record that nobody waits for and nothing remembers. */
+/** Removes a settled record without waiters that is not remembered. */
 async function tidy(
   { client, id }: Pick<OperationRun, "client" | "id">,
   handle: RecordHandle,
@@ -302,7 +302,7 @@ export function unknown(
   };
 }
 
-/** Concludes with a result that settles nothing and that nobody else is told. */
+/** Concludes with a result that settles nothing, and notifies no other waiter. */
 export function left(result: RunResult<unknown>): Conclusion {
   return { result, endings: [] };
 }
@@ -384,7 +384,7 @@ async function forget(subject: OperationInstance, record: OperationRecord): Prom
   });
 }
 
-// What was settled before is no end of what has begun since, but it may be news to this page.
+// An earlier settlement does not end a later operation, but it may be news to this page.
 function endingsOf(isSettled: boolean, identity: string, result: RunResult<unknown>): Ending[] {
   if (!isSettled) return [{ identity, result }];
   return result.kind === "done" ? [{ identity, result, isReplay: true }] : [];

@@ -17,8 +17,8 @@ export interface LifeOptions<StatusCheck extends boolean | undefined = boolean |
    *
    * - `'hold'` (default) sends the new request under the earlier key. If the earlier one never arrived, the new one runs. If it did,
    *   the result is `rejected` with `earlier_operation_exists` and `earlierResult`, or `earlier` if the answer does not carry it. The
-   *   server has to mark or refuse another body under one key, as `@oncekey/server`, draft-07 servers and Stripe do.
-   * - `'resolve-first'`, for all other servers: settles the earlier one and stops. The result is `rejected` with `earlierResult`, and
+   *   server has to mark or refuse another body under one key. `@oncekey/server`, draft-07 servers and Stripe do.
+   * - For all other servers, `'resolve-first'` settles the earlier one and stops. The result is `rejected` with `earlierResult`, and
    *   the next run mints a key.
    */
   readonly onChange?: "hold" | "resolve-first" | undefined;

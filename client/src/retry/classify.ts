@@ -39,7 +39,7 @@ interface Refused extends Refusal {
   readonly isEchoed: boolean;
   /** Whether this API echoes keys, so that a refusal without the echo comes from somewhere in front of it. */
   readonly isEchoing: boolean;
-  /** `false`: the server says that the same request will not do better. */
+  /** `false`: the server refuses the same request again. */
   readonly mayRetry: boolean;
 }
 
@@ -154,7 +154,7 @@ function byCode(
         const done = { kind: "done", value: undefined, stored: false, replayed: true } as const;
         return { ...done, status: originalStatus, told: loop };
       }
-      // Without the original status, or after a redirect that nobody can follow any more, the outcome is unknown.
+      // Without the original status, or after a redirect that can no longer be followed, the outcome is unknown.
       return (isRefused(originalStatus) ? rejected : unknown)(error, loop);
     case "idempotency_key_required":
     case "idempotency_key_invalid":

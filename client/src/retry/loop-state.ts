@@ -47,7 +47,7 @@ export interface LoopInput {
   readonly report: Report;
 }
 
-/** What is known of a loop besides how it ended. */
+/** Facts about a loop besides its end. */
 export interface Told {
   /** When the run began, in milliseconds since 1970. */
   readonly startedAt: number;

@@ -1,19 +1,22 @@
 /** The scripted faults of one request. */
 
 /**
- * - `none`: the request is answered according to the contract.
- * - `unreachable`: a network error; the request does not arrive.
- * - `reply-lost`: a network error after the resolver ran and its response was stored.
- * - `cut-off`: the resolver ran and its response was stored; the body of the reply breaks off halfway.
- * - `down`: 503 `idempotency_unavailable`; the resolver does not run.
+ * A fault of one request.
  *
- * The others describe an earlier copy of the request whose answer the client never saw:
- * - `replay`: the copy ran; its stored response comes back.
- * - `in-flight`: the copy still runs: 409 `idempotency_in_flight`. It has ended by the next request.
- * - `mismatch`: the copy ran with different content: its response with the mark, or 422 under `mismatch: 'reject'`.
- * - `response-not-stored`: the copy ran and its body could not be stored: 410 `idempotency_response_not_stored`.
- * - `outcome-unknown`: the server of the copy crashed: 500 `idempotency_outcome_unknown`, from now on.
- * - `expired`: the key is too old: 412 `idempotency_key_expired`, from now on; the resolver does not run.
+ * - For `none`, the request is answered according to the contract.
+ * - For `unreachable`, a network error: the request does not arrive.
+ * - For `reply-lost`, a network error after the resolver ran and its response was stored.
+ * - For `cut-off`, the resolver ran and its response was stored. The body of the reply breaks off.
+ * - For `down`, 503 `idempotency_unavailable`. The resolver does not run.
+ *
+ * The other faults describe an earlier copy of the request whose answer the client never saw.
+ *
+ * - For `replay`, the copy ran. Its stored response comes back.
+ * - For `in-flight`, the copy still runs: 409 `idempotency_in_flight`. It has ended by the next request.
+ * - For `mismatch`, the copy ran with different content: its response with the mark, or 422 under `mismatch: 'reject'`.
+ * - For `response-not-stored`, the copy ran and its body could not be stored: 410 `idempotency_response_not_stored`.
+ * - For `outcome-unknown`, the server of the copy crashed: 500 `idempotency_outcome_unknown` from now on.
+ * - For `expired`, the key is too old: 412 `idempotency_key_expired` from now on. The resolver does not run.
  */
 export type Fault = (typeof FAULTS)[number];
 
