@@ -17,33 +17,27 @@ const GUIDES: readonly Section[] = [
   { title: "Start", pages: ["index", "story", "guides/README"] },
   {
     title: "In the page",
-    pages: [
-      "guides/outcomes",
-      "guides/storage",
-      "guides/react",
-      "guides/ky",
-      "guides/axios",
-      "guides/openapi-fetch",
-      "guides/generated-clients",
-      "guides/testing",
-    ],
+    pages: guides(
+      "outcomes storage sign-out react ky axios openapi-fetch generated-clients testing",
+    ),
   },
   {
     title: "In the handler",
-    pages: [
-      "guides/existing-backend",
-      "guides/orm",
-      "guides/lease",
-      "guides/neighbours",
-      "guides/encryption",
-      "guides/crash-testing",
-    ],
+    pages: guides(
+      "plugin strategies existing-backend orm savepoints lease jobs webhooks validation testing-handlers crash-testing encryption",
+    ),
   },
+  { title: "With your framework", pages: guides("neighbours nestjs trpc graphql migrating") },
   {
     title: "In operation",
-    pages: ["guides/command", "guides/telemetry", "guides/costs", "guides/distributed"],
+    pages: guides("command telemetry costs poolers serverless bun distributed"),
   },
 ];
+
+/** @param names separated by spaces. */
+function guides(names: string): string[] {
+  return names.split(" ").map((name) => `guides/${name}`);
+}
 
 /** Returns every section of the site. Folders of generated and of similar pages list themselves. */
 export function listSections(): readonly Section[] {

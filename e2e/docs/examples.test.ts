@@ -85,6 +85,8 @@ const CONFIG = {
     // For the libraries' declarations; ours are sources here, and are checked.
     skipLibCheck: true,
     allowImportingTsExtensions: true,
+    // As in an application on Nest.
+    experimentalDecorators: true,
     customConditions: ["@oncekey/source"],
   },
   include: ["**/*"],

@@ -53,6 +53,7 @@ export default defineConfig({
       { text: "Story", link: "/story" },
       { text: "Guides", link: "/guides/" },
       { text: "Reference", link: "/reference/" },
+      { text: "Runbook", link: "/runbook/" },
       { text: "Decisions", link: "/decisions/" },
     ],
     sidebar: sections.map(toSidebar),
