@@ -15,7 +15,7 @@ beforeEach(() => pool.query("truncate oncekey.records"));
 
 type Shared = Pick<
   RouteIdempotencyOptions,
-  "required" | "mismatch" | "inFlight" | "waitMs" | "retentionMs"
+  "required" | "mismatch" | "inFlight" | "waitMs" | "retentionMs" | "fenceMs"
 >;
 
 const json = (value: unknown): string => JSON.stringify(value);
@@ -94,6 +94,7 @@ const OPTIONS: readonly Shared[] = [
   { waitMs: 20 },
   { required: false },
   { retentionMs: 3_600_000 },
+  { retentionMs: 3_600_000, fenceMs: 7_200_000 },
 ];
 
 describe.each(OPTIONS)("with %j, the model answers as the server does", (options) => {

@@ -10,6 +10,7 @@ import { findRecords, forgetRecord, readStats } from "./store/maintenance/record
 import type { RecordAddress, TableRecord, TableStats } from "./store/maintenance/records.ts";
 import { sweepBatch } from "./store/maintenance/sweep-batch.ts";
 import { DEFAULT_BATCH_SIZE, sweepAll } from "./store/maintenance/sweeper.ts";
+import type { SweptRows } from "./store/maintenance/sweeper.ts";
 
 declare module "fastify" {
   interface FastifyInstance {
@@ -29,10 +30,10 @@ export interface IdempotencyAdministration {
    */
   forget(address: RecordAddress, pool?: Pool): Promise<number>;
   /**
-   * Deletes all expired rows in batches and returns their number. Returns 0 if another process is
-   * sweeping.
+   * Sweeps all expired rows in batches, and returns how many were deleted and how many became tombstones: none if another
+   * process is sweeping.
    */
-  sweep(pool?: Pool): Promise<number>;
+  sweep(pool?: Pool): Promise<SweptRows>;
   /** Counts and sizes, over the whole table. */
   stats(pool?: Pool): Promise<TableStats>;
   /** Resolves when the database answers and the strategies of all routes can be kept on it. Throws the reason otherwise. */

@@ -33,7 +33,7 @@ const TITLES: Readonly<Record<ProblemCode, string>> = {
   idempotency_conflict: "The key was used for another request",
   idempotency_key_expired: "The key is older than the retention",
   idempotency_outcome_unknown: "The outcome of the request is unknown",
-  idempotency_response_not_stored: "The response could not be kept",
+  idempotency_response_not_stored: "The response is not kept",
   idempotency_unavailable: "The idempotency store is unavailable",
 };
 

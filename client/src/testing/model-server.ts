@@ -38,6 +38,11 @@ export interface ModelServerOptions {
    * Retention of a stored response, in ms. `@range 1_000–31_622_400_000 @default 86_400_000` (24 h)
    */
   readonly retentionMs?: number | undefined;
+  /**
+   * How long a key runs nothing, in ms, counted like `retentionMs` and never shorter: a repeat between the two gets 410.
+   * `@range 1_000–31_622_400_000 @default 2_592_000_000` (30 days, or `retentionMs` if that is longer)
+   */
+  readonly fenceMs?: number | undefined;
 }
 
 /** A request to a protected route. */
@@ -90,10 +95,13 @@ export function createModelServer(options: ModelServerOptions = {}): ModelServer
   checkOptions(options, CHECKS, "");
   const { required = true, mismatch = "replay", inFlight = "wait" } = options;
   const { waitMs = 10_000, retentionMs = 24 * 3_600_000 } = options;
+  const { fenceMs = Math.max(30 * 24 * 3_600_000, retentionMs) } = options;
+  if (fenceMs < retentionMs)
+    throw new RangeError(`fenceMs must be at least retentionMs (${retentionMs}), got ${fenceMs}`);
   const script: Fault[] = [];
   const effects: Effect[] = [];
   const requests: ReceivedRequest[] = [];
-  const settings = { mismatch, waitMs: inFlight === "wait" ? waitMs : 0, retentionMs };
+  const settings = { mismatch, waitMs: inFlight === "wait" ? waitMs : 0, retentionMs, fenceMs };
   const route = createRoute(settings, (effect) => effects.push(effect));
 
   const answer = async (request: Request, run: () => Response | Promise<Response>) => {
@@ -103,7 +111,7 @@ export function createModelServer(options: ModelServerOptions = {}): ModelServer
     requests.push({ key, method, path: new URL(url).pathname, fault });
     if (fault === "unreachable") return Response.error();
     const asked = await takeIn(request, required);
-    const acknowledgement = { key: asked.key, lifetimeMs: retentionMs };
+    const acknowledgement = { key: asked.key, lifetimeMs: fenceMs };
     if (asked.kind === "refused") return refuse(asked.code, asked.detail, acknowledgement);
     const reply = await route.answer(asked, fault, run);
     if (fault === "reply-lost") return Response.error();
@@ -143,4 +151,5 @@ const CHECKS = {
   inFlight: oneOf("wait", "reject"),
   waitMs: integer(0, 120_000),
   retentionMs: integer(1_000, 31_622_400_000),
+  fenceMs: integer(1_000, 31_622_400_000),
 };

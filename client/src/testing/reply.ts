@@ -53,16 +53,33 @@ export function replay(
   acknowledgement: Acknowledgement,
   isMismatch: boolean,
 ): Response {
-  if (bytes === undefined) {
-    const detail = `The request was done and answered with status ${status}; its body could not be kept`;
-    const refusal = refuse("idempotency_response_not_stored", detail, acknowledgement, status);
-    if (isMismatch) refusal.headers.set(IDEMPOTENCY_MISMATCH, "true");
-    return refusal;
-  }
+  if (bytes === undefined)
+    return notStored(status, "its body could not be kept", acknowledgement, isMismatch);
   const headers = new Headers(stored);
   headers.set(IDEMPOTENT_REPLAYED, "true");
   headers.set("cache-control", "no-store");
   if (isMismatch) headers.set(IDEMPOTENCY_MISMATCH, "true");
   const body = bytes.byteLength === 0 ? null : bytes;
   return acknowledge(new Response(body, { status, headers }), acknowledgement);
+}
+
+/** Answers a repeat whose response has expired. */
+export function gone(
+  { status }: StoredResponse,
+  acknowledgement: Acknowledgement,
+  isMismatch: boolean,
+): Response {
+  return notStored(status, "the response is no longer kept", acknowledgement, isMismatch);
+}
+
+function notStored(
+  status: number,
+  why: string,
+  acknowledgement: Acknowledgement,
+  isMismatch: boolean,
+): Response {
+  const detail = `The request was done and answered with status ${status}; ${why}`;
+  const refusal = refuse("idempotency_response_not_stored", detail, acknowledgement, status);
+  if (isMismatch) refusal.headers.set(IDEMPOTENCY_MISMATCH, "true");
+  return refusal;
 }

@@ -6,7 +6,7 @@ import type { Fault } from "./fault.ts";
 import type { Intake } from "./intake.ts";
 import { isKept, toStored } from "./ledger.ts";
 import type { Effect, ModelRecord } from "./ledger.ts";
-import { acknowledge, refuse, replay } from "./reply.ts";
+import { acknowledge, gone, refuse, replay } from "./reply.ts";
 
 /** The settings of a model server. */
 export interface RouteSettings {
@@ -14,6 +14,7 @@ export interface RouteSettings {
   /** 0 refuses a duplicate at once. */
   readonly waitMs: number;
   readonly retentionMs: number;
+  readonly fenceMs: number;
 }
 
 type Keyed = Extract<Intake, { kind: "keyed" }>;
@@ -106,8 +107,11 @@ async function answerKeyed(model: Model, asked: Keyed, run: Run): Promise<Respon
     const isMismatch = record.fingerprint !== asked.fingerprint;
     if (isMismatch && mismatch === "reject") return refused(model, "idempotency_conflict", asked);
     if (record.kind === "stored") {
-      const lifetimeMs = model.settings.retentionMs - (Date.now() - record.storedAt);
-      return replay(record.response, { key: asked.key, lifetimeMs }, isMismatch);
+      const { retentionMs, fenceMs } = model.settings;
+      const ageMs = Date.now() - record.storedAt;
+      const acknowledgement = { key: asked.key, lifetimeMs: fenceMs - ageMs };
+      if (ageMs >= retentionMs) return gone(record.response, acknowledgement, isMismatch);
+      return replay(record.response, acknowledgement, isMismatch);
     }
     const leftMs = until - performance.now();
     if (asked.onlyIfStored || leftMs <= 0 || !(await endsWithin(record.ended, leftMs))) {
@@ -150,17 +154,17 @@ async function perform(model: Model, asked: Asked, run: Run): Promise<Response> 
     }
     if (response.status < 400) model.onEffect(effectOf(asked, response.status));
   }
-  return acknowledge(response, { key: asked.key, lifetimeMs: model.settings.retentionMs });
+  return acknowledge(response, { key: asked.key, lifetimeMs: model.settings.fenceMs });
 }
 
 function find({ records, settings }: Model, id: string): ModelRecord | undefined {
   const record = records.get(id);
-  const isOver = record?.kind === "stored" && Date.now() - record.storedAt >= settings.retentionMs;
+  const isOver = record?.kind === "stored" && Date.now() - record.storedAt >= settings.fenceMs;
   return isOver ? undefined : record;
 }
 
 function refused({ settings }: Model, code: keyof typeof DETAILS, { key }: Asked): Response {
-  return refuse(code, DETAILS[code], { key, lifetimeMs: settings.retentionMs });
+  return refuse(code, DETAILS[code], { key, lifetimeMs: settings.fenceMs });
 }
 
 function idOf({ key, target }: Keyed): string {

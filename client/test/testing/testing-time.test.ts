@@ -13,7 +13,7 @@ const ask = (headers: Record<string, string> = {}) => ({
 });
 
 it("the model server counts the lifetime down and runs the resolver again after it", async () => {
-  const model = createModelServer({ retentionMs: 60_000 });
+  const model = createModelServer({ retentionMs: 60_000, fenceMs: 60_000 });
   const order = model.protect<Asked>(() => new Response("made", { status: 201 }));
   const lifetime = async () => {
     const { headers } = await order(ask());
@@ -24,6 +24,19 @@ it("the model server counts the lifetime down and runs the resolver again after 
   expect(await lifetime()).toEqual(["39", "true"]);
   vi.advanceTimersByTime(39_500);
   expect(await lifetime()).toEqual(["60", null]);
+  expect(model.effects).toHaveLength(2);
+});
+
+it("answers 410 between the end of the response and the end of its key", async () => {
+  const model = createModelServer({ retentionMs: 60_000, fenceMs: 90_000 });
+  const order = model.protect<Asked>(() => new Response("made", { status: 201 }));
+  await order(ask());
+  vi.advanceTimersByTime(60_000);
+  const late = await order(ask());
+  expect([late.status, late.headers.get("idempotency-key-lifetime")]).toEqual([410, "30"]);
+  expect(await late.json()).toMatchObject({ originalStatus: 201 });
+  vi.advanceTimersByTime(30_000);
+  expect((await order(ask())).status).toBe(201);
   expect(model.effects).toHaveLength(2);
 });
 

@@ -5,7 +5,7 @@ const STORE = "server/src/store";
 
 const NO_FENCE: Edit = {
   file: `${STORE}/sql/statements.ts`,
-  find: "when record.expires_at <= excluded.created_at then excluded.fingerprint",
+  find: "when greatest(record.expires_at, record.fence_until) <= excluded.created_at\n            then excluded.fingerprint",
   replace: "when true then excluded.fingerprint",
 };
 

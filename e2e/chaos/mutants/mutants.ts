@@ -102,7 +102,7 @@ export const MUTANTS: readonly Mutant[] = [
         file: "server/src/response/on-send.ts",
         find: "const completion = await claim.complete(",
         replace:
-          'const completion: Completion = { kind: "stored", lifetimeMs: 1, askedAt: 0, split: false };\n  void claim.complete(',
+          'const completion: Completion = { kind: "stored", lifetimeMs: 1, fenceMs: 1, askedAt: 0, split: false };\n  void claim.complete(',
       },
     ],
   },
@@ -115,7 +115,7 @@ export const MUTANTS: readonly Mutant[] = [
         file: "server/src/response/on-send.ts",
         find: 'const completion = await claim.complete(captured.response, isKept ? "keep" : "discard");',
         replace:
-          'const completion: Completion = { kind: "stored", lifetimeMs: 1, askedAt: 0, split: false };\n  const { response } = captured;\n  reply.raw.once("finish", () => void claim.complete(response, isKept ? "keep" : "discard"));',
+          'const completion: Completion = { kind: "stored", lifetimeMs: 1, fenceMs: 1, askedAt: 0, split: false };\n  const { response } = captured;\n  reply.raw.once("finish", () => void claim.complete(response, isKept ? "keep" : "discard"));',
       },
     ],
   },

@@ -93,6 +93,7 @@ function optionsOf({ policy }: Route): RouteIdempotencyOptions {
     strategy,
     mismatch,
     retentionMs,
+    fenceMs: retentionMs,
     required: !isKeyless,
     ...(onCrash === undefined ? {} : { lease: { durationMs: LEASE_MS, onCrash } }),
   };

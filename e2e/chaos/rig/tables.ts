@@ -66,7 +66,7 @@ export async function endRetention(pool: Pool, scopes: string): Promise<void> {
   // No client asks for these scopes any more; a row that is swept at the same time cannot be
   // updated.
   await pool.query(
-    "update oncekey.records set expires_at = statement_timestamp() where scope like $1 and expires_at > statement_timestamp()",
+    "update oncekey.records set expires_at = statement_timestamp(), fence_until = null where scope like $1 and expires_at > statement_timestamp()",
     [`${scopes}-%`],
   );
 }

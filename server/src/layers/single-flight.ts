@@ -7,6 +7,7 @@ import type {
   Busy,
   Claim,
   LookupOutcome,
+  Retention,
   Store,
   StoredRecord,
   Ticket,
@@ -15,11 +16,10 @@ import type {
 import { wrapClaim } from "./wrap-claim.ts";
 
 /** The options of a route that concern duplicates. */
-export interface Waiting {
+export interface Waiting extends Retention {
   readonly inFlight: "wait" | "reject";
   readonly waitMs: number;
   readonly mismatch: "replay" | "reject";
-  readonly retentionMs: number;
 }
 
 /** The outcome of a request. `conflict`: the running request is another one, known before it has finished. */
@@ -189,11 +189,7 @@ async function tryUntil(
   onWait: () => void,
 ): Promise<BeginOutcome | Conflict> {
   for (let pauseMs = FIRST_POLL_MS; ; pauseMs = Math.min(pauseMs * 1.5, LAST_POLL_MS)) {
-    const outcome = applyMismatchPolicy(
-      await store.begin(ticket, waiting.retentionMs),
-      ticket,
-      waiting,
-    );
+    const outcome = applyMismatchPolicy(await store.begin(ticket, waiting), ticket, waiting);
     if (outcome.kind !== "in-flight" || waiting.inFlight === "reject") return outcome;
     const leftMs = until - performance.now();
     if (leftMs <= 0) return outcome;
@@ -217,6 +213,7 @@ function resolveFollowers(claim: Claim, flight: Flight, ticket: Ticket): Claim {
             fingerprint: ticket.fingerprint,
             response,
             lifetimeMs: completion.lifetimeMs,
+            fenceMs: completion.fenceMs,
             askedAt: completion.askedAt,
           };
           result = { kind: "replay", record };

@@ -11,6 +11,7 @@ import type { ScopeOption } from "../ticket/scope.ts";
 import { STORED_HEADERS, storableHeaders } from "./stored-headers.ts";
 import { DEFAULT_MAX_HANDLER_MS } from "../store/postgres/timeouts.ts";
 import type { SweepOptions } from "../store/maintenance/sweeper.ts";
+import type { Retention } from "../store/store.ts";
 
 // Here, because this file is part of the published types: the merge has to come along with them.
 declare module "fastify" {
@@ -83,10 +84,17 @@ export interface RouteIdempotencyOptions {
    */
   readonly waitMs?: number;
   /**
-   * Retention of a record, in ms; never shorter than `lease.durationMs`.
+   * Retention of a stored response, in ms; never shorter than `lease.durationMs`.
    * `@range 1_000–31_622_400_000 @default 24 h` (as most services keep keys)
    */
   readonly retentionMs?: number;
+  /**
+   * How long a key is remembered, in ms, counted from the stored response like `retentionMs`, and never shorter. A repeat after
+   * `retentionMs` gets 410 `idempotency_response_not_stored` with `originalStatus`, and nothing runs. After the fence the key
+   * counts as new. An unfinished lease is kept for as long.
+   * `@range 1_000–31_622_400_000 @default 30 days` (a key costs about 260 bytes; `retentionMs` if that is longer)
+   */
+  readonly fenceMs?: number;
   /**
    * Timeout of a one-commit handler, which holds a connection, in ms. After it `signal` aborts, the
    * transaction is rolled back, a running statement is cancelled, and the caller gets 503. With
@@ -127,7 +135,8 @@ export interface RouteIdempotencyOptions {
   /**
    * Maximum age of a new UUIDv7 key (RFC 9562 §5.7), in ms by this server's clock. An older key
    * that is not stored is refused with 412. So is a key from more than 5 minutes in the future.
-   * `@range 1_000–31_622_400_000 @default off` (a key past its retention counts as new)
+   * Never longer than `fenceMs`: between the two, a key would count as new.
+   * `@range 1_000–31_622_400_000 @default off` (a key past its fence counts as new)
    */
   readonly maxKeyAgeMs?: number;
   /** Keeps finished records in this process as well. Default `{ maxEntries: 1_000, maxBytes: 16 MiB }`; `false`: off. */
@@ -180,6 +189,7 @@ export interface RouteOptions {
   readonly inFlight: "wait" | "reject";
   readonly waitMs: number;
   readonly retentionMs: number;
+  readonly fenceMs: number;
   readonly maxHandlerMs: number;
   readonly fingerprint: FingerprintOption | undefined;
   readonly storeStatus: (status: number) => boolean;
@@ -193,6 +203,8 @@ export interface RouteOptions {
   readonly docsUrl: string | undefined;
 }
 
+const DEFAULT_RETENTION_MS = 24 * 3_600_000;
+const DEFAULT_FENCE_MS = 30 * 24 * 3_600_000;
 const NOT_FINAL: ReadonlySet<number> = new Set([401, 403, 408, 409, 423, 424, 425, 429]);
 
 /**
@@ -204,6 +216,29 @@ export function checkOptions(options: IdempotencyOptions): void {
   checkRegistration(options);
   for (const name of ["pool", "scope"] as const) {
     if (options[name] === undefined) throw new TypeError(`idempotency option ${name} is required`);
+  }
+  refuseShortFence({ ...retentionOf(options), maxKeyAgeMs: options.maxKeyAgeMs }, "");
+}
+
+function retentionOf({ retentionMs, fenceMs }: RouteIdempotencyOptions): Retention {
+  const keptMs = retentionMs ?? DEFAULT_RETENTION_MS;
+  return { retentionMs: keptMs, fenceMs: fenceMs ?? Math.max(DEFAULT_FENCE_MS, keptMs) };
+}
+
+/** Refuses options under which a key would count as new while its response is kept, or before it is too old to run. */
+function refuseShortFence(
+  { retentionMs, fenceMs, maxKeyAgeMs }: Retention & { readonly maxKeyAgeMs: number | undefined },
+  where: string,
+): void {
+  if (fenceMs < retentionMs) {
+    throw new RangeError(
+      `${where}fenceMs must be at least retentionMs (${retentionMs}), got ${fenceMs}`,
+    );
+  }
+  if (maxKeyAgeMs !== undefined && maxKeyAgeMs > fenceMs) {
+    throw new RangeError(
+      `${where}maxKeyAgeMs must be at most fenceMs (${fenceMs}), got ${maxKeyAgeMs}`,
+    );
   }
 }
 
@@ -236,7 +271,7 @@ export function resolveRouteOptions(
     mismatch: set.mismatch ?? "replay",
     inFlight: set.inFlight ?? "wait",
     waitMs: set.waitMs ?? 10_000,
-    retentionMs: set.retentionMs ?? 24 * 3_600_000,
+    ...retentionOf(set),
     maxHandlerMs: set.maxHandlerMs ?? DEFAULT_MAX_HANDLER_MS,
     fingerprint: set.fingerprint,
     storeStatus: (status: number) =>
@@ -251,6 +286,7 @@ export function resolveRouteOptions(
     docsUrl: set.docsUrl,
   };
   refuseIneffective(own, resolved, route);
+  refuseShortFence(resolved, `${route}: `);
   return Object.freeze(resolved);
 }
 

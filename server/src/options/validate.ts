@@ -29,6 +29,7 @@ const ROUTE: Checks = {
   inFlight: oneOf("wait", "reject"),
   waitMs: integer(0, 120_000),
   retentionMs: integer(1_000, YEAR_MS),
+  fenceMs: integer(1_000, YEAR_MS),
   maxHandlerMs: integer(100, 3_600_000),
   fingerprint: test(isFunction, "a function of the request"),
   storeStatus: test(isFunction, "a function of the status"),

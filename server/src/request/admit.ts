@@ -24,7 +24,7 @@ import {
 } from "../response/replay.ts";
 import type { Refusal } from "../response/replay.ts";
 import { logFailure } from "../response/on-send.ts";
-import { remainingMs } from "../store/record.ts";
+import { remainingFenceMs } from "../store/record.ts";
 import type { Claim, StoredRecord } from "../store/store.ts";
 
 /** Shared state of the steps of one admission. */
@@ -48,7 +48,7 @@ export async function admit(
   if (read.kind === "ticket") state.ticket = read.ticket;
   const mayRun = read.kind !== "ticket" || !read.onlyIfStored;
   const admission = { engine, request, reply, state, mayRun };
-  acknowledge(reply, state.ticket?.key, options.retentionMs);
+  acknowledge(reply, state.ticket?.key, options.fenceMs);
   switch (read.kind) {
     case "refused":
       publishRefusal(admission);
@@ -168,12 +168,12 @@ function replay(admission: Admission, record: StoredRecord): Admitted {
   const { reply, state } = admission;
   const { options, ticket } = state;
   const isMismatch = ticket !== undefined && !record.fingerprint.equals(ticket.fingerprint);
+  acknowledge(reply, ticket?.key, remainingFenceMs(record));
   const refusal = refusalOf(record, isMismatch, options);
   if (refusal !== undefined) {
     markRefusal(reply, isMismatch, options);
     return refuse(admission, refusal);
   }
-  acknowledge(reply, ticket?.key, remainingMs(record));
   const body = writeReplay(reply, record.response, isMismatch);
   state.replay = { body };
   reply.send(body);

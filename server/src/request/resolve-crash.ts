@@ -28,6 +28,7 @@ export async function resolveCrash(
         fingerprint: ticket.fingerprint,
         response,
         lifetimeMs: completion.lifetimeMs,
+        fenceMs: completion.fenceMs,
         askedAt: completion.askedAt,
       };
       return { kind: "replay", record };

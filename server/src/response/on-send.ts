@@ -17,7 +17,7 @@ import {
   writeReplay,
   writeServerError,
 } from "./replay.ts";
-import { remainingMs } from "../store/record.ts";
+import { remainingFenceMs } from "../store/record.ts";
 import type { Completion } from "../store/store.ts";
 import { digestKey } from "../telemetry/events.ts";
 
@@ -136,7 +136,7 @@ async function settle(
     case "superseded": {
       const { record } = completion;
       clearContent(reply, options.storeHeaders);
-      acknowledge(reply, state.ticket?.key, remainingMs(record));
+      acknowledge(reply, state.ticket?.key, remainingFenceMs(record));
       // If the key was forgotten in the meantime, another request may have taken it.
       const isMismatch = state.ticket?.fingerprint.equals(record.fingerprint) === false;
       const refusal = refusalOf(record, isMismatch, options);

@@ -88,9 +88,10 @@ export function refusalOf(
   if (isMismatch && options.mismatch === "reject") return conflict();
   const { status, body } = record.response;
   if (body !== undefined) return undefined;
+  const why = record.isTombstone ? "the response is no longer kept" : "its body could not be kept";
   return {
     code: "idempotency_response_not_stored",
-    detail: `The request was done and answered with status ${status}; its body could not be kept`,
+    detail: `The request was done and answered with status ${status}; ${why}`,
     originalStatus: status,
   };
 }

@@ -1,6 +1,13 @@
 /** A record's way into the columns of the table and back. */
 import type { Row } from "./postgres/batch.ts";
-import type { InFlight, Lifetime, StoredRecord, StoredResponse, Ticket } from "./store.ts";
+import type {
+  InFlight,
+  Lifetime,
+  Retention,
+  StoredRecord,
+  StoredResponse,
+  Ticket,
+} from "./store.ts";
 
 /** The three columns of the primary key, in its order. */
 export function ticketValues(ticket: Ticket): [key: string, scope: string, target: string] {
@@ -11,7 +18,7 @@ export function ticketValues(ticket: Ticket): [key: string, scope: string, targe
 export function recordValues(
   ticket: Ticket,
   response: StoredResponse,
-  retentionMs: number,
+  { retentionMs, fenceMs }: Retention,
 ): (string | Buffer | null)[] {
   return [
     ...ticketValues(ticket),
@@ -20,17 +27,28 @@ export function recordValues(
     JSON.stringify(response.headers),
     response.body ?? null,
     String(retentionMs),
+    String(fenceMs),
   ];
 }
 
-/** Returns the remaining lifetime of a record, in ms. At 0 or less it must not be replayed. */
-export function remainingMs({ lifetimeMs, askedAt }: Lifetime): number {
+/** Returns the remaining lifetime of a record, in ms. At 0 or less it must not be answered with. */
+export function remainingMs({
+  lifetimeMs,
+  askedAt,
+}: Pick<Lifetime, "lifetimeMs" | "askedAt">): number {
   return askedAt + lifetimeMs - performance.now();
+}
+
+/** Returns for how many more ms the key of a record runs nothing. */
+export function remainingFenceMs({ fenceMs, askedAt }: Lifetime): number {
+  return askedAt + fenceMs - performance.now();
 }
 
 /** Reads a row of the `lookup` statement. */
 export function readRecord(row: Row, askedAt: number): StoredRecord {
-  const [fingerprint, status, headers, body, lifetimeMs, owner] = row;
+  const [fingerprint, status, headers, body, lifetimeMs, owner, fenceMs] = row;
+  // Without headers the response has expired, whether the sweep has come by or not.
+  const isTombstone = (headers ?? null) === null;
   return {
     fingerprint: Buffer.from(fingerprint ?? "", "hex"),
     response: {
@@ -38,9 +56,11 @@ export function readRecord(row: Row, askedAt: number): StoredRecord {
       headers: JSON.parse(headers ?? "[]") as [string, string][],
       body: body === null || body === undefined ? undefined : Buffer.from(body, "hex"),
     },
-    lifetimeMs: Number(lifetimeMs),
+    lifetimeMs: Number(isTombstone ? fenceMs : lifetimeMs),
+    fenceMs: Number(fenceMs),
     askedAt,
     owner: owner ?? undefined,
+    ...(isTombstone && { isTombstone }),
   };
 }
 

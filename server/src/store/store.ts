@@ -21,13 +21,22 @@ export interface StoredResponse {
   readonly body: Buffer | undefined;
 }
 
+/** For how long a stored response is kept, and its key; both in ms, counted from the moment it is stored. */
+export interface Retention {
+  readonly retentionMs: number;
+  /** Never shorter than `retentionMs`. */
+  readonly fenceMs: number;
+}
+
 /**
  * Remaining lifetime of a record by the database's clock, and the instant of the query: the process
  * may be suspended before it reads the answer.
  */
 export interface Lifetime {
-  /** Milliseconds from `askedAt` on. */
+  /** Milliseconds from `askedAt` on for which the record may be answered with. */
   readonly lifetimeMs: number;
+  /** Milliseconds from `askedAt` on for which its key runs nothing. */
+  readonly fenceMs: number;
   /** Before the database was asked, on the clock of `performance.now()`. */
   readonly askedAt: number;
 }
@@ -36,6 +45,8 @@ export interface Lifetime {
 export interface StoredRecord extends Lifetime {
   readonly fingerprint: Buffer;
   readonly response: StoredResponse;
+  /** Whether the response has expired: only its status is known, and the key still runs nothing. */
+  readonly isTombstone?: true;
   /** Strategy lease: the claim that finished it. */
   readonly owner?: string | undefined;
 }
@@ -159,7 +170,7 @@ export interface Store {
    * One try, without waiting for another process: claims the ticket, finds its record, or reports
    * that it is in flight.
    */
-  begin(ticket: Ticket, retentionMs: number): Promise<BeginOutcome>;
+  begin(ticket: Ticket, retention: Retention): Promise<BeginOutcome>;
   /** Looks the ticket up and starts nothing. */
   lookup(ticket: Ticket): Promise<LookupOutcome>;
   /** A transaction that commits with the reply and stores nothing. */

@@ -96,6 +96,8 @@ export interface LeaseLostEvent extends KeyDigest {
 /** Channel `oncekey:sweep`: for each batch, by the plugin or by `app.idempotency.sweep`. */
 export interface SweepEvent {
   readonly deletedRows: number;
+  /** Expired responses that became tombstones. */
+  readonly buriedRows: number;
   readonly sweepMs: number;
 }
 

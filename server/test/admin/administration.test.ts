@@ -91,13 +91,13 @@ describe("app.idempotency", () => {
         await app.idempotency.ready();
         await post("/payments", { key: "expired", json: { amount: 1 } });
         await pool.query(
-          "update oncekey.records set expires_at = now() - interval '1 hour' where key = 'expired'",
+          "update oncekey.records set expires_at = now() - interval '1 hour', fence_until = null where key = 'expired'",
         );
         expect(await app.idempotency.stats()).toMatchObject({
           expired: 1,
           sizeBytes: expect.any(Number),
         });
-        expect(await app.idempotency.sweep()).toBe(1);
+        expect(await app.idempotency.sweep()).toEqual({ deleted: 1, buried: 0 });
         expect(await app.idempotency.stats()).toMatchObject({ expired: 0 });
       },
     );

@@ -40,7 +40,7 @@ describe("oncekey sweep", () => {
     expect([code, out]).toEqual([0, "deleted 4,500 expired records\n"]);
     expect(err).toBe(
       [1_000, 2_000, 3_000, 4_000, 4_500]
-        .map((done) => `deleted ${done.toLocaleString("en-US")} of 4,500 expired records\n`)
+        .map((done) => `swept ${done.toLocaleString("en-US")} of 4,500 expired records\n`)
         .join(""),
     );
     expect(await countRecords()).toBe(3);
@@ -72,7 +72,7 @@ describe("oncekey sweep", () => {
       await addRecords(2_500, "-1 hour");
       const { out } = await oncekeyInTerminal(["sweep", ...there]);
       expect(out).toContain(
-        "\rdeleted 1,000 of 2,500 expired records\rdeleted 2,000 of 2,500 expired records\r",
+        "\rswept 1,000 of 2,500 expired records\rswept 2,000 of 2,500 expired records\r",
       );
       expect(out.endsWith("\r\u001B[Kdeleted 2,500 expired records\r\n")).toBe(true);
     },
@@ -85,10 +85,10 @@ describe("oncekey stats", () => {
     await addRecords(2, "1 hour");
     const { code, out } = await oncekey(["stats", ...there]);
     expect(code).toBe(0);
-    expect(out).toMatch(/^records {3}1,202$/m);
-    expect(out).toMatch(/^finished {2}2, 0 of them without a body$/m);
-    expect(out).toMatch(/^expired {3}1,200 to sweep, the oldest for 60 min$/m);
-    expect(out).toMatch(/^size {6}[\d.]+ [kM]B$/m);
+    expect(out).toMatch(/^records {5}1,202$/m);
+    expect(out).toMatch(/^finished {4}2, 0 of them without a body$/m);
+    expect(out).toMatch(/^expired {5}1,200 to sweep, the oldest for 60 min$/m);
+    expect(out).toMatch(/^size {8}[\d.]+ [kM]B$/m);
   });
 
   it("gives programs numbers without units or separators", async () => {
@@ -105,7 +105,7 @@ describe("oncekey stats", () => {
   it("has a word for nothing", async () => {
     const { code, out } = await oncekey(["stats", ...there]);
     expect(code).toBe(0);
-    expect(out).toMatch(/^expired {3}0 to sweep$/m);
-    expect(out).toMatch(/^oldest {4}none$/m);
+    expect(out).toMatch(/^expired {5}0 to sweep$/m);
+    expect(out).toMatch(/^oldest {6}none$/m);
   });
 });

@@ -90,7 +90,17 @@ describe.skipIf(!hasSteppedClock)(`where the clock of the database steps by hour
     },
   );
 
-  it("forwards past the retention: the record has expired, and its key runs again", async () => {
+  it("forwards past the retention: the response has expired, and its key runs nothing", async () => {
+    const key = crypto.randomUUID();
+    await withServers({ strategy: "advisory", fenceMs: 2 * RETENTION_MS }, async (one) => {
+      await one.pay(key);
+      await postgres.stepTo(25);
+      expect((await one.pay(key)).status).toBe(410);
+      expect(await effects(key)).toBe(1);
+    });
+  });
+
+  it("forwards past the fence: the key runs again", async () => {
     const key = crypto.randomUUID();
     await withServers({ strategy: "advisory" }, async (one) => {
       const first = await one.pay(key);
@@ -177,6 +187,8 @@ interface Rules {
   /** Default: no heartbeat within a test. */
   readonly durationMs?: number;
   readonly maxKeyAgeMs?: number;
+  /** Default: as long as the response is kept. */
+  readonly fenceMs?: number;
 }
 
 interface Server {
@@ -186,13 +198,13 @@ interface Server {
 
 /** Two servers on the database, which know of each other only by it. */
 async function withServers(
-  { strategy, onCrash = "fail", durationMs = 600_000, maxKeyAgeMs }: Rules,
+  { strategy, onCrash = "fail", durationMs = 600_000, maxKeyAgeMs, fenceMs = RETENTION_MS }: Rules,
   use: (one: Server, two: Server, gate: Gate) => Promise<void>,
 ): Promise<void> {
   const gate = createGate();
   const lease = strategy === "lease" ? { lease: { onCrash, durationMs } } : {};
   const age = maxKeyAgeMs === undefined ? {} : { maxKeyAgeMs };
-  const config = { idempotency: { strategy, ...lease, ...age } };
+  const config = { idempotency: { strategy, fenceMs, ...lease, ...age } };
   const routes = (app: FastifyInstance): unknown =>
     app.post("/pay", { config }, async (request, reply) => {
       const { key, deriveKey } = request.idempotency;

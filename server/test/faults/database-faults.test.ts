@@ -78,10 +78,10 @@ describe("a commit whose outcome is not known", () => {
   /** Asks until the backend of the broken line has ended its transaction, either way. */
   async function decided(ticket: Ticket) {
     for (;;) {
-      const outcome = await createAdvisoryStore(createStoreParts(pool, "oncekey")).begin(
-        ticket,
-        60_000,
-      );
+      const outcome = await createAdvisoryStore(createStoreParts(pool, "oncekey")).begin(ticket, {
+        retentionMs: 60_000,
+        fenceMs: 60_000,
+      });
       if (outcome.kind !== "in-flight") return outcome;
     }
   }
@@ -93,7 +93,9 @@ describe("a begin that gets no answer", () => {
     async (fault) => {
       const ticket = createTicket();
       wire.onText("pg_try_advisory_xact_lock", fault);
-      expect(await store.begin(ticket, 60_000)).toMatchObject({ kind: "unavailable" });
+      expect(await store.begin(ticket, { retentionMs: 60_000, fenceMs: 60_000 })).toMatchObject({
+        kind: "unavailable",
+      });
       expect(relayed.totalCount - relayed.idleCount).toBe(0);
       await (await claimed(store, ticket)).release("free");
     },
@@ -101,7 +103,7 @@ describe("a begin that gets no answer", () => {
 
   it("is unavailable if the tables are missing, and hides the cause from the caller", async () => {
     const elsewhere = createAdvisoryStore(createStoreParts(pool, "nowhere"));
-    const outcome = await elsewhere.begin(createTicket(), 60_000);
+    const outcome = await elsewhere.begin(createTicket(), { retentionMs: 60_000, fenceMs: 60_000 });
     expect(outcome).toMatchObject({
       kind: "unavailable",
       detail: "The idempotency store did not answer",
@@ -112,7 +114,10 @@ describe("a begin that gets no answer", () => {
   it("is unavailable where the database cannot be reached", async () => {
     const nobody = new pg.Pool({ host: "127.0.0.1", port: 1, connectionTimeoutMillis: 500 });
     expect(
-      await createAdvisoryStore(createStoreParts(nobody, "oncekey")).begin(createTicket(), 60_000),
+      await createAdvisoryStore(createStoreParts(nobody, "oncekey")).begin(createTicket(), {
+        retentionMs: 60_000,
+        fenceMs: 60_000,
+      }),
     ).toMatchObject({ kind: "unavailable", detail: "No database connection could be made" });
     await nobody.end();
   });
@@ -145,7 +150,9 @@ describe("a backend that is killed", () => {
     const fresh = createAdvisoryStore(createStoreParts(own, "oncekey"));
     dying.shutDownOnReady();
     const ticket = createTicket();
-    expect(await fresh.begin(ticket, 60_000)).toMatchObject({ kind: "unavailable" });
+    expect(await fresh.begin(ticket, { retentionMs: 60_000, fenceMs: 60_000 })).toMatchObject({
+      kind: "unavailable",
+    });
     await (await claimed(fresh, ticket)).release("free");
     await own.end();
     await dying.close();

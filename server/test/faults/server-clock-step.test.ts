@@ -38,28 +38,32 @@ it.each(
         return reply.code(201).send({ paid: crypto.randomUUID() });
       });
     await listening("oncekey:heartbeat", (beats) =>
-      withShop({ pool, waitMs: 50, replayCache: {} }, routes, async ({ post }) => {
-        const first = post("/pay", { key });
-        await gate.reached;
-        vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + hours * HOUR_MS });
-        const seen = beats.length;
-        // Longer than a lease: renewed as before.
-        if (strategy === "lease")
-          while (beats.length < seen + 5)
-            await new Promise((resolve) => void setTimeout(resolve, 20));
-        expect((await post("/pay", { key })).json()["code"]).toBe("idempotency_in_flight");
-        gate.open();
-        const answer = await first;
-        expect(answer.status).toBe(201);
-        vi.setSystemTime(Date.now() - 2 * hours * HOUR_MS);
-        const again = await post("/pay", { key });
-        expect(again.headers.get("idempotent-replayed")).toBe("true");
-        expect(again.bytes).toEqual(answer.bytes);
-        const lifetime = Number(again.headers.get("idempotency-key-lifetime"));
-        expect(lifetime).toBeLessThanOrEqual(RETENTION_S);
-        expect(lifetime).toBeGreaterThan(RETENTION_S - 3_600 / 2);
-        expect(beats.every(({ outcome }) => outcome === "renewed")).toBe(true);
-      }),
+      withShop(
+        { pool, waitMs: 50, replayCache: {}, fenceMs: RETENTION_S * 1_000 },
+        routes,
+        async ({ post }) => {
+          const first = post("/pay", { key });
+          await gate.reached;
+          vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + hours * HOUR_MS });
+          const seen = beats.length;
+          // Longer than a lease: renewed as before.
+          if (strategy === "lease")
+            while (beats.length < seen + 5)
+              await new Promise((resolve) => void setTimeout(resolve, 20));
+          expect((await post("/pay", { key })).json()["code"]).toBe("idempotency_in_flight");
+          gate.open();
+          const answer = await first;
+          expect(answer.status).toBe(201);
+          vi.setSystemTime(Date.now() - 2 * hours * HOUR_MS);
+          const again = await post("/pay", { key });
+          expect(again.headers.get("idempotent-replayed")).toBe("true");
+          expect(again.bytes).toEqual(answer.bytes);
+          const lifetime = Number(again.headers.get("idempotency-key-lifetime"));
+          expect(lifetime).toBeLessThanOrEqual(RETENTION_S);
+          expect(lifetime).toBeGreaterThan(RETENTION_S - 3_600 / 2);
+          expect(beats.every(({ outcome }) => outcome === "renewed")).toBe(true);
+        },
+      ),
     );
     expect((await pool.query("select from effects where key = $1", [key])).rowCount).toBe(1);
   },

@@ -49,7 +49,9 @@ describe("a commit that no synchronous standby has confirmed", () => {
         cause: { message: "committed on one node only" },
       });
       await missStandby("");
-      expect(await store.begin(ticket, 60_000)).toMatchObject({ kind: "replay" });
+      expect(await store.begin(ticket, { retentionMs: 60_000, fenceMs: 60_000 })).toMatchObject({
+        kind: "replay",
+      });
     },
   );
 
@@ -73,9 +75,13 @@ describe("a commit that no synchronous standby has confirmed", () => {
       }
       vi.useRealTimers();
       expect(await completion).toMatchObject({ kind: "unknown" });
-      expect(await store.begin(ticket, 60_000)).toMatchObject({ kind: "in-flight" });
+      expect(await store.begin(ticket, { retentionMs: 60_000, fenceMs: 60_000 })).toMatchObject({
+        kind: "in-flight",
+      });
       await missStandby("");
-      await expect.poll(() => store.begin(ticket, 60_000)).toMatchObject({ kind: "replay" });
+      await expect
+        .poll(() => store.begin(ticket, { retentionMs: 60_000, fenceMs: 60_000 }))
+        .toMatchObject({ kind: "replay" });
     },
   );
 
@@ -84,9 +90,11 @@ describe("a commit that no synchronous standby has confirmed", () => {
     await standbyIsMissed();
     const store = createLeaseStore(createStoreParts(pool, "oncekey"), 60_000);
     let isDone = false;
-    const begun = store.begin(createTicket(), 60_000).finally(() => {
-      isDone = true;
-    });
+    const begun = store
+      .begin(createTicket(), { retentionMs: 60_000, fenceMs: 60_000 })
+      .finally(() => {
+        isDone = true;
+      });
     let cancelled = 0;
     while (!isDone) if (await cancelWaiting()) cancelled += 1;
     expect(await begun).toMatchObject({

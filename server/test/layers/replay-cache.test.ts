@@ -15,6 +15,7 @@ function record(bytes: number, lifetimeMs = 60_000): StoredRecord {
     fingerprint: Buffer.from([1]),
     response: { status: 200, headers: [], body: Buffer.alloc(bytes) },
     lifetimeMs,
+    fenceMs: lifetimeMs,
     askedAt: performance.now(),
   };
 }

@@ -14,6 +14,7 @@ const waiting: Waiting = {
   waitMs: 10_000,
   mismatch: "reject",
   retentionMs: 60_000,
+  fenceMs: 60_000,
 };
 
 /** A store whose row was left behind by a request with content 1, and whose first answer is kept back until `answer` is called. */
@@ -68,6 +69,7 @@ test("what was over before a request came is not handed on to it", async () => {
     fingerprint: Buffer.from([1]),
     response: { status: 201, headers: [], body: undefined },
     lifetimeMs: 1_000,
+    fenceMs: 1_000,
     askedAt: performance.now(),
   };
   const answers = [promise, Promise.resolve({ kind: "claimed", claim: {} } as BeginOutcome)];
@@ -88,6 +90,7 @@ test("a result from before its record was forgotten is neither kept nor handed t
     fingerprint: Buffer.from([1]),
     response: { status: 201, headers: [], body: undefined },
     lifetimeMs: 60_000,
+    fenceMs: 60_000,
     askedAt: performance.now(),
   };
   const answers = [promise, Promise.resolve({ kind: "claimed", claim: {} } as BeginOutcome)];

@@ -48,6 +48,22 @@ describe("options of the registration", () => {
       { pool, scope, retentionMs: 24 },
       "retentionMs must be a whole number from 1000 to",
     ],
+    ["fenceMs", { pool, scope, fenceMs: 24 }, "fenceMs must be a whole number from 1000 to"],
+    [
+      "fenceMs below retentionMs",
+      { pool, scope, retentionMs: 60_000, fenceMs: 59_999 },
+      "fenceMs must be at least retentionMs (60000), got 59999",
+    ],
+    [
+      "fenceMs below the default of retentionMs",
+      { pool, scope, fenceMs: 3_600_000 },
+      "fenceMs must be at least retentionMs (86400000), got 3600000",
+    ],
+    [
+      "maxKeyAgeMs above fenceMs",
+      { pool, scope, maxKeyAgeMs: 2_592_000_001 },
+      "maxKeyAgeMs must be at most fenceMs (2592000000), got 2592000001",
+    ],
     [
       "fingerprint",
       { pool, scope, fingerprint: "body" },

@@ -246,6 +246,16 @@ describe("an option without effect", () => {
       { strategy: "lease", lease, retentionMs: 1_000 },
       "retentionMs must be at least lease.durationMs (30000), got 1000",
     ],
+    [
+      "fenceMs below retentionMs",
+      { retentionMs: 60_000, fenceMs: 50_000 },
+      "fenceMs must be at least retentionMs (60000), got 50000",
+    ],
+    [
+      "maxKeyAgeMs above fenceMs",
+      { retentionMs: 60_000, fenceMs: 60_000, maxKeyAgeMs: 60_001 },
+      "maxKeyAgeMs must be at most fenceMs (60000), got 60001",
+    ],
   ])("is refused when the route is added: %s", async (_name, own, message) => {
     const using = withShop(
       { pool },

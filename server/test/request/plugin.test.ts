@@ -33,7 +33,7 @@ describe("a protected route", () => {
 
   it("carries the key and its lifetime on every reply, and the mark of a replay only there", async () => {
     await withShop(
-      { pool, retentionMs: 90_500 },
+      { pool, retentionMs: 60_000, fenceMs: 90_500 },
       (app) => addPayments(app),
       async ({ post }) => {
         const request = { key: "marks", json: { amount: 5 } };

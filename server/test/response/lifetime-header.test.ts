@@ -36,11 +36,14 @@ test.each([
 ])("%s: it is counted from when the database was asked", async (name, create) => {
   const store = create(parts);
   const ticket = { key: name, scope: "s", target: "t", fingerprint: Buffer.alloc(32) };
-  const begun = await store.begin(ticket, 60_000);
+  const begun = await store.begin(ticket, { retentionMs: 60_000, fenceMs: 60_000 });
   if (begun.kind !== "claimed")
     throw new Error(`expected the first one to be claimed, got ${begun.kind}`);
   await begun.claim.complete({ status: 201, headers: [], body: undefined }, "keep");
-  for (const ask of [() => store.begin(ticket, 60_000), () => store.lookup(ticket)]) {
+  for (const ask of [
+    () => store.begin(ticket, { retentionMs: 60_000, fenceMs: 60_000 }),
+    () => store.lookup(ticket),
+  ]) {
     // So that what is held back is the answer, and not the greeting of another connection.
     await expect.poll(() => pool.totalCount - pool.idleCount).toBe(0);
     const release = wire.holdAfter(0);

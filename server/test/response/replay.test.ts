@@ -171,16 +171,16 @@ describe("only if stored", () => {
 });
 
 describe("retention", () => {
-  it("ends the replay: after it the key counts as new, by the clock of the database", async () => {
+  it("ends the replay: after its fence the key counts as new, by the clock of the database", async () => {
     await withShop(
-      { pool, retentionMs: 1_000 },
+      { pool, retentionMs: 1_000, fenceMs: 1_000 },
       (app) => addPayments(app),
       async ({ post }) => {
         const before = await countPayments(pool);
         const request = { key: "short", json: { amount: 1 } };
         await post("/payments", request);
         await pool.query(
-          "update oncekey.records set expires_at = statement_timestamp() where key = 'short'",
+          "update oncekey.records set expires_at = statement_timestamp(), fence_until = null where key = 'short'",
         );
         await sleep(2);
         expect((await post("/payments", request)).headers.get("idempotent-replayed")).toBeNull();

@@ -5,7 +5,7 @@ import { createAdvisoryStore } from "../../src/store/strategies/advisory.ts";
 import { createRowStore } from "../../src/store/strategies/row.ts";
 import { createStoreParts } from "../../src/store/store-parts.ts";
 import { createUniqueStore } from "../../src/store/strategies/unique.ts";
-import { claimed, createTicket, response, RETENTION_MS } from "../support/store-contract.ts";
+import { claimed, createTicket, response, RETENTION } from "../support/store-contract.ts";
 
 const GATE = 4_711;
 
@@ -42,7 +42,7 @@ it.each([
       })
       .toBe(1);
     for (const asked of [ticket, { ...ticket, fingerprint: Buffer.from([9]) }]) {
-      const outcome = await other.begin(asked, RETENTION_MS);
+      const outcome = await other.begin(asked, RETENTION);
       if (outcome.kind === "claimed") await outcome.claim.release("free");
       begun.push(outcome.kind);
     }
@@ -50,7 +50,7 @@ it.each([
     gatekeeper.release();
     expect(await completing).toMatchObject({ kind: "stored" });
     expect(begun).toEqual(["in-flight", "in-flight"]);
-    expect(await other.begin(ticket, RETENTION_MS)).toMatchObject({
+    expect(await other.begin(ticket, RETENTION)).toMatchObject({
       kind: "replay",
       record: { response: { status: 404 } },
     });

@@ -21,7 +21,7 @@ export function scopelessFlights(create: Create, store: Store, onRecord: OnRecor
   const full = (ticket: Ticket): Ticket => (ticket as Bare).of;
   const asked: Store = {
     ...store,
-    begin: (ticket, retentionMs) => store.begin(full(ticket), retentionMs),
+    begin: (ticket, retention) => store.begin(full(ticket), retention),
     lookup: (ticket) => store.lookup(full(ticket)),
   };
   const flights = create(asked, (ticket, record) => onRecord(full(ticket), record));
@@ -37,8 +37,8 @@ export function staleFlights(create: Create, store: Store, onRecord: OnRecord): 
   const originals = new WeakMap<StoredRecord, StoredRecord>();
   const asked: Store = {
     ...store,
-    async begin(ticket, retentionMs) {
-      const outcome = await store.begin(ticket, retentionMs);
+    async begin(ticket, retention) {
+      const outcome = await store.begin(ticket, retention);
       if (outcome.kind !== "replay") return outcome;
       const record = { ...outcome.record, lifetimeMs: Infinity };
       originals.set(record, outcome.record);

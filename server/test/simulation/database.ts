@@ -15,6 +15,8 @@ export interface Row {
   /** No two are the same. */
   readonly createdAt: number;
   readonly expiresAt: number;
+  /** Null unless it is finished, and in a tombstone. */
+  readonly fenceUntil: number | null;
 }
 
 /** A row of the handlers' table. Nothing keeps it single. */

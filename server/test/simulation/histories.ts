@@ -57,6 +57,8 @@ const rules = {
   mismatch: fc.constantFrom("replay", "reject"),
   inFlight: fc.constantFrom("wait", "reject"),
 } as const;
+// How many times as long as the response its key is remembered.
+const fence = fc.constantFrom(1, 5);
 const chances = fc.array(
   fc.nat({ max: 99 }).map((percent) => percent / 100),
   { maxLength: MAX_CHANCES },
@@ -64,10 +66,13 @@ const chances = fc.array(
 
 const disturbed: fc.Arbitrary<History> = fc.record({
   // Longer than any history, shorter than a lease, and between a lease and the longest handler. A lease's own is never shorter.
-  rules: fc.record({ ...rules, retentionMs: fc.constantFrom(DAY_MS, 2_000, 8_000) }).map((one) => {
-    const atLeastMs = one.strategy === "lease" ? 8_000 : 0;
-    return { ...one, retentionMs: Math.max(one.retentionMs, atLeastMs) };
-  }),
+  rules: fc
+    .record({ ...rules, retentionMs: fc.constantFrom(DAY_MS, 2_000, 8_000), fence })
+    .map(({ fence: times, ...one }) => {
+      const atLeastMs = one.strategy === "lease" ? 8_000 : 0;
+      const retentionMs = Math.max(one.retentionMs, atLeastMs);
+      return { ...one, retentionMs, fenceMs: times * retentionMs };
+    }),
   asked: fc.array(asked, { minLength: 1, maxLength: MAX_ASKED }),
   events: fc.array(event, { maxLength: MAX_EVENTS }),
   faults: fc.array(fc.constantFrom("none", "request lost", "answer lost"), {
@@ -81,7 +86,9 @@ const FIRST: Asked = { key: "k1", scope: "ada", content: 0, process: 1, afterMs:
 
 /** Finishes one request undisturbed; repeats then arrive at another process while its record is deleted or expires. */
 export const aftermath: fc.Arbitrary<History> = fc.record({
-  rules: fc.record({ ...rules, retentionMs: fc.constantFrom(DAY_MS, 8_000) }),
+  rules: fc
+    .record({ ...rules, retentionMs: fc.constantFrom(DAY_MS, 8_000), fence })
+    .map(({ fence: times, ...one }) => ({ ...one, fenceMs: times * one.retentionMs })),
   asked: fc
     .array(
       fc.record({

@@ -27,7 +27,7 @@ export function judge(
 
 /** Checks that each answer came from a live record, and that answers to another request are marked. */
 function judgeAnswers(story: Story): string | undefined {
-  if (story.finals.length === 0) return "never came to an end";
+  if (story.finals.length + story.gone === 0) return "never came to an end";
   for (const final of story.finals) {
     const wrong = judgeWords(final) ?? judgeTime(final);
     if (wrong !== undefined) return `${wrong}: ${final.answer.status} ${final.answer.body}`;

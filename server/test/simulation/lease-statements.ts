@@ -2,7 +2,7 @@
 import type { LeaseStatements } from "../../src/store/sql/lease-statements.ts";
 import { write } from "./database.ts";
 import type { Row } from "./database.ts";
-import { answer, EMPTY, fieldsOf, hex, number, read, text, wrote } from "./meaning.ts";
+import { answer, EMPTY, endOf, fieldsOf, hex, number, read, text, wrote } from "./meaning.ts";
 import type { Call, Meaning, Result } from "./meaning.ts";
 
 export function leaseMeanings(statements: LeaseStatements): [string, Meaning][] {
@@ -42,13 +42,14 @@ export function leaseMeanings(statements: LeaseStatements): [string, Meaning][] 
     [
       statements.finishLease,
       (call) => {
-        const [, , , , status, headers, body, retentionMs] = call.values;
+        const [, , , , status, headers, body, retentionMs, fenceMs] = call.values;
         return updateOwn(call, {
           ...answer(status, headers, body),
           leaseUntil: null,
           steps: null,
           createdAt: call.database.instant(),
           expiresAt: call.now + number(retentionMs),
+          fenceUntil: call.now + number(fenceMs),
         });
       },
     ],
@@ -67,7 +68,7 @@ function takeLease(call: Call): Result {
   const [fingerprint, owner, lost] = [hex(values[3]), text(values[4]), values[7]];
   if (row === undefined) return wrote("INSERT 0", 0);
   const mayTake =
-    (row.status !== null && row.expiresAt <= now) ||
+    (row.status !== null && endOf(row) <= now) ||
     (row.status === null && row.owner === null && row.expiresAt <= now) ||
     (row.status === null &&
       row.fingerprint === fingerprint &&

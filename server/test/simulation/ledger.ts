@@ -62,7 +62,7 @@ export function createLedger(rules: Rules, isCalm: boolean, now: () => number): 
     lostAfterEnd: (ticket) => accuse(idOf(ticket), "lost a claim that had ended"),
     stored: (ticket, body) => void of(ticket).stored.push(body),
     changed(change) {
-      const wrong = follow(change, storyOf(change.id), rules.retentionMs, now());
+      const wrong = follow(change, storyOf(change.id), rules, now());
       if (wrong !== undefined) accuse(change.id, wrong);
     },
     asks(ticket, process) {
@@ -71,6 +71,7 @@ export function createLedger(rules: Rules, isCalm: boolean, now: () => number): 
       return { ticket, at: now(), forgotten: new Set(forgotten.get(process)) };
     },
     answered(asking, answer) {
+      if (answer.kind === "gone") of(asking.ticket).gone += 1;
       if (answer.kind !== "final") return;
       const story = of(asking.ticket);
       story.finals.push({ ...asking, answer, kept: keptOf(answer, story) });

@@ -28,7 +28,13 @@ export const EMPTY: Omit<Row, "fingerprint" | "createdAt" | "expiresAt"> = {
   leaseUntil: null,
   attempt: 1,
   steps: null,
+  fenceUntil: null,
 };
+
+/** End of a row: of its key, which outlives the response. */
+export function endOf({ expiresAt, fenceUntil }: Row): number {
+  return Math.max(expiresAt, fenceUntil ?? expiresAt);
+}
 
 export function answer(status?: Value, headers?: Value, body?: Value) {
   return { status: number(status), headers: text(headers), body: body ? hex(body) : null };
@@ -56,9 +62,11 @@ export function hex(value: Value | undefined): string {
 
 /** The columns of a look-up. */
 export function fieldsOf(row: Row, now: number): Fields {
-  const { fingerprint, status, headers, body, expiresAt, owner } = row;
-  const left = String(Math.floor(expiresAt - now));
-  return [fingerprint, status === null ? null : String(status), headers, body, left, owner];
+  const { fingerprint, status, expiresAt, owner } = row;
+  const { headers, body } = expiresAt > now ? row : { headers: null, body: null };
+  const [left, fenced] = [expiresAt, endOf(row)].map((end) => String(Math.floor(end - now)));
+  const kept = [fingerprint, status === null ? null : String(status), headers, body];
+  return [...kept, left ?? null, owner, fenced ?? null];
 }
 
-export const NO_RECORD: Fields = [null, null, null, null, null, null];
+export const NO_RECORD: Fields = [null, null, null, null, null, null, null];

@@ -49,8 +49,11 @@ vi.mock("../../src/store/record.ts", async (load) => {
   const real = await load<typeof import("../../src/store/record.ts")>();
   const readRecord: typeof real.readRecord = (row, askedAt): StoredRecord =>
     real.readRecord(row, planted.bug === "late" ? performance.now() : askedAt);
-  const recordValues: typeof real.recordValues = (ticket, response, retentionMs) =>
-    real.recordValues(ticket, response, planted.bug === "short" ? retentionMs / 2 : retentionMs);
+  const recordValues: typeof real.recordValues = (ticket, response, retention) => {
+    const { retentionMs, fenceMs } = retention;
+    const shortened = { retentionMs: retentionMs / 2, fenceMs: fenceMs / 2 };
+    return real.recordValues(ticket, response, planted.bug === "short" ? shortened : retention);
+  };
   return { ...real, readRecord, recordValues };
 });
 vi.mock("../../src/ticket/derive-key.ts", async (load) => {
@@ -85,7 +88,7 @@ const calmLease = history.map((one) => ({
 // Requests that arrive while the database's answer is on its way and its record is about to expire.
 const whileItEnds = aftermath.map((one) => ({
   ...one,
-  rules: { ...one.rules, retentionMs: 8_000, inFlight: "wait" as const },
+  rules: { ...one.rules, retentionMs: 8_000, fenceMs: 8_000, inFlight: "wait" as const },
   asked: one.asked.map((asked, at) => (at === 0 ? asked : { ...asked, process: 0 })),
   events: [{ kind: "pass" as const, ms: 6_000, afterMs: 6_000 }],
 }));

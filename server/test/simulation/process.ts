@@ -26,9 +26,10 @@ export interface Rules {
   readonly mismatch: "replay" | "reject";
   readonly inFlight: "wait" | "reject";
   readonly retentionMs: number;
+  readonly fenceMs: number;
 }
 
-/** Answer to a caller. `final`: it is stored; every other kind asks for a retry or names another request. */
+/** Answer to a caller. `final`: it is stored. `gone`: it was. Every other kind asks for a retry or names another request. */
 export type Answer =
   | {
       readonly kind: "final";
@@ -36,6 +37,7 @@ export type Answer =
       readonly body: string;
       readonly isMismatch: boolean;
     }
+  | { readonly kind: "gone"; readonly status: number }
   | { readonly kind: "conflict" }
   | { readonly kind: "again"; readonly reason: string };
 
@@ -133,11 +135,12 @@ function resolveRules({ strategy, onCrash, ...rules }: Rules): RouteOptions {
 
 function replay(
   { fingerprint }: Ticket,
-  { response, fingerprint: stored }: StoredRecord,
+  { response, fingerprint: stored, isTombstone }: StoredRecord,
   { mismatch }: RouteOptions,
 ): Answer {
   const isMismatch = !stored.equals(fingerprint);
   if (isMismatch && mismatch === "reject") return { kind: "conflict" };
+  if (isTombstone) return { kind: "gone", status: response.status };
   const body = String(response.body);
   return { kind: "final", status: response.status, body, isMismatch };
 }
@@ -170,7 +173,8 @@ async function runHandler(
       world.stored(ticket, body);
       return { kind: "final", status, body, isMismatch: false };
     case "superseded": {
-      const { response: other } = completion.record;
+      const { response: other, isTombstone } = completion.record;
+      if (isTombstone) return { kind: "gone", status: other.status };
       return { kind: "final", status: other.status, body: String(other.body), isMismatch: false };
     }
     case "lost":

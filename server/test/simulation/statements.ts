@@ -6,7 +6,18 @@ import { meaningByHand } from "./by-hand.ts";
 import { see, tryAdvisoryLock, tryLockRow, write, Blocked } from "./database.ts";
 import type { Database, Row, Transaction } from "./database.ts";
 import { leaseMeanings } from "./lease-statements.ts";
-import { answer, EMPTY, fieldsOf, hex, NO_RECORD, number, read, text, wrote } from "./meaning.ts";
+import {
+  answer,
+  EMPTY,
+  endOf,
+  fieldsOf,
+  hex,
+  NO_RECORD,
+  number,
+  read,
+  text,
+  wrote,
+} from "./meaning.ts";
 import type { Call, Meaning, Result, Value } from "./meaning.ts";
 
 /** An error as Postgres sends it. */
@@ -41,7 +52,7 @@ export function beginStatement(
 }
 
 const isFinished = (row: Row | undefined, now: number): row is Row =>
-  row !== undefined && row.status !== null && row.expiresAt > now;
+  row !== undefined && row.status !== null && endOf(row) > now;
 const isPending = (row: Row | undefined, now: number): row is Row =>
   row !== undefined && row.status === null && row.owner === null && row.expiresAt > now;
 
@@ -91,6 +102,7 @@ const MEANINGS: ReadonlyMap<string, Meaning> = new Map<string, Meaning>([
   ...leaseMeanings(STATEMENTS),
   [STATEMENTS.store, store],
   [STATEMENTS.sweep, sweep],
+  [STATEMENTS.bury, bury],
 ]);
 
 /** The text of a statement that is one on PostgreSQL. */
@@ -113,7 +125,7 @@ function lockUnlessFinished({ database, transaction, values, row, now }: Call, i
 // A row that counts is left alone; an uncommitted row of another transaction makes the claim wait.
 function claim(call: Call, expiresAt: number): Result {
   const { database, transaction, values, id, row, now } = call;
-  if (row !== undefined && row.expiresAt > now) return wrote("INSERT 0", 0);
+  if (row !== undefined && endOf(row) > now) return wrote("INSERT 0", 0);
   write(database, transaction, id, {
     ...EMPTY,
     attempt: row?.attempt ?? EMPTY.attempt,
@@ -135,9 +147,9 @@ function lockPending({ database, transaction, id, row, now }: Call): boolean {
 function store({ database, transaction, values, id, row, now }: Call): Result {
   const holder = database.rowLocks.get(id);
   if (holder !== undefined && holder !== transaction) throw new Blocked(holder);
-  const [, , , fingerprint, status, headers, body, retentionMs] = values;
+  const [, , , fingerprint, status, headers, body, retentionMs, fenceMs] = values;
   const isFree =
-    row === undefined || row.expiresAt <= now || (row.status === null && row.owner === null);
+    row === undefined || endOf(row) <= now || (row.status === null && row.owner === null);
   if (!isFree) throw databaseError("23502", "fingerprint");
   write(database, transaction, id, {
     ...EMPTY,
@@ -145,20 +157,55 @@ function store({ database, transaction, values, id, row, now }: Call): Result {
     ...answer(status, headers, body),
     createdAt: database.instant(),
     expiresAt: now + number(retentionMs),
+    fenceUntil: now + number(fenceMs),
   });
   return wrote("INSERT 0", 1);
 }
 
 function sweep({ database, transaction, values, now }: Call): Result {
   if (!tryAdvisoryLock(database, transaction, text(values[1]), false))
-    return read([["0", "0", "0", null]]);
+    return read([["0", "0", "0", null, null]]);
   let deleted = 0;
-  for (const [id, { expiresAt, leaseUntil }] of database.rows) {
-    const isOver = expiresAt <= now && (leaseUntil === null || leaseUntil <= now);
-    if (!isOver || !tryLockRow(database, transaction, id)) continue;
-    write(database, transaction, id, undefined);
-    deleted += 1;
+  const fenced: string[] = [];
+  for (const [id, row] of database.rows) {
+    if (!isSweepable(row, now)) continue;
+    if (isFenced(row, now)) fenced.push(Buffer.from(id).toString("hex"));
+    else if (tryLockRow(database, transaction, id)) {
+      write(database, transaction, id, undefined);
+      deleted += 1;
+    }
   }
-  const count = String(deleted);
-  return read([[count, count, count, null]]);
+  const count = String(deleted + fenced.length);
+  return read([[String(deleted), count, count, null, fenced.join(" ") || null]]);
+}
+
+function isSweepable({ expiresAt, leaseUntil }: Row, now: number): boolean {
+  return expiresAt <= now && (leaseUntil === null || leaseUntil <= now);
+}
+
+function isFenced({ fenceUntil }: Row, now: number): boolean {
+  return fenceUntil !== null && fenceUntil > now;
+}
+
+/** The ids of the model are the rows' identities in hexadecimal. */
+function bury({ database, transaction, values, now }: Call): Result {
+  if (!tryAdvisoryLock(database, transaction, text(values[1]), false)) return wrote("UPDATE", 0);
+  let buried = 0;
+  for (const [, hexadecimal = ""] of text(values[0]).matchAll(/"(\w+)"/g)) {
+    const id = Buffer.from(hexadecimal, "hex").toString();
+    const row = database.rows.get(id);
+    if (row === undefined || row.fenceUntil === null) continue;
+    if (!isSweepable(row, now) || !isFenced(row, now)) continue;
+    if (!tryLockRow(database, transaction, id)) continue;
+    write(database, transaction, id, {
+      ...row,
+      headers: null,
+      body: null,
+      owner: null,
+      expiresAt: row.fenceUntil,
+      fenceUntil: null,
+    });
+    buried += 1;
+  }
+  return wrote("UPDATE", buried);
 }

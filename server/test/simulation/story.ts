@@ -1,6 +1,7 @@
 /** Records what was observed of one key in one scope: its successive records and every answer made from them. */
-import type { Ticket } from "../../src/store/store.ts";
-import type { Change } from "./database.ts";
+import type { Retention, Ticket } from "../../src/store/store.ts";
+import type { Change, Row } from "./database.ts";
+import { endOf } from "./meaning.ts";
 import type { Answer } from "./process.ts";
 
 /** A finished record, from its commit on. Instants are the database's. */
@@ -8,6 +9,8 @@ export interface Kept {
   readonly status: number | null;
   readonly body: string;
   readonly expiresAt: number;
+  /** Until when its key must run nothing. */
+  readonly fenceUntil: number;
   /** When it was deleted or overwritten. */
   goneAt: number | undefined;
   isForgotten: boolean;
@@ -39,10 +42,21 @@ export interface Story {
   readonly outside: string[];
   readonly stored: string[];
   readonly finals: Final[];
+  /** Answers that the response has expired. */
+  gone: number;
 }
 
 export function createStory(): Story {
-  return { runs: 0, running: 0, kept: [], dropped: 0, outside: [], stored: [], finals: [] };
+  return {
+    runs: 0,
+    running: 0,
+    kept: [],
+    dropped: 0,
+    outside: [],
+    stored: [],
+    finals: [],
+    gone: 0,
+  };
 }
 
 /**
@@ -54,10 +68,14 @@ export function createStory(): Story {
 export function follow(
   { before, after, isForgotten }: Change,
   story: Story,
-  retentionMs: number,
+  { retentionMs, fenceMs }: Retention,
   now: number,
 ): string | undefined {
   const last = story.kept.at(-1);
+  if (before !== undefined && after !== undefined && isBurial(before, after)) {
+    if (before.expiresAt > now) return "became a tombstone before its response was over";
+    return endOf(after) < endOf(before) ? "became a tombstone with a shorter fence" : undefined;
+  }
   if (before?.status === null && after === undefined) story.dropped += 1;
   if (before !== undefined && before.status !== null && last !== undefined) {
     last.goneAt = now;
@@ -66,15 +84,22 @@ export function follow(
   if (after !== undefined && after.status !== null) {
     const { status, expiresAt, createdAt } = after;
     const body = Buffer.from(after.body ?? "", "hex").toString();
-    story.kept.push({ status, body, expiresAt, goneAt: undefined, isForgotten: false });
+    const fenceUntil = endOf(after);
+    story.kept.push({ status, body, expiresAt, fenceUntil, goneAt: undefined, isForgotten: false });
     const keptMs = Math.ceil(expiresAt - createdAt / 1_000);
     if (keptMs < retentionMs) return `is kept for ${keptMs} ms of ${retentionMs}`;
+    const fencedMs = Math.ceil(fenceUntil - createdAt / 1_000);
+    if (fencedMs < fenceMs) return `is fenced for ${fencedMs} ms of ${fenceMs}`;
   }
   if (before === undefined) return undefined;
   if (after === undefined && (before.leaseUntil ?? 0) > now) return "was deleted under its owner";
-  if (before.expiresAt <= now || isForgotten) return undefined;
+  if (endOf(before) <= now || isForgotten) return undefined;
   if (after === undefined) return "was deleted before it was over";
   return before.status === null ? undefined : "was overwritten before it was over";
+}
+
+function isBurial(before: Row, after: Row): boolean {
+  return before.createdAt === after.createdAt && before.headers !== null && after.headers === null;
 }
 
 /** Returns the record behind an answer: the latest with this body, since answers to a crash are equal each time. */
@@ -82,6 +107,7 @@ export function keptOf({ status, body }: FinalAnswer, { kept }: Story): Kept | u
   return kept.findLast((one) => one.status === status && one.body === body);
 }
 
+/** Whether the key of the record must run nothing. */
 export function isLive(kept: Kept | undefined, now: number): boolean {
-  return kept !== undefined && kept.goneAt === undefined && kept.expiresAt > now;
+  return kept !== undefined && kept.goneAt === undefined && kept.fenceUntil > now;
 }

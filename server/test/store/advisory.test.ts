@@ -44,7 +44,7 @@ describe("advisory store", () => {
     const polls = Promise.all(
       Array.from({ length: 40 }, async () => {
         for (;;) {
-          const outcome = await store.begin(ticket, 60_000);
+          const outcome = await store.begin(ticket, { retentionMs: 60_000, fenceMs: 60_000 });
           if (outcome.kind !== "in-flight") return outcome.kind;
         }
       }),
@@ -100,7 +100,7 @@ describe("advisory store", () => {
     const claim = await claimed(store, ticket);
     await effect(claim, ticket);
     expect(await claim.complete(response("made"), "keep")).toMatchObject({ kind: "stored" });
-    expect(await store.begin(ticket, 60_000)).toMatchObject({
+    expect(await store.begin(ticket, { retentionMs: 60_000, fenceMs: 60_000 })).toMatchObject({
       record: { response: response("made") },
     });
     const failing = await claimed(store, { ...ticket, key: "failing" });
@@ -118,7 +118,9 @@ describe("advisory store", () => {
       kind: "stored",
       split: true,
     });
-    expect(await store.begin(ticket, 60_000)).toMatchObject({ kind: "replay" });
+    expect(await store.begin(ticket, { retentionMs: 60_000, fenceMs: 60_000 })).toMatchObject({
+      kind: "replay",
+    });
   });
 
   it.each([

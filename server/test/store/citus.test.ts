@@ -14,7 +14,7 @@ import { openStoreParts } from "../../src/store/store-parts.ts";
 import type { StoreParts } from "../../src/store/store-parts.ts";
 import type { Store, Ticket } from "../../src/store/store.ts";
 import { createUniqueStore } from "../../src/store/strategies/unique.ts";
-import { createTicket, describeStore, RETENTION_MS, response } from "../support/store-contract.ts";
+import { createTicket, describeStore, RETENTION, response } from "../support/store-contract.ts";
 import { describeTransactionalStore } from "../support/transaction-contract.ts";
 
 const urls = (process.env["ONCEKEY_CITUS"] ?? "").split(",").filter((url) => url !== "");
@@ -93,8 +93,8 @@ describe.skipIf(urls.length === 0)(suite, () => {
     for (let index = 0; index < 8; index += 1) {
       const ticket = { ...createTicket(), scope: randomUUID() };
       const [first, ...others] = stores;
-      const outcome = await first?.begin(ticket, RETENTION_MS);
-      const met = await Promise.all(others.map((store) => store.begin(ticket, RETENTION_MS)));
+      const outcome = await first?.begin(ticket, RETENTION);
+      const met = await Promise.all(others.map((store) => store.begin(ticket, RETENTION)));
       expect(new Set(met.map(({ kind }) => kind))).toEqual(new Set(["in-flight"]));
       if (outcome?.kind === "claimed") await outcome.claim.release("free");
     }
@@ -129,7 +129,7 @@ async function duplicates(stores: readonly Store[], ticket: Ticket): Promise<num
   const kinds = await Promise.all(
     Array.from({ length: 24 }, async (_, index) => {
       const store = stores[index % stores.length];
-      const outcome = await store?.begin(ticket, RETENTION_MS);
+      const outcome = await store?.begin(ticket, RETENTION);
       if (outcome?.kind === "claimed") await outcome.claim.complete(response("made"), "keep");
       return outcome?.kind;
     }),
@@ -139,7 +139,7 @@ async function duplicates(stores: readonly Store[], ticket: Ticket): Promise<num
 }
 
 async function finish(store: Store, ticket: Ticket): Promise<void> {
-  const outcome = await store.begin(ticket, RETENTION_MS);
+  const outcome = await store.begin(ticket, RETENTION);
   if (outcome.kind !== "claimed") throw new Error(`expected a claim, got ${outcome.kind}`);
   await outcome.claim.complete(response("made"), "keep");
 }

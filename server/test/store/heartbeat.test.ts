@@ -12,6 +12,7 @@ import { createWire } from "@oncekey/test-support/wire/wire";
 import type { Wire } from "@oncekey/test-support/wire/wire";
 
 const RETENTION_MS = 60_000;
+const RETENTION = { retentionMs: RETENTION_MS, fenceMs: RETENTION_MS };
 const TOO_LATE = "the lease could not be renewed in time";
 
 describe("a lease of 30 s", () => {
@@ -152,7 +153,7 @@ describe("a line that falls silent", () => {
         const before = await lease();
         await expect.poll(lease).not.toEqual(before);
       }
-      expect((await other.begin(ticket, RETENTION_MS)).kind).toBe("in-flight");
+      expect((await other.begin(ticket, RETENTION)).kind).toBe("in-flight");
       expect(claim.signal.aborted).toBe(false);
       await claim.release("free");
     });
@@ -179,11 +180,11 @@ describe("a line that falls silent", () => {
       const ticket = createTicket();
       await store.lookup(ticket);
       const answerNow = wire.holdAfter(0);
-      const claiming = store.begin(ticket, RETENTION_MS);
+      const claiming = store.begin(ticket, RETENTION);
       const other = createLeaseStore(createStoreParts(database.pool(), "oncekey"), RETENTION_MS);
       // Not before the first one has it.
       await expect.poll(async () => (await other.lookup(ticket)).kind).toBe("unknown");
-      const taken = await other.begin(ticket, RETENTION_MS);
+      const taken = await other.begin(ticket, RETENTION);
       expect(taken.kind).toBe("crashed");
       answerNow();
       expect(await claiming).toEqual({ kind: "in-flight" });
@@ -207,7 +208,7 @@ describe("a lease that was given back because its handler failed", () => {
     expect(await beat()).toEqual({ kind: "written", rows: 1 });
     await claim.release("failed");
     expect(await beat()).toEqual({ kind: "written", rows: 0 });
-    const next = await store.begin(ticket, RETENTION_MS);
+    const next = await store.begin(ticket, RETENTION);
     expect(next.kind).toBe("crashed");
     if (next.kind === "crashed") await next.claim.release("free");
   });

@@ -51,7 +51,9 @@ describe("the last writes of a lease", () => {
     expect([await effects(pool, ticket), inUse()]).toEqual([0, 1]);
     expect(await claim.complete(response("made"), "keep")).toMatchObject({ kind: "stored" });
     expect([await effects(pool, ticket), inUse()]).toEqual([1, 0]);
-    expect(await store.begin(ticket, 60_000)).toMatchObject({ kind: "replay" });
+    expect(await store.begin(ticket, { retentionMs: 60_000, fenceMs: 60_000 })).toMatchObject({
+      kind: "replay",
+    });
   });
 
   it("are rolled back if the handler threw a final refusal, whose response is stored", async () => {
@@ -59,7 +61,9 @@ describe("the last writes of a lease", () => {
     const claim = await claimWithWrites(ticket);
     expect(await claim.complete(response("no"), "discard")).toMatchObject({ kind: "stored" });
     expect([await effects(pool, ticket), inUse()]).toEqual([0, 0]);
-    expect(await store.begin(ticket, 60_000)).toMatchObject({ kind: "replay" });
+    expect(await store.begin(ticket, { retentionMs: 60_000, fenceMs: 60_000 })).toMatchObject({
+      kind: "replay",
+    });
   });
 
   it.each(["free", "refused", "failed"] as const)(
@@ -69,7 +73,7 @@ describe("the last writes of a lease", () => {
       const claim = await claimWithWrites(ticket);
       await claim.release(how);
       expect([await effects(pool, ticket), inUse()]).toEqual([0, 0]);
-      const next = await store.begin(ticket, 60_000);
+      const next = await store.begin(ticket, { retentionMs: 60_000, fenceMs: 60_000 });
       expect(next.kind).toBe(how === "failed" ? "crashed" : "claimed");
     },
   );
@@ -78,7 +82,7 @@ describe("the last writes of a lease", () => {
     const ticket = createTicket();
     const robbed = await claimWithWrites(ticket);
     await expire(ticket);
-    const owner = await store.begin(ticket, 60_000);
+    const owner = await store.begin(ticket, { retentionMs: 60_000, fenceMs: 60_000 });
     if (owner.kind !== "crashed") throw new Error(owner.kind);
     expect(await robbed.complete(response("robbed"), "keep")).toEqual({ kind: "lost" });
     expect(robbed.signal.aborted).toBe(true);
@@ -91,7 +95,7 @@ describe("the last writes of a lease", () => {
     const ticket = createTicket();
     const robbed = await claimWithWrites(ticket);
     await expire(ticket);
-    const owner = await store.begin(ticket, 60_000);
+    const owner = await store.begin(ticket, { retentionMs: 60_000, fenceMs: 60_000 });
     if (owner.kind !== "crashed") throw new Error(owner.kind);
     await owner.claim.complete(response("owner"), "keep");
     const completion = await robbed.complete(response("robbed"), "keep");
@@ -115,7 +119,9 @@ describe("the last writes of a lease", () => {
       isFinal: true,
       cause: { code: "23505" },
     });
-    expect((await store.begin(ticket, 60_000)).kind).toBe("crashed");
+    expect((await store.begin(ticket, { retentionMs: 60_000, fenceMs: 60_000 })).kind).toBe(
+      "crashed",
+    );
     expect(inUse()).toBe(0);
   });
 
@@ -125,7 +131,9 @@ describe("the last writes of a lease", () => {
     await commitOf(claim)((tx) => tx.query("select 1 / 0").catch(() => undefined));
     const completion = await claim.complete(response("made"), "keep");
     expect(completion).toMatchObject({ kind: "rolled-back", cause: { code: "22012" } });
-    expect((await store.begin(ticket, 60_000)).kind).toBe("crashed");
+    expect((await store.begin(ticket, { retentionMs: 60_000, fenceMs: 60_000 })).kind).toBe(
+      "crashed",
+    );
   });
 
   it.each([

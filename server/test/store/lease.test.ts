@@ -9,7 +9,7 @@ import { claimed, createTicket, response } from "../support/store-contract.ts";
 import { createWire } from "@oncekey/test-support/wire/wire";
 import type { Wire } from "@oncekey/test-support/wire/wire";
 
-const RETENTION_MS = 60_000;
+const RETENTION = { retentionMs: 60_000, fenceMs: 600_000 };
 const LONG_MS = 60_000;
 
 const database = withDatabase();
@@ -45,7 +45,7 @@ async function renewed(ticket: Ticket): Promise<void> {
 }
 
 async function takenOver(store: Store, ticket: Ticket): Promise<Claim> {
-  const outcome = await store.begin(ticket, RETENTION_MS);
+  const outcome = await store.begin(ticket, RETENTION);
   if (outcome.kind !== "crashed") throw new Error(`expected a crashed claim, got ${outcome.kind}`);
   return outcome.claim;
 }
@@ -64,7 +64,7 @@ describe("lease store", () => {
     await locker.query("begin");
     await locker.query("select from oncekey.records where key = $1 for update", [ticket.key]);
     for (let tries = 0; tries < 3; tries += 1)
-      expect(await waiter.begin(ticket, RETENTION_MS)).toEqual({ kind: "in-flight" });
+      expect(await waiter.begin(ticket, RETENTION)).toEqual({ kind: "in-flight" });
     await locker.query("rollback");
     locker.release();
     expect(opened).toHaveLength(1);
@@ -76,7 +76,7 @@ describe("lease store", () => {
     const claim = await claimed(one, ticket);
     expect([claim.tx, claim.attempt, claim.signal.aborted]).toEqual([undefined, 1, false]);
     expect(pool.totalCount - pool.idleCount).toBe(0);
-    expect(await two.begin(ticket, RETENTION_MS)).toEqual({
+    expect(await two.begin(ticket, RETENTION)).toEqual({
       kind: "in-flight",
       fingerprint: ticket.fingerprint,
     });
@@ -85,7 +85,7 @@ describe("lease store", () => {
       fingerprint: ticket.fingerprint,
     });
     expect(await claim.complete(response("made"), "keep")).toMatchObject({ kind: "stored" });
-    expect(await two.begin(ticket, RETENTION_MS)).toMatchObject({
+    expect(await two.begin(ticket, RETENTION)).toMatchObject({
       kind: "replay",
       record: { response: response("made") },
     });
@@ -98,7 +98,7 @@ describe("lease store", () => {
     await runOut(ticket);
     const outcomes = await Promise.all(
       Array.from({ length: 20 }, (_, index) =>
-        (index % 2 === 0 ? one : two).begin(ticket, RETENTION_MS),
+        (index % 2 === 0 ? one : two).begin(ticket, RETENTION),
       ),
     );
     const crashed = outcomes.filter((outcome) => outcome.kind === "crashed");
@@ -114,9 +114,9 @@ describe("lease store", () => {
     await runOut(ticket);
     const other = { ...ticket, fingerprint: Buffer.from([9]) };
     const { fingerprint } = ticket;
-    expect(await two.begin(other, RETENTION_MS)).toEqual({ kind: "conflict", fingerprint });
+    expect(await two.begin(other, RETENTION)).toEqual({ kind: "conflict", fingerprint });
     await takenOver(two, ticket);
-    expect(await one.begin(other, RETENTION_MS)).toEqual({ kind: "in-flight", fingerprint });
+    expect(await one.begin(other, RETENTION)).toEqual({ kind: "in-flight", fingerprint });
   });
 
   it("changes nothing by a late answer of a robbed owner, who gets the stored one", async () => {
@@ -173,7 +173,7 @@ describe("lease store", () => {
     const ticket = createTicket();
     await (await claimed(one, ticket)).complete(response("first"), "keep");
     await pool.query(
-      "update oncekey.records set expires_at = statement_timestamp() where key = $1",
+      "update oncekey.records set expires_at = statement_timestamp(), fence_until = null where key = $1",
       [ticket.key],
     );
     await sleep(2);
@@ -191,7 +191,7 @@ describe("the heartbeat", () => {
     // A beat each 1.5 s: after the third, the first lease is over.
     for (let beats = 0; beats < 3; beats += 1) {
       await renewed(ticket);
-      expect((await two.begin(ticket, RETENTION_MS)).kind).toBe("in-flight");
+      expect((await two.begin(ticket, RETENTION)).kind).toBe("in-flight");
     }
     expect(await claim.complete(response("made"), "keep")).toMatchObject({ kind: "stored" });
   });
@@ -204,10 +204,10 @@ describe("the heartbeat", () => {
     const robbed = await claimed(store, ticket);
     await runOut(ticket);
     // The beat may have renewed it in between: then it is run out again.
-    let owner = await two.begin(ticket, RETENTION_MS);
+    let owner = await two.begin(ticket, RETENTION);
     while (owner.kind !== "crashed") {
       await runOut(ticket);
-      owner = await two.begin(ticket, RETENTION_MS);
+      owner = await two.begin(ticket, RETENTION);
     }
     await expect.poll(() => robbed.signal.aborted, { timeout: 30_000 }).toBe(true);
     expect(robbed.signal.reason).toMatchObject({
@@ -259,7 +259,7 @@ describe("a lost answer of the database", () => {
         const claim = await claimed(store, ticket);
         wire.onText("set status", fault);
         expect(await claim.complete(response("made"), "keep")).toMatchObject({ kind: "stored" });
-        expect(await two.begin(ticket, RETENTION_MS)).toMatchObject({
+        expect(await two.begin(ticket, RETENTION)).toMatchObject({
           record: { response: response("made") },
         });
       });

@@ -21,7 +21,7 @@ import {
   claimed,
   createTicket,
   describeStore,
-  RETENTION_MS,
+  RETENTION,
   response,
   txOf,
 } from "../support/store-contract.ts";
@@ -221,5 +221,5 @@ it("a failed store skips the COMMIT behind it, with named statements as well", a
   expect(await claim.complete(response("second"), "keep")).toMatchObject({ kind: "superseded" });
   const { rowCount } = await named.query("select from effects where key = $1", [late.key]);
   expect(rowCount).toBe(0);
-  expect(await store.begin(late, RETENTION_MS)).toMatchObject({ kind: "replay" });
+  expect(await store.begin(late, RETENTION)).toMatchObject({ kind: "replay" });
 });

@@ -14,7 +14,13 @@ import { createRowStore } from "../../src/store/strategies/row.ts";
 import { createStoreParts } from "../../src/store/store-parts.ts";
 import type { StoreParts } from "../../src/store/store-parts.ts";
 import type { Store, Ticket } from "../../src/store/store.ts";
-import { claimed, createTicket, response, txOf } from "../support/store-contract.ts";
+import {
+  claimed,
+  createTicket,
+  expireResponse,
+  response,
+  txOf,
+} from "../support/store-contract.ts";
 
 const database = withDatabase();
 let pool: pg.Pool;
@@ -42,7 +48,7 @@ async function finish(store: Store, ticket: Ticket): Promise<void> {
 
 async function expire({ key }: Ticket, age = "1 second"): Promise<void> {
   await pool.query(
-    "update oncekey.records set expires_at = statement_timestamp() - $2::interval where key = $1",
+    "update oncekey.records set expires_at = statement_timestamp() - $2::interval, fence_until = null where key = $1",
     [key, age],
   );
 }
@@ -51,12 +57,15 @@ async function expire({ key }: Ticket, age = "1 second"): Promise<void> {
 async function makeStates(): Promise<Record<TableRecord["state"], Ticket>> {
   const made = {
     finished: createTicket(),
+    tombstone: createTicket(),
     expired: createTicket(),
     started: createTicket(),
     leased: createTicket(),
     crashed: createTicket(),
   };
   await finish(stores.advisory, made.finished);
+  await finish(stores.advisory, made.tombstone);
+  await expireResponse(pool, made.tombstone);
   await finish(stores.lease, made.expired);
   await expire(made.expired);
   const broken = await claimed(stores.row, made.started);
@@ -91,13 +100,14 @@ describe("looking at the table", () => {
     const claim = await claimed(stores.advisory, createTicket());
     await claim.complete({ status: 200, headers: [], body: undefined }, "keep");
     expect(await readStats(pool, "oncekey")).toMatchObject({
-      records: 6,
+      records: 7,
       finished: 2,
+      tombstones: 1,
       withoutBody: 1,
       started: 1,
       leased: 1,
       crashed: 1,
-      expired: 1,
+      expired: 2,
       oldestCreatedAt: expect.stringMatching(/^\d{4}-.*T.*\.\d{6}Z$/),
       sizeBytes: expect.any(Number),
     });
@@ -114,7 +124,7 @@ describe("looking at the table", () => {
     await expire(finished, "2 hours");
     await expire(leased, "3 hours");
     const { expired, lagMs } = await readSweepLag(pool, "oncekey");
-    expect(expired).toBe(2);
+    expect(expired).toBe(3);
     expect(lagMs).toBeGreaterThanOrEqual(7_200_000);
     expect(lagMs).toBeLessThan(7_300_000);
   });

@@ -4,7 +4,7 @@ import { withDatabase } from "@oncekey/test-support/postgres/database";
 import { createRowStore } from "../../src/store/strategies/row.ts";
 import { createStoreParts } from "../../src/store/store-parts.ts";
 import type { Store, Ticket } from "../../src/store/store.ts";
-import { claimed, createTicket, response, RETENTION_MS } from "../support/store-contract.ts";
+import { claimed, createTicket, response, RETENTION } from "../support/store-contract.ts";
 
 const database = withDatabase();
 let pool: pg.Pool;
@@ -29,11 +29,11 @@ describe("row store", () => {
     const claim = await claimed(one, other);
     const running = { kind: "in-flight", fingerprint: other.fingerprint };
     for (const ticket of [other, left]) {
-      expect(await two.begin(ticket, RETENTION_MS)).toEqual(running);
+      expect(await two.begin(ticket, RETENTION)).toEqual(running);
       expect(await two.lookup(ticket)).toEqual(running);
     }
     await claim.complete(response("made"), "keep");
-    expect(await two.begin(left, RETENTION_MS)).toMatchObject({
+    expect(await two.begin(left, RETENTION)).toMatchObject({
       kind: "replay",
       record: { fingerprint: other.fingerprint },
     });
@@ -45,7 +45,7 @@ describe("row store", () => {
     const outcomes = await Promise.all(
       tickets.map(async (ticket, index) => ({
         ticket,
-        outcome: await (index % 3 === 0 ? one : two).begin(ticket, RETENTION_MS),
+        outcome: await (index % 3 === 0 ? one : two).begin(ticket, RETENTION),
       })),
     );
     const claims = outcomes.filter(({ outcome }) => outcome.kind === "claimed");
@@ -68,7 +68,7 @@ describe("row store", () => {
         other.fingerprint,
         left.key,
       ]);
-      expect(await two.begin(other, RETENTION_MS)).toEqual({ kind: "in-flight" });
+      expect(await two.begin(other, RETENTION)).toEqual({ kind: "in-flight" });
       expect(await two.lookup(other)).toEqual({ kind: "absent" });
       await naming.query("commit");
     } finally {
@@ -90,7 +90,7 @@ describe("row store", () => {
         return parts.connect();
       },
     });
-    expect(await three.begin(other, RETENTION_MS)).toEqual({ kind: "in-flight" });
+    expect(await three.begin(other, RETENTION)).toEqual({ kind: "in-flight" });
     expect(asked).toBe(3);
     await (await claimed(three, other)).release("failed");
   });

@@ -74,7 +74,7 @@ describe("the sweep", () => {
     const sweep = vi.fn(async () => {
       calls += 1;
       if (calls === 1) throw new Error("down");
-      return { deleted: 0, next: undefined };
+      return { deleted: 0, buried: 0, next: undefined };
     });
     const sweeper = startSweeper(
       () => [pool],
@@ -84,7 +84,7 @@ describe("the sweep", () => {
     );
     await expect.poll(() => outcomes.length).toBeGreaterThan(1);
     await sweeper.stop();
-    expect(outcomes.slice(0, 2)).toEqual([{ error: new Error("down") }, { deleted: 0 }]);
+    expect(outcomes.slice(0, 2)).toEqual([{ error: new Error("down") }, { deleted: 0, buried: 0 }]);
     const after = calls;
     await new Promise((resolve) => setTimeout(resolve, 40));
     expect(calls).toBe(after);

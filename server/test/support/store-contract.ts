@@ -5,7 +5,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { sweepBatch } from "../../src/store/maintenance/sweep-batch.ts";
 import { createStoreParts, openStoreParts } from "../../src/store/store-parts.ts";
 import type { StoreParts } from "../../src/store/store-parts.ts";
-import type { Claim, Store, StoredResponse, Ticket } from "../../src/store/store.ts";
+import type { Claim, Retention, Store, StoredResponse, Ticket } from "../../src/store/store.ts";
 
 export interface StoreUnderTest {
   readonly name: string;
@@ -14,7 +14,9 @@ export interface StoreUnderTest {
   readonly create: (parts: StoreParts) => Store;
 }
 
-export const RETENTION_MS = 60_000;
+const RETENTION_MS = 60_000;
+const FENCE_MS = 10 * RETENTION_MS;
+export const RETENTION: Retention = { retentionMs: RETENTION_MS, fenceMs: FENCE_MS };
 
 /** The contract of every strategy. */
 export function describeStore({ name, pool, create }: StoreUnderTest): void {
@@ -43,10 +45,11 @@ export function describeStore({ name, pool, create }: StoreUnderTest): void {
       expect(await claim.complete(response("made"), "keep")).toMatchObject({
         kind: "stored",
         lifetimeMs: expect.closeTo(RETENTION_MS, -3),
+        fenceMs: expect.closeTo(FENCE_MS, -3),
       });
       expect(await effects(pool(), ticket)).toBe(1);
       const replay = { record: { response: response("made"), fingerprint: ticket.fingerprint } };
-      expect(await other.begin(ticket, RETENTION_MS)).toMatchObject({ kind: "replay", ...replay });
+      expect(await other.begin(ticket, RETENTION)).toMatchObject({ kind: "replay", ...replay });
       expect(await other.lookup(ticket)).toMatchObject({ kind: "replay", ...replay });
     });
 
@@ -59,7 +62,7 @@ export function describeStore({ name, pool, create }: StoreUnderTest): void {
         return (await pool().query(text, [ticket.key])).rows;
       };
       const before = await lastTouched();
-      expect(await other.begin(ticket, RETENTION_MS)).toMatchObject({ kind: "replay" });
+      expect(await other.begin(ticket, RETENTION)).toMatchObject({ kind: "replay" });
       expect(await other.lookup(ticket)).toMatchObject({ kind: "replay" });
       expect(await lastTouched()).toEqual(before);
     });
@@ -76,7 +79,7 @@ export function describeStore({ name, pool, create }: StoreUnderTest): void {
         body,
       };
       await (await claimed(store, ticket)).complete(kept, "keep");
-      const outcome = await store.begin(ticket, RETENTION_MS);
+      const outcome = await store.begin(ticket, RETENTION);
       expect(outcome.kind === "replay" && outcome.record.response).toEqual(kept);
     });
 
@@ -84,7 +87,7 @@ export function describeStore({ name, pool, create }: StoreUnderTest): void {
       for (const body of [undefined, Buffer.alloc(0)]) {
         const ticket = createTicket();
         await (await claimed(store, ticket)).complete({ status: 200, headers: [], body }, "keep");
-        const outcome = await store.begin(ticket, RETENTION_MS);
+        const outcome = await store.begin(ticket, RETENTION);
         expect(outcome.kind === "replay" && outcome.record.response.body).toEqual(body);
       }
     });
@@ -92,7 +95,7 @@ export function describeStore({ name, pool, create }: StoreUnderTest): void {
     it("reports in flight while another holds the claim, and holds no connection for it", async () => {
       const ticket = createTicket();
       const claim = await claimed(store, ticket);
-      expect(await other.begin(ticket, RETENTION_MS)).toMatchObject({ kind: "in-flight" });
+      expect(await other.begin(ticket, RETENTION)).toMatchObject({ kind: "in-flight" });
       expect(await other.lookup(ticket)).toMatchObject({ kind: "in-flight" });
       expect(pool().totalCount - pool().idleCount).toBe(claim.tx === undefined ? 0 : 1);
       await claim.release("free");
@@ -131,6 +134,50 @@ export function describeStore({ name, pool, create }: StoreUnderTest): void {
       });
     });
 
+    it("runs nothing between the end of a response and the end of its key, swept or not", async () => {
+      const ticket = createTicket();
+      await (await claimed(store, ticket)).complete(response("made", 202), "keep");
+      await expireResponse(pool(), ticket);
+      const gone = {
+        kind: "replay",
+        record: {
+          isTombstone: true,
+          fingerprint: ticket.fingerprint,
+          response: { status: 202, headers: [], body: undefined },
+          lifetimeMs: expect.closeTo(FENCE_MS, -4),
+        },
+      };
+      const ask = async () => [
+        await store.begin(ticket, RETENTION),
+        await other.begin(ticket, RETENTION),
+        await other.lookup(ticket),
+      ];
+      expect(await ask()).toMatchObject([gone, gone, gone]);
+      const parts = await openStoreParts(pool(), "oncekey");
+      expect(await sweepBatch(parts, 100)).toMatchObject({ deleted: 0, buried: 1 });
+      // The end of a tombstone is rounded up to a minute.
+      gone.record.lifetimeMs = expect.closeTo(FENCE_MS + 30_000, -5);
+      expect(await ask()).toMatchObject([gone, gone, gone]);
+      expect(await sweepBatch(parts, 100)).toMatchObject({ deleted: 0, buried: 0 });
+    });
+
+    it("runs a key again once its tombstone is over, and the sweep deletes the row", async () => {
+      const [again, swept] = [createTicket(), createTicket()];
+      const parts = await openStoreParts(pool(), "oncekey");
+      for (const ticket of [again, swept]) {
+        await (await claimed(store, ticket)).complete(response("made"), "keep");
+        await expireResponse(pool(), ticket);
+      }
+      await sweepBatch(parts, 100);
+      for (const ticket of [again, swept]) await expireResponse(pool(), ticket);
+      await (await claimed(store, again)).complete(response("second"), "keep");
+      expect(await sweepBatch(parts, 100)).toMatchObject({ deleted: 1, buried: 0 });
+      expect(await store.lookup(swept)).toEqual({ kind: "absent" });
+      expect(await store.lookup(again)).toMatchObject({
+        record: { response: { body: Buffer.from("second") } },
+      });
+    });
+
     it("sweeps expired records only, and no more than asked", async () => {
       const [kept, ...gone] = [createTicket(), createTicket(), createTicket(), createTicket()];
       for (const ticket of [kept, ...gone]) {
@@ -153,7 +200,7 @@ export function describeStore({ name, pool, create }: StoreUnderTest): void {
       const ticket = createTicket();
       const outcomes = await Promise.all(
         Array.from({ length: 12 }, async (_, index) => {
-          const outcome = await (index % 2 === 0 ? store : other).begin(ticket, RETENTION_MS);
+          const outcome = await (index % 2 === 0 ? store : other).begin(ticket, RETENTION);
           if (outcome.kind === "claimed") {
             await effectOf(outcome.claim, ticket);
             await outcome.claim.complete(response("made"), "keep");
@@ -176,7 +223,7 @@ export function response(body: string, status = 201): StoredResponse {
 }
 
 export async function claimed(store: Store, ticket: Ticket): Promise<Claim> {
-  const outcome = await store.begin(ticket, RETENTION_MS);
+  const outcome = await store.begin(ticket, RETENTION);
   if (outcome.kind !== "claimed") throw new Error(`expected a claim, got ${outcome.kind}`);
   return outcome.claim;
 }
@@ -199,8 +246,16 @@ export async function effects(pool: pg.Pool, ticket: Ticket): Promise<number> {
   return rows[0]?.count ?? -1;
 }
 
-/** Makes a record as old as if its retention had passed. */
+/** Makes a record as old as if its retention had passed, and its fence as well. */
 async function expire(pool: pg.Pool, ticket: Ticket): Promise<void> {
+  await expireResponse(pool, ticket);
+  await pool.query("update oncekey.records set fence_until = expires_at where key = $1", [
+    ticket.key,
+  ]);
+}
+
+/** Makes a record as old as if its retention had passed. */
+export async function expireResponse(pool: pg.Pool, ticket: Ticket): Promise<void> {
   await pool.query(
     `update oncekey.records set expires_at = statement_timestamp() - interval '1 second' where key = $1`,
     [ticket.key],

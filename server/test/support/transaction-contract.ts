@@ -9,7 +9,7 @@ import {
   createTicket,
   effect,
   effects,
-  RETENTION_MS,
+  RETENTION,
   response,
   txOf,
 } from "./store-contract.ts";
@@ -32,7 +32,7 @@ export function describeTransactionalStore({ name, pool, create }: StoreUnderTes
       expect(await effects(pool(), ticket), "before the commit").toBe(0);
       expect(await claim.complete(response("made"), "keep")).toMatchObject({ kind: "stored" });
       expect(await effects(pool(), ticket)).toBe(1);
-      expect(await other.begin(ticket, RETENTION_MS)).toMatchObject({
+      expect(await other.begin(ticket, RETENTION)).toMatchObject({
         kind: "replay",
         record: { response: response("made"), fingerprint: ticket.fingerprint },
       });

@@ -39,7 +39,7 @@ function encode(body: Buffer): { readonly text: string } | { readonly base64: st
 }
 
 function describe(record: TableRecord, withBody: boolean): string {
-  const { status, attempt, steps, createdAt, expiresAt, fingerprint } = record;
+  const { status, attempt, steps, createdAt, expiresAt, fenceUntil, fingerprint } = record;
   const lines: [name: string, value: string | undefined][] = [
     ["key", record.key],
     ["scope", printable(record.scope)],
@@ -52,6 +52,7 @@ function describe(record: TableRecord, withBody: boolean): string {
     ["steps", steps.length === 0 ? undefined : printable(steps.join(", "))],
     ["written", createdAt],
     ["expires", expiresAt],
+    ["fenced", fenceUntil ?? undefined],
     ["fingerprint", fingerprint],
     ["", withBody ? describeContent(record) : undefined],
   ];

@@ -29,6 +29,7 @@ export function recordCommand(name: string): Command<[string], Options> {
 export function explainState({ state, leaseUntil }: TableRecord): string {
   const meaning: Record<RecordState, string> = {
     finished: "finished; a retry is answered with the stored response",
+    tombstone: "tombstone; a retry is answered with 410, and nothing runs",
     started: "started; its handler runs, or broke off and the next retry starts it again",
     leased: `leased; its handler has until ${leaseUntil} unless it renews the lease`,
     crashed: "crashed; its lease is over, and the route's onCrash decides at the next retry",

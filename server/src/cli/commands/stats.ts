@@ -24,6 +24,7 @@ function describe(stats: TableStats): string[] {
   const lines: [name: string, value: string][] = [
     ["records", number(stats.records)],
     ["finished", `${number(stats.finished)}, ${number(stats.withoutBody)} of them without a body`],
+    ["tombstones", number(stats.tombstones)],
     ["started", number(stats.started)],
     ["leased", number(stats.leased)],
     ["crashed", number(stats.crashed)],
@@ -31,5 +32,5 @@ function describe(stats: TableStats): string[] {
     ["oldest", stats.oldestCreatedAt ?? "none"],
     ["size", formatBytes(stats.sizeBytes)],
   ];
-  return lines.map(([name, value]) => `${name.padEnd(10)}${value}`);
+  return lines.map(([name, value]) => `${name.padEnd(12)}${value}`);
 }

@@ -1,4 +1,4 @@
-/** `oncekey sweep`: deletes expired records in batches. */
+/** `oncekey sweep`: deletes expired records and responses in batches. */
 import type { CommandUnknownOpts } from "@commander-js/extra-typings";
 import { readSweepLag } from "../../store/maintenance/records.ts";
 import { openStoreParts } from "../../store/store-parts.ts";
@@ -9,21 +9,24 @@ import { count, printLine, tell } from "../io/print.ts";
 
 export function sweepCommand(): CommandUnknownOpts {
   return databaseCommand("sweep")
-    .description("delete expired records, a batch at a time, beside the servers that do so too")
+    .description(
+      "delete expired records and responses, a batch at a time, beside the servers that do so too",
+    )
     .action((options) =>
       withPool(options, async ({ pool, schema }) => {
         const { expired } = await readSweepLag(pool, schema);
         const parts = await openStoreParts(pool, schema);
         const progress = createProgress(expired);
-        const deleted = await sweepAll(async (...batch) => {
+        const { deleted, buried } = await sweepAll(async (...batch) => {
           const swept = await sweepBatch(parts, ...batch);
-          progress.add(swept.deleted);
+          progress.add(swept.deleted + swept.buried);
           return swept;
         }, DEFAULT_BATCH_SIZE);
         progress.end();
         printLine(`deleted ${count(deleted, "expired record")}`);
+        if (buried > 0) printLine(`deleted ${count(buried, "expired response")}, kept their keys`);
         // Another process may have deleted the rest, or be about to.
-        const left = deleted < expired ? await readSweepLag(pool, schema) : undefined;
+        const left = deleted + buried < expired ? await readSweepLag(pool, schema) : undefined;
         if (left !== undefined && left.expired > 0) {
           const records = count(left.expired, "expired record");
           tell(`left ${records}: another process is sweeping, or handlers hold them`);
@@ -49,7 +52,7 @@ function createProgress(total: number): Progress {
       const step = Math.floor((done / Math.max(done, total, 1)) * steps);
       if (step === shown) return;
       shown = step;
-      const line = `deleted ${done.toLocaleString("en-US")} of ${count(total, "expired record")}`;
+      const line = `swept ${done.toLocaleString("en-US")} of ${count(total, "expired record")}`;
       process.stderr.write(isTTY ? `\r${line}` : `${line}\n`);
     },
     end() {

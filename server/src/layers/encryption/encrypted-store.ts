@@ -69,15 +69,15 @@ export function encryptedStore(store: Store, options: EncryptionOptions): Store 
     orUnreadable(() => open(outcome, ticket));
 
   return {
-    async begin(ticket, retentionMs) {
-      let outcome = await store.begin(keyed(ticket), retentionMs);
+    async begin(ticket, retention) {
+      let outcome = await store.begin(keyed(ticket), retention);
       // The process that began the request may have another encryption key first in its list.
       while (
         outcome.kind === "conflict" &&
         compareCrashed(outcome.fingerprint, ticket) === "same"
       ) {
         const { fingerprint } = outcome;
-        outcome = await store.begin({ ...ticket, fingerprint }, retentionMs);
+        outcome = await store.begin({ ...ticket, fingerprint }, retention);
       }
       return opened(outcome, ticket);
     },
@@ -104,21 +104,22 @@ function sealing(claim: Claim, options: EncryptionOptions, ticket: Ticket): Clai
 
 /** The same store, for a process without keys: a record that another has written with one is not readable for it. */
 export function unencryptedStore(store: Store): Store {
-  const read = <Outcome extends BeginOutcome | LookupOutcome>(outcome: Outcome) =>
-    orUnreadable(() => {
-      if (outcome.kind === "replay") requirePlain(outcome.record);
+  const read = <Outcome extends BeginOutcome | LookupOutcome>(outcome: Outcome, ticket: Ticket) =>
+    orUnreadable((): Outcome => {
+      if (outcome.kind === "replay")
+        return { ...outcome, record: requirePlain(outcome.record, ticket) };
       if (!("fingerprint" in outcome) || !outcome.fingerprint || !isKeyed(outcome.fingerprint))
         return outcome;
       if (outcome.kind === "conflict") throw unreadable();
       return { ...outcome, fingerprint: undefined };
     });
   return {
-    async begin(ticket, retentionMs) {
-      const outcome = read(await store.begin(ticket, retentionMs));
+    async begin(ticket, retention) {
+      const outcome = read(await store.begin(ticket, retention), ticket);
       if (outcome.kind !== "claimed" && outcome.kind !== "crashed") return outcome;
       return { kind: outcome.kind, claim: readingPlain(outcome.claim, ticket) };
     },
-    lookup: async (ticket) => read(await store.lookup(ticket)),
+    lookup: async (ticket) => read(await store.lookup(ticket), ticket),
     open: () => store.open(),
   };
 }
@@ -132,7 +133,9 @@ function readingPlain(claim: Claim, ticket: Ticket): Claim {
       write: (name, json) => steps.write(name, json),
     },
     complete: async (response, writes) =>
-      readSuperseded(await claim.complete(response, writes), requirePlain),
+      readSuperseded(await claim.complete(response, writes), (record) =>
+        requirePlain(record, ticket),
+      ),
   });
 }
 

@@ -37,10 +37,12 @@ export function openRecord(
   options: EncryptionOptions,
   ticket: Ticket,
 ): StoredRecord {
+  if (record.isTombstone)
+    return { ...record, fingerprint: tombstoneFingerprint(record, options, ticket) };
   const { status, headers, body } = record.response;
   const sealed = headers.find(([name]) => name === SEALED)?.[1];
   if (sealed === undefined) {
-    if (options.plaintext === "read") return requirePlain(record);
+    if (options.plaintext === "read") return requirePlain(record, ticket);
     throw new DecryptionError("the record is not encrypted");
   }
   const head = JSON.parse(openText(sealed, options, ticket, `head:${status}`)) as {
@@ -61,8 +63,24 @@ export function openRecord(
   return { ...record, fingerprint, response: { status, headers: head.headers, body: opened } };
 }
 
+/**
+ * Returns the request's own fingerprint unless the tombstone was written for another request. Without
+ * its key it counts as the request's own: it discloses nothing, and stays for longer than keys do.
+ */
+function tombstoneFingerprint(
+  { fingerprint }: StoredRecord,
+  options: EncryptionOptions,
+  ticket: Ticket,
+): Buffer {
+  return compareFingerprint(fingerprint, ticket, options) === "other"
+    ? fingerprint
+    : ticket.fingerprint;
+}
+
 /** A record that was written without a key. @throws DecryptionError if it was not, or if a part of it was not. */
-export function requirePlain(record: StoredRecord): StoredRecord {
+export function requirePlain(record: StoredRecord, ticket: Ticket): StoredRecord {
+  if (record.isTombstone)
+    return isKeyed(record.fingerprint) ? { ...record, fingerprint: ticket.fingerprint } : record;
   if (record.response.headers.some(([name]) => name === SEALED)) throw keyless("record");
   if (!isKeyed(record.fingerprint)) return record;
   throw new DecryptionError("the record is not encrypted, and its fingerprint is keyed");

@@ -3,7 +3,13 @@ import type { StoreParts } from "../store-parts.ts";
 import type { Claim, Completion } from "../store.ts";
 import { createLastWrites } from "./last-writes.ts";
 
-const NOTHING_STORED: Completion = { kind: "stored", lifetimeMs: 0, askedAt: 0, split: false };
+const NOTHING_STORED: Completion = {
+  kind: "stored",
+  lifetimeMs: 0,
+  fenceMs: 0,
+  askedAt: 0,
+  split: false,
+};
 
 /** Makes the claim of a request without a key on a lease route: nothing is stored, and only its last writes are committed. */
 export function createKeylessClaim(parts: StoreParts): Claim {

@@ -8,7 +8,9 @@ import type { StoreParts } from "../store-parts.ts";
 import type {
   Claim,
   Completion,
+  Lifetime,
   Release,
+  Retention,
   StepMemory,
   StoredRecord,
   StoredResponse,
@@ -28,7 +30,7 @@ export interface LeaseClaimParts {
   readonly ticket: Ticket;
   readonly owner: string;
   readonly durationMs: number;
-  readonly retentionMs: number;
+  readonly retention: Retention;
   readonly attempt: number;
   /** Before the database was asked for the claim, on the clock of `performance.now()`. */
   readonly askedAt: number;
@@ -125,7 +127,7 @@ async function storeWithWrites(
   });
   switch (outcome.kind) {
     case "committed":
-      return { kind: "stored", lifetimeMs: found?.lifetimeMs ?? 0, askedAt, split: false };
+      return { kind: "stored", ...lifetimeOf(found), askedAt, split: false };
     case "refused":
       return found === undefined ? { kind: "lost" } : { kind: "superseded", record: found };
     case "rolled-back":
@@ -152,22 +154,25 @@ async function findOwn(
       ([result], askedAt) => ({ record: recordIn(result, askedAt), askedAt }),
     );
     if ("record" in found && found.record?.owner === owner) {
-      const { lifetimeMs } = found.record;
-      return { kind: "stored", lifetimeMs, askedAt: found.askedAt, split: false };
+      const { askedAt } = found;
+      return { kind: "stored", ...lifetimeOf(found.record), askedAt, split: false };
     }
     await sleep(STORE_PAUSE_MS);
   }
   return undefined;
 }
 
+function lifetimeOf(record: StoredRecord | undefined): Omit<Lifetime, "askedAt"> {
+  return { lifetimeMs: record?.lifetimeMs ?? 0, fenceMs: record?.fenceMs ?? 0 };
+}
+
 function storeStatements(
-  { parts, ticket, owner, retentionMs }: LeaseClaimParts,
+  { parts, ticket, owner, retention }: LeaseClaimParts,
   response: StoredResponse,
 ): Statement[] {
-  const [key, scope, target, , status, headers, body] = recordValues(ticket, response, retentionMs);
-  const values = [key, scope, target, owner, status, headers, body, String(retentionMs)].map(
-    (value) => value ?? null,
-  );
+  const values = recordValues(ticket, response, retention);
+  // In place of the fingerprint, which the row has already.
+  values[3] = owner;
   return [
     { text: parts.statements.finishLease, values },
     { text: parts.statements.lookup, values: ticketValues(ticket) },
@@ -189,7 +194,7 @@ async function storeOnce(
   claim: LeaseClaimParts,
   response: StoredResponse,
 ): Promise<Completion | Unavailable> {
-  const { parts, ticket, owner, retentionMs } = claim;
+  const { parts, ticket, owner, retention } = claim;
   const stored = await inOneRoundTrip(
     parts,
     storeStatements(claim, response).slice(0, 1),
@@ -198,7 +203,13 @@ async function storeOnce(
   );
   if (stored.kind === "unavailable") return stored;
   if (stored.rows === 1)
-    return { kind: "stored", lifetimeMs: retentionMs, askedAt: stored.askedAt, split: false };
+    return {
+      kind: "stored",
+      lifetimeMs: retention.retentionMs,
+      fenceMs: retention.fenceMs,
+      askedAt: stored.askedAt,
+      split: false,
+    };
   // The row names another owner, or it is finished: by another, or by this one whose first answer was lost.
   return inOneRoundTrip(
     parts,
@@ -208,7 +219,7 @@ async function storeOnce(
       const record = recordIn(found, askedAt);
       if (record === undefined) return { kind: "lost" };
       if (record.owner !== owner) return { kind: "superseded", record };
-      return { kind: "stored", lifetimeMs: record.lifetimeMs, askedAt, split: false };
+      return { kind: "stored", ...lifetimeOf(record), askedAt, split: false };
     },
   );
 }

@@ -3,7 +3,7 @@ import type { Statement } from "../postgres/batch.ts";
 import type { Connection } from "../postgres/connection.ts";
 import { readRecord, recordValues, ticketValues } from "../record.ts";
 import type { Statements } from "../sql/statements.ts";
-import type { Claim, Completion, StoredResponse, Ticket, Writes } from "../store.ts";
+import type { Claim, Completion, Retention, StoredResponse, Ticket, Writes } from "../store.ts";
 import {
   abandon,
   ask,
@@ -19,7 +19,7 @@ import type { CommitOutcome } from "../postgres/transaction.ts";
 export interface ClaimParts {
   readonly statements: Statements;
   readonly ticket: Ticket;
-  readonly retentionMs: number;
+  readonly retention: Retention;
   /** Takes the claim's lock again in a new transaction, unless the lock is on the stored row. Never waits. */
   readonly relock?: Statement;
 }
@@ -30,14 +30,14 @@ interface RecordedClaim extends ClaimParts {
 
 /** A claim whose `complete` commits the handler's writes and the record together. */
 export function createRecordedClaim(parts: RecordedClaim): Claim {
-  const { connection, statements, ticket, retentionMs } = parts;
+  const { connection, statements, ticket, retention } = parts;
   const { client } = connection;
 
   async function complete(response: StoredResponse, writes: Writes): Promise<Completion> {
     connection.seal();
     const store = {
       text: statements.store,
-      values: recordValues(ticket, response, retentionMs),
+      values: recordValues(ticket, response, retention),
     };
     const askedAt = performance.now();
     const split = client.getTransactionStatus() === "I";
@@ -49,7 +49,13 @@ export function createRecordedClaim(parts: RecordedClaim): Claim {
     }
     if (outcome.kind === "committed") {
       connection.release();
-      return { kind: "stored", lifetimeMs: retentionMs, askedAt, split };
+      return {
+        kind: "stored",
+        lifetimeMs: retention.retentionMs,
+        fenceMs: retention.fenceMs,
+        askedAt,
+        split,
+      };
     }
     return outcome.kind === "rolled-back" && isFence(outcome.cause)
       ? supersededBy(parts)
@@ -67,14 +73,14 @@ export function createUnrecordedClaim(connection: Connection): Claim {
       connection.seal();
       if (writes === "discard") {
         await abandon(connection);
-        return { kind: "stored", lifetimeMs: 0, askedAt: 0, split: false };
+        return { kind: "stored", lifetimeMs: 0, fenceMs: 0, askedAt: 0, split: false };
       }
       const outcome = await commit(connection.client, []);
       // As with a record: a final answer stands where an SQL error that the handler caught has undone its writes.
       const isRefused = response.status >= 400 && isFailedTransaction(outcome);
       if (outcome.kind !== "committed" && !isRefused) return finish(connection, outcome);
       connection.release();
-      return { kind: "stored", lifetimeMs: 0, askedAt: 0, split: false };
+      return { kind: "stored", lifetimeMs: 0, fenceMs: 0, askedAt: 0, split: false };
     },
   };
 }

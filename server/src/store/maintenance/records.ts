@@ -8,10 +8,10 @@ import { sqlState } from "../postgres/transaction.ts";
 import { inOneRoundTrip } from "../round-trip.ts";
 
 /**
- * The state of a record at this moment. `finished`: replayed. `started`: a handler runs, or broke off and the next request starts
+ * The state of a record at this moment. `finished`: replayed. `tombstone`: its response has expired, and a repeat gets 410. `started`: a handler runs, or broke off and the next request starts
  * it again. `leased`: its owner is at work. `crashed`: its owner's lease has expired without a successor. `expired`: as good as absent.
  */
-export type RecordState = "finished" | "started" | "leased" | "crashed" | "expired";
+export type RecordState = "finished" | "tombstone" | "started" | "leased" | "crashed" | "expired";
 
 /** A record as it stands in the table. Instants are ISO 8601 in UTC with microseconds, by the clock of the database. */
 export interface TableRecord {
@@ -33,7 +33,10 @@ export interface TableRecord {
   /** Names of the finished steps. */
   readonly steps: readonly string[];
   readonly createdAt: string;
+  /** When the response expires, or an unfinished record. */
   readonly expiresAt: string;
+  /** Until when the key runs nothing; `null` if the record is not finished. */
+  readonly fenceUntil: string | null;
 }
 
 /** Which records: those of one key in one scope, of every target or of one. */
@@ -56,6 +59,8 @@ export interface TableStats extends SweepLag {
   readonly finished: number;
   /** The finished records whose body could not be kept. */
   readonly withoutBody: number;
+  /** Keys whose response has expired, swept or not. */
+  readonly tombstones: number;
   readonly started: number;
   readonly leased: number;
   readonly crashed: number;
@@ -65,7 +70,8 @@ export interface TableStats extends SweepLag {
 }
 
 const STATE = `case
-  when status is not null and expires_at > statement_timestamp() then 'finished'
+  when status is not null and headers is not null and expires_at > statement_timestamp() then 'finished'
+  when status is not null and greatest(expires_at, fence_until) > statement_timestamp() then 'tombstone'
   when status is null and lease_until > statement_timestamp() then 'leased'
   when status is null and owner is not null then 'crashed'
   when expires_at <= statement_timestamp() then 'expired'
@@ -86,9 +92,11 @@ export async function findRecords(
   const { rows } = await queryPlain<Omit<TableRecord, keyof Packed> & Packed>(
     pool,
     `select key, scope, target, ${STATE} as state, encode(fingerprint, 'hex') as fingerprint, status, headers,
-       octet_length(body) as "bodyBytes", encode(case when $4::boolean then body end, 'hex') as body, attempt, owner,
+       octet_length(body) as "bodyBytes", encode(case when $4::boolean then body end, 'hex') as body,
+       coalesce(attempt, 1) as attempt, owner,
        ${instant("nullif(lease_until, '-infinity')")} as "leaseUntil", steps,
-       ${instant("created_at")} as "createdAt", ${instant("expires_at")} as "expiresAt"
+       ${instant("created_at")} as "createdAt", ${instant("expires_at")} as "expiresAt",
+       ${instant("case when status is not null then greatest(expires_at, fence_until) end")} as "fenceUntil"
      from "${schema}".records
      where key = $1::text and scope = $2::text and ($3::text is null or target = $3::text)
      order by target`,
@@ -175,6 +183,7 @@ export async function readStats(pool: Pool, schema: string): Promise<TableStats>
   const { rows } = await queryPlain<Omit<TableStats, keyof SweepLag>>(
     pool,
     `select count(*)::float8 as records, ${inState("finished")},
+       count(*) filter (where state = 'tombstone')::float8 as tombstones,
        count(*) filter (where state = 'finished' and body is null)::float8 as "withoutBody",
        ${inState("started")}, ${inState("leased")}, ${inState("crashed")},
        ${instant("min(created_at)")} as "oldestCreatedAt",

@@ -1,4 +1,4 @@
-/** Deletes expired rows in the background, a batch at a time. */
+/** Sweeps expired rows in the background, a batch at a time. */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Position, Swept } from "./sweep-batch.ts";
 
@@ -9,30 +9,34 @@ export interface SweepOptions {
   readonly batchSize?: number;
 }
 
-/** Deletes about `batchSize` expired rows, from where the batch before ended. */
+/** Sweeps about `batchSize` expired rows, from where the batch before ended. */
 export type SweepBatch = (
   batchSize: number,
   from: Position | undefined,
-) => Promise<Pick<Swept, "deleted" | "next">>;
+) => Promise<Pick<Swept, "deleted" | "buried" | "next">>;
+
+/** Number of rows that a sweep has deleted, and of those that it has made tombstones of. */
+export type SweptRows = Pick<Swept, "deleted" | "buried">;
 
 export const DEFAULT_BATCH_SIZE = 1_000;
 const DEFAULT_INTERVAL_MS = 60_000;
 // Between two full batches: requests go first.
 const PAUSE_MS = 20;
 
-/** Sweeps until nothing expired is left or another process is at it, and returns how many rows that deleted. */
+/** Sweeps until nothing expired is left or another process is at it, and returns how many rows that changed. */
 export async function sweepAll(
   sweep: SweepBatch,
   batchSize: number,
   signal?: AbortSignal,
-): Promise<number> {
+): Promise<SweptRows> {
   let from: Position | undefined;
-  for (let total = 0; ;) {
+  let total: SweptRows = { deleted: 0, buried: 0 };
+  for (;;) {
     if (signal?.aborted) return total;
-    const { deleted, next } = await sweep(batchSize, from);
-    total += deleted;
+    const { deleted, buried, next } = await sweep(batchSize, from);
+    total = { deleted: total.deleted + deleted, buried: total.buried + buried };
     // A batch of locked rows alone would come again, if they all expired at one instant.
-    if (next === undefined || (deleted === 0 && next === from)) return total;
+    if (next === undefined || (deleted + buried === 0 && next === from)) return total;
     from = next;
     await sleep(PAUSE_MS);
   }
@@ -51,7 +55,7 @@ export function startSweeper<Pool extends object>(
   pools: () => readonly Pool[],
   sweep: (pool: Pool, ...batch: Parameters<SweepBatch>) => ReturnType<SweepBatch>,
   { intervalMs = DEFAULT_INTERVAL_MS, batchSize = DEFAULT_BATCH_SIZE }: SweepOptions,
-  report: (outcome: { readonly deleted: number } | { readonly error: unknown }, pool: Pool) => void,
+  report: (outcome: SweptRows | { readonly error: unknown }, pool: Pool) => void,
 ): Sweeper {
   const controller = new AbortController();
   const running = new Map<Pool, Promise<void>>();
@@ -59,7 +63,7 @@ export function startSweeper<Pool extends object>(
   async function sweepPool(pool: Pool): Promise<void> {
     try {
       const batch: SweepBatch = (size, from) => sweep(pool, size, from);
-      report({ deleted: await sweepAll(batch, batchSize, controller.signal) }, pool);
+      report(await sweepAll(batch, batchSize, controller.signal), pool);
     } catch (error) {
       report({ error }, pool);
     } finally {

@@ -36,7 +36,8 @@ export function leaseStatements({
   // An expired row, or a lease that is over, by the clock of the database and only for the same request. Or the owner's own row
   // ($8), if the answer to its first claim was lost.
   const takeable = (row: string): string => `(
-        (${row}.status is not null and ${row}.expires_at <= statement_timestamp())
+        (${row}.status is not null
+          and greatest(${row}.expires_at, ${row}.fence_until) <= statement_timestamp())
         or (${row}.status is null and ${row}.owner is null and ${row}.expires_at <= statement_timestamp())
         or (${row}.status is null and ${row}.fingerprint = $4::bytea
           and (${row}.lease_until <= statement_timestamp() or ${row}.owner = $8::uuid)))`;
@@ -60,7 +61,8 @@ export function leaseStatements({
         end,
         steps = case when record.status is null then record.steps end,
         created_at = statement_timestamp(),
-        expires_at = statement_timestamp() + $7::bigint * interval '1 millisecond'`;
+        expires_at = statement_timestamp() + $7::bigint * interval '1 millisecond',
+        fence_until = null`;
   const returned = "returning record.attempt, record.steps";
   return {
     // Two at once: one writes the row; the second waits for that, or gives up by its lock timeout, and finds a lease that runs. A
@@ -92,7 +94,8 @@ export function leaseStatements({
     finishLease: `
       update ${records} set status = $5::smallint, headers = $6::text, body = $7::bytea, lease_until = null, steps = null,
         created_at = statement_timestamp(),
-        expires_at = statement_timestamp() + $8::bigint * interval '1 millisecond'
+        expires_at = statement_timestamp() + $8::bigint * interval '1 millisecond',
+        fence_until = statement_timestamp() + $9::bigint * interval '1 millisecond'
       where ${ownLease}`,
     failLease: `update ${records} set lease_until = '-infinity'::timestamptz where ${ownLease}`,
     freeLease: `delete from ${records} where ${ownLease}`,

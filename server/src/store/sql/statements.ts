@@ -38,9 +38,11 @@ export interface Statements extends LeaseStatements {
   readonly store: string;
   readonly planSweep: string;
   readonly sweep: string;
+  readonly bury: string;
   readonly gate: string;
   readonly sweepBound: string;
   readonly sweepUntil: string;
+  readonly buryUntil: string;
 }
 
 /** Pattern of a schema name: it needs no escaping inside the quotes. */
@@ -57,17 +59,29 @@ export function createStatements(
 ): Statements {
   const records = `"${schema}".records`;
   const thisTicket = "key = $1::text and scope = $2::text and target = $3::text";
-  const finished = "status is not null and expires_at > statement_timestamp()";
+  // The end of a row: of its key, which outlives the response. `greatest` ignores null: only a
+  // finished row has a fence.
+  const endsAt = "greatest(expires_at, fence_until)";
+  const finished = `status is not null and ${endsAt} > statement_timestamp()`;
   const pending = "status is null and owner is null and expires_at > statement_timestamp()";
   const unfinished =
-    "fingerprint = $4::bytea, status = null, headers = null, body = null, owner = null, lease_until = null, steps = null";
+    "fingerprint = $4::bytea, status = null, headers = null, body = null, owner = null, lease_until = null, steps = null, fence_until = null";
   const sweepable =
     "expires_at <= statement_timestamp() and (lease_until is null or lease_until <= statement_timestamp())";
   const isCitus = dialect.kind === "citus";
+  const fenced = "coalesce(fence_until > statement_timestamp(), false)";
+  // A tombstone: status and fingerprint stay, and the row comes up again at the end of its fence.
+  // Rounded up to a minute, so that the index on expiry stores equal entries once.
+  const buried = `headers = null, body = null, attempt = null, owner = null, fence_until = null,
+        expires_at = (date_trunc('minute', fence_until at time zone 'UTC') + interval '1 minute') at time zone 'UTC'`;
   const begin = beginOn(dialect);
   const limits = limitsOn(dialect, maxHandlerMs);
-  const columns = `encode(fingerprint, 'hex'), status, headers, encode(body, 'hex'),
-        floor(extract(epoch from expires_at - statement_timestamp()) * 1000)::bigint, owner`;
+  // An expired response is not read, although the sweep has not removed it yet.
+  const columns = `encode(fingerprint, 'hex'), status,
+        case when expires_at > statement_timestamp() then headers end,
+        case when expires_at > statement_timestamp() then encode(body, 'hex') end,
+        floor(extract(epoch from expires_at - statement_timestamp()) * 1000)::bigint, owner,
+        floor(extract(epoch from ${endsAt} - statement_timestamp()) * 1000)::bigint`;
   const lookup = `select ${columns} from ${records} where ${thisTicket} and ${finished}`;
   const lookupAndLimit = `
       select ${columns}, ${limitExpressions(maxHandlerMs).join(", ")}
@@ -78,15 +92,15 @@ export function createStatements(
       insert into ${records} as record (key, scope, target, fingerprint, created_at, expires_at)
       select $1::text, $2::text, $3::text, $4::bytea, statement_timestamp(), ${expiresAt}
       where not exists (
-        select from ${records} where ${thisTicket} and expires_at > statement_timestamp())
+        select from ${records} where ${thisTicket} and ${endsAt} > statement_timestamp())
       on conflict (key, scope, target) do update set ${unfinished},
         created_at = excluded.created_at, expires_at = excluded.expires_at
-      where record.expires_at <= statement_timestamp()`;
+      where greatest(record.expires_at, record.fence_until) <= statement_timestamp()`;
   // The same for Citus, which routes no INSERT … SELECT to a shard.
   const claimInTwo = (expiresAt: string): string[] => [
     `
       update ${records} set ${unfinished}, created_at = statement_timestamp(), expires_at = ${expiresAt}
-      where ${thisTicket} and expires_at <= statement_timestamp()`,
+      where ${thisTicket} and ${endsAt} <= statement_timestamp()`,
     `
       insert into ${records} (key, scope, target, fingerprint, created_at, expires_at)
       values ($1::text, $2::text, $3::text, $4::bytea, statement_timestamp(), ${expiresAt})
@@ -177,12 +191,14 @@ export function createStatements(
     // null and NOT NULL fails the statement. Then the COMMIT behind it in the batch never runs.
     store: `
       insert into ${records} as record
-        (key, scope, target, fingerprint, status, headers, body, created_at, expires_at)
+        (key, scope, target, fingerprint, status, headers, body, created_at, expires_at, fence_until)
       values ($1::text, $2::text, $3::text, $4::bytea, $5::smallint, $6::text, $7::bytea,
-        statement_timestamp(), statement_timestamp() + $8::bigint * interval '1 millisecond')
+        statement_timestamp(), statement_timestamp() + $8::bigint * interval '1 millisecond',
+        statement_timestamp() + $9::bigint * interval '1 millisecond')
       on conflict (key, scope, target) do update set
         fingerprint = case
-          when record.expires_at <= excluded.created_at then excluded.fingerprint
+          when greatest(record.expires_at, record.fence_until) <= excluded.created_at
+            then excluded.fingerprint
           when record.status is null and record.owner is null then excluded.fingerprint
         end,
         status = excluded.status,
@@ -191,8 +207,10 @@ export function createStatements(
         owner = null,
         lease_until = null,
         steps = null,
+        attempt = excluded.attempt,
         created_at = excluded.created_at,
-        expires_at = excluded.expires_at`,
+        expires_at = excluded.expires_at,
+        fence_until = excluded.fence_until`,
 
     // Whatever the statistics are, the sweep goes along the index on expiry: a sort would read the
     // whole backlog for each batch.
@@ -200,15 +218,17 @@ export function createStatements(
       select set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true),
         set_config('jit', 'off', true)`,
 
-    // Two at once: the second does not get the lock and deletes nothing. A row that a retry is
-    // overwriting, or that a handler holds, is locked and left alone; so is a row whose lease still
-    // runs. A batch ends at $4 bytes of bodies, each of which is many rows to delete. It begins at
-    // the instant $3 at which the previous batch ended: deleted rows stay in the index until a
-    // vacuum.
+    // Deletes what is over, and returns the ids of finished rows whose fence still stands, for
+    // `bury`. Two at once: the second does not get the lock and deletes nothing. A row that a retry
+    // is overwriting, or that a handler holds, is locked and left alone; so is a row whose lease
+    // still runs. A batch ends at $4 bytes of bodies, each of which is many rows to delete. It
+    // begins at the instant $3 at which the previous batch ended: deleted rows stay in the index
+    // until a vacuum.
     sweep: `
       with gate as materialized (select pg_try_advisory_xact_lock($2::bigint) as is_mine),
       due as materialized (
-        select ctid as id, expires_at, coalesce(octet_length(body), 0) + coalesce(octet_length(steps), 0) as bytes
+        select ctid as id, expires_at, ${fenced} as is_fenced,
+          coalesce(octet_length(body), 0) + coalesce(octet_length(steps), 0) as bytes
         from ${records}
         where (select is_mine from gate) and ${sweepable}
           and expires_at >= coalesce(
@@ -217,8 +237,8 @@ export function createStatements(
         limit $1::int
       ),
       chosen as materialized (
-        select id, expires_at from (
-          select id, expires_at, sum(bytes) over (order by expires_at, id rows unbounded preceding) - bytes as before
+        select id, expires_at, is_fenced from (
+          select id, expires_at, is_fenced, sum(bytes) over (order by expires_at, id rows unbounded preceding) - bytes as before
           from due
         ) as counted
         where before < $4::bigint
@@ -226,13 +246,26 @@ export function createStatements(
       gone as (
         delete from ${records} where ctid = any (array(
           select ctid from ${records}
-          where ctid = any (array(select id from chosen)) and ${sweepable}
+          where ctid = any (array(select id from chosen where not is_fenced)) and ${sweepable} and not ${fenced}
           for update skip locked
         ))
         returning 1
       )
       select (select count(*) from gone), (select count(*) from chosen), (select count(*) from due),
-        (select (extract(epoch from max(expires_at)) * 1000000)::bigint from chosen)`,
+        (select (extract(epoch from max(expires_at)) * 1000000)::bigint from chosen),
+        (select string_agg(id::text, ' ' order by expires_at) from chosen where is_fenced)`,
+
+    // Makes tombstones of expired responses. Not a HOT update: expires_at is indexed, and has to
+    // be, or every sweep would read all tombstones again. So each row gets a second entry in the
+    // primary key until the first is vacuumed. The caller sends rows of one leaf in different
+    // transactions: then Postgres deletes the old entries before it would split the leaf. Two at
+    // once: the second does not get the lock. A row that a handler or a retry holds is left alone.
+    bury: `
+      update ${records} set ${buried}
+      where (select pg_try_advisory_xact_lock($2::bigint)) and ctid = any (array(
+        select ctid from ${records} where ctid = any ($1::tid[]) and ${sweepable} and ${fenced}
+        for update skip locked
+      ))`,
 
     // The sweep on several nodes: there, a row cannot be addressed by its ctid, nor skipped if it
     // is locked. So a slice of time is deleted at once. Two at once delete the same rows or none. A
@@ -242,7 +275,8 @@ export function createStatements(
       select max(expires_at)::text from (
         select expires_at from ${records} where ${sweepable} order by expires_at limit $1::int
       ) as slice`,
-    sweepUntil: `delete from ${records} where expires_at <= $1::timestamptz and ${sweepable}`,
+    sweepUntil: `delete from ${records} where expires_at <= $1::timestamptz and ${sweepable} and not ${fenced}`,
+    buryUntil: `update ${records} set ${buried} where expires_at <= $1::timestamptz and ${sweepable} and ${fenced}`,
   });
 }
 

@@ -10,7 +10,7 @@ import { openUnrecorded, tryClaim } from "./try-claim.ts";
 export function createAdvisoryStore(parts: StoreParts): Store {
   const { schema, statements, connect } = parts;
   return {
-    begin: (ticket, retentionMs) =>
+    begin: (ticket, retention) =>
       withConnection(connect, (connection) => {
         const identity = ticketValues(ticket);
         const lock = {
@@ -23,7 +23,7 @@ export function createAdvisoryStore(parts: StoreParts): Store {
         // try takes it.
         const isOurs = (results: readonly StatementResult[]): boolean =>
           results[lockAt]?.rows[0]?.[0] === "t";
-        const claim = { statements, ticket, retentionMs, relock: lock };
+        const claim = { statements, ticket, retention, relock: lock };
         return tryClaim(connection, { batch, isOurs }, claim);
       }),
 

@@ -6,7 +6,7 @@ import { createLeaseClaim, renewLease } from "../claims/lease-claim.ts";
 import { wasGivenBack } from "../claims/lease-steps.ts";
 import { readInFlight, ticketValues } from "../record.ts";
 import type { StoreParts } from "../store-parts.ts";
-import type { BeginOutcome, Claim, Store, Ticket } from "../store.ts";
+import type { BeginOutcome, Claim, Retention, Store, Ticket } from "../store.ts";
 import { isConnectionFailure, sqlState } from "../postgres/transaction.ts";
 import { inOneRoundTrip, recordIn } from "../round-trip.ts";
 
@@ -28,7 +28,7 @@ export function createLeaseStore(parts: StoreParts, durationMs: number): Store {
   async function tryOnce(
     ticket: Ticket,
     owner: string,
-    retentionMs: number,
+    retention: Retention,
     lost: string | null,
   ): Promise<BeginOutcome> {
     const identity = ticketValues(ticket);
@@ -37,7 +37,8 @@ export function createLeaseStore(parts: StoreParts, durationMs: number): Store {
       ticket.fingerprint,
       owner,
       String(durationMs),
-      String(retentionMs),
+      // An unfinished lease is kept for as long as its key: what it did is not known.
+      String(retention.fenceMs),
       lost,
     ];
     const outcome = await inOneRoundTrip(
@@ -57,14 +58,14 @@ export function createLeaseStore(parts: StoreParts, durationMs: number): Store {
         return { kind: "won", attempt: Number(row[0]), steps: row[1] ?? null, askedAt };
       },
     );
-    return outcome.kind === "won" ? hold(ticket, owner, retentionMs, outcome) : outcome;
+    return outcome.kind === "won" ? hold(ticket, owner, retention, outcome) : outcome;
   }
 
   /** Makes the claim of what was won, once it is sure that its lease still runs. */
   async function hold(
     ticket: Ticket,
     owner: string,
-    retentionMs: number,
+    retention: Retention,
     won: Won,
   ): Promise<BeginOutcome> {
     const { attempt, steps } = won;
@@ -83,7 +84,7 @@ export function createLeaseStore(parts: StoreParts, durationMs: number): Store {
       ticket,
       owner,
       durationMs,
-      retentionMs,
+      retention,
       attempt,
       askedAt,
       steps,
@@ -94,16 +95,16 @@ export function createLeaseStore(parts: StoreParts, durationMs: number): Store {
   }
 
   return {
-    async begin(ticket, retentionMs) {
+    async begin(ticket, retention) {
       const owner = randomUUID();
-      const outcome = await tryOnce(ticket, owner, retentionMs, null);
+      const outcome = await tryOnce(ticket, owner, retention, null);
       if (outcome.kind !== "unavailable") return outcome;
       // Another is writing the row right now.
       if (sqlState(outcome.cause) === "55P03") return { kind: "in-flight" };
       // The claim may stand although its answer was lost. A second try with the same owner
       // recognises it as our own.
       return isConnectionFailure(outcome.cause)
-        ? tryOnce(ticket, owner, retentionMs, owner)
+        ? tryOnce(ticket, owner, retention, owner)
         : outcome;
     },
 

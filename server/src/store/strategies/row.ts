@@ -6,7 +6,7 @@ import type { Statement, StatementResult } from "../postgres/batch.ts";
 import { readInFlight, ticketValues } from "../record.ts";
 import { NO_FLUSH } from "../sql/statements.ts";
 import type { StoreParts } from "../store-parts.ts";
-import type { InFlight, Store, Ticket, Unavailable } from "../store.ts";
+import type { InFlight, Retention, Store, Ticket, Unavailable } from "../store.ts";
 import { abandon, askToBegin, askToEnd } from "../postgres/transaction.ts";
 import { inOneRoundTrip, recordIn, withConnection } from "../round-trip.ts";
 import { openUnrecorded, tryClaim } from "./try-claim.ts";
@@ -15,12 +15,12 @@ import type { TryOutcome } from "./try-claim.ts";
 export function createRowStore(parts: StoreParts): Store {
   const { statements } = parts;
   return {
-    async begin(ticket, retentionMs) {
-      const outcome = await tryOnce(parts, ticket, retentionMs);
+    async begin(ticket, retention) {
+      const outcome = await tryOnce(parts, ticket, retention);
       if (!isAnothers(outcome, ticket)) return outcome;
-      const renamed = await rename(parts, ticket, retentionMs);
+      const renamed = await rename(parts, ticket, retention);
       if (renamed.kind !== "renamed") return renamed;
-      const again = await tryOnce(parts, ticket, retentionMs);
+      const again = await tryOnce(parts, ticket, retention);
       // Another has named the row in between, and may not run it either: the next try asks who does.
       return isAnothers(again, ticket) ? { kind: "in-flight" } : again;
     },
@@ -54,11 +54,11 @@ export function createRowStore(parts: StoreParts): Store {
 function tryOnce(
   { statements, connect }: StoreParts,
   ticket: Ticket,
-  retentionMs: number,
+  retention: Retention,
 ): Promise<TryOutcome> {
   return withConnection(connect, (connection) => {
     const identity = ticketValues(ticket);
-    const pending = [...identity, ticket.fingerprint, String(retentionMs)];
+    const pending = [...identity, ticket.fingerprint, String(retention.retentionMs)];
     const batch: Statement[] = [
       ...statements.begin,
       ...statements.impatientWithoutFlush,
@@ -73,7 +73,7 @@ function tryOnce(
     const isOurs = (results: readonly StatementResult[]): boolean =>
       results[lockAt]?.rows.length === 1;
     const running = { text: statements.pendingRow, values: identity };
-    return tryClaim(connection, { batch, isOurs, running }, { statements, ticket, retentionMs });
+    return tryClaim(connection, { batch, isOurs, running }, { statements, ticket, retention });
   });
 }
 
@@ -91,7 +91,7 @@ function isAnothers(outcome: TryOutcome, { fingerprint }: Ticket): boolean {
 function rename(
   { statements, connect }: StoreParts,
   ticket: Ticket,
-  retentionMs: number,
+  retention: Retention,
 ): Promise<{ readonly kind: "renamed" } | InFlight | Unavailable> {
   return withConnection(connect, async (connection) => {
     const identity = ticketValues(ticket);
@@ -108,7 +108,7 @@ function rename(
       // The name is read after the probe: the holder of the row had already named it.
       return idle?.rows.length === 1 ? { kind: "in-flight" } : readInFlight(pending?.rows[0]);
     }
-    const values = [...identity, ticket.fingerprint, String(retentionMs)];
+    const values = [...identity, ticket.fingerprint, String(retention.retentionMs)];
     await askToEnd(connection.client, [
       { text: statements.renamePending, values },
       { text: "commit" },

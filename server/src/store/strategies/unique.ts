@@ -2,7 +2,7 @@
 import type { StatementResult } from "../postgres/batch.ts";
 import { ticketValues } from "../record.ts";
 import type { StoreParts } from "../store-parts.ts";
-import type { Store, Ticket } from "../store.ts";
+import type { Retention, Store, Ticket } from "../store.ts";
 import { withConnection } from "../round-trip.ts";
 import { openUnrecorded, tryClaim } from "./try-claim.ts";
 import type { TryOutcome } from "./try-claim.ts";
@@ -10,7 +10,7 @@ import type { TryOutcome } from "./try-claim.ts";
 export function createUniqueStore(parts: StoreParts): Store {
   const { statements, connect } = parts;
 
-  function begin(ticket: Ticket, retentionMs: number): Promise<TryOutcome> {
+  function begin(ticket: Ticket, retention: Retention): Promise<TryOutcome> {
     return withConnection(connect, (connection) => {
       const identity = ticketValues(ticket);
       const values = [...identity, ticket.fingerprint];
@@ -21,7 +21,7 @@ export function createUniqueStore(parts: StoreParts): Store {
         { text: statements.patient },
         ...statements.lookupLast(identity),
       ];
-      return tryClaim(connection, { batch, isOurs }, { statements, ticket, retentionMs });
+      return tryClaim(connection, { batch, isOurs }, { statements, ticket, retention });
     });
   }
 
@@ -29,7 +29,7 @@ export function createUniqueStore(parts: StoreParts): Store {
     begin,
     // Its own try, taken back: an uncommitted row of another cannot be seen, only run into.
     async lookup(ticket) {
-      const outcome = await begin(ticket, 0);
+      const outcome = await begin(ticket, { retentionMs: 0, fenceMs: 0 });
       if (outcome.kind !== "claimed") return outcome;
       await outcome.claim.release("free");
       return { kind: "absent" };
