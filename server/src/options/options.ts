@@ -11,7 +11,6 @@ import type { ScopeOption } from "../ticket/scope.ts";
 import { STORED_HEADERS, storableHeaders } from "./stored-headers.ts";
 import { DEFAULT_MAX_HANDLER_MS } from "../store/postgres/timeouts.ts";
 import type { SweepOptions } from "../store/maintenance/sweeper.ts";
-import type { Retention } from "../store/store.ts";
 
 // Here, because this file is part of the published types: the merge has to come along with them.
 declare module "fastify" {
@@ -224,6 +223,8 @@ function retentionOf({ retentionMs, fenceMs }: RouteIdempotencyOptions): Retenti
   const keptMs = retentionMs ?? DEFAULT_RETENTION_MS;
   return { retentionMs: keptMs, fenceMs: fenceMs ?? Math.max(DEFAULT_FENCE_MS, keptMs) };
 }
+
+type Retention = Pick<RouteOptions, "retentionMs" | "fenceMs">;
 
 /** Refuses options under which a key would count as new while its response is kept, or before it is too old to run. */
 function refuseShortFence(
