@@ -19,8 +19,8 @@ export type ProblemCode =
   /** The request was done with `originalStatus`, but its body could not be kept. */
   | "idempotency_response_not_stored"
   /**
-   * The store is down, its pool or the scope's share of it is full, the outcome of a commit is a
-   * failure or not known yet, or the stored response cannot be decrypted.
+   * The store is down, the pool or the scope's share of it is full, a commit failed or is not
+   * answered yet, or the stored response cannot be decrypted.
    */
   | "idempotency_unavailable";
 
