@@ -30,23 +30,29 @@ export function withDatabase({ from = "migrated" }: DatabaseOptions = {}): TestD
   const name = `test_${crypto.randomUUID().replaceAll("-", "")}`;
   const pools: Pool[] = [];
   const clients = new Map<PoolClient, Pool>();
+  // In another database: it is neither among this one's sessions nor among those that a test ends.
+  let admin: Client;
   beforeAll(async () => {
     await awaitPostgres();
+    admin = new Client({ connectionString: urlOf("postgres"), application_name: "observer" });
+    await admin.connect();
     const source = from === "migrated" ? await ensureTemplate(urlOf) : "template0";
-    await execute(`create database ${name} template ${source}`);
+    await admin.query(`create database ${name} template ${source}`);
   });
   const leaking = new Set<Pool>();
   afterEach(async () => {
     for (const pool of pools) {
       if (pool.ended || leaking.has(pool)) continue;
       try {
-        await assertNothingLeft(pool);
+        await waitUntilNothingLeft(pool, admin, name, PATIENCE_MS);
         assertNoListenersLeft(pool, clients);
       } catch (error) {
         // Leftovers of one test fail neither the next test nor the end of the file.
         leaking.add(pool);
-        await execute(`select pg_terminate_backend(pid) from pg_stat_activity
-          where datname = '${name}' and state <> 'idle'`);
+        await admin.query(
+          "select pg_terminate_backend(pid) from pg_stat_activity where datname = $1 and state <> 'idle'",
+          [name],
+        );
         throw error;
       }
     }
@@ -54,7 +60,8 @@ export function withDatabase({ from = "migrated" }: DatabaseOptions = {}): TestD
   afterAll(async () => {
     const whole = pools.filter((pool) => !pool.ended && !leaking.has(pool));
     await Promise.all(whole.map((pool) => pool.end()));
-    await execute(`drop database if exists ${name} with (force)`);
+    await admin.query(`drop database if exists ${name} with (force)`);
+    await admin.end();
   });
 
   return {
@@ -73,16 +80,6 @@ export function withDatabase({ from = "migrated" }: DatabaseOptions = {}): TestD
       return pool;
     },
   };
-}
-
-async function execute(sql: string): Promise<void> {
-  const client = new Client(urlOf("postgres"));
-  await client.connect();
-  try {
-    await client.query(sql);
-  } finally {
-    await client.end();
-  }
 }
 
 /**
@@ -113,30 +110,40 @@ const PATIENCE_MS = 20_000;
 export async function assertNothingLeft(pool: Pool, patienceMs = PATIENCE_MS): Promise<void> {
   const observer = new Client({ ...pool.options, application_name: "observer" });
   await observer.connect();
-  let left: string[] = [];
-  const isNothingLeft = async (): Promise<boolean> => {
-    left = await leftovers(pool, observer);
-    return left.length === 0;
-  };
   try {
-    const what = (): string => `an end of what is left after the test: ${left.join("; ")}`;
-    await until(isNothingLeft, { what, patienceMs });
+    const { rows } = await observer.query<{ name: string }>("select current_database() as name");
+    await waitUntilNothingLeft(pool, observer, rows[0]?.name ?? "", patienceMs);
   } finally {
     await observer.end();
   }
 }
 
+async function waitUntilNothingLeft(
+  pool: Pool,
+  observer: Client,
+  database: string,
+  patienceMs: number,
+): Promise<void> {
+  let left: string[] = [];
+  const isNothingLeft = async (): Promise<boolean> => {
+    left = await leftovers(pool, observer, database);
+    return left.length === 0;
+  };
+  const what = (): string => `an end of what is left after the test: ${left.join("; ")}`;
+  await until(isNothingLeft, { what, patienceMs });
+}
+
 const OPEN = `
 select 'a transaction ' || state || ' (' || left(query, 120) || ')' as what
   from pg_stat_activity
- where datname = current_database() and pid <> pg_backend_pid() and state <> 'idle'
+ where datname = $1 and pid <> pg_backend_pid() and state <> 'idle'
 union all
 select 'an advisory lock held by process ' || pid
   from pg_locks
- where locktype = 'advisory' and database = (select oid from pg_database where datname = current_database())`;
+ where locktype = 'advisory' and database = (select oid from pg_database where datname = $1)`;
 
-async function leftovers(pool: Pool, observer: Client): Promise<string[]> {
-  const { rows } = await observer.query<{ what: string }>(OPEN);
+async function leftovers(pool: Pool, observer: Client, database: string): Promise<string[]> {
+  const { rows } = await observer.query<{ what: string }>(OPEN, [database]);
   const left = rows.map(({ what }) => what);
   const out = pool.totalCount - pool.idleCount;
   if (out > 0) left.push(`${out} clients checked out`);

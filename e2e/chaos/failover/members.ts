@@ -2,7 +2,7 @@
  * Queries and commands of the cluster: Patroni's REST interface, and the leader's own view of its
  * standbys.
  */
-import { setTimeout as sleep } from "node:timers/promises";
+import { until } from "@oncekey/test-support/processes/deadline";
 import { Client } from "pg";
 import type { Cluster, ClusterNode } from "./cluster.ts";
 
@@ -10,7 +10,6 @@ import type { Cluster, ClusterNode } from "./cluster.ts";
 export type Replication = "synchronous" | "asynchronous";
 
 const PATIENCE_MS = 120_000;
-const POLL_MS = 200;
 
 interface Member {
   readonly name: string;
@@ -36,30 +35,32 @@ async function listMembers({ nodes }: Cluster): Promise<readonly Member[]> {
 
 /** Resolves with the leader once it is another than `former` and takes writes. */
 export function awaitLeader(cluster: Cluster, former?: ClusterNode): Promise<ClusterNode> {
-  return until("there is a leader", async () => {
+  const find = async (): Promise<ClusterNode | undefined> => {
     const leader = await findLeader(cluster);
     if (leader === undefined || leader === former) return undefined;
     const isWritable = await askLeader(cluster, "select not pg_is_in_recovery()");
     return isWritable === true ? leader : undefined;
-  });
+  };
+  return until(find, { what: "a leader", patienceMs: PATIENCE_MS });
 }
 
 /** Resolves once all three are in their places and a fault would hit a whole cluster. */
 export async function awaitWhole(cluster: Cluster, replication: Replication): Promise<void> {
   const standbys = cluster.nodes.length - 1;
   const isSynchronous = replication === "synchronous";
-  await until(`there are ${standbys} ${replication} standbys`, async () => {
+  const isWhole = async (): Promise<boolean> => {
     // Patroni knows a standby as synchronous a little later than PostgreSQL does, and promotes by what it knows.
     const members = await listMembers(cluster);
     const isKnown = members.some(({ role }) => role === "sync_standby") === isSynchronous;
-    if (members.length <= standbys || !isKnown) return undefined;
-    const isWhole = await askLeader(
+    if (members.length <= standbys || !isKnown) return false;
+    const found = await askLeader(
       cluster,
       `select count(*) = ${standbys} and count(*) filter (where sync_state = 'sync') ${isSynchronous ? "> 0" : "= 0"}
          from pg_stat_replication where state = 'streaming'`,
     );
-    return isWhole === true ? true : undefined;
-  });
+    return found === true;
+  };
+  await until(isWhole, { what: `${standbys} ${replication} standbys`, patienceMs: PATIENCE_MS });
 }
 
 /** Strict: if no standby is left, commits wait instead of becoming asynchronous in silence. */
@@ -129,16 +130,5 @@ async function askLeader(cluster: Cluster, sql: string): Promise<unknown> {
     return undefined;
   } finally {
     client.end().catch(() => undefined);
-  }
-}
-
-/** @throws Error that names the awaited state. */
-async function until<Found>(what: string, look: () => Promise<Found | undefined>): Promise<Found> {
-  const end = performance.now() + PATIENCE_MS;
-  for (;;) {
-    const found = await look();
-    if (found !== undefined) return found;
-    if (performance.now() > end) throw new Error(`no success within ${PATIENCE_MS} ms: ${what}`);
-    await sleep(POLL_MS);
   }
 }

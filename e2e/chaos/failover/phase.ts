@@ -2,7 +2,7 @@
  * One part of the run: a kind of replication, a kind of strike, and the fate of all answers during
  * it.
  */
-import { setTimeout as sleep } from "node:timers/promises";
+import { until } from "@oncekey/test-support/processes/deadline";
 import type { Verdict } from "../checker/judge.ts";
 import { createHistory } from "../history/history.ts";
 import type { History } from "../history/history.ts";
@@ -114,21 +114,22 @@ async function strikeAll(
 
 /** So many answers before and after each strike show that clients are served. */
 const SERVED = 50;
-const POLL_MS = 50;
 const PATIENCE_MS = 120_000;
 const REPEAT_MS = 300_000;
 
-/** @throws Error where they do not come, or the signal does. */
+/** @throws Error if they do not come, or the signal does. */
 async function moreAnswers(answeredAt: readonly number[], signal: AbortSignal): Promise<void> {
   const enough = answeredAt.length + SERVED;
-  const until = performance.now() + PATIENCE_MS;
-  while (answeredAt.length < enough) {
-    if (performance.now() > until) {
-      const lacking = enough - answeredAt.length;
-      throw new Error(`of ${SERVED} answers ${lacking} did not come within ${PATIENCE_MS} ms`);
-    }
-    await sleep(POLL_MS, undefined, { signal });
-  }
+  await until(
+    () => {
+      signal.throwIfAborted();
+      return answeredAt.length >= enough;
+    },
+    {
+      what: () => `${enough - answeredAt.length} of ${SERVED} answers`,
+      patienceMs: PATIENCE_MS,
+    },
+  );
 }
 
 function longestGapMs(instants: readonly number[]): number {

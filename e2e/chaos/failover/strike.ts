@@ -1,5 +1,5 @@
 /** Faults of a leader. */
-import { setTimeout as sleep } from "node:timers/promises";
+import { until } from "@oncekey/test-support/processes/deadline";
 import { listProcesses } from "@oncekey/test-support/processes/processes";
 import type { Cluster, ClusterNode } from "./cluster.ts";
 import { awaitLeader, switchOver } from "./members.ts";
@@ -46,8 +46,6 @@ async function killNode(node: ClusterNode): Promise<void> {
 
 /** Number of the leader's answers that no standby receives. */
 const AHEAD = 20;
-const POLL_MS = 10;
-const PATIENCE_MS = 60_000;
 
 /**
  * Stops the receivers of the standbys until the leader has acknowledged something that they lack.
@@ -63,12 +61,9 @@ async function killAhead(
   try {
     for (const pid of receivers) signal(pid, "SIGSTOP");
     const enough = acknowledged() + AHEAD;
-    const until = performance.now() + PATIENCE_MS;
-    while (acknowledged() < enough) {
-      if (performance.now() > until)
-        throw new Error("no client is answered while standbys lag behind");
-      await sleep(POLL_MS);
-    }
+    await until(() => acknowledged() >= enough, {
+      what: `${AHEAD} answers while standbys lag behind`,
+    });
     await killNode(leader);
   } finally {
     for (const pid of receivers) {
