@@ -26,13 +26,13 @@ const ENTRIES: readonly Entry[] = [
   {
     name: "@oncekey/client, all of it",
     code: 'export * from "@oncekey/client"',
-    limitBytes: 31_500,
+    limitBytes: 31_600,
     without: NOT_FOR_PAGES,
   },
   {
     name: "createClient and webStorage",
     code: 'export { createClient, webStorage } from "@oncekey/client"',
-    limitBytes: 30_800,
+    limitBytes: 30_900,
     without: NOT_FOR_PAGES,
   },
   {

@@ -3,12 +3,10 @@ import { formatKey } from "@oncekey/shared";
 import { sendUntilSettled } from "./retry/retry-loop.ts";
 import type { LoopResult } from "./retry/loop-result.ts";
 import { createReport } from "./options/events.ts";
-import type { EventCallbacks } from "./options/events.ts";
-import type { LoopParts } from "./retry/loop-state.ts";
-import type { Minter } from "./operation/key-minter.ts";
+import type { ClientContext } from "./operation/operation-run.ts";
 import type { RetryPolicy } from "./options/client-options.ts";
 import { prepareRequest } from "./wire/request.ts";
-import type { RequestSpec, UrlBase } from "./wire/request.ts";
+import type { RequestMethod, RequestSpec, UrlBase } from "./wire/request.ts";
 import { responseOf } from "./wire/answer.ts";
 
 /** The request of a plain call, and its key. */
@@ -37,17 +35,12 @@ export interface ResponsePromise extends Promise<Response> {
  */
 export type PlainCall = (path: string, options?: PlainCallOptions) => ResponsePromise;
 
-interface Parts {
-  readonly loop: LoopParts;
-  readonly minter: Minter;
-  readonly base: UrlBase;
-  readonly policy: RetryPolicy;
-  readonly method: "POST" | "PUT" | "PATCH" | "DELETE";
-  readonly listener: EventCallbacks;
-}
-
-export function createPlainCall(parts: Parts): PlainCall {
-  const { loop, minter, base, policy, method, listener } = parts;
+export function createPlainCall(
+  { loop, minter, listener }: Pick<ClientContext, "loop" | "minter" | "listener">,
+  base: UrlBase,
+  policy: RetryPolicy,
+  method: RequestMethod,
+): PlainCall {
   async function call(path: string, options: PlainCallOptions): Promise<Response> {
     const { key: own, repeat = false, signal, ...spec } = options;
     // Checks it, before anything is sent.
@@ -59,9 +52,8 @@ export function createPlainCall(parts: Parts): PlainCall {
       const input = { request, key, policy, signal, isUnresolved: repeat, report };
       return sendUntilSettled(loop, input);
     };
-    const result = await (own === undefined
-      ? minter.sendFresh(() => send(minter.mint()))
-      : send(own));
+    const renew = own === undefined ? () => send(minter.mint()) : undefined;
+    const result = await minter.sendFresh(send(own ?? minter.mint()), renew);
     if (result.kind === "done") return responseOf(result.told.answer, result.status);
     throw result.error;
   }

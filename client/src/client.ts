@@ -40,7 +40,7 @@ import { parseUrl } from "./validation/parse-url.ts";
 import { createSend } from "./wire/send.ts";
 import { createTransport } from "./wire/transport.ts";
 import type { Transport } from "./wire/transport.ts";
-import type { UrlBase } from "./wire/request.ts";
+import type { RequestMethod, UrlBase } from "./wire/request.ts";
 
 /** Result of {@link createClient}. Its functions need no `this`. */
 export interface Client<CanCheck extends boolean = boolean> {
@@ -92,7 +92,7 @@ export function createClient<
   const createdAt = Date.now();
   const clientPolicy = resolveClientPolicy(options);
   const client = createContext(options, transport);
-  const { listener, loop, minter, names, records, settlements, states, turns } = client;
+  const { loop, names, records, settlements, states, turns } = client;
   const definitions = new Map<string, OperationPolicy>();
   const definitionOf = (name: string): Definition => {
     return { name, policy: definitions.get(name) ?? clientPolicy };
@@ -105,8 +105,8 @@ export function createClient<
     states.clear(prefix);
   }
 
-  const call = (method: "POST" | "PUT" | "PATCH" | "DELETE"): PlainCall =>
-    createPlainCall({ loop, minter, base, policy: clientPolicy, method, listener });
+  const call = (method: RequestMethod): PlainCall =>
+    createPlainCall(client, base, clientPolicy, method);
 
   function operation(
     name: string,
@@ -172,7 +172,7 @@ function createContext(options: ClientOptions, { base, exchange }: Transport): C
     minter: createMinter(options.key ?? "v7", warn),
     states: createStates(warn),
     settlements: createSettlements(warn),
-    owner: () => checkedOwner(options.owner?.()),
+    ...watchOwner(options.owner),
     listener: options.debug === true ? { ...options, ...DEBUG } : options,
   };
 }
@@ -186,7 +186,15 @@ function apiOf({ prefix = "", baseUrl }: UrlBase): string {
   return (parseUrl(path, start)?.href ?? `${String(baseUrl)} ${path}`).replace(/\/+$/, "");
 }
 
-function checkedOwner(owner: string | undefined): string | undefined {
-  if (owner !== undefined) isFilled("what owner returns", owner);
-  return owner;
+function watchOwner(ask: ClientOptions["owner"]): Pick<ClientContext, "owner" | "ownerChanges"> {
+  let last: string | undefined;
+  let changes = 0;
+  const owner = (): string | undefined => {
+    const now = ask?.();
+    if (now !== undefined) isFilled("what owner returns", now);
+    if (now !== last) changes += 1;
+    last = now;
+    return now;
+  };
+  return { owner, ownerChanges: () => (owner(), changes) };
 }

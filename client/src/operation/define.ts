@@ -11,7 +11,6 @@ import type { ResponseSchema } from "../validation/schema.ts";
 import { canonicalJson, prepareRequest } from "../wire/request.ts";
 import type { RequestMethod, RequestSpec, UrlBase } from "../wire/request.ts";
 import { identityOf, isComparable } from "./identity.ts";
-import { observeLazily } from "./observe.ts";
 import { nextMoment } from "./operation-run.ts";
 import type { ClientContext, Definition, OperationInstance } from "./operation-run.ts";
 import { runOperation } from "./run.ts";
@@ -194,12 +193,8 @@ export function defineOperation<Input, Value>(
       const [input] = given;
       // An operation without input is observed without an argument.
       const isMissing = given.length > 0 && (input === undefined || input === null);
-      const find = () => {
-        const { id, identity } = identify(input as Input);
-        return client.states.observe(id, identity);
-      };
-      const store = observeLazily(client.states, isMissing ? undefined : find);
-      return store as OperationStore<Value>;
+      const find = isMissing ? undefined : () => identify(input as Input);
+      return client.states.observe(find) as OperationStore<Value>;
     },
   };
 }

@@ -8,12 +8,15 @@ import type { Warn } from "../options/warnings.ts";
 export interface Minter {
   mint(): string;
   /**
-   * Sends under a new key. If the server refuses it at once with 412 `idempotency_key_expired`, the clock of the device is wrong:
-   * nothing was sent under the key before. The client corrects the clock by the reply's `Date`, and sends once under another key.
+   * Waits for a request under a new key. If the server refuses it at once with 412 `idempotency_key_expired`, the clock is wrong: the
+   * reply's `Date` corrects it, and the request is sent under a second key, once.
    *
-   * @param send mints the key that it sends, the second time at the latest.
+   * @param renew sends under another key; returns `undefined` if that is not possible any more.
    */
-  sendFresh(send: () => Promise<LoopResult>): Promise<LoopResult>;
+  sendFresh(
+    sending: Promise<LoopResult>,
+    renew: (() => Promise<LoopResult | undefined>) | undefined,
+  ): Promise<LoopResult>;
 }
 
 /** A clock that is off by less is right: keys are judged by days. */
@@ -42,10 +45,11 @@ export function createMinter(option: KeyOption, warn: Warn): Minter {
 
   return {
     mint: () => mintKey(option, offsetMs),
-    async sendFresh(send) {
-      const first = await send();
-      if (!isCorrectedBy(first)) return first;
-      const second = await send();
+    async sendFresh(sending, renew) {
+      const first = await sending;
+      if (renew === undefined || !isCorrectedBy(first)) return first;
+      const second = await renew();
+      if (second === undefined) return first;
       const attempts = first.told.attempts + second.told.attempts;
       return { ...second, told: { ...second.told, attempts } };
     },

@@ -23,6 +23,8 @@ export interface ClientContext {
   readonly settlements: Settlements;
   /** Returns the signed-in user. */
   readonly owner: () => string | undefined;
+  /** Returns how often the signed-in user was seen to change. */
+  readonly ownerChanges: () => number;
   /** The client's own callbacks. */
   readonly listener: EventCallbacks;
 }

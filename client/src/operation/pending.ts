@@ -1,9 +1,8 @@
 /** Lists the unresolved operations of earlier pages, and resumes them at start-up. */
 import { isFunction, checkOptions } from "../validation/check.ts";
-import type { OperationRecord } from "../records/record.ts";
 import type { PendingOperation } from "../result.ts";
 import type { ClientContext, Definition } from "./operation-run.ts";
-import { isOver, removeOver } from "./remove-settled.ts";
+import { listLeft } from "./remove-settled.ts";
 import { toPending } from "./settle.ts";
 
 /** Options of `resumeAll`. */
@@ -23,20 +22,13 @@ export async function listPending(
   client: ClientContext,
   definitionOf: (operation: string) => Definition,
 ): Promise<PendingOperation[]> {
-  const { names, records, turns } = client;
-  const owner = client.owner();
-  const live = await turns.live();
-  const found = (await records.list(names.prefixOf(owner))).filter(
-    (record) => record.owner === owner && !live.has(idOf(client, record)),
-  );
-  await Promise.all(found.filter(isOver).map((record) => removeOver(client, idOf(client, record))));
+  const found = await listLeft(client);
   return found
-    .filter(({ settledAt }) => settledAt === undefined)
-    .sort((a, b) => a.createdAt - b.createdAt)
-    .map((record) => {
-      const { operation, instance } = record;
+    .sort(([, a], [, b]) => a.createdAt - b.createdAt)
+    .map(([id, record]) => {
+      const { owner, operation, instance } = record;
       const definition = definitionOf(operation);
-      return toPending({ client, definition, owner, instance, id: idOf(client, record) }, record);
+      return toPending({ client, definition, owner, instance, id }, record);
     });
 }
 
@@ -74,8 +66,4 @@ async function resumeOne(
     if (!(await confirmLate(pending))) return;
   }
   await pending.resume();
-}
-
-function idOf({ names }: ClientContext, { owner, operation, instance }: OperationRecord): string {
-  return names.nameOf(owner, operation, instance);
 }

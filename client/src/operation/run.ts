@@ -5,6 +5,7 @@ import type { OperationRecord, SendableRecord } from "../records/record.ts";
 import type { RecordHandle } from "../records/record-store.ts";
 import type { CodedError, Rejected, RunOptions, RunResult, Settled, Unknown } from "../result.ts";
 import { unknownBecause } from "../retry/loop-result.ts";
+import type { LoopResult } from "../retry/loop-result.ts";
 import { isOpen } from "../tabs/tab-message.ts";
 import type { PreparedRequest } from "../wire/request.ts";
 import { reasonOf } from "../wire/timeout.ts";
@@ -119,7 +120,7 @@ async function settleEarlier(run: OperationRun, handle: RecordHandle): Promise<C
 
 function comesAfter(earlierResult: Settled): Rejected {
   const { key, attempts } = earlierResult;
-  const message = "An earlier operation was settled first: run again to start this one";
+  const message = "An earlier operation exists: run again to start this one";
   const error = new EarlierOperationExistsError(message, { key });
   return { kind: "rejected", error, key, attempts, earlierResult };
 }
@@ -130,15 +131,18 @@ async function start(
   written: SendableRecord,
 ): Promise<Conclusion> {
   let record = written;
-  let isFirst = true;
-  const attempt = async () => {
-    if (!isFirst) await handle.replace((record = mint(run, record.request)));
-    isFirst = false;
-    return send(run, record, "first");
-  };
   // A key that the operation makes cannot be made anew by a corrected clock.
-  const settlement = await (run.makeKey ? attempt() : run.client.minter.sendFresh(attempt));
-  return conclude(run, handle, record, settlement);
+  const renew = run.makeKey
+    ? undefined
+    : async (): Promise<LoopResult | undefined> => {
+        const next = mint(run, record.request);
+        // Another tab has the place now, with a key of its own.
+        if (!(await handle.replace(next))) return undefined;
+        record = next;
+        return send(run, record, "first");
+      };
+  const result = await run.client.minter.sendFresh(send(run, record, "first"), renew);
+  return conclude(run, handle, record, result);
 }
 
 function mint(run: OperationRun, request: PreparedRequest): SendableRecord {
@@ -160,7 +164,7 @@ function concludeUnstarted({ turn, identity }: OperationRun, key: string): Concl
 }
 
 function stoppedBefore(run: OperationRun, found: OperationRecord): Unknown<unknown> {
-  const why = "Stopped; the outcome of the earlier operation is not known";
+  const why = "Stopped; the outcome is unknown";
   const error = unknownBecause(reasonOf(run.turn.signal), why, found.key);
   return { ...unknown(run, found, { error, attempts: 0 }), earlier: true };
 }

@@ -39,7 +39,7 @@ import {
 } from "./key-lifetime.ts";
 import { isAt, nextMoment } from "./operation-run.ts";
 import type { Conclusion, Ending, OperationInstance, OperationRun } from "./operation-run.ts";
-import { removeLater } from "./remove-settled.ts";
+import { removeLater, sweepOnce } from "./remove-settled.ts";
 import { runExclusive } from "./run-exclusive.ts";
 import { createTracker, IDLE } from "./state.ts";
 
@@ -98,15 +98,17 @@ export async function send(
   const track = createTracker((state) => states.set(id, identity, state), key, isUnresolved);
   const notify = createReport(loop.warn, { key, operation, instance }, [listener, options]);
   const stop = new AbortController();
-  const unlisten = whenAborted(turn.signal, () => stop.abort(turn.signal.reason));
-  // Another user's credentials must not carry this one's request.
-  const isForeign = (): boolean => client.owner() !== owner;
+  // The signal is the run's own, and ends with it.
+  whenAborted(turn.signal, () => stop.abort(turn.signal.reason));
+  // Another user's credentials must not carry this one's request, nor may a hook have read them meanwhile.
+  const changes = client.ownerChanges();
   const signedOut = (): void => {
-    if (isForeign()) stop.abort(new Error("The signed-in user changed"));
+    if (client.owner() !== owner || client.ownerChanges() !== changes)
+      stop.abort(new Error("The signed-in user changed"));
   };
   const until = (told: Parameters<typeof withLifetime>[2]): number =>
     sendableUntil(withLifetime(record, policy, told), policy);
-  const settling = sendUntilSettled(loop, {
+  const result = await sendUntilSettled(loop, {
     request,
     key,
     policy,
@@ -123,11 +125,7 @@ export async function send(
       notify(event);
     },
   });
-  try {
-    return await checkValue(await settling, key, policy.response);
-  } finally {
-    unlisten();
-  }
+  return checkValue(result, key, policy.response);
 }
 
 /** Turns the end of the retry loop into a result, and keeps what has to be kept. */
@@ -154,7 +152,7 @@ export async function conclude(
       };
     }
     case "unsent": {
-      if (isAt(handle, record)) await handle.remove();
+      await handle.remove();
       const result = {
         kind: "rejected",
         error: ended.error as CodedError,
@@ -167,7 +165,7 @@ export async function conclude(
       return concludeRejection(run, handle, kept, ended.error as CodedError, told);
     case "unknown": {
       const { error } = ended;
-      if (kept !== record && !isSettled && isAt(handle, record)) await handle.replace(kept);
+      if (kept !== record && !isSettled) await handle.replace(kept);
       const result = unknown(run, kept, { error, attempts });
       return { result, endings: isSettled ? [] : [{ identity, result }] };
     }
@@ -203,7 +201,7 @@ async function concludeRejection(
     return { result, endings };
   }
   if (rest !== undefined && !isSettled) {
-    if (isAt(handle, record)) await handle.replace(rest);
+    await handle.replace(rest);
     const earlier = toPending(run, rest);
     const result = { ...base, error: earlierExistsError(error), earlier };
     return { result, endings: [{ identity, result }] };
@@ -238,9 +236,9 @@ async function release(
   record: OperationRecord,
   isDone: boolean = true,
 ): Promise<void> {
-  if (!isAt(handle, record)) return;
   const { client, definition, id } = run;
   const until = isDone ? rememberedUntil(record, definition.policy) : 0;
+  sweepOnce(client);
   // Waiting tabs find the record again, in case a message gets lost.
   const isKept = until > Date.now() || (await client.turns.isAwaited(id));
   if (!isKept) return void (await handle.remove());
@@ -343,9 +341,8 @@ function askAgain(
   mode: "resume" | "check",
 ): Promise<RunResult<unknown>> {
   const { identity, key } = record;
-  const { client, definition, owner, instance, id } = subject;
-  const own = { client, definition, owner, instance, id };
-  const request = { ...own, mode, identity, key, options, askedAt: nextMoment() };
+  const { client, definition, id } = subject;
+  const request = { ...subject, mode, identity, key, options, askedAt: nextMoment() };
   return runExclusive(request, async (run) => {
     const handle = await client.records.open(id);
     const received = await takeOver(run, handle);

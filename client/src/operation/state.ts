@@ -35,96 +35,114 @@ export interface OperationStore<Value, CanCheck extends boolean = boolean> {
 export interface OperationStates {
   readonly get: (id: string, identity: string) => OperationState<unknown>;
   readonly set: (id: string, identity: string, state: OperationState<unknown>) => void;
-  readonly observe: (id: string, identity: string) => OperationStore<unknown>;
-  /** Whether every operation of the client is idle. */
-  readonly isIdle: () => boolean;
-  /** Calls `listener` after each change of any operation, until the returned function is called. */
-  readonly watch: (listener: () => void) => () => void;
+  /**
+   * Makes a store whose identity is computed, which takes a millisecond for a large cart, when the client has any state at all. Never
+   * throws: an input without a valid request is idle.
+   *
+   * @param find returns the name and the identity of the input. `undefined`: the input is not there yet.
+   */
+  readonly observe: (find: Find | undefined) => OperationStore<unknown>;
   /** Sets everything whose name begins with a prefix to idle. */
   readonly clear: (prefix: string) => void;
 }
 
-interface Entry {
-  state: OperationState<unknown>;
-  readonly listeners: Set<() => void>;
+type Find = () => { readonly id: string; readonly identity: string };
+
+interface Observer {
+  /** Notifies the listener if its state is another one than before. */
+  readonly update: () => void;
+  readonly name: () => string | undefined;
 }
 
 export const IDLE: OperationState<never> = Object.freeze({ kind: "idle" });
+
+/** The state that never changes: of an input that is missing, or that the operation's functions refuse. */
+const NOTHING = "";
 
 /** Number of ended states without a subscriber that are kept for a page that looks again. */
 const KEPT = 50;
 
 export function createStates(warn: Warn): OperationStates {
-  const entries = new Map<string, Entry>();
-  const watchers = new Set<() => void>();
+  // In the order in which they changed.
+  const states = new Map<string, OperationState<unknown>>();
+  const observers = new Set<Observer>();
 
   const nameOf = (id: string, identity: string): string => `${id} ${identity}`;
+  const get = (name: string | undefined): OperationState<unknown> =>
+    states.get(name ?? NOTHING) ?? IDLE;
 
-  function isAtRest({ state, listeners }: Entry): boolean {
-    return listeners.size === 0 && ["idle", "settled", "unknown"].includes(state.kind);
+  function isAtRest(name: string): boolean {
+    const { kind } = get(name);
+    return (
+      (kind === "settled" || kind === "unknown") &&
+      ![...observers].some((observer) => observer.name() === name)
+    );
   }
 
-  function tidy(name: string, entry: Entry): void {
-    if (!isAtRest(entry)) return;
-    // To the end of the order: those that ended first are given up first.
-    entries.delete(name);
-    if (entry.state !== IDLE) entries.set(name, entry);
-    const resting = [...entries].filter(([, other]) => isAtRest(other));
-    for (const [old] of resting.slice(0, -KEPT)) entries.delete(old);
+  function tidy(): void {
+    const resting = [...states.keys()].filter(isAtRest);
+    for (const name of resting.slice(0, -KEPT)) states.delete(name);
   }
 
-  function entryOf(name: string): Entry {
-    const entry = entries.get(name) ?? { state: IDLE, listeners: new Set() };
-    entries.set(name, entry);
-    return entry;
+  // At the end of the order: those that ended, or lost their last observer, first are given up first.
+  function put(name: string, state: OperationState<unknown>): void {
+    states.delete(name);
+    if (state !== IDLE) states.set(name, state);
   }
 
   function set(name: string, state: OperationState<unknown>): void {
-    const entry = entryOf(name);
-    if (entry.state === state) return;
-    entry.state = state;
-    for (const listener of [...entry.listeners, ...watchers]) guard(warn, listener);
-    tidy(name, entry);
+    if (get(name) === state) return;
+    put(name, state);
+    for (const { update } of observers) guard(warn, update);
+    tidy();
   }
-
-  const get = (name: string): OperationState<unknown> => entries.get(name)?.state ?? IDLE;
 
   return {
     get: (id, identity) => get(nameOf(id, identity)),
     set: (id, identity, state) => set(nameOf(id, identity), state),
-    isIdle: () => [...entries.values()].every(({ state }) => state === IDLE),
-    watch: (listener) => add(watchers, listener),
-    observe(id, identity) {
-      const name = nameOf(id, identity);
+    observe(find) {
+      let found = find === undefined ? NOTHING : undefined;
+      const name = (): string | undefined => {
+        if (found !== undefined || states.size === 0) return found;
+        try {
+          const { id = "", identity = "" } = find?.() ?? {};
+          found = nameOf(id, identity);
+        } catch {
+          found = NOTHING;
+        }
+        return found;
+      };
+      const getState = (): OperationState<unknown> => get(name());
       return {
-        getState: () => get(name),
+        getState,
         subscribe(listener) {
-          const entry = entryOf(name);
-          const remove = add(entry.listeners, listener);
+          let last = getState();
+          const observer: Observer = {
+            name,
+            update() {
+              const before = last;
+              last = getState();
+              if (last !== before) listener();
+            },
+          };
+          observers.add(observer);
           return () => {
-            remove();
-            tidy(name, entry);
+            observers.delete(observer);
+            put(name() ?? NOTHING, getState());
+            tidy();
           };
         },
         reset() {
-          if (get(name).kind === "settled") set(name, IDLE);
+          const known = name();
+          if (known !== undefined && get(known).kind === "settled") set(known, IDLE);
         },
       };
     },
     clear(prefix) {
-      // A copy: what becomes idle may leave the map.
-      for (const name of Array.from(entries.keys()).filter((one) => one.startsWith(prefix))) {
-        set(name, IDLE);
-      }
+      const names = Array.from(states.keys()).filter((name) => name.startsWith(prefix));
+      for (const name of names) set(name, IDLE);
     },
   };
-}
-
-function add(listeners: Set<() => void>, listener: () => void): () => void {
-  // A function of its own: the same listener may subscribe twice.
-  const own = (): void => listener();
-  listeners.add(own);
-  return () => void listeners.delete(own);
 }
 
 /** Turns the events of the retry loop into states. `isUnresolved`: an earlier run sent this key. */

@@ -32,11 +32,13 @@ export interface Warning {
 }
 
 // These concern the set-up and would repeat with every request.
-const ONCE: ReadonlySet<WarningCode> = new Set([
+const ONCE: readonly WarningCode[] = [
   "retry_after_unreadable",
   "date_unreadable",
   "cross_origin_failed",
-]);
+];
+// Once for each target or entry.
+const ONCE_EACH: readonly WarningCode[] = ["unacknowledged", "storage_entry_ignored"];
 
 export type Warn = (warning: Warning) => void;
 
@@ -48,11 +50,9 @@ export type Warn = (warning: Warning) => void;
 export function createWarn(tell: Warn | undefined): Warn {
   const said = new Set<string>();
   return ({ code, message: text, ...more }) => {
-    // Once for each target.
-    const subject = ONCE.has(code) ? code : text;
-    const isOnce = ONCE.has(code) || code === "unacknowledged";
-    if (isOnce && said.has(subject)) return;
-    if (isOnce) said.add(subject);
+    const subject = ONCE.includes(code) ? code : ONCE_EACH.includes(code) ? text : undefined;
+    if (subject !== undefined && said.has(subject)) return;
+    if (subject !== undefined) said.add(subject);
     const message = `[oncekey] ${text}`;
     const warning = { code, message, ...more };
     try {

@@ -35,7 +35,7 @@ type ByteStorage = Pick<SafeStorage, "keepsBytes" | "setBytes" | "getBytes">;
 export function byteNamesOf(record: OperationRecord | undefined, id: string): string[] {
   if (record === undefined) return [];
   return candidatesOf(record)
-    .filter(({ request }) => request?.body instanceof Uint8Array || request?.body instanceof Blob)
+    .filter(({ request }) => request?.bytes === "beside" || typeof request?.body === "object")
     .map(({ identity }) => byteNameOf(id, record.key, identity));
 }
 

@@ -21,10 +21,20 @@ export interface RecordHandle {
 /** Reads and writes records. Never throws: a storage that fails is replaced by memory, with a warning. */
 export interface RecordStore {
   readonly open: (id: string) => Promise<RecordHandle>;
-  /** Lists the records whose names begin with this, with bodies as they are stored. */
-  readonly list: (prefix: string) => Promise<OperationRecord[]>;
+  /** Lists everything whose name begins with this, with bodies as they are stored. */
+  readonly list: (prefix: string) => Promise<Listed[]>;
+  /** Removes the bytes of a page that ended before it wrote the record `id`. Needs the turn of its instance. */
+  readonly removeStray: (id: string) => Promise<void>;
   /** Removes everything whose name begins with this, later releases' records included. */
   readonly removeAll: (prefix: string) => Promise<void>;
+}
+
+/** What the storage has of one instance. */
+export interface Listed {
+  readonly id: string;
+  readonly record: OperationRecord | undefined;
+  /** Whether there are bytes that the record does not name. */
+  readonly isStray: boolean;
 }
 
 /** Mark, API, owner, and operation with instance. */
@@ -38,26 +48,23 @@ export function createRecordStore(
 ): RecordStore {
   const safe = createSafeStorage(storage, warn);
   // Records as this page wrote them, with the bodies that the storage may not have.
-  const written = new Map<string, OperationRecord>();
-  const warned = new Set<string>();
+  const written = new Map<string, { readonly text: string; readonly record: OperationRecord }>();
 
   function parse(id: string, text: string | null): OperationRecord | "later" | undefined {
     if (text === null) return undefined;
     const record = parseRecord(text);
     if (record === "later") {
-      warnOnce(id, "was written by a later version");
+      warnOf(id, "was written by a later version");
       return record;
     }
     const { owner, operation = "", instance = "" } = record ?? {};
     if (record !== undefined && names.nameOf(owner, operation, instance) === id) return record;
-    warnOnce(id, "is not readable");
+    warnOf(id, "is not readable");
     const own = safe.own(id);
     return own === null || own === text ? undefined : parse(id, own);
   }
 
-  function warnOnce(id: string, why: string): void {
-    if (warned.has(id)) return;
-    warned.add(id);
+  function warnOf(id: string, why: string): void {
     warn({ code: "storage_entry_ignored", message: `The entry ${id} of the storage ${why}` });
   }
 
@@ -66,14 +73,27 @@ export function createRecordStore(
     if (safe.keepsBytes) await Promise.all(over.map((name) => safe.removeBytes(name)));
   }
 
+  async function removeStray(id: string): Promise<void> {
+    if (!safe.keepsBytes) return;
+    const record = parse(id, await safe.get(id));
+    // Where a later release keeps its bytes is not known here.
+    if (record === "later") return;
+    await removeBytes(await safe.names(`${id}:`), byteNamesOf(record, id));
+  }
+
   async function open(id: string): Promise<RecordHandle> {
     let seen = await safe.get(id);
-    const parsed = parse(id, seen);
+    const own = written.get(id);
+    // Nothing to decode: this page wrote it last.
+    const isOwn = own !== undefined && own.text === seen;
+    const parsed = isOwn ? undefined : parse(id, seen);
     const laterKey = parsed === "later" && seen !== null ? keyInLaterRecord(seen) : undefined;
     let record =
-      parsed === "later" || parsed === undefined
-        ? undefined
-        : await codec.open(parsed, { id, storage: safe }, written.get(id));
+      typeof parsed === "object"
+        ? await codec.open(parsed, { id, storage: safe }, own?.record)
+        : isOwn
+          ? own.record
+          : undefined;
 
     async function swap(text: string | null): Promise<boolean> {
       if (laterKey !== undefined) return false;
@@ -97,9 +117,13 @@ export function createRecordStore(
         // Sealing takes its time: only then is the place compared and written, in one tick.
         const before = byteNamesOf(record, id);
         const text = JSON.stringify(await codec.seal(next, id, safe));
-        if (!(await swap(text))) return false;
+        if (!(await swap(text))) {
+          // Bytes go first, so that a record never lacks them: these have no record.
+          await removeStray(id);
+          return false;
+        }
         await removeBytes(before, byteNamesOf(next, id));
-        written.set(id, next);
+        written.set(id, { text, record: next });
         seen = text;
         record = next;
         return true;
@@ -119,10 +143,20 @@ export function createRecordStore(
     open,
     async list(prefix) {
       // Bytes have names of their own, below those of their records.
-      const ids = (await safe.names(prefix)).filter((id) => id.split(":").length === PARTS);
-      const records = await Promise.all(ids.map(async (id) => parse(id, await safe.get(id))));
-      return records.filter((record) => typeof record === "object");
+      const entries = await safe.names(prefix);
+      const ids = new Set(entries.map((name) => name.split(":").slice(0, PARTS).join(":")));
+      const all = [...ids].map(async (id) => {
+        const found = parse(id, await safe.get(id));
+        const record = typeof found === "object" ? found : undefined;
+        const used = byteNamesOf(record, id);
+        const isOwn = (name: string): boolean => name === id || used.includes(name);
+        const isStray =
+          found !== "later" && entries.some((name) => name.startsWith(id) && !isOwn(name));
+        return { id, record, isStray };
+      });
+      return Promise.all(all);
     },
+    removeStray,
     async removeAll(prefix) {
       const ids = await safe.names(prefix);
       await Promise.all(

@@ -67,12 +67,6 @@ export function createSafeStorage(storage: OperationStorage, warn: Warn): SafeSt
 
   const own = (name: string): string | null => memory.get(name) ?? null;
 
-  function write(name: string, expected: string | null, next: string | null) {
-    if (next === null) return storage.removeItem(name);
-    if (expected === null && storage.addItem !== undefined) return storage.addItem(name, next);
-    return storage.setItem(name, next);
-  }
-
   return {
     own,
     async get(name) {
@@ -81,14 +75,17 @@ export function createSafeStorage(storage: OperationStorage, warn: Warn): SafeSt
       return read === undefined ? own(name) : (read.value ?? null);
     },
     async swap(name, expected, next) {
+      const isRefused = refused.has(name);
       const swapIn = (current: string | null): boolean | Promise<boolean> => {
         if ((current ?? null) !== expected) return false;
-        const isRefused = refused.has(name);
-        const written = write(name, isRefused ? "" : expected, next);
-        return written instanceof Promise ? written.then((is) => is !== false) : written !== false;
+        const written = next === null ? storage.removeItem(name) : storage.setItem(name, next);
+        return written instanceof Promise ? written.then(() => true) : true;
       };
       const swapped = await attempt(() => {
-        const current = refused.has(name) ? own(name) : storage.getItem(name);
+        // It compares by itself, and in no more than one visit.
+        if (expected === null && next !== null && !isRefused && storage.addItem)
+          return storage.addItem(name, next);
+        const current = isRefused ? own(name) : storage.getItem(name);
         return current instanceof Promise ? current.then(swapIn) : swapIn(current);
       });
       isFailing = swapped === undefined;

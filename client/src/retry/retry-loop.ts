@@ -48,7 +48,7 @@ async function attempt(loop: Loop): Promise<LoopResult | Again> {
   let result = await sendOnce(loop);
   if (isAnswer(result) && result.status === 401) {
     // Refused before the key was looked at, so nothing happened, unless a redirect led to another resource.
-    loop.isSent = loop.isUnresolved || result.isRedirected;
+    loop.isSent = result.isRedirected;
     if (await renewal?.after(result, loop, credentials)) result = await sendOnce(loop);
   }
   if (!isAnswer(result)) return signal?.aborted ? stopped(loop) : result;
@@ -81,7 +81,8 @@ async function sendOnce(loop: Loop): Promise<Answer | Again | LoopResult> {
       timeoutMs: Math.min(policy.attemptTimeoutMs, leftMs(loop)),
       signal,
       onSent() {
-        if (leftMs(loop) === 0) throw new Error("too late");
+        // In this order: what asks for the time also notices that the user has changed.
+        if (leftMs(loop) === 0 || signal?.aborted) throw new Error("too late");
         loop.isSent = true;
       },
       mayOutlive: !loop.hasFailed,

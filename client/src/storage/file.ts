@@ -52,13 +52,16 @@ export function fileStorage(folder: string): OperationStorage {
       return text === null ? null : parse(text).value;
     },
     async addItem(name, value) {
-      try {
-        await put(name, value, link);
-        return true;
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
-        throw error;
-      }
+      let isAdded = true;
+      await put(name, value, async (draft, path) => {
+        try {
+          await link(draft, path);
+        } catch (error) {
+          if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+          isAdded = false;
+        }
+      });
+      return isAdded;
     },
     setItem: (name, value) => put(name, value, rename),
     async removeItem(name) {

@@ -237,7 +237,8 @@ async function withLock<Value>(
   const begin = (state: LockState): Promise<Value> => (begun = start(state));
   const limit = new AbortController();
   const giveUp = (): void => limit.abort();
-  const unlisten = whenAborted(signal, giveUp);
+  // The signal is the run's own, and ends with it.
+  whenAborted(signal, giveUp);
   let timer: ReturnType<typeof setTimeout> | undefined;
   try {
     const first = await locks.request(name, { ifAvailable: true }, async (lock) =>
@@ -246,17 +247,15 @@ async function withLock<Value>(
     if (first !== undefined) return first.value;
     // A tab that the browser has frozen holds on to its lock without end.
     timer = setTimeout(giveUp, waitMs);
-    return await locks.request(name, { signal: limit.signal }, () => {
-      clearTimeout(timer);
-      return begin({ isAlone: true, waitedFor: "tab" });
-    });
+    return await locks.request(name, { signal: limit.signal }, () =>
+      begin({ isAlone: true, waitedFor: "tab" }),
+    );
   } catch {
     // The caller gets what `start` threw. Otherwise the wait was given up, or this context may have no locks.
     const { aborted } = limit.signal;
     return await (begun ?? start({ isAlone: !aborted, waitedFor: aborted ? "tab" : "nobody" }));
   } finally {
     clearTimeout(timer);
-    unlisten();
   }
 }
 

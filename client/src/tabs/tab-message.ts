@@ -1,12 +1,16 @@
 /** The message that announces the end of a run to other tabs. */
 import { createError, isKey } from "@oncekey/shared";
 import type { AllErrorDetails, ErrorCode, IdempotencyError } from "@oncekey/shared";
+import { nextMoment } from "../operation/operation-run.ts";
 import type { OperationRun } from "../operation/operation-run.ts";
 import type { OperationRecord } from "../records/record.ts";
 import { hasIdentity } from "../records/record.ts";
 import type { RunResult } from "../result.ts";
 import { isMembers } from "../validation/is-object.ts";
 import type { Members } from "../validation/is-object.ts";
+
+/** Longer than a message is under way. */
+const CLOCK_STEP_MS = 60_000;
 
 /** The end of a run of this identity. */
 export interface TabMessage {
@@ -16,6 +20,8 @@ export interface TabMessage {
   readonly instance: string;
   readonly identity: string;
   readonly key: string;
+  /** When the run ended, in milliseconds since 1970. */
+  readonly at: number;
   /** The result without its functions, which are made anew where it arrives; `undefined`: go on yourselves. */
   readonly result: Members | undefined;
 }
@@ -31,6 +37,7 @@ export function announce(run: OperationRun, identity: string, result: RunResult<
     instance,
     identity,
     key: result.key,
+    at: nextMoment(),
     // The handle of an earlier operation cannot be sent: each tab asks for its own.
     result: isStopped || (result.kind === "rejected" && result.earlier) ? undefined : data(result),
   } satisfies TabMessage);
@@ -47,14 +54,16 @@ export async function receiveResult(
   const isSettled = found?.settledAt !== undefined;
   const isResult = (message: unknown): boolean =>
     isFor(message, run) &&
+    !isOvertaken(message, run) &&
     message.result !== undefined &&
     !(isSettled && message.result["kind"] === "unknown");
   // The message of a tab that stopped is the last one only if the operation is unsettled.
   const isLast = (message: unknown): boolean =>
     isResult(message) ||
-    (isFor(message, run) && found !== undefined && found.settledAt === undefined);
+    (isFor(message, run) &&
+      (isOvertaken(message, run) || (found !== undefined && found.settledAt === undefined)));
   const message = (await turn.receive(isResult, false)) ?? (await turn.receive(isLast, mayBeLate));
-  return isTabMessage(message) ? resultOf(message) : undefined;
+  return isTabMessage(message) && !isOvertaken(message, run) ? resultOf(message) : undefined;
 }
 
 /** Whether another tab announces the end that a waiting run needs: of the same operation, or of an earlier one. */
@@ -78,8 +87,9 @@ export function isOpen(found: OperationRecord | undefined, run: OperationRun): b
 /** Whether another tab, perhaps of another release, sent this message. */
 export function isTabMessage(message: unknown): message is TabMessage {
   if (!isMembers(message)) return false;
-  const { id, operation, instance, identity, key, result } = message;
+  const { id, operation, instance, identity, key, at, result } = message;
   return (
+    typeof at === "number" &&
     [id, operation, instance, identity].every((text) => typeof text === "string") &&
     isKey(key) &&
     (result === undefined || isMembers(result))
@@ -98,6 +108,11 @@ function isFor(message: unknown, { id, identity, key }: OperationRun): message i
     message.identity === identity &&
     message.key === (key ?? message.key)
   );
+}
+
+/** Whether a run was asked for after the end that a message announces. A larger difference comes from the tabs' clocks. */
+function isOvertaken({ at }: TabMessage, { askedAt }: OperationRun): boolean {
+  return at < askedAt && askedAt - at < CLOCK_STEP_MS;
 }
 
 function toResult({

@@ -13,7 +13,6 @@ import {
 } from "./ledger.ts";
 import type { Call, Content, Intent, Key, Ledger, Seen } from "./ledger.ts";
 import { RETENTION_MS } from "./answers.ts";
-import { MESSAGE_MS } from "./origin.ts";
 import { POLICY } from "./tab.ts";
 
 /** A record is written, and a turn begins, at most this much later than it is asked for if nothing else runs. */
@@ -321,9 +320,7 @@ function report(ledger: Ledger, number: number, key: string, isDone: boolean): L
   const isLater = call.kind === "run" && reportedAt < call.startedAt;
   const { rememberMs } = ledger.rules;
   const isReplay = isDone && rememberMs > 0 && call.time <= reportTime + rememberMs + SLACK_MS;
-  // A click that another tab's message overtakes counts as simultaneous.
-  const isSimultaneous = call.time <= reportTime + MESSAGE_MS;
-  if (isLater && (call.again || !(isReplay || isSimultaneous)))
+  if (isLater && (call.again || !isReplay))
     return violate(next, `${key} was settled, and used by a later run`);
   // A run that stopped before it sent anything ends nothing for the runs that wait.
   if (own === undefined && isAwaited(next, call.content)) return next;

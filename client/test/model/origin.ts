@@ -21,7 +21,7 @@ interface Lock {
 }
 
 /** Transport time of a message in ms: longer than passing a lock from tab to tab. */
-export const MESSAGE_MS = 5;
+const MESSAGE_MS = 5;
 
 /** @param hasLocks `false`: as on a plain-http origin. */
 export function openOrigin(time: VirtualTime, hasLocks: boolean): Origin {

@@ -1,4 +1,4 @@
-import { memoryStorage } from "@oncekey/client";
+import { createClient, memoryStorage } from "@oncekey/client";
 import type { RunResult } from "@oncekey/client";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { cart, createShop } from "../support/shop.ts";
@@ -164,6 +164,42 @@ describe("check", () => {
       const { order, client } = createShop(url, { attempts: 1, storage });
       expect(await order.run(cart)).not.toHaveProperty("check");
       expect((await client.pending())[0]).not.toHaveProperty("check");
+    });
+  });
+});
+
+describe("statusCheck", () => {
+  const old = 25 * 3_600_000;
+
+  it.each([
+    ["is on by default for server: 'oncekey'", { server: "oncekey" }, {}, true],
+    ["is off by default", {}, {}, false],
+    [
+      "may be switched off for server: 'oncekey'",
+      { server: "oncekey", statusCheck: false },
+      {},
+      false,
+    ],
+    ["may be switched off for one operation", { server: "oncekey" }, { statusCheck: false }, false],
+    ["may be switched on for one operation", {}, { statusCheck: true }, true],
+  ] as const)("%s", async (_name, options, own, isOn) => {
+    vi.useFakeTimers({ toFake: ["Date"] });
+    await withServer([reset, replay], async ({ url, seen }) => {
+      const client = createClient({ ky: { prefix: url }, attempts: 1, onWarning() {}, ...options });
+      const order = client.operation("order", {
+        request: () => ({ path: "orders", json: {} }),
+        ...own,
+      });
+      const first = await order.run();
+      const [pending] = await client.pending();
+      expect([first, pending].map((one) => one !== undefined && "check" in one)).toEqual([
+        isOn,
+        isOn,
+      ]);
+      // What is too old to be sent is looked up.
+      vi.setSystemTime(Date.now() + old);
+      expect((await order.run()).kind).toBe(isOn ? "done" : "unknown");
+      expect(seen.map(onlyIfStored)).toEqual(isOn ? [undefined, "true"] : [undefined]);
     });
   });
 });

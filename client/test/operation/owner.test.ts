@@ -1,5 +1,5 @@
 import { createClient, memoryStorage } from "@oncekey/client";
-import type { ClientOptions, OperationStorage } from "@oncekey/client";
+import type { Client, ClientOptions, OperationStorage } from "@oncekey/client";
 import { describe, expect, it } from "vitest";
 import { done, reset, withServer } from "../support/server.ts";
 import type { Reply } from "../support/server.ts";
@@ -72,6 +72,50 @@ describe("after another user has signed in", () => {
       // Messages keep their order: the second one arrives after the first.
       await openTab(url, { owner: () => "bob" }).order.run(cart);
       await expect.poll(() => settled.length).toBe(1);
+    });
+  });
+
+  it.each([
+    ["a renewal of the session", () => undefined],
+    ["the start-up line of the second user", (client: Client) => client.resumeAll()],
+    ["the list of the second user", (client: Client) => client.pending()],
+  ])("and the first one again, within a hook of ky: %s", async (_name, atSignIn) => {
+    let user = "alice";
+    let switchUsers = async (): Promise<void> => undefined;
+    await withServer([done], async ({ url, seen }) => {
+      const { client, order } = createShop(url, {
+        owner: () => user,
+        ky: {
+          hooks: {
+            beforeRequest: [
+              async ({ request }) => {
+                await switchUsers();
+                request.headers.set("authorization", user);
+              },
+            ],
+          },
+        },
+      });
+      let token = "";
+      switchUsers = async () => {
+        switchUsers = async () => undefined;
+        user = "bob";
+        await atSignIn(client);
+        token = user;
+        user = "alice";
+      };
+      const result = await order.run(cart);
+      if (atSignIn.length > 0) {
+        // The hook may have read the second user's token.
+        expect([token, seen.length]).toEqual(["bob", 0]);
+        expect(result).toMatchObject({
+          kind: "rejected",
+          error: { cause: { message: "The signed-in user changed" } },
+        });
+      } else {
+        // Nobody told the client: with `forgetAll()` at signing out, somebody does.
+        expect([result.kind, seen.length]).toEqual(["done", 1]);
+      }
     });
   });
 

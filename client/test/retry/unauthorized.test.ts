@@ -162,3 +162,44 @@ describe("a 401", () => {
     });
   });
 });
+
+describe("a resumed operation whose credentials are refused", () => {
+  const forbidden = json(403, { message: "forbidden" });
+  // A gateway's refusal has no echo; that of an application behind the plugin may have one.
+  const plain403: Reply = (response) => response.writeHead(403).end();
+  const renew = async (): Promise<void> => undefined;
+  const decline = async (): Promise<boolean> => false;
+  const fail = async (): Promise<never> => Promise.reject(new Error("no session"));
+
+  it.each<[string, Reply[], ClientOptions["onUnauthorized"]]>([
+    ["401, and nothing renews", [refused], undefined],
+    ["401, and the renewal declines", [refused], decline],
+    ["401 without the echo, and the renewal declines", [plain401], decline],
+    ["401, and the renewal throws", [refused], fail],
+    ["401, renewed, 401", [refused, refused], renew],
+    ["401, renewed, 403", [refused, forbidden], renew],
+    ["401, renewed, 403 without the echo", [refused, plain403], renew],
+    ["403", [forbidden], renew],
+    ["403 without the echo", [plain403], decline],
+  ])("stays unknown with its key: %s", async (_name, replies, onUnauthorized) => {
+    await withServer([reset, ...replies, done], async ({ url, seen }) => {
+      const { client, order } = createShop(url, { attempts: 1, onUnauthorized });
+      const first = await order.run(cart);
+      if (first.kind !== "unknown") throw new Error(first.kind);
+      expect(await first.resume()).toMatchObject({ kind: "unknown", key: first.key });
+      expect(await client.pending()).toMatchObject([{ key: first.key }]);
+      expect(await order.run(cart)).toMatchObject({ kind: "done", key: first.key });
+      expect(new Set(seen.map(({ key }) => key))).toEqual(new Set([first.key]));
+    });
+  });
+
+  it("stays unknown if the reply after the renewal is lost and the next attempt is refused", async () => {
+    await withServer([refused, reset, refused, done], async ({ url, seen }) => {
+      const { order } = createShop(url, { onUnauthorized: renew });
+      const first = await order.run(cart);
+      expect(first).toMatchObject({ kind: "unknown", error: { status: 401 } });
+      expect(await order.run(cart)).toMatchObject({ kind: "done", key: first.key });
+      expect(new Set(seen.map(({ key }) => key)).size).toBe(1);
+    });
+  });
+});

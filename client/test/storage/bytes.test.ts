@@ -1,6 +1,8 @@
 import { asyncStorage, createClient, indexedDbStorage, memoryStorage } from "@oncekey/client";
 import type { OperationStorage } from "@oncekey/client";
 import { sealBody } from "@oncekey/client/stored-body";
+import http from "node:http";
+import type { AddressInfo } from "node:net";
 import * as implementation from "fake-indexeddb";
 import { describe, expect, it } from "vitest";
 import { done, reset, withServer } from "../support/server.ts";
@@ -13,7 +15,8 @@ const letters = "oncekey ".repeat(MEGABYTE / 8);
 const bytes = new TextEncoder().encode(letters);
 
 function openPage(prefix: string, storage: OperationStorage, storedBody = undefined as never) {
-  const client = createClient({ ky: { prefix }, attempts: 1, storage, storedBody, rememberMs: 0 });
+  const options = { storage, storedBody, rememberMs: 0, onUnacknowledged: "ignore" } as const;
+  const client = createClient({ ky: { prefix }, attempts: 1, ...options });
   const upload = client.operation("upload", {
     request: (body: Blob | Uint8Array<ArrayBuffer>) => ({ path: "files", body }),
     identity: () => "the file",
@@ -73,7 +76,56 @@ describe.each([
   });
 });
 
+describe("bytes that are no text", () => {
+  // Longer than several chunks of the encoder, and different in each of them.
+  const noise = new Uint8Array(100_003).map((_, at) => (at * 31 + (at >> 8) * 17) % 256);
+
+  it.each([
+    ["kept as base64", textStorage],
+    ["kept as they are", memoryStorage],
+  ])("arrive whole after a reload: %s", async (_name, make) => {
+    const storage = make();
+    const arrived: Uint8Array[] = [];
+    const server = http.createServer((request, response) => {
+      const parts: Buffer[] = [];
+      request.on("data", (part: Buffer) => parts.push(part));
+      request.on("end", () => {
+        arrived.push(new Uint8Array(Buffer.concat(parts)));
+        if (arrived.length === 1) response.destroy();
+        else response.writeHead(204).end();
+      });
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    try {
+      const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+      await openPage(url, storage).upload.run(noise);
+      const [left] = await openPage(url, storage).client.pending();
+      expect((await left?.resume())?.kind).toBe("done");
+      expect(arrived.map((one) => Buffer.compare(one, noise))).toEqual([0, 0]);
+    } finally {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    }
+  });
+});
+
 describe("bytes without an identity", () => {
+  it("are another operation if one byte of a long body differs, wherever it is", async () => {
+    await withServer([reset], async ({ url, seen }) => {
+      const client = createClient({ ky: { prefix: url }, attempts: 1, onWarning() {} });
+      const upload = client.operation("upload", {
+        request: (body: Uint8Array<ArrayBuffer>) => ({ path: "files", body }),
+      });
+      const places = [0, 32_767, 32_768, 65_536, 99_999];
+      for (const place of places) {
+        const body = new Uint8Array(100_000);
+        body[place] = 1;
+        await upload.run(body);
+      }
+      expect(new Set(seen.map(({ key }) => key)).size).toBe(places.length);
+    });
+  });
+
   it("are compared by their content, and a Blob is refused", async () => {
     await withServer([reset, done], async ({ url }) => {
       const client = createClient({ ky: { prefix: url }, attempts: 1, onWarning() {} });

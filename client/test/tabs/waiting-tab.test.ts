@@ -78,3 +78,75 @@ it("what is given up leaves what has been sent under its key since, as long as t
     expect(await order.run(changed)).toMatchObject({ kind: "done", key: first.key });
   });
 });
+
+it("a click that comes after another tab's announced end is a new operation, whenever the message arrives", async () => {
+  const { openTab, storage, waiting, channelName } = openBrowser();
+  const held = holdRemovals(storage);
+  await withServer([json(201, { id: 1 }), json(201, { id: 2 })], async ({ url, seen }) => {
+    const first = await openTab(url, { storage: held.storage }).order.run(cart);
+    await held.asked;
+    // The first tab has announced its end, and still removes its record.
+    await sleep(5);
+    const second = openTab(url).order.run(cart);
+    await waiting(1);
+    const late = new BroadcastChannel(channelName);
+    late.postMessage({
+      id: RECORD,
+      operation: "order",
+      instance: cart.id,
+      key: first.key,
+      at: Date.now() - 1_000,
+      identity: identityIn(await storage.getItem(RECORD)),
+      result: {
+        kind: "done",
+        key: first.key,
+        value: { id: 1 },
+        replayed: false,
+        status: 201,
+        attempts: 1,
+      },
+    });
+    await sleep(20);
+    held.open();
+    expect(await second).toMatchObject({ kind: "done", value: { id: 2 } });
+    expect(new Set(seen.map(({ key }) => key)).size).toBe(2);
+    late.close();
+  });
+});
+
+it("a click of the same moment takes what another tab announces, also if that tab's clock is an hour behind", async () => {
+  const { openTab, storage, waiting, channelName } = openBrowser();
+  const held = holdRemovals(storage);
+  await withServer([json(201, { id: 1 }), json(201, { id: 2 })], async ({ url, seen }) => {
+    const first = await openTab(url, { storage: held.storage }).order.run(cart);
+    await held.asked;
+    const second = openTab(url).order.run(cart);
+    await waiting(1);
+    const behind = new BroadcastChannel(channelName);
+    behind.postMessage({
+      id: RECORD,
+      operation: "order",
+      instance: cart.id,
+      key: first.key,
+      at: Date.now() - 3_600_000,
+      identity: identityIn(await storage.getItem(RECORD)),
+      result: {
+        kind: "done",
+        key: first.key,
+        value: { id: 1 },
+        replayed: false,
+        status: 201,
+        attempts: 1,
+      },
+    });
+    await sleep(20);
+    held.open();
+    expect((await second).key).toBe(first.key);
+    expect(seen).toHaveLength(1);
+    behind.close();
+  });
+});
+
+function identityIn(record: string | null): string {
+  return (JSON.parse(record ?? "{}") as { readonly identity: string }).identity;
+}

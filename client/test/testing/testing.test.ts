@@ -6,6 +6,15 @@ import { cart, createShop } from "../support/shop.ts";
 
 const BASE_URL = "https://shop.example/api/";
 
+function streamOf(parts: readonly Uint8Array[]): ReadableStream {
+  return new ReadableStream({
+    start(controller) {
+      for (const part of parts) controller.enqueue(part);
+      controller.close();
+    },
+  });
+}
+
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
 
@@ -62,6 +71,24 @@ describe.each(NETWORKS)("the model server under %s", (_name, network) => {
     expect(model.effects).toHaveLength(effects);
     expect(new Set(model.requests.map(({ key }) => key)).size, "one key").toBe(1);
     model.assertOneEffectPerKey();
+  });
+
+  it.each<[string, (last: number) => BodyInit]>([
+    ["bytes that are no text", (last) => new Uint8Array([0xff, last])],
+    [
+      "a chunked upload",
+      (last) => streamOf([new Uint8Array(40_000), new Uint8Array([0xff, last])]),
+    ],
+  ])("refuses %s that differ in one byte under one key", async (_what, bodyOf) => {
+    const model = createModelServer({ mismatch: "reject" });
+    openShop(model);
+    const send = async (last: number): Promise<number> => {
+      const init = { method: "POST", body: bodyOf(last), duplex: "half" };
+      const headers = { "idempotency-key": "one", "content-type": "application/octet-stream" };
+      return (await settled(fetch(`${BASE_URL}orders`, { ...init, headers }))).status;
+    };
+    expect([await send(0xfe), await send(0xfd), await send(0xfe)]).toEqual([201, 422, 201]);
+    expect(model.effects).toHaveLength(1);
   });
 
   it("refuses a different request under a used key if the first response was not stored", async () => {
