@@ -6,6 +6,8 @@ import type { Engines } from "./backend/backend.ts";
 import type { PoolOption } from "./options/options.ts";
 import { partsOf } from "./backend/pools.ts";
 import type { Pools } from "./backend/pools.ts";
+import { readHealth } from "./store/maintenance/health.ts";
+import type { TableHealth } from "./store/maintenance/health.ts";
 import { findRecords, forgetRecord, readStats } from "./store/maintenance/records.ts";
 import type { RecordAddress, TableRecord, TableStats } from "./store/maintenance/records.ts";
 import { sweepBatch } from "./store/maintenance/sweep-batch.ts";
@@ -36,6 +38,8 @@ export interface IdempotencyAdministration {
   sweep(pool?: Pool): Promise<SweptRows>;
   /** Counts and sizes, over the whole table. */
   stats(pool?: Pool): Promise<TableStats>;
+  /** Figures for a monitor: unfinished and crashed records, tombstones, lag of the sweep. Passes over no finished record. */
+  health(pool?: Pool): Promise<TableHealth>;
   /** Resolves when the database answers and the strategies of all routes can be kept on it. Throws the reason otherwise. */
   ready(pool?: Pool): Promise<void>;
 }
@@ -80,6 +84,9 @@ export function createAdministration(
     },
     async stats(pool) {
       return readStats(poolOr(pool), schema);
+    },
+    async health(pool) {
+      return readHealth(poolOr(pool), schema);
     },
     async ready(pool) {
       partsOf(await pools.test(poolOr(pool)));

@@ -3,6 +3,7 @@ export { transactional } from "./context/transactional.ts";
 export { idempotency } from "./plugin.ts";
 export { openapiTransform } from "./openapi.ts";
 export { migrate } from "./store/sql/migrate.ts";
+export { keyDigest } from "./telemetry/key-digest.ts";
 export { STORED_HEADERS } from "./options/stored-headers.ts";
 export type { IdempotencyAdministration } from "./admin-api.ts";
 export type { CrashContext, CrashDecision, CrashResponse, OnCrash } from "./options/on-crash.ts";
@@ -28,6 +29,7 @@ export type {
   TableRecord,
   TableStats,
 } from "./store/maintenance/records.ts";
+export type { TableHealth } from "./store/maintenance/health.ts";
 export type { MigrateOptions } from "./store/sql/migrate.ts";
 export type { SweepOptions } from "./store/maintenance/sweeper.ts";
 export type {

@@ -26,6 +26,7 @@ import type { Registration } from "./request/protect-route.ts";
 import { onSend } from "./response/on-send.ts";
 import type { DatabaseEngine } from "./store/postgres/dialect.ts";
 import { sweepBatch } from "./store/maintenance/sweep-batch.ts";
+import { setDigestSecret } from "./telemetry/key-digest.ts";
 import { startSweeper } from "./store/maintenance/sweeper.ts";
 
 const plugin: FastifyPluginAsync<IdempotencyOptions> = async (app, registered) => {
@@ -36,7 +37,8 @@ const plugin: FastifyPluginAsync<IdempotencyOptions> = async (app, registered) =
     );
   }
   const { schema = "oncekey", replayCache = true, global = false, sweep = {} } = registered;
-  const { maxInFlightPerScope } = registered;
+  const { maxInFlightPerScope, digestSecret } = registered;
+  if (digestSecret !== undefined) setDigestSecret(digestSecret);
   const pool = withOriginals(registered.pool);
   const pools = createPools({
     schema,

@@ -1,6 +1,7 @@
 /** A claim whose end is published. */
 import type { Claim } from "../store/store.ts";
-import { digestKey, publish } from "../telemetry/events.ts";
+import { publish } from "../telemetry/events.ts";
+import { digestKey } from "../telemetry/key-digest.ts";
 import type { CompleteEvent, RouteLabels } from "../telemetry/events.ts";
 import { wrapClaim } from "./wrap-claim.ts";
 

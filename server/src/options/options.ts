@@ -142,8 +142,12 @@ export interface RouteIdempotencyOptions {
   readonly replayCache?: boolean | ReplayCacheOptions;
   /** Prefix of a problem's `type`, an absolute URI. Default `urn:oncekey:problem:`. */
   readonly problemBaseUri?: string;
-  /** A page about keys for the API's users, an absolute URL: problems link to it with `rel="describedby"`. Default none. */
-  readonly docsUrl?: string;
+  /**
+   * A page about keys for the API's users, an absolute URL: problems link to it with
+   * `rel="describedby"`. `false`: no link.
+   * `@default the page of the problem in Oncekey's runbook` (its reader knows what to do next)
+   */
+  readonly docsUrl?: string | false;
 }
 
 /** Pool of a request's records: one pool, or one for each tenant. */
@@ -161,6 +165,12 @@ export interface IdempotencyOptions extends RouteIdempotencyOptions {
   readonly schema?: string;
   /** Protects every POST and PATCH route; `config: { idempotency: false }` exempts one. Default `false`. */
   readonly global?: boolean;
+  /**
+   * Secret of `keyDigest` in logs and events, at least 32 bytes. The processes of a fleet with the same secret log
+   * the same digest for a key, so that their lines can be joined. All registrations of a process share one.
+   * `@default a secret that each process makes at its start` (no configuration, and no digest that can be guessed)
+   */
+  readonly digestSecret?: string | Uint8Array;
   /**
    * Connections of the pool that one-commit handlers of one scope hold at a time in this process.
    * A storm of one tenant leaves the rest to the others. A further new key waits for one as long as
@@ -199,7 +209,7 @@ export interface RouteOptions {
   readonly maxKeyAgeMs: number | undefined;
   readonly replayCache: boolean | ReplayCacheOptions;
   readonly problemBaseUri: string | undefined;
-  readonly docsUrl: string | undefined;
+  readonly docsUrl: string | false | undefined;
 }
 
 const DEFAULT_RETENTION_MS = 24 * 3_600_000;

@@ -53,7 +53,7 @@ const ROUTE: Checks = {
     "true, false",
   ),
   problemBaseUri: test(isUri, "an absolute URI"),
-  docsUrl: test(isUri, "an absolute URL"),
+  docsUrl: test((value) => value === false || isUri(value), "an absolute URL or false"),
 };
 
 const REGISTRATION: Checks = {
@@ -67,6 +67,11 @@ const REGISTRATION: Checks = {
     `a name that matches ${SCHEMA_NAME.source}`,
   ),
   global: test(isBoolean, "true or false"),
+  digestSecret(name, value) {
+    // The message must not show the value.
+    if (!isSecret(value))
+      throw new TypeError(`${name} must be a string or a Uint8Array of at least 32 bytes`);
+  },
   maxInFlightPerScope: integer(1, 10_000),
   sweep: either(
     (value) => value === false,
@@ -165,6 +170,11 @@ function isFunction(value: unknown): boolean {
 
 function isUri(value: unknown): boolean {
   return typeof value === "string" && URL.canParse(value);
+}
+
+function isSecret(value: unknown): boolean {
+  const isBytes = value instanceof Uint8Array;
+  return (isBytes || typeof value === "string") && Buffer.byteLength(value) >= 32;
 }
 
 function isKeyList(value: unknown): boolean {

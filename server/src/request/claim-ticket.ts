@@ -5,7 +5,8 @@ import { isOutOfTime } from "../ticket/key-age.ts";
 import { observedClaim } from "../layers/observed-claim.ts";
 import type { RequestState } from "../context/request-state.ts";
 import type { Outcome } from "../layers/single-flight.ts";
-import { digestKey, publish } from "../telemetry/events.ts";
+import { publish } from "../telemetry/events.ts";
+import { digestKey } from "../telemetry/key-digest.ts";
 import type { BeginEvent, BeginOutcomeName, RouteLabels } from "../telemetry/events.ts";
 
 /** `expired`: the server does not run a key of that time, and nothing is stored for it. */

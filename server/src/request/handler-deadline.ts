@@ -5,7 +5,7 @@ import { closeReply, hasHungUp } from "../response/caller.ts";
 import type { HandlerDeadline } from "../response/reply-state.ts";
 import { expiredProblem } from "../response/on-send.ts";
 import { idleLimitMs } from "../store/postgres/timeouts.ts";
-import { digestKey } from "../telemetry/events.ts";
+import { digestKey } from "../telemetry/key-digest.ts";
 
 /**
  * Starts the time of a handler. A one-commit handler's runs from its claim on. A lease holds no connection: there it runs from

@@ -4,7 +4,7 @@ import { leaveScope } from "../context/handler-scope.ts";
 import { STATE } from "../context/request-state.ts";
 import type { RequestState } from "../context/request-state.ts";
 import { hasHungUp } from "../response/caller.ts";
-import { digestKey } from "../telemetry/events.ts";
+import { digestKey } from "../telemetry/key-digest.ts";
 
 /** @param admit lets the handler run, or answers itself; `undefined` where the method is not protected. */
 export function wrapHandler(

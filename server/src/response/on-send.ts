@@ -19,7 +19,7 @@ import {
 } from "./replay.ts";
 import { remainingFenceMs } from "../store/record.ts";
 import type { Completion } from "../store/store.ts";
-import { digestKey } from "../telemetry/events.ts";
+import { digestKey } from "../telemetry/key-digest.ts";
 
 /**
  * The `onSend` hook: stores what a claim's handler answered before it leaves, and puts the stored bytes of a replay in place of

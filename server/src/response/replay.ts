@@ -18,6 +18,9 @@ import type { StoredRecord, StoredResponse } from "../store/store.ts";
 // The shortest wait in whole seconds. The duplicate has already been held for `waitMs`.
 const RETRY_AFTER_S = "1";
 
+// One page for each code.
+const RUNBOOK = "https://github.com/oncekey/oncekey/blob/main/docs/runbook";
+
 /** A refusal as a value: everything but the body. */
 export interface Refusal {
   readonly code: ProblemCode;
@@ -42,8 +45,8 @@ export function writeProblem(reply: FastifyReply, refusal: Refusal, options: Rou
   const { status, retryable } = PROBLEMS[code];
   const problem = createProblem(code, { detail, originalStatus, baseUri: options.problemBaseUri });
   reply.code(status).type(PROBLEM_CONTENT_TYPE).header("cache-control", "no-store");
-  if (options.docsUrl !== undefined)
-    reply.header("link", `<${options.docsUrl}>; rel="describedby"`);
+  const { docsUrl = `${RUNBOOK}/${code}.md` } = options;
+  if (docsUrl !== false) reply.header("link", `<${docsUrl}>; rel="describedby"`);
   if (retryable) reply.header("retry-after", RETRY_AFTER_S);
   return Buffer.from(JSON.stringify(problem));
 }

@@ -1,5 +1,4 @@
 /** Events that the plugin publishes on `node:diagnostics_channel`: never a key, a scope, a body or a parameter. */
-import { createHmac, randomBytes } from "node:crypto";
 import { channel } from "node:diagnostics_channel";
 import type { Channel } from "node:diagnostics_channel";
 import type { Completion } from "../store/store.ts";
@@ -32,8 +31,8 @@ export interface RouteLabels {
 /** Correlates the events of one key. */
 export interface KeyDigest {
   /**
-   * 16 hexadecimal digits of an HMAC-SHA256 of the key. The secret is made at each start of the process: the digest cannot be
-   * reversed, nor compared across processes. `undefined` if the request has no key.
+   * 16 hexadecimal digits of an HMAC-SHA256 of the key under the option `digestSecret`. Without the option each process makes a
+   * secret of its own, and digests of two processes cannot be compared. `undefined` if the request has no key.
    */
   readonly keyDigest: string | undefined;
 }
@@ -116,12 +115,4 @@ export function publish<Name extends keyof TelemetryEvents>(
 ): void {
   const to = CHANNELS[name];
   if (to.hasSubscribers) to.publish(make());
-}
-
-const SECRET = randomBytes(32);
-
-/** See {@link KeyDigest}. */
-export function digestKey(key: string | undefined): string | undefined {
-  if (key === undefined) return undefined;
-  return createHmac("sha256", SECRET).update(key).digest("hex").slice(0, 16);
 }

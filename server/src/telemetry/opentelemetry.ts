@@ -1,7 +1,15 @@
 /** Spans and metrics for OpenTelemetry, made from the plugin's channels. */
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { metrics, SpanStatusCode, trace } from "@opentelemetry/api";
-import type { Attributes, Histogram, Meter, Tracer } from "@opentelemetry/api";
+import type {
+  Attributes,
+  BatchObservableResult,
+  Histogram,
+  Meter,
+  ObservableGauge,
+  Tracer,
+} from "@opentelemetry/api";
+import type { Pool } from "pg";
 import type { BeginEvent, CompleteEvent, RouteLabels, TelemetryEvents } from "./events.ts";
 
 const SCOPE = "@oncekey/server";
@@ -38,6 +46,67 @@ export function observeWithOpenTelemetry(): () => void {
   return () => {
     for (const stop of stops) stop();
   };
+}
+
+/** The figures of `app.idempotency.health()` that are reported. */
+export interface RecordFigures {
+  readonly crashed: number;
+  readonly unfinished: number;
+  readonly oldestUnfinishedMs: number;
+  readonly tombstones: number;
+  readonly expired: number;
+  readonly sweepLagMs: number;
+}
+
+/**
+ * Reads the table each time that metrics are collected, and reports gauges: `oncekey.records.crashed`,
+ * `oncekey.records.unfinished`, `oncekey.records.oldest_unfinished`, `oncekey.records.tombstones`, `oncekey.records.expired` and
+ * `oncekey.sweep.lag`. Each process of a fleet reports the same figures of the database: take their maximum.
+ *
+ * @param of `app.idempotency`. @param pool needed only if the option `pool` is a function.
+ * @returns a function that ends it.
+ */
+export function observeRecords(
+  of: { readonly health: (pool?: Pool) => Promise<RecordFigures> },
+  pool?: Pool,
+): () => void {
+  const meter = metrics.getMeter(SCOPE);
+  const gauge = (name: string, unit: string, description: string): ObservableGauge =>
+    meter.createObservableGauge(name, { unit, description });
+  const crashed = gauge(
+    "oncekey.records.crashed",
+    "{record}",
+    "Leases whose owner did not finish, and that no request has taken over",
+  );
+  const unfinished = gauge(
+    "oncekey.records.unfinished",
+    "{record}",
+    "Records without a response, running and crashed",
+  );
+  const oldest = gauge(
+    "oncekey.records.oldest_unfinished",
+    "s",
+    "Age of the oldest record without a response",
+  );
+  const tombstones = gauge(
+    "oncekey.records.tombstones",
+    "{record}",
+    "Keys that are remembered without a response, as of the last ANALYZE",
+  );
+  const expired = gauge("oncekey.records.expired", "{record}", "Expired rows, not yet swept");
+  const lag = gauge("oncekey.sweep.lag", "s", "Time since the oldest unswept row expired");
+  const gauges = [crashed, unfinished, oldest, tombstones, expired, lag];
+  const observe = async (result: BatchObservableResult): Promise<void> => {
+    const health = await of.health(pool);
+    result.observe(crashed, health.crashed);
+    result.observe(unfinished, health.unfinished);
+    result.observe(oldest, health.oldestUnfinishedMs / 1_000);
+    result.observe(tombstones, health.tombstones);
+    result.observe(expired, health.expired);
+    result.observe(lag, health.sweepLagMs / 1_000);
+  };
+  meter.addBatchObservableCallback(observe, gauges);
+  return () => meter.removeBatchObservableCallback(observe, gauges);
 }
 
 type Listener<Name extends keyof TelemetryEvents> = (event: TelemetryEvents[Name]) => void;

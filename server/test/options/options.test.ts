@@ -141,11 +141,11 @@ describe("options of the registration", () => {
       { pool, scope, sweep: { batchSize: 1e6 } },
       "sweep.batchSize must be a whole number from 1 to 10000",
     ],
-    ["docsUrl", { pool, scope, docsUrl: "/docs" }, "docsUrl must be an absolute URL"],
+    ["docsUrl", { pool, scope, docsUrl: "/docs" }, "docsUrl must be an absolute URL or false"],
     [
       "an unknown name",
       { pool, scope, ttl: 1 },
-      "unknown idempotency option ttl; allowed are docsUrl, encryption",
+      "unknown idempotency option ttl; allowed are digestSecret, docsUrl, encryption",
     ],
     ["a name of Object", { pool, scope, toString: 1 }, "unknown idempotency option toString"],
   ])("refuses %s by name", async (_name, options, message) => {

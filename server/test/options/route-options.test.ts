@@ -177,6 +177,25 @@ describe("docsUrl", () => {
   });
 });
 
+describe("docsUrl by default", () => {
+  it("is the page of the problem in the runbook, and false leaves the link out", async () => {
+    for (const [docsUrl, link] of [
+      [
+        undefined,
+        '<https://github.com/oncekey/oncekey/blob/main/docs/runbook/idempotency_key_required.md>; rel="describedby"',
+      ],
+      [false, null],
+    ] as const) {
+      await withShop(
+        { pool, ...(docsUrl === undefined ? {} : { docsUrl }) },
+        (app) => addPayments(app),
+        async ({ post }) =>
+          expect((await post("/payments", { json })).headers.get("link")).toBe(link),
+      );
+    }
+  });
+});
+
 describe("pool as a function", () => {
   it("routes tenants to databases of their own, with the same key in each", async () => {
     const other = database.pool({ options: "-c search_path=tenant_b" });

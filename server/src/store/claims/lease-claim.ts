@@ -1,6 +1,7 @@
 /** A claim that holds no connection: it renews its lease while the handler runs, and every write of it names its owner. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { digestKey, publish } from "../../telemetry/events.ts";
+import { publish } from "../../telemetry/events.ts";
+import { digestKey } from "../../telemetry/key-digest.ts";
 import type { Statement, StatementResult } from "../postgres/batch.ts";
 import { startHeartbeat } from "./heartbeat.ts";
 import { recordValues, ticketValues } from "../record.ts";

@@ -1,0 +1,112 @@
+import { migrate } from "@oncekey/server";
+import { observeRecords } from "@oncekey/server/opentelemetry";
+import { metrics } from "@opentelemetry/api";
+import {
+  AggregationTemporality,
+  InMemoryMetricExporter,
+  MeterProvider,
+  PeriodicExportingMetricReader,
+} from "@opentelemetry/sdk-metrics";
+import type pg from "pg";
+import { beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { withDatabase } from "@oncekey/test-support/postgres/database";
+import { readHealth } from "../../src/store/maintenance/health.ts";
+
+const database = withDatabase();
+let pool: pg.Pool;
+beforeAll(async () => {
+  pool = database.pool();
+  await migrate(pool);
+});
+beforeEach(() => pool.query("truncate oncekey.records"));
+
+/** Inserts a row whose columns are SQL expressions. */
+async function insert(key: string, columns: Readonly<Record<string, string>>): Promise<void> {
+  const all = {
+    created_at: "now()",
+    expires_at: "now() + interval '1 day'",
+    ...columns,
+  };
+  await pool.query(
+    `insert into oncekey.records (key, scope, target, fingerprint, ${Object.keys(all).join()})
+     values ('${key}', 'ada', 'POST /orders', '\\x00', ${Object.values(all).join()})`,
+  );
+}
+
+describe("health", () => {
+  it("is all zero for an empty table", async () => {
+    expect(await readHealth(pool, "oncekey")).toEqual({
+      crashed: 0,
+      unfinished: 0,
+      oldestUnfinishedMs: 0,
+      tombstones: 0,
+      expired: 0,
+      sweepLagMs: 0,
+    });
+  });
+
+  it("counts crashed and running records, the age of the oldest, expired rows and tombstones", async () => {
+    const owner = "gen_random_uuid()";
+    await insert("running", {
+      owner,
+      lease_until: "now() + interval '1 minute'",
+      created_at: "now() - interval '10 minutes'",
+    });
+    await insert("crashed", {
+      owner,
+      lease_until: "now() - interval '1 minute'",
+      created_at: "now() - interval '5 minutes'",
+    });
+    await insert("started", {});
+    await insert("abandoned", {
+      created_at: "now() - interval '3 hours'",
+      expires_at: "now() - interval '2 hours'",
+    });
+    for (const key of ["finished-1", "finished-2"])
+      await insert(key, { status: "201", headers: "'[]'", body: "'\\x01'" });
+    for (const key of ["tombstone-1", "tombstone-2", "tombstone-3"])
+      await insert(key, { status: "201" });
+    await pool.query("analyze oncekey.records");
+    const health = await readHealth(pool, "oncekey");
+    expect(health).toMatchObject({ crashed: 1, unfinished: 3, tombstones: 3, expired: 1 });
+    expect(health.oldestUnfinishedMs).toBeGreaterThanOrEqual(600_000);
+    expect(health.oldestUnfinishedMs).toBeLessThan(3_600_000);
+    expect(health.sweepLagMs).toBeGreaterThanOrEqual(7_200_000);
+  });
+});
+
+it("observeRecords() reports the figures as gauges each time that metrics are collected", async () => {
+  const points = new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE);
+  const reader = new PeriodicExportingMetricReader({ exporter: points });
+  const meters = new MeterProvider({ readers: [reader] });
+  metrics.setGlobalMeterProvider(meters);
+  const collect = async (): Promise<Record<string, unknown>> => {
+    points.reset();
+    await reader.forceFlush();
+    const found = points.getMetrics().flatMap((one) => one.scopeMetrics);
+    return Object.fromEntries(
+      found
+        .flatMap((scope) => scope.metrics)
+        .map(({ descriptor, dataPoints }) => [descriptor.name, dataPoints[0]?.value]),
+    );
+  };
+  const stop = observeRecords({ health: () => readHealth(pool, "oncekey") });
+  try {
+    await insert("crashed", { owner: "gen_random_uuid()", lease_until: "now()" });
+    expect(await collect()).toMatchObject({
+      "oncekey.records.crashed": 1,
+      "oncekey.records.unfinished": 1,
+      "oncekey.records.oldest_unfinished": expect.any(Number),
+      "oncekey.records.tombstones": 0,
+      "oncekey.records.expired": 0,
+      "oncekey.sweep.lag": 0,
+    });
+    stop();
+    await pool.query("truncate oncekey.records");
+    expect((await collect())["oncekey.records.crashed"]).not.toBe(0);
+  } finally {
+    stop();
+    await meters.shutdown();
+    metrics.disable();
+  }
+});
