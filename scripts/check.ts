@@ -23,6 +23,12 @@ const CHECKS: readonly Check[] = [
     command: ["node", "--conditions=@oncekey/source", "scripts/reference.ts", "--check"],
   },
   { name: "links and anchors of Markdown", command: ["node", "scripts/links.ts"] },
+  ...["shared", "client", "server"].map((name): Check => {
+    return {
+      name: `skills of ${name}`,
+      command: ["intent", "validate", `${name}/skills`, "--check"],
+    };
+  }),
   { name: "prose", command: ["node", "scripts/prose.ts", "--check"], isReport: true },
   { name: "types, build", command: ["tsc", "-b"] },
   { name: "unused files, exports, dependencies", command: ["knip", "--no-progress"] },

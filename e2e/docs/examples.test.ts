@@ -29,6 +29,11 @@ interface Example {
 
 const pages = [
   ...["README.md", "client/README.md", "server/README.md"].map((name) => join(ROOT, name)),
+  ...[
+    "client/skills/oncekey-client",
+    "server/skills/oncekey-server",
+    "shared/skills/oncekey-contract",
+  ].map((name) => join(ROOT, name, "SKILL.md")),
   ...(await readdir(DOCS, { recursive: true }))
     .filter((name) => name.endsWith(".md"))
     .map((name) => join(DOCS, name)),

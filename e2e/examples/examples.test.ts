@@ -6,21 +6,23 @@ import { join } from "node:path";
 import { launchBrowser } from "@oncekey/test-support/browser/browser";
 import { withDatabase } from "@oncekey/test-support/postgres/database";
 import { freePort } from "@oncekey/test-support/processes/free-port";
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import type { Page } from "playwright-core";
+import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { buildFiles } from "../demo/page-files.ts";
 import { paste } from "../docs/pasted.ts";
 import type { PastedFolder } from "../docs/pasted.ts";
 
 const EXAMPLES = join(import.meta.dirname, "../../examples");
+const TWINS = join(import.meta.dirname, "twins");
 const database = withDatabase({ from: "empty" });
 const folders: PastedFolder[] = [];
 afterAll(async () => {
   for (const folder of folders) await folder.remove();
 });
 
-/** Starts the server of an example and returns its address. */
-async function start(example: string, environment: NodeJS.ProcessEnv = {}): Promise<string> {
-  const code = await readFile(join(EXAMPLES, example, "server.ts"), "utf8");
+/** Starts the server in a folder and returns its address. */
+async function start(source: string, environment: NodeJS.ProcessEnv = {}): Promise<string> {
+  const code = await readFile(join(source, "server.ts"), "utf8");
   const folder = await paste({ "server.ts": code, "package.json": '{"type":"module"}' });
   folders.push(folder);
   const port = await freePort();
@@ -50,36 +52,60 @@ it.each(["fastify-postgres", "react-checkout", "lease-payment"])(
   },
 );
 
+/** Builds the page in a folder and opens it as a page of the shop. */
+async function openPage(source: string, shop: string): Promise<Page> {
+  const built = await buildFiles(source, { index: "index.html" });
+  const chromium = await launchBrowser();
+  onTestFinished(chromium.close);
+  const page = await chromium.browser.newPage();
+  await page.route(`${shop}/*`, (route) => {
+    const file = built.get(new URL(route.request().url()).pathname);
+    if (file === undefined) return route.fulfill({ status: 404 });
+    const body = typeof file.content === "string" ? file.content : Buffer.from(file.content);
+    return route.fulfill({ contentType: file.type, body });
+  });
+  await page.goto(`${shop}/`);
+  return page;
+}
+
+/** Presses Pay, loses the reply of the server, and loads the page again. */
+async function loseTheReply(page: Page, shop: string): Promise<void> {
+  const lost = Promise.withResolvers<void>();
+  await page.route(`${shop}/api/orders`, async (route) => {
+    await route.fetch();
+    await route.abort();
+    lost.resolve();
+  });
+  await page.getByRole("button", { name: "Pay" }).click();
+  await lost.promise;
+  await page.unroute(`${shop}/api/orders`);
+  await page.reload();
+}
+
 describe("the React checkout before the shop of Fastify", () => {
+  beforeEach(async () => {
+    await database.pool({ max: 1 }).query("drop table if exists orders");
+  });
+
   it("places one order although the reply is lost and the page is loaded again", async () => {
-    const shop = await start("fastify-postgres");
-    const built = await buildFiles(join(EXAMPLES, "react-checkout"), { index: "index.html" });
-    const chromium = await launchBrowser();
-    onTestFinished(chromium.close);
-    const page = await chromium.browser.newPage();
-    await page.route(`${shop}/*`, (route) => {
-      const file = built.get(new URL(route.request().url()).pathname);
-      if (file === undefined) return route.fulfill({ status: 404 });
-      const body = typeof file.content === "string" ? file.content : Buffer.from(file.content);
-      return route.fulfill({ contentType: file.type, body });
-    });
-    const lost = Promise.withResolvers<void>();
-    await page.route(`${shop}/api/orders`, async (route) => {
-      await route.fetch();
-      await route.abort();
-      lost.resolve();
-    });
-    await page.goto(`${shop}/`);
-    await page.getByRole("button", { name: "Pay" }).click();
-    await lost.promise;
-    await page.unroute(`${shop}/api/orders`);
-    await page.reload();
+    const shop = await start(join(EXAMPLES, "fastify-postgres"));
+    const page = await openPage(join(EXAMPLES, "react-checkout"), shop);
+    await loseTheReply(page, shop);
     await page.getByText(/Order \d+ is placed/).waitFor();
     expect(await count("orders")).toBe(1);
   });
 
+  it("places two orders in the same story without Oncekey", async () => {
+    const shop = await start(TWINS);
+    const page = await openPage(TWINS, shop);
+    await loseTheReply(page, shop);
+    await page.getByRole("button", { name: "Pay" }).click();
+    await page.getByText(/Order \d+ is placed/).waitFor();
+    expect(await count("orders")).toBe(2);
+  });
+
   it("refuses a caller who has not signed in, before any key is spent", async () => {
-    const shop = await start("fastify-postgres");
+    const shop = await start(join(EXAMPLES, "fastify-postgres"));
     const answer = await fetch(`${shop}/api/orders`, {
       method: "POST",
       headers: { "content-type": "application/json", "idempotency-key": "key-1" },
@@ -104,7 +130,9 @@ describe("the payment under a lease", () => {
   beforeAll(async () => {
     await new Promise<void>((resolve) => provider.listen(0, "localhost", resolve));
     const { port } = provider.address() as AddressInfo;
-    url = await start("lease-payment", { PROVIDER_URL: `http://localhost:${port}` });
+    url = await start(join(EXAMPLES, "lease-payment"), {
+      PROVIDER_URL: `http://localhost:${port}`,
+    });
   });
   afterAll(() => void provider.close());
 
