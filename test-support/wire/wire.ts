@@ -18,8 +18,8 @@ export interface Wire {
   /** Counts from zero again. */
   reset(): void;
   /**
-   * Sets the fault of the next chunk from the client that contains `text`, and of all after it on
-   * that connection.
+   * Sets the fault of the next chunk from the client that contains `text` or binds a prepared statement with it, and of all after
+   * it on that connection.
    */
   onText(text: string, fault: WireFault): void;
   /**
@@ -118,8 +118,12 @@ export async function createWire(target: {
       const counted = countMessages(chunk);
       statements += counted.statements;
       parses += counted.parses;
-      if (trap !== undefined && chunk.includes(trap.text)) {
-        muted = trap.fault;
+      // A prepared statement is bound by its name alone.
+      const { text } = trap ?? {};
+      const isTrapped =
+        text !== undefined && [chunk, ...counted.bound].some((one) => one.includes(text));
+      if (isTrapped) {
+        muted = trap?.fault;
         trap = undefined;
       }
       if (muted === "drop-request") {
