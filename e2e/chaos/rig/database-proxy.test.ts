@@ -1,5 +1,5 @@
 import { Client } from "pg";
-import { expect, onTestFinished, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { withDatabase } from "@oncekey/test-support/postgres/database";
 import { startDatabaseProxy } from "./database-proxy.ts";
 import type { CommitFault } from "./database-proxy.ts";
@@ -7,7 +7,10 @@ import type { CommitFault } from "./database-proxy.ts";
 const database = withDatabase({ from: "empty" });
 
 /** Returns how COMMIT ended for its client, and whether it stands. */
-async function commitThrough(fault: CommitFault): Promise<{ outcome: string; stands: boolean }> {
+async function commitThrough(
+  fault: CommitFault,
+  isPrepared: boolean,
+): Promise<{ outcome: string; stands: boolean }> {
   const proxy = await startDatabaseProxy({
     databaseUrl: database.url,
     delayMs: 20,
@@ -16,13 +19,17 @@ async function commitThrough(fault: CommitFault): Promise<{ outcome: string; sta
   onTestFinished(() => proxy.stop());
   const direct = database.pool();
   await direct.query("create table if not exists proxied (fault text)");
+  await direct.query("truncate proxied");
   const client = new Client({ connectionString: proxy.url });
   client.on("error", () => undefined);
   await client.connect();
+  const commit = { text: "commit", ...(isPrepared ? { name: "commit" } : {}) };
+  // Afterwards a prepared COMMIT is bound by its name, without its text.
+  if (isPrepared) await client.query(commit);
   await client.query("begin");
   await client.query("insert into proxied values ($1)", [fault]);
   proxy.arm(fault);
-  const outcome = await client.query("commit").then(
+  const outcome = await client.query(commit).then(
     ({ command }) => command,
     () => "no answer",
   );
@@ -32,12 +39,19 @@ async function commitThrough(fault: CommitFault): Promise<{ outcome: string; sta
   return { outcome, stands: rowCount === 1 };
 }
 
-test("a COMMIT that is lost on its way does not stand, one whose answer is lost does, and both look the same", async () => {
-  expect(await commitThrough("drop-request")).toEqual({ outcome: "no answer", stands: false });
-  expect(await commitThrough("drop-answer")).toEqual({ outcome: "no answer", stands: true });
-});
+describe.each([
+  ["that is sent as a text", false],
+  ["that is prepared", true],
+])("a COMMIT %s", (_how, isPrepared) => {
+  test("does not stand if it is lost on its way, stands if its answer is lost, and both look the same", async () => {
+    const lost = { outcome: "no answer" };
+    expect(await commitThrough("drop-request", isPrepared)).toEqual({ ...lost, stands: false });
+    expect(await commitThrough("drop-answer", isPrepared)).toEqual({ ...lost, stands: true });
+  });
 
-test("a COMMIT that is late stands, one on a line that is half open does not", async () => {
-  expect(await commitThrough("delay")).toEqual({ outcome: "COMMIT", stands: true });
-  expect(await commitThrough("half-open")).toEqual({ outcome: "no answer", stands: false });
+  test("stands if it is late, and not if it meets a line that is half open", async () => {
+    expect(await commitThrough("delay", isPrepared)).toEqual({ outcome: "COMMIT", stands: true });
+    const lost = { outcome: "no answer", stands: false };
+    expect(await commitThrough("half-open", isPrepared)).toEqual(lost);
+  });
 });

@@ -2,6 +2,7 @@
 import { once } from "node:events";
 import { connect, createServer } from "node:net";
 import type { AddressInfo, Socket } from "node:net";
+import { createMessageCounter } from "@oncekey/test-support/wire/frontend-messages";
 
 /**
  * `drop-request`: the connection breaks before COMMIT is passed on. `drop-answer`: after it was,
@@ -53,8 +54,12 @@ export async function startDatabaseProxy(options: DatabaseProxyOptions): Promise
       });
     }
     database.on("data", (bytes) => client.write(bytes));
+    const readMessages = createMessageCounter();
     const onData = (bytes: Buffer): void => {
-      const fault = bytes.includes(COMMIT) ? armed.shift() : undefined;
+      // A prepared COMMIT is bound by its name alone.
+      const { bound } = readMessages(bytes);
+      const commits = bytes.includes(COMMIT) || bound.includes("commit");
+      const fault = commits ? armed.shift() : undefined;
       if (fault === undefined) database.write(bytes);
       else {
         counts[fault] += 1;

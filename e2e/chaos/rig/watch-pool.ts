@@ -3,14 +3,11 @@ import type { Connection, Pool, PoolClient, QueryResult } from "pg";
 import { passage, reach } from "./freeze.ts";
 import type { Passage } from "./freeze.ts";
 
-/** The part of a batch of Oncekey's that `pg` calls. */
+/** The part of a batch of Oncekey's that `pg` calls, and what it sends. */
 interface Batch {
+  readonly statements: readonly { readonly text: string }[];
   submit: (connection: Connection) => void;
   handleReadyForQuery: () => void;
-}
-
-interface ParsingConnection {
-  parse: (message: { readonly text: string }) => void;
 }
 
 type Query = (...asked: readonly unknown[]) => unknown;
@@ -41,31 +38,19 @@ function isBatch(query: unknown): query is Batch {
 function watchBatch(batch: Batch, own: Passage): void {
   const submit = batch.submit.bind(batch);
   const handleReadyForQuery = batch.handleReadyForQuery.bind(batch);
-  let stores = false;
-  let commits = false;
+  const texts = batch.statements.map(({ text }) => text);
+  const stores = texts.some(isStore);
+  if (!stores) return;
+  const commits = texts.includes("commit");
   Object.assign(batch, {
     submit(connection: Connection) {
-      const wire = connection as unknown as ParsingConnection;
-      const parse = wire.parse.bind(connection);
-      wire.parse = (message) => {
-        // The stream is corked: of this batch nothing has left yet.
-        if (!stores && isStore(message.text)) {
-          stores = true;
-          reach("S5");
-        }
-        commits ||= message.text === "commit";
-        parse(message);
-      };
-      try {
-        submit(connection);
-      } finally {
-        Reflect.deleteProperty(wire, "parse");
-      }
-      if (stores && commits) reach("S6");
+      reach("S5");
+      submit(connection);
+      if (commits) reach("S6");
     },
     handleReadyForQuery() {
       // A connection's callbacks run in the async context of the request that once opened it.
-      if (stores && commits) passage.run(own, () => reach("S7"));
+      if (commits) passage.run(own, () => reach("S7"));
       handleReadyForQuery();
     },
   });
