@@ -67,7 +67,6 @@ function emptyBeside(slices: readonly GrowthSlice[], to: GrowthSlice): GrowthSli
     .filter(
       (one) =>
         one.version === to.version &&
-        one.phase === to.phase &&
         one.kind === to.kind &&
         one.connections === to.connections &&
         one.round === to.round,
@@ -84,8 +83,8 @@ export function growthTable(growth: Growth): string {
     "replay × empty, 1 / 16",
     "WAL bytes",
     "WAL × empty",
-    "table bytes",
-    "index bytes",
+    "table bytes a response",
+    "index bytes a response",
     "sweep batch ms",
     "longest",
   ];
@@ -142,7 +141,7 @@ ${provenance(command, commit)} ${machine.cpu}, ${machine.memoryGiB} GiB, Postgre
 
 ${noise > NOISY ? `> **Measured on a loaded machine.** Other processes used ${percent} of the CPU in the median slice.` : `Other processes used ${percent} of the CPU in the median slice.`}
 
-Records have a body of 535 bytes and lie in the order of a day of requests. *After one retention*: each of them has gone and another has come, a tenth at a time. Requests are those of strategy
+Responses have a body of 535 bytes and lie in the order of a day of requests. *After one retention*: as many had come and expired before, and their keys are remembered without a response. Requests are those of strategy
 \`advisory\`; replays ask for keys from all over the table. A checkpoint goes before each round, so WAL has the pages that are logged whole. Targets: first ≥ 0.9 × empty, WAL ≤ 1.3 × empty, no batch of
 the sweep above ${MOST_BATCH_MS} ms (the longest here: ${longest.toFixed(1)} ms).
 

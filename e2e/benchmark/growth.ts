@@ -1,9 +1,10 @@
 /** `bench --growth`: requests and sweeps beside many records, before and after one retention has passed. */
 import pg from "pg";
-import { addExpired, fill, pickKeys, sizeOfRecord, turnOver } from "./growth-table.ts";
-import type { KeyVersion, RecordSize } from "./growth-table.ts";
+import { addExpired, addLive, pickKeys, sizeOfRecord } from "./growth-table.ts";
+import type { KeyVersion, RecordsTable, RecordSize } from "./growth-table.ts";
 import { openLab } from "./lab.ts";
 import type { Lab, MeasuredServer } from "./lab.ts";
+import type { LoadOrder } from "./load-order.ts";
 import { describeMachine } from "./machine.ts";
 import type { Machine } from "./machine.ts";
 import type { OnProgress } from "./progress.ts";
@@ -13,26 +14,23 @@ import { measureSlice } from "./slice.ts";
 import type { Figures } from "./slice.ts";
 import { PATH } from "./subjects.ts";
 
-export interface GrowthSlice extends Figures {
-  readonly version: KeyVersion;
-  readonly rows: number;
-  readonly phase: Phase;
-  readonly kind: "first" | "replay";
-  readonly connections: number;
-  readonly round: number;
-}
-
-/** `filled`: the records came in order and none has gone. `turned`: each has been replaced once. */
+/** `filled`: the responses came in order and none has expired. `turned`: as many had come and expired before. */
 export type Phase = "filled" | "turned";
 
 export interface GrowthState {
   readonly version: KeyVersion;
+  /** Responses that are kept. */
   readonly rows: number;
   readonly phase: Phase;
-  /** `undefined` if there are too few records for a mean. */
   readonly size: RecordSize | undefined;
   /** Time of each full batch of the sweep, in ms. */
   readonly sweepMs: readonly number[];
+}
+
+export interface GrowthSlice extends Figures, Pick<GrowthState, "version" | "rows" | "phase"> {
+  readonly kind: "first" | "replay";
+  readonly connections: number;
+  readonly round: number;
 }
 
 export interface Growth {
@@ -44,13 +42,14 @@ export interface Growth {
 const VERSIONS: readonly KeyVersion[] = ["v7", "v4"];
 const CONNECTIONS = [1, 16];
 const KEYS = 1_000;
+/** Responses that are swept beside a filled table. */
 const SWEPT = 20_000;
 
-interface Table {
-  readonly version: KeyVersion;
+interface Table extends RecordsTable {
   readonly rows: number;
-  readonly pool: pg.Pool;
+  readonly phase: Phase;
   readonly server: MeasuredServer;
+  readonly name: string;
 }
 
 export async function measureGrowth(
@@ -59,54 +58,63 @@ export async function measureGrowth(
   onProgress: OnProgress,
 ): Promise<Growth> {
   const lab = await openLab();
-  const tables: Table[] = [];
   const slices: GrowthSlice[] = [];
   const states: GrowthState[] = [];
-  const steps = sizes.length * VERSIONS.length * 2 * (plan.rounds + 2);
+  const ways = sizes.flatMap((rows) =>
+    rows === 0
+      ? [{ rows, phase: "filled" as const }]
+      : [
+          { rows, phase: "filled" as const },
+          { rows, phase: "turned" as const },
+        ],
+  );
+  const steps = ways.length * VERSIONS.length * (plan.rounds + 1);
   let done = 0;
   const tell = (what: string): void => onProgress(done++, steps, what);
   try {
     for (const version of VERSIONS) {
-      for (const rows of sizes) {
-        tell(`fills ${rows.toLocaleString("en")} records, ${version}`);
-        tables.push(await openTable(lab, version, rows));
-      }
-    }
-    for (const phase of ["filled", "turned"] as const) {
-      for (const table of tables) {
-        const { pool, version, rows } = table;
-        tell(`sweeps beside ${rows.toLocaleString("en")} records, ${version}, ${phase}`);
-        if (phase === "turned" && rows > 0) await turnOver(pool, version, rows);
-        const size = await sizeOfRecord(pool);
-        states.push({ version, rows, phase, size, sweepMs: await sweep(table) });
+      const tables: Table[] = [];
+      for (const { rows, phase } of ways) {
+        tell(`fills ${rows.toLocaleString("en")} records, ${version}, ${phase}`);
+        const [table, state] = await openTable(lab, version, rows, phase);
+        tables.push(table);
+        states.push(state);
       }
       for (let round = 1; round <= plan.rounds; round += 1) {
         // As after every checkpoint, each page is logged whole when it is first touched.
         await lab.admin.query("checkpoint");
         for (const table of round % 2 === 1 ? tables : tables.toReversed()) {
-          const { version, rows } = table;
-          tell(
-            `round ${round} of ${plan.rounds}: ${rows.toLocaleString("en")}, ${version}, ${phase}`,
-          );
-          for (const one of await measureTable(lab, table, plan))
-            slices.push({ version, rows, phase, round, ...one });
+          tell(`round ${round} of ${plan.rounds}: ${table.rows.toLocaleString("en")}, ${version}`);
+          slices.push(...(await measureTable(lab, table, plan, round)));
         }
       }
+      for (const table of tables) await drop(lab, table);
     }
     return { machine: await describeMachine(lab), slices, states };
   } finally {
-    await Promise.all(tables.map(({ pool }) => pool.end()));
     await lab.stop();
   }
 }
 
-async function openTable(lab: Lab, version: KeyVersion, rows: number): Promise<Table> {
-  const url = await lab.database(`growth_${version}_${rows}`);
+async function openTable(
+  lab: Lab,
+  version: KeyVersion,
+  rows: number,
+  phase: Phase,
+): Promise<readonly [Table, GrowthState]> {
+  const name = `growth_${version}_${rows}_${phase}`;
+  const url = await lab.database(name);
   const server = await lab.start("advisory", url);
   const pool = new pg.Pool({ connectionString: url, max: 1 });
-  // The record that the others are copies of.
-  await createKeys(lab, { port: server.port, kind: "replay", count: 1 });
-  await fill(pool, version, rows);
+  const [template = ""] = await createKeys(lab, { port: server.port, kind: "replay", count: 1 });
+  const table: Table = { version, rows, phase, template, pool, server, name };
+  if (phase === "filled") await addLive(table, rows);
+  await addExpired(table, phase === "filled" ? SWEPT : rows);
+  const swept = await server.ask({ ask: "sweep" });
+  if (phase === "turned") {
+    await pool.query("vacuum analyze oncekey.records");
+    await addLive(table, rows);
+  }
   await lab.loader.load({
     port: server.port,
     path: PATH.first,
@@ -115,40 +123,35 @@ async function openTable(lab: Lab, version: KeyVersion, rows: number): Promise<T
     until: { requests: KEYS },
     isReplay: false,
   });
-  return { version, rows, pool, server };
-}
-
-/** Sweeps what has been added for it. */
-async function sweep({ pool, version, server }: Table): Promise<readonly number[]> {
-  await addExpired(pool, version, SWEPT);
-  const answer = await server.ask({ ask: "sweep" });
-  return answer.kind === "swept" ? answer.batchMs : [];
+  const size = await sizeOfRecord(table);
+  const sweepMs = swept.kind === "swept" ? swept.batchMs : [];
+  return [table, { version, rows, phase, size, sweepMs }];
 }
 
 async function measureTable(
   lab: Lab,
-  { version, rows, pool, server }: Table,
+  table: Table,
   plan: Plan,
-): Promise<(Figures & Pick<GrowthSlice, "kind" | "connections">)[]> {
+  round: number,
+): Promise<GrowthSlice[]> {
+  const { version, rows, phase, server } = table;
   const stored =
     rows === 0
       ? await createKeys(lab, { port: server.port, kind: "replay", count: KEYS })
-      : await pickKeys(pool, rows, KEYS);
-  const found = [];
+      : await pickKeys(table, rows, KEYS);
+  const found: GrowthSlice[] = [];
   for (const connections of CONNECTIONS) {
-    const order = { connections, until: plan.slice };
-    const first = { ...order, path: PATH.first, keys: version, isReplay: false };
-    found.push({
-      kind: "first" as const,
-      connections,
-      ...(await measureSlice(lab, server, first)),
-    });
-    const replay = { ...order, path: PATH.replay, keys: stored, isReplay: true };
-    found.push({
-      kind: "replay" as const,
-      connections,
-      ...(await measureSlice(lab, server, replay)),
-    });
+    for (const kind of ["first", "replay"] as const) {
+      const keys: LoadOrder["keys"] = kind === "first" ? version : stored;
+      const order = { path: PATH[kind], connections, keys, until: plan.slice };
+      const figures = await measureSlice(lab, server, { ...order, isReplay: kind === "replay" });
+      found.push({ version, rows, phase, round, kind, connections, ...figures });
+    }
   }
   return found;
+}
+
+async function drop({ admin }: Lab, { pool, server, name }: Table): Promise<void> {
+  await Promise.all([pool.end(), server.stop()]);
+  await admin.query(`drop database shop_${name} with (force)`);
 }

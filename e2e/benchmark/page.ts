@@ -95,8 +95,7 @@ ${pictures.join("\n\n")}
 
 ${table([["subject", "what it is"], ["-", "-"], ...SUBJECTS.map(({ name, description }) => [name, description])])}
 
-The handler of all inserts one row by a named statement and replies with 535 bytes of JSON. Peers insert with a commit of its own: none of them commits the row and the response together, except where the
-table says otherwise. The CPU of a database is that of Postgres with all its backends and, for the peers with Redis, that of Redis.
+The handler of all inserts one row by a named statement and replies with 535 bytes of JSON. A peer's INSERT commits by itself, before the peer stores the response. The CPU of a database is that of Postgres with all its backends and, for the peers with Redis, that of Redis.
 
 ${skipped.length === 0 ? "" : `Not measured:\n\n${skipped.map(({ name, reason }) => `- ${name}: ${reason}.`).join("\n")}`}
 

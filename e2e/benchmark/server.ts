@@ -131,9 +131,10 @@ async function sweep(): Promise<number[]> {
   subscribe("oncekey:sweep", listen);
   await app.idempotency.sweep();
   unsubscribe("oncekey:sweep", listen);
-  const fullest = Math.max(0, ...batches.map(({ deletedRows }) => deletedRows));
+  const rows = batches.map(({ deletedRows, buriedRows }) => deletedRows + buriedRows);
+  const fullest = Math.max(0, ...rows);
   return batches
-    .filter(({ deletedRows }) => deletedRows > 0.9 * fullest)
+    .filter((_, index) => (rows[index] ?? 0) > 0.9 * fullest)
     .map(({ sweepMs }) => sweepMs);
 }
 

@@ -37,8 +37,9 @@ export async function measureSlice(
   });
   const used = useBetween(before, await takeSnapshot(processes));
   const walBytes = Number((await walPosition(lab)) - lsn);
+  // Below zero: a process ended within the slice and took its time along.
   const each = (total: number | undefined): number | undefined =>
-    total === undefined ? undefined : total / requests;
+    total === undefined || total < 0 ? undefined : total / requests;
   return {
     requests,
     rate: (requests / elapsedMs) * 1_000,
