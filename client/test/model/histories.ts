@@ -99,6 +99,7 @@ export const history: fc.Arbitrary<History> = fc.record({
   hasInstance: fc.oneof({ weight: 3, arbitrary: fc.constant(true) }, fc.constant(false)),
   rememberMs: fc.constantFrom(0, undefined, 10_000),
   isOncekey: fc.boolean(),
+  isSilent: fc.boolean(),
   startUp: fc.constantFrom("nothing", "resumeAll", "confirm", "ask"),
   owner,
   mismatch: fc.constantFrom("replay", "reject"),

@@ -48,6 +48,8 @@ export interface ShopRules {
    * echo, so no gateway of that history does.
    */
   readonly isOncekey: boolean;
+  /** Whether this server never echoes a key and never names its lifetime. One that runs the plugin always does. */
+  readonly isSilent: boolean;
 }
 
 /** Callbacks for what the server does. */
@@ -113,6 +115,8 @@ const DELAYS_MS: { readonly [Name in Fault]?: number } = {
   "reply slow": SLOW_REPLY_MS,
   "reply late": LATE_MS,
 };
+
+const ECHO = Object.keys(echo(""));
 
 const RETRY_LATER = { "retry-after": "1" };
 
@@ -225,6 +229,9 @@ export function createShopServer(
     return (response) => {
       if (response === "the connection died" || fault === "reply lost")
         return reject(new TypeError("fetch failed"));
+      if (rules.isSilent && !rules.isOncekey) {
+        for (const name of ECHO) response.headers.delete(name);
+      }
       const change = ON_THE_WAY_BACK[fault] ?? ((whole: Response) => whole);
       const delayMs = DELAYS_MS[fault];
       if (delayMs === undefined) resolve(change(response));
