@@ -1,3 +1,4 @@
+import { isDeep } from "@oncekey/test-support/lanes/depth";
 import { describe, expect, it } from "vitest";
 import { measure } from "./measurement.ts";
 import type { Plan } from "./settings.ts";
@@ -17,7 +18,7 @@ const PLAN: Plan = {
   ring: 3,
 };
 
-describe("a measurement with a handful of requests", () => {
+describe.runIf(isDeep)("a measurement with a handful of requests (in test:deep)", () => {
   it("has every slice beside its reference, and the counts of the wire", async () => {
     const { slices, counts, storms, machine } = await measure(PLAN, () => {});
 

@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
-import { byDepth, isDeep } from "@oncekey/test-support/lanes/depth";
+import { isDeep } from "@oncekey/test-support/lanes/depth";
 import { until } from "@oncekey/test-support/processes/deadline";
 import { findProcess, listProcesses } from "@oncekey/test-support/processes/processes";
 
@@ -28,8 +28,8 @@ test.concurrent("the demo charges once in every row with Oncekey, and ends well,
   expect(code).toBe(0);
 });
 
-test.concurrent.each(byDepth(["SIGTERM"] as const, ["SIGINT", "SIGTERM", "SIGKILL"] as const))(
-  "%s at the demo leaves no process and no folder behind",
+test.runIf(isDeep).concurrent.each(["SIGINT", "SIGTERM", "SIGKILL"] as const)(
+  "%s at the demo leaves no process and no folder behind (in test:deep)",
   async (signal) => {
     const demo = startDemo();
     await demo.says("Nothing goes wrong");

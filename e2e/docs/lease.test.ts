@@ -101,7 +101,7 @@ describe("charge, then write", () => {
           paid: async () =>
             (await pool.query("select from orders where charge_id is not null")).rowCount ?? 0,
         },
-        points: byDepth(["handled", "commit-sent"], CRASH_POINTS),
+        points: byDepth(["commit-sent"], CRASH_POINTS),
       });
       expect(requests.map(({ status, effects }) => [status, effects])).toEqual(
         requests.map(() => [201, 1]),

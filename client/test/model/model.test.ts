@@ -5,7 +5,7 @@ import { history } from "./histories.ts";
 import { withVirtualTime } from "./virtual-time.ts";
 import { play } from "./world.ts";
 
-const RUNS = Number(process.env["ONCEKEY_RUNS"] ?? byDepth(500, 20_000));
+const RUNS = Number(process.env["ONCEKEY_RUNS"] ?? byDepth(500, 10_000));
 // The same histories each time: a failure comes from the change under test. Another seed explores others.
 const SEED = Number(process.env["ONCEKEY_SEED"] ?? 20_261_124);
 /** Ends only what hangs. */
