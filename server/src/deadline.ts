@@ -1,24 +1,34 @@
 /** Bounds the time for which a promise is awaited. */
 
-const LATE = Symbol("late");
-
 /**
  * Settles as `promise` does, or after `ms` as `onTimeout` returns or throws. The promise itself goes on; what it rejects with
  * later is ignored.
  */
-export async function withDeadline<Value, Late>(
+export function withDeadline<Value, Late>(
   promise: Promise<Value>,
   ms: number,
   onTimeout: () => Late,
 ): Promise<Value | Late> {
-  let timer: NodeJS.Timeout | undefined;
-  const timeout = new Promise<typeof LATE>((resolve) => {
-    timer = setTimeout(resolve, Math.max(0, ms), LATE);
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(
+      () => {
+        try {
+          resolve(onTimeout());
+        } catch (error) {
+          reject(error);
+        }
+      },
+      Math.max(0, ms),
+    );
+    promise.then(
+      (value) => {
+        clearTimeout(timer);
+        resolve(value);
+      },
+      (error: unknown) => {
+        clearTimeout(timer);
+        reject(error);
+      },
+    );
   });
-  try {
-    const first = await Promise.race([promise, timeout]);
-    return first === LATE ? onTimeout() : first;
-  } finally {
-    clearTimeout(timer);
-  }
 }

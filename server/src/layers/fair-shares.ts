@@ -3,7 +3,6 @@ import type { Pool } from "pg";
 import { patienceMs } from "../store/postgres/connection.ts";
 import { ConnectionTimeoutError } from "../store/postgres/slots.ts";
 import type { BeginOutcome, LookupOutcome, Store, Ticket } from "../store/store.ts";
-import { wrapClaim } from "./wrap-claim.ts";
 
 /** Places of each scope, for one kind of use. */
 interface Places {
@@ -70,14 +69,8 @@ export function fairStore(store: Store, pool: Pool, limit: number = quarterOf(po
         if (outcome?.kind !== "claimed" && outcome?.kind !== "crashed") handlers.free(scope);
       }
       if (outcome.kind !== "claimed" && outcome.kind !== "crashed") return outcome;
-      const { kind, claim } = outcome;
-      const ended = async <Result>(end: Promise<Result>): Promise<Result> =>
-        end.finally(() => handlers.free(scope));
-      const counted = wrapClaim(claim, {
-        complete: (response, writes) => ended(claim.complete(response, writes)),
-        release: (how) => ended(claim.release(how)),
-      });
-      return { kind, claim: counted };
+      outcome.claim.onEnd(() => handlers.free(scope));
+      return outcome;
     },
   };
 }

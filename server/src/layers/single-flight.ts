@@ -5,7 +5,7 @@ import { remainingMs } from "../store/record.ts";
 import type {
   BeginOutcome,
   Busy,
-  Claim,
+  ClaimEnd,
   LookupOutcome,
   Retention,
   Store,
@@ -13,7 +13,6 @@ import type {
   Ticket,
   Unavailable,
 } from "../store/store.ts";
-import { wrapClaim } from "./wrap-claim.ts";
 
 /** The options of a route that concern duplicates. */
 export interface Waiting extends Retention {
@@ -109,7 +108,8 @@ export function createSingleFlight(
       const outcome = await tryUntil(store, ticket, waiting, until, onWait);
       if (outcome.kind === "claimed" || outcome.kind === "crashed") {
         flight.claim(true);
-        return { kind: outcome.kind, claim: resolveFollowers(outcome.claim, flight, ticket) };
+        outcome.claim.onEnd((end) => flight.end(resultFor(end, ticket)));
+        return outcome;
       }
       if (outcome.kind !== "in-flight" && outcome.kind !== "conflict") result = outcome;
       flight.end(result);
@@ -199,38 +199,14 @@ async function tryUntil(
   }
 }
 
-/** Wraps a claim: however it ends, the followers of its flight get the result. */
-function resolveFollowers(claim: Claim, flight: Flight, ticket: Ticket): Claim {
-  return wrapClaim(claim, {
-    async complete(response, writes) {
-      let result: FlightResult = { kind: "failed" };
-      try {
-        const completion = await claim.complete(response, writes);
-        if (completion.kind === "superseded")
-          result = { kind: "replay", record: completion.record };
-        if (completion.kind === "stored") {
-          const record = {
-            fingerprint: ticket.fingerprint,
-            response,
-            lifetimeMs: completion.lifetimeMs,
-            fenceMs: completion.fenceMs,
-            askedAt: completion.askedAt,
-          };
-          result = { kind: "replay", record };
-        }
-        return completion;
-      } finally {
-        flight.end(result);
-      }
-    },
-    async release(how) {
-      try {
-        return await claim.release(how);
-      } finally {
-        flight.end({ kind: "failed" });
-      }
-    },
-  });
+/** The result of a claim for the followers of its flight. */
+function resultFor(end: ClaimEnd, { fingerprint }: Ticket): FlightResult {
+  if (end.kind !== "completed") return { kind: "failed" };
+  const { completion, response } = end;
+  if (completion.kind === "superseded") return { kind: "replay", record: completion.record };
+  if (completion.kind !== "stored") return { kind: "failed" };
+  const { lifetimeMs, fenceMs, askedAt } = completion;
+  return { kind: "replay", record: { fingerprint, response, lifetimeMs, fenceMs, askedAt } };
 }
 
 /** @param until on the clock of `performance.now()`. */

@@ -1,4 +1,5 @@
-/** Wraps a claim, for layers that add something to its end. */
+/** Wraps a claim, for a layer that changes what it stores. */
+import { endingClaim } from "../store/claims/ending-claim.ts";
 import type { Claim } from "../store/store.ts";
 
 /** Returns the claim with the members of `own` in place of its own. The signal is made when it is first read. */
@@ -6,7 +7,7 @@ export function wrapClaim(
   claim: Claim,
   own: Partial<Pick<Claim, "steps" | "complete" | "release">>,
 ): Claim {
-  return {
+  return endingClaim({
     tx: claim.tx,
     attempt: claim.attempt,
     get signal() {
@@ -17,5 +18,5 @@ export function wrapClaim(
     complete: (response, writes) => claim.complete(response, writes),
     release: (how) => claim.release(how),
     ...own,
-  };
+  });
 }

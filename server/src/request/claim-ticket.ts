@@ -2,7 +2,7 @@
 import type { FastifyRequest } from "fastify";
 import type { Engine } from "../backend/backend.ts";
 import { isOutOfTime } from "../ticket/key-age.ts";
-import { observedClaim } from "../layers/observed-claim.ts";
+import { publishEnd } from "../layers/claim-telemetry.ts";
 import type { RequestState } from "../context/request-state.ts";
 import type { Outcome } from "../layers/single-flight.ts";
 import { publish } from "../telemetry/events.ts";
@@ -35,9 +35,9 @@ export async function claimTicket(asked: ClaimRequest): Promise<ClaimOutcome> {
     beginMs: (heldAt ?? endedAt) - startedAt,
     waitMs: endedAt - (heldAt ?? endedAt),
   }));
-  if (outcome.kind !== "claimed" && outcome.kind !== "crashed") return outcome;
-  const claim = observedClaim(outcome.claim, labelsOf(asked), state.ticket?.key);
-  return { kind: outcome.kind, claim };
+  if (outcome.kind === "claimed" || outcome.kind === "crashed")
+    publishEnd(outcome.claim, () => labelsOf(asked), state.ticket?.key);
+  return outcome;
 }
 
 /** Publishes that the request was refused before the engine was asked. */

@@ -143,9 +143,26 @@ export interface Claim {
     | { readonly commit: CommitWrites; readonly isOpen: () => boolean }
     | undefined;
   complete(response: StoredResponse, writes: Writes): Promise<Completion>;
+  /** Calls the listener once, when the claim has ended and before its holder gets the result. Listeners must not throw. */
+  onEnd(listener: (end: ClaimEnd) => void): void;
   /** Resolves with a statement on another connection that waited for this claim's transaction, if a time-out found one. */
   release(how: Release): Promise<string | undefined>;
 }
+
+/** How a claim ended, for layers that wait for it. `broken`: the store threw. */
+export type ClaimEnd =
+  | {
+      readonly kind: "completed";
+      readonly completion: Completion;
+      readonly response: StoredResponse;
+      /** Before the store was asked, on the clock of `performance.now()`. */
+      readonly startedAt: number;
+    }
+  | {
+      readonly kind: "released" | "broken";
+      readonly how: Release | undefined;
+      readonly startedAt: number;
+    };
 
 /** Runs `write` in a transaction that commits together with the stored response. */
 export type CommitWrites = <Result>(

@@ -116,3 +116,7 @@ export function publish<Name extends keyof TelemetryEvents>(
   const to = CHANNELS[name];
   if (to.hasSubscribers) to.publish(make());
 }
+
+export function hasSubscribers(name: keyof TelemetryEvents): boolean {
+  return CHANNELS[name].hasSubscribers;
+}

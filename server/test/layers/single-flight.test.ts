@@ -1,7 +1,9 @@
 import { expect, test } from "vitest";
 import { createSingleFlight } from "../../src/layers/single-flight.ts";
 import type { Waiting } from "../../src/layers/single-flight.ts";
-import type { BeginOutcome, Claim, Store, StoredRecord, Ticket } from "../../src/store/store.ts";
+import { endingClaim } from "../../src/store/claims/ending-claim.ts";
+import type { Ends } from "../../src/store/claims/ending-claim.ts";
+import type { BeginOutcome, Store, StoredRecord, Ticket } from "../../src/store/store.ts";
 
 const ticket = (content: number): Ticket => ({
   key: "k1",
@@ -20,10 +22,11 @@ const waiting: Waiting = {
 /** A store whose row was left behind by a request with content 1, and whose first answer is kept back until `answer` is called. */
 function leftBehind(): { readonly store: Store; readonly answer: () => void } {
   const { promise, resolve } = Promise.withResolvers<void>();
-  const claim = { signal: new AbortController().signal, attempt: 2 };
+  const ends = { signal: new AbortController().signal, attempt: 2 } as unknown as Ends;
+  const claim = endingClaim(ends);
   const outcomeFor = (asked: Ticket): BeginOutcome =>
     asked.fingerprint[0] === 1
-      ? ({ kind: "crashed", claim } as unknown as BeginOutcome)
+      ? ({ kind: "crashed", claim } as BeginOutcome)
       : { kind: "in-flight", fingerprint: Buffer.from([1]) };
   const store = {
     begin: async (asked: Ticket) => {
@@ -72,7 +75,10 @@ test("what was over before a request came is not handed on to it", async () => {
     fenceMs: 1_000,
     askedAt: performance.now(),
   };
-  const answers = [promise, Promise.resolve({ kind: "claimed", claim: {} } as BeginOutcome)];
+  const answers = [
+    promise,
+    Promise.resolve({ kind: "claimed", claim: endingClaim({} as Ends) } as BeginOutcome),
+  ];
   const store = { begin: () => answers.shift() } as unknown as Store;
   const flights = createSingleFlight(store, () => {});
   const patient: Waiting = { ...waiting, inFlight: "wait" };
@@ -93,7 +99,10 @@ test("a result from before its record was forgotten is neither kept nor handed t
     fenceMs: 60_000,
     askedAt: performance.now(),
   };
-  const answers = [promise, Promise.resolve({ kind: "claimed", claim: {} } as BeginOutcome)];
+  const answers = [
+    promise,
+    Promise.resolve({ kind: "claimed", claim: endingClaim({} as Ends) } as BeginOutcome),
+  ];
   const store = { begin: () => answers.shift() } as unknown as Store;
   const kept: StoredRecord[] = [];
   const flights = createSingleFlight(store, (_ticket, one) => void kept.push(one));
@@ -110,7 +119,7 @@ test("a result from before its record was forgotten is neither kept nor handed t
 test("after a store that threw, the next request with the key asks the store again", async () => {
   const answers = [
     Promise.reject(new Error("the store broke")),
-    Promise.resolve({ kind: "claimed", claim: {} } as BeginOutcome),
+    Promise.resolve({ kind: "claimed", claim: endingClaim({} as Ends) } as BeginOutcome),
   ];
   const store = { begin: () => answers.shift() } as unknown as Store;
   const flights = createSingleFlight(store, () => {});
@@ -122,11 +131,11 @@ test.each(["complete", "release"] as const)(
   "after a %s that threw, the next request with the key asks the store again",
   async (how) => {
     const broken = (): Promise<never> => Promise.reject(new Error("the store broke"));
-    const claim = { complete: broken, release: broken } as unknown as Claim;
-    const answers: BeginOutcome[] = [
-      { kind: "claimed", claim },
-      { kind: "claimed", claim },
-    ];
+    const claimed = (): BeginOutcome => ({
+      kind: "claimed",
+      claim: endingClaim({ complete: broken, release: broken } as unknown as Ends),
+    });
+    const answers = [claimed(), claimed()];
     const store = { begin: async () => answers.shift() } as unknown as Store;
     const flights = createSingleFlight(store, () => {});
     const first = await flights.begin(ticket(1), waiting, () => {});

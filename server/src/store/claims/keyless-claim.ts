@@ -1,6 +1,7 @@
 /** Claim of a request without a key: a transaction that stores no record. */
 import type { StoreParts } from "../store-parts.ts";
 import type { Claim, Completion } from "../store.ts";
+import { endingClaim } from "./ending-claim.ts";
 import { createLastWrites } from "./last-writes.ts";
 
 const NOTHING_STORED: Completion = {
@@ -15,7 +16,7 @@ const NOTHING_STORED: Completion = {
 export function createKeylessClaim(parts: StoreParts): Claim {
   const finished = new Map<string, string>();
   const lastWrites = createLastWrites(parts);
-  return {
+  return endingClaim({
     tx: undefined,
     attempt: 1,
     signal: new AbortController().signal,
@@ -41,5 +42,5 @@ export function createKeylessClaim(parts: StoreParts): Claim {
       await lastWrites.abandon();
       return undefined;
     },
-  };
+  });
 }

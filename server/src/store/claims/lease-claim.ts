@@ -19,6 +19,7 @@ import type {
   Unavailable,
   Writes,
 } from "../store.ts";
+import { endingClaim } from "./ending-claim.ts";
 import { createLastWrites } from "./last-writes.ts";
 import type { LastWrites } from "./last-writes.ts";
 import { readSteps } from "./lease-steps.ts";
@@ -79,7 +80,7 @@ export function createLeaseClaim(claim: LeaseClaimParts): Claim {
     return store(claim, response);
   }
 
-  return {
+  return endingClaim({
     tx: undefined,
     attempt: claim.attempt,
     signal: controller.signal,
@@ -103,7 +104,7 @@ export function createLeaseClaim(claim: LeaseClaimParts): Claim {
       await write(parts, releaseStatement(how));
       return blocked;
     },
-  };
+  });
 
   function releaseStatement(how: Release): Statement {
     const isInOrder = how === "free" ? !steps.isRunning() : how === "refused" && !steps.hasBegun();

@@ -1,9 +1,11 @@
 /** The two kinds of claim that hold the handler's transaction: one stores a record in it, the other only commits. */
+import type { PoolClient } from "pg";
 import type { Statement } from "../postgres/batch.ts";
 import type { Connection } from "../postgres/connection.ts";
 import { readRecord, recordValues, ticketValues } from "../record.ts";
 import type { Statements } from "../sql/statements.ts";
-import type { Claim, Completion, Retention, StoredResponse, Ticket, Writes } from "../store.ts";
+import type { Completion, Release, Retention, StoredResponse, Ticket, Writes } from "../store.ts";
+import { EndingClaim } from "./ending-claim.ts";
 import {
   abandon,
   ask,
@@ -24,16 +26,48 @@ export interface ClaimParts {
   readonly relock?: Statement;
 }
 
-interface RecordedClaim extends ClaimParts {
-  readonly connection: Connection;
+/** A claim that holds the transaction of its handler. */
+abstract class TransactionClaim extends EndingClaim {
+  protected readonly connection: Connection;
+  // A transaction that was rolled back left nothing that could count it.
+  readonly attempt = 1;
+  readonly steps = undefined;
+  readonly lastWrites = undefined;
+
+  constructor(connection: Connection) {
+    super();
+    this.connection = connection;
+  }
+
+  get tx(): PoolClient {
+    return this.connection.tx;
+  }
+
+  get signal(): AbortSignal {
+    return this.connection.signal();
+  }
+
+  protected async giveBack(how: Release): Promise<string | undefined> {
+    this.connection.seal();
+    if (how === "timed-out") return terminate(this.connection);
+    await abandon(this.connection);
+    return undefined;
+  }
 }
 
 /** A claim whose `complete` commits the handler's writes and the record together. */
-export function createRecordedClaim(parts: RecordedClaim): Claim {
-  const { connection, statements, ticket, retention } = parts;
-  const { client } = connection;
+export class RecordedClaim extends TransactionClaim {
+  readonly #parts: ClaimParts;
 
-  async function complete(response: StoredResponse, writes: Writes): Promise<Completion> {
+  constructor(connection: Connection, parts: ClaimParts) {
+    super(connection);
+    this.#parts = parts;
+  }
+
+  protected async store(response: StoredResponse, writes: Writes): Promise<Completion> {
+    const { connection } = this;
+    const { client } = connection;
+    const { statements, ticket, retention } = this.#parts;
     connection.seal();
     const store = {
       text: statements.store,
@@ -41,11 +75,11 @@ export function createRecordedClaim(parts: RecordedClaim): Claim {
     };
     const askedAt = performance.now();
     const split = client.getTransactionStatus() === "I";
-    const afresh = [...restart(parts), store];
-    let outcome = await commit(client, writes === "discard" || split ? afresh : [store]);
+    const isAfresh = writes === "discard" || split;
+    let outcome = await commit(client, isAfresh ? [...restart(this.#parts), store] : [store]);
     // A handler that caught an SQL error and answered 4xx left a failed transaction: its writes are gone either way.
     if (response.status >= 400 && isFailedTransaction(outcome)) {
-      outcome = await commit(client, afresh);
+      outcome = await commit(client, [...restart(this.#parts), store]);
     }
     if (outcome.kind === "committed") {
       connection.release();
@@ -58,50 +92,27 @@ export function createRecordedClaim(parts: RecordedClaim): Claim {
       };
     }
     return outcome.kind === "rolled-back" && isFence(outcome.cause)
-      ? supersededBy(parts)
+      ? supersededBy(connection, this.#parts)
       : finish(connection, outcome);
   }
-
-  return { ...inTransaction(connection), complete };
 }
 
 /** A claim without a ticket: its `complete` commits the handler's writes and stores nothing. */
-export function createUnrecordedClaim(connection: Connection): Claim {
-  return {
-    ...inTransaction(connection),
-    async complete(response, writes) {
-      connection.seal();
-      if (writes === "discard") {
-        await abandon(connection);
-        return { kind: "stored", lifetimeMs: 0, fenceMs: 0, askedAt: 0, split: false };
-      }
-      const outcome = await commit(connection.client, []);
-      // As with a record: a final answer stands where an SQL error that the handler caught has undone its writes.
-      const isRefused = response.status >= 400 && isFailedTransaction(outcome);
-      if (outcome.kind !== "committed" && !isRefused) return finish(connection, outcome);
-      connection.release();
-      return { kind: "stored", lifetimeMs: 0, fenceMs: 0, askedAt: 0, split: false };
-    },
-  };
-}
-
-function inTransaction(connection: Connection): Omit<Claim, "complete"> {
-  return {
-    tx: connection.tx,
-    // A transaction that was rolled back left nothing that could count it.
-    attempt: 1,
-    get signal() {
-      return connection.signal();
-    },
-    steps: undefined,
-    lastWrites: undefined,
-    async release(how) {
-      connection.seal();
-      if (how === "timed-out") return terminate(connection);
+export class UnrecordedClaim extends TransactionClaim {
+  protected async store(response: StoredResponse, writes: Writes): Promise<Completion> {
+    const { connection } = this;
+    connection.seal();
+    if (writes === "discard") {
       await abandon(connection);
-      return undefined;
-    },
-  };
+      return { kind: "stored", lifetimeMs: 0, fenceMs: 0, askedAt: 0, split: false };
+    }
+    const outcome = await commit(connection.client, []);
+    // As with a record: a final answer stands where an SQL error that the handler caught has undone its writes.
+    const isRefused = response.status >= 400 && isFailedTransaction(outcome);
+    if (outcome.kind !== "committed" && !isRefused) return finish(connection, outcome);
+    connection.release();
+    return { kind: "stored", lifetimeMs: 0, fenceMs: 0, askedAt: 0, split: false };
+  }
 }
 
 // A new transaction in the same batch. The lock is free for a moment in between; the fence is not. So whether the lock was got again
@@ -133,11 +144,10 @@ export async function finish(
     : { kind: "rolled-back", cause, isFinal: true };
 }
 
-async function supersededBy({
-  connection,
-  statements,
-  ticket,
-}: RecordedClaim): Promise<Completion> {
+async function supersededBy(
+  connection: Connection,
+  { statements, ticket }: ClaimParts,
+): Promise<Completion> {
   const askedAt = performance.now();
   try {
     const [, found] = await ask(connection.client, [

@@ -1,10 +1,12 @@
 /** Takes connections out of the application's pool: bounded in number and in time. */
 import type { Pool, PoolClient } from "pg";
-import { withDeadline } from "../../deadline.ts";
 import { requestCancel } from "./cancel.ts";
 import { createHandlerClient } from "./handler-client.ts";
+import type { HandlerClient } from "./handler-client.ts";
 import { openSession } from "./session.ts";
+import type { Session } from "./session.ts";
 import { ConnectionTimeoutError, slotsOf } from "./slots.ts";
+import type { Slots } from "./slots.ts";
 
 /** A connection in use, until `release` gives it back. */
 export interface Connection {
@@ -46,10 +48,10 @@ export function createConnect(pool: Pool): Connect {
   const slots = slotsOf(pool);
   return async () => {
     const until = performance.now() + waitMs;
-    await slots.take(waitMs);
+    if (!slots.takeFree()) await slots.take(waitMs);
     try {
       const client = await acquireWithin(pool, until - performance.now());
-      return createConnection(client, pool, () => slots.free());
+      return new PooledConnection(client, pool, slots);
     } catch (error) {
       slots.free();
       throw error;
@@ -84,10 +86,22 @@ export function acquire(pool: Pool): Promise<PoolClient> {
 
 /** The same, bounded: the pool's own timer covers neither a connection that hangs before it is ready, nor a pool without one. */
 export function acquireWithin(pool: Pool, waitMs: number): Promise<PoolClient> {
-  const acquiring = acquire(pool);
-  return withDeadline(acquiring, waitMs, () => {
-    acquiring.then((late) => giveBack(late, false)).catch(() => {});
-    throw new ConnectionTimeoutError("no connection became free in the pool in time");
+  return new Promise((resolve, reject) => {
+    let isLate = false;
+    const timer = setTimeout(
+      () => {
+        isLate = true;
+        reject(new ConnectionTimeoutError("no connection became free in the pool in time"));
+      },
+      Math.max(0, waitMs),
+    );
+    pool.connect((error, client) => {
+      clearTimeout(timer);
+      if (client === undefined) return reject(error);
+      client.on("error", ignoreError);
+      if (isLate) giveBack(client, false);
+      return resolve(client);
+    });
   });
 }
 
@@ -97,61 +111,85 @@ export function giveBack(client: PoolClient, isToBeClosed: boolean): void {
   client.removeListener("error", ignoreError);
 }
 
-function createConnection(client: PoolClient, pool: Pool, freeSlot: () => void): Connection {
-  openSession(client, pool);
-  const { tx, close } = createHandlerClient(client);
-  const wire = wireOf(client);
-  let controller: AbortController | undefined;
-  let lastError: unknown;
-  const signal = (): AbortController => {
-    if (controller === undefined) {
-      controller = new AbortController();
-      client.once("end", onEnd);
-    }
-    return controller;
-  };
-  const onEnd = (): void => controller?.abort(new Error("the database connection was lost"));
-  const onError = (error: { readonly code?: string }): void => {
-    if (error.code !== FAILED_ALREADY) lastError = error;
-  };
-  const release = (destroy?: "destroy"): void => {
-    close();
-    wire?.removeListener("errorMessage", onError);
-    client.removeListener("end", onEnd);
-    giveBack(client, destroy !== undefined || client.getTransactionStatus() !== "I");
-    freeSlot();
-  };
-  wire?.on("errorMessage", onError);
-  return {
-    client,
-    tx,
-    seal: close,
-    lastError: () => lastError,
-    signal: () => signal().signal,
-    abort: (reason) => signal().abort(reason),
-    isBusy: () => Reflect.get(client, "readyForQuery") !== true,
-    async cancel() {
-      close();
-      await requestCancel(client, pool);
-      release("destroy");
-      // With `pipeline: true` pg would wait for the answers.
-      wire?.stream.destroy();
-    },
-    release,
-  };
-}
+class PooledConnection implements Connection {
+  readonly client: PoolClient;
+  readonly #pool: Pool;
+  readonly #slots: Slots;
+  readonly #session: Session;
+  #handlerClient: HandlerClient | undefined;
+  #controller: AbortController | undefined;
+  #isSealed = false;
+  #isReleased = false;
 
-// 25P02: "current transaction is aborted, commands ignored until end of transaction block".
-const FAILED_ALREADY = "25P02";
+  constructor(client: PoolClient, pool: Pool, slots: Slots) {
+    this.client = client;
+    this.#pool = pool;
+    this.#slots = slots;
+    this.#session = openSession(client, pool);
+    this.#session.lastError = undefined;
+  }
+
+  get tx(): PoolClient {
+    if (this.#handlerClient === undefined) {
+      this.#handlerClient = createHandlerClient(this.client);
+      if (this.#isSealed) this.#handlerClient.close();
+    }
+    return this.#handlerClient.tx;
+  }
+
+  seal(): void {
+    this.#isSealed = true;
+    this.#handlerClient?.close();
+  }
+
+  lastError(): unknown {
+    return this.#session.lastError;
+  }
+
+  signal(): AbortSignal {
+    return this.#abortable().signal;
+  }
+
+  abort(reason: Error): void {
+    this.#abortable().abort(reason);
+  }
+
+  isBusy(): boolean {
+    return Reflect.get(this.client, "readyForQuery") !== true;
+  }
+
+  async cancel(): Promise<void> {
+    this.seal();
+    await requestCancel(this.client, this.#pool);
+    this.release("destroy");
+    // With `pipeline: true` pg would wait for the answers.
+    wireOf(this.client)?.stream.destroy();
+  }
+
+  release(destroy?: "destroy"): void {
+    const { client } = this;
+    this.seal();
+    this.#isReleased = true;
+    if (this.#controller !== undefined) client.removeListener("end", this.#onEnd);
+    giveBack(client, destroy !== undefined || client.getTransactionStatus() !== "I");
+    this.#slots.free();
+  }
+
+  #abortable(): AbortController {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      if (!this.#isReleased) this.client.once("end", this.#onEnd);
+    }
+    return this.#controller;
+  }
+
+  readonly #onEnd = (): void =>
+    this.#controller?.abort(new Error("the database connection was lost"));
+}
 
 /** The protocol connection of a pg client; pg's published types leave most of it out. */
 interface Wire {
   readonly stream: { destroy(): void };
-  on(event: "errorMessage", listener: (error: { readonly code?: string }) => void): void;
-  removeListener(
-    event: "errorMessage",
-    listener: (error: { readonly code?: string }) => void,
-  ): void;
 }
 
 function wireOf(client: PoolClient): Wire | undefined {

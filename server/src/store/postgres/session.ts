@@ -24,8 +24,14 @@ export function allowNames(pool: Pool): void {
 
 /** Returns the session of a client of the pool. */
 export function openSession(client: PoolClient, pool: Pool): Session {
-  const session = SESSIONS.get(client) ?? new Session(traitsOf(pool));
+  const known = SESSIONS.get(client);
+  if (known !== undefined) return known;
+  const session = new Session(traitsOf(pool));
   SESSIONS.set(client, session);
+  // Once for as long as the connection is open, and not for each request.
+  const wire = Reflect.get(client, "connection") as Wire | undefined;
+  wire?.on("errorMessage", (error) => session.noteError(error));
+  wire?.on("notice", (notice) => session.noteNotice(notice));
   return session;
 }
 
@@ -38,13 +44,43 @@ export function sessionOf(client: PoolClient): Session | undefined {
 // analyzed, up to a minute later. Made again this often it costs less than 1 % of the statements that it saves.
 const MAX_PLAN_AGE_MS = 5_000;
 
+/** The protocol connection of a pg client; pg's published types leave most of it out. */
+interface Wire {
+  on(event: "errorMessage" | "notice", listener: (message: ServerMessage) => void): void;
+}
+
+interface ServerMessage {
+  readonly code?: string | undefined;
+  readonly routine?: string | undefined;
+}
+
+// 25P02: "current transaction is aborted, commands ignored until end of transaction block".
+const FAILED_ALREADY = "25P02";
+
+// "canceling wait for synchronous replication", which syncrep.c sends with the codes of any other warning, such as one of a deferred
+// trigger. Citus passes a node's warning on under a routine of its own.
+const SAY_LOCAL: ReadonlySet<string> = new Set(["SyncRepWaitForLSN", "DefaultCitusNoticeReceiver"]);
+
 export class Session {
+  /** The last error that Postgres sent since the connection was taken, other than that the transaction has failed already. */
+  lastError: unknown;
+  /** Whether Postgres reported, since this was last reset, that it committed without the standby. */
+  isLocalCommit = false;
   readonly #traits: PoolTraits;
   readonly #prepared = new Set<string>();
   #preparedAt = 0;
 
   constructor(traits: PoolTraits) {
     this.#traits = traits;
+  }
+
+  noteError(error: ServerMessage): void {
+    if (error.code !== FAILED_ALREADY) this.lastError = error;
+  }
+
+  noteNotice({ code, routine }: ServerMessage): void {
+    if ((code === "01000" || code === "57P01") && SAY_LOCAL.has(routine ?? ""))
+      this.isLocalCommit = true;
   }
 
   /** Returns the form in which a statement is sent now. */

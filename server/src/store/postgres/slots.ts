@@ -7,6 +7,8 @@ export class ConnectionTimeoutError extends Error {
 }
 
 export interface Slots {
+  /** Takes a slot if one is free, and returns whether it did. */
+  takeFree(): boolean;
   /** Waits in order for a free slot. @throws ConnectionTimeoutError after `waitMs`. */
   take(waitMs: number): Promise<void>;
   free(): void;
@@ -29,12 +31,16 @@ export function slotsOf(pool: Pool): Slots {
 function createSlots(limit: number): Slots {
   let taken = 0;
   const queue: (() => void)[] = [];
+  function takeFree(): boolean {
+    if (taken >= limit) return false;
+    taken += 1;
+    return true;
+  }
+
   return {
+    takeFree,
     take(waitMs) {
-      if (taken < limit) {
-        taken += 1;
-        return Promise.resolve();
-      }
+      if (takeFree()) return Promise.resolve();
       return new Promise((resolve, reject) => {
         const turn = (): void => {
           clearTimeout(timer);

@@ -3,6 +3,7 @@ import { LOST_STATEMENT, sendBatch } from "./batch.ts";
 import type { Statement, StatementResult } from "./batch.ts";
 import { withDeadline } from "../../deadline.ts";
 import type { Connection } from "./connection.ts";
+import { sessionOf } from "./session.ts";
 import type { PoolClient } from "pg";
 
 /** The end of a commit. `unknown`: it may stand or not; nothing may be concluded from it. */
@@ -73,15 +74,6 @@ function isStale(error: unknown): boolean {
   return state === LOST_STATEMENT || state === "0A000";
 }
 
-// "canceling wait for synchronous replication", which syncrep.c sends with the codes of any other warning, such as one of a deferred
-// trigger. Citus passes a node's warning on under a routine of its own.
-const SAY_LOCAL: ReadonlySet<string> = new Set(["SyncRepWaitForLSN", "DefaultCitusNoticeReceiver"]);
-
-interface NoticeMessage {
-  readonly code?: string | undefined;
-  readonly routine?: string | undefined;
-}
-
 /**
  * Sends one batch that ends its transaction.
  *
@@ -93,18 +85,13 @@ export async function askToEnd(
   statements: readonly Statement[],
   send: typeof ask = ask,
 ): Promise<readonly StatementResult[]> {
-  let isLocal = false;
-  const onNotice = ({ code, routine }: NoticeMessage): void => {
-    isLocal ||= (code === "01000" || code === "57P01") && SAY_LOCAL.has(routine ?? "");
-  };
-  client.on("notice", onNotice);
+  const session = sessionOf(client);
+  if (session !== undefined) session.isLocalCommit = false;
   try {
     const results = await send(client, statements);
-    if (!isLocal) return results;
+    if (session?.isLocalCommit !== true) return results;
   } catch (error) {
-    if (!isLocal) throw error;
-  } finally {
-    client.removeListener("notice", onNotice);
+    if (session?.isLocalCommit !== true) throw error;
   }
   throw new LocalCommitError();
 }

@@ -1,5 +1,5 @@
 /** Tries to claim a ticket whose handler writes in the transaction that holds the claim. */
-import { createRecordedClaim, createUnrecordedClaim } from "../claims/transaction-claim.ts";
+import { RecordedClaim, UnrecordedClaim } from "../claims/transaction-claim.ts";
 import type { ClaimParts } from "../claims/transaction-claim.ts";
 import type { Statement, StatementResult } from "../postgres/batch.ts";
 import type { Connection } from "../postgres/connection.ts";
@@ -45,8 +45,7 @@ export async function tryClaim(
     void abandon(connection);
     return { kind: "replay", record };
   }
-  if (isOurs(results))
-    return { kind: "claimed", claim: createRecordedClaim({ connection, ...claim }) };
+  if (isOurs(results)) return { kind: "claimed", claim: new RecordedClaim(connection, claim) };
   return inFlight(connection, running);
 }
 
@@ -61,6 +60,6 @@ async function inFlight(connection: Connection, running: Statement | undefined):
 export function openUnrecorded({ connect, statements }: StoreParts): Promise<OpenOutcome> {
   return withConnection(connect, async (connection) => {
     await askToBegin(connection.client, statements.open);
-    return { kind: "claimed", claim: createUnrecordedClaim(connection) };
+    return { kind: "claimed", claim: new UnrecordedClaim(connection) };
   });
 }
