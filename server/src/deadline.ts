@@ -23,11 +23,11 @@ export function withDeadline<Value, Late>(
     promise.then(
       (value) => {
         clearTimeout(timer);
-        resolve(value);
+        return resolve(value);
       },
       (error: unknown) => {
         clearTimeout(timer);
-        reject(error);
+        return reject(error);
       },
     );
   });

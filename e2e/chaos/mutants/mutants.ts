@@ -28,8 +28,8 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: "server/src/request/read-ticket.ts",
-        find: "    scope,\n    target: arrival.target,",
-        replace: '    scope: "all",\n    target: arrival.target,',
+        find: "    scope,\n    target,\n    fingerprint: arrival",
+        replace: '    scope: "all",\n    target,\n    fingerprint: arrival',
       },
     ],
   },
@@ -186,8 +186,8 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: `${STORE}/postgres/connection.ts`,
-        find: "    freeSlot();\n",
-        replace: "    if (destroy === undefined) freeSlot();\n",
+        find: "    this.#slots.free();\n",
+        replace: "    if (destroy === undefined) this.#slots.free();\n",
       },
     ],
   },

@@ -2,6 +2,8 @@
 import type { FastifyRequest } from "fastify";
 import type { Pool } from "pg";
 import { encryptedStore, unencryptedStore } from "../layers/encryption/encrypted-store.ts";
+import { chain } from "../maybe-promise.ts";
+import type { MaybePromise } from "../maybe-promise.ts";
 import { whyNot } from "./pools.ts";
 import type { Opened, Pools } from "./pools.ts";
 import type { PoolOption, RouteOptions, Strategy } from "../options/options.ts";
@@ -21,9 +23,9 @@ import { createUniqueStore } from "../store/strategies/unique.ts";
 /** The outcomes of one route's requests. */
 export interface Engine {
   /** @param onWait called each time before it waits for another request that runs the ticket. */
-  begin(ticket: Ticket, pool: Pool, onWait: () => void): Promise<Outcome>;
+  begin(ticket: Ticket, pool: Pool, onWait: () => void): MaybePromise<Outcome>;
   /** Looks up what is stored or running; starts nothing. */
-  lookup(ticket: Ticket, pool: Pool): Promise<Outcome>;
+  lookup(ticket: Ticket, pool: Pool): MaybePromise<Outcome>;
   open(pool: Pool): Promise<OpenOutcome>;
   /** Returns the pool that a request's record is in. */
   poolOf(request: FastifyRequest): Pool;
@@ -96,11 +98,13 @@ export function createEngines({
         perPool.set(used, made);
         return made;
       };
-      const of = async (used: Pool): Promise<PerPool | Unavailable> => {
+      const open = async (used: Pool): Promise<PerPool | Unavailable> => {
         const opened = await pools.open(used);
         if (opened.kind !== "open") return unavailable(opened);
         return perPool.get(used) ?? make(used, opened.parts);
       };
+      const of = (used: Pool): MaybePromise<PerPool | Unavailable> =>
+        perPool.get(used) ?? open(used);
       return createEngine(poolOf, of, cache, options);
     },
   };
@@ -108,23 +112,25 @@ export function createEngines({
 
 function createEngine(
   poolOf: (request: FastifyRequest) => Pool,
-  of: (used: Pool) => Promise<PerPool | Unavailable>,
+  of: (used: Pool) => MaybePromise<PerPool | Unavailable>,
   cache: ReplayCache | undefined,
   options: RouteOptions,
 ): Engine {
   return {
     poolOf,
-    async begin(ticket, used, onWait) {
+    begin(ticket, used, onWait) {
       const record = cache?.get(used, ticket);
       if (record !== undefined) return { kind: "replay", record };
-      const found = await of(used);
-      return "kind" in found ? found : found.flights.begin(ticket, options, onWait);
+      return chain<PerPool | Unavailable, Outcome>(of(used), (found) =>
+        "kind" in found ? found : found.flights.begin(ticket, options, onWait),
+      );
     },
-    async lookup(ticket, used) {
+    lookup(ticket, used) {
       const record = cache?.get(used, ticket);
       if (record !== undefined) return { kind: "replay", record };
-      const found = await of(used);
-      return "kind" in found ? found : found.flights.lookup(ticket, options);
+      return chain<PerPool | Unavailable, Outcome>(of(used), (found) =>
+        "kind" in found ? found : found.flights.lookup(ticket, options),
+      );
     },
     async open(used) {
       const found = await of(used);

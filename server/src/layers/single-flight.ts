@@ -52,13 +52,38 @@ type FlightResult =
   | Busy
   | Unavailable;
 
-interface Flight {
+/** One request that asks the database for all of this process. Most have no followers: promises are made for the first one. */
+class Flight {
   readonly fingerprint: Buffer;
+  #isClaimed: boolean | undefined;
+  #claiming: PromiseWithResolvers<boolean> | undefined;
+  #ending: PromiseWithResolvers<FlightResult> | undefined;
+
+  constructor(fingerprint: Buffer) {
+    this.fingerprint = fingerprint;
+  }
+
   /** Resolves with `true` once its request has the claim, with `false` if it ends without one. */
-  readonly claimed: Promise<boolean>;
-  readonly claim: (isClaimed: boolean) => void;
-  readonly result: Promise<FlightResult>;
-  readonly end: (result: FlightResult) => void;
+  get claimed(): Promise<boolean> {
+    if (this.#isClaimed !== undefined) return Promise.resolve(this.#isClaimed);
+    this.#claiming ??= Promise.withResolvers();
+    return this.#claiming.promise;
+  }
+
+  get result(): Promise<FlightResult> {
+    this.#ending ??= Promise.withResolvers();
+    return this.#ending.promise;
+  }
+
+  claim(isClaimed: boolean): void {
+    this.#isClaimed ??= isClaimed;
+    this.#claiming?.resolve(isClaimed);
+  }
+
+  end(result: FlightResult): void {
+    this.claim(false);
+    this.#ending?.resolve(result);
+  }
 }
 
 // Polls of another process: soon at first, because most handlers are short; 250 ms are invisible after a long one.
@@ -72,27 +97,14 @@ export function createSingleFlight(
 ): SingleFlight {
   const flights = new Map<string, Flight>();
 
-  function startFlight(ticket: Ticket): Flight {
+  function endFlight(flight: Flight, ticket: Ticket, result: FlightResult): void {
     const id = ticketId(ticket);
-    const { promise, resolve } = Promise.withResolvers<FlightResult>();
-    const { promise: claimed, resolve: claim } = Promise.withResolvers<boolean>();
-    const flight: Flight = {
-      fingerprint: ticket.fingerprint,
-      claimed,
-      claim,
-      result: promise,
-      end(result) {
-        claim(false);
-        // Without its place its key was forgotten: the record may be the one that was deleted.
-        if (flights.get(id) === flight) {
-          flights.delete(id);
-          if (result.kind === "replay") onRecord(ticket, result.record);
-        }
-        resolve(result);
-      },
-    };
-    flights.set(id, flight);
-    return flight;
+    // Without its place its key was forgotten: the record may be the one that was deleted.
+    if (flights.get(id) === flight) {
+      flights.delete(id);
+      if (result.kind === "replay") onRecord(ticket, result.record);
+    }
+    flight.end(result);
   }
 
   /** Asks the database for all of this process, polling while another process runs the ticket. */
@@ -102,20 +114,21 @@ export function createSingleFlight(
     until: number,
     onWait: () => void,
   ): Promise<Outcome> {
-    const flight = startFlight(ticket);
+    const flight = new Flight(ticket.fingerprint);
+    flights.set(ticketId(ticket), flight);
     let result: FlightResult = { kind: "unclaimed" };
     try {
       const outcome = await tryUntil(store, ticket, waiting, until, onWait);
       if (outcome.kind === "claimed" || outcome.kind === "crashed") {
         flight.claim(true);
-        outcome.claim.onEnd((end) => flight.end(resultFor(end, ticket)));
+        outcome.claim.onEnd((end) => endFlight(flight, ticket, resultFor(end, ticket)));
         return outcome;
       }
       if (outcome.kind !== "in-flight" && outcome.kind !== "conflict") result = outcome;
-      flight.end(result);
+      endFlight(flight, ticket, result);
       return outcome;
     } catch (error) {
-      flight.end(result);
+      endFlight(flight, ticket, result);
       throw error;
     }
   }
@@ -169,8 +182,8 @@ function applyMismatchPolicy<Kind extends Outcome>(
 }
 
 /** Returns a ticket without its fingerprint as one string. */
-export function ticketId({ scope, target, key }: Omit<Ticket, "fingerprint">): string {
-  return JSON.stringify([scope, target, key]);
+export function ticketId({ id, scope, target, key }: Omit<Ticket, "fingerprint">): string {
+  return id ?? JSON.stringify([scope, target, key]);
 }
 
 function isConflict(

@@ -1,5 +1,5 @@
 /** Wraps a claim, for a layer that changes what it stores. */
-import { endingClaim } from "../store/claims/ending-claim.ts";
+import { endingClaim } from "../store/ending-claim.ts";
 import type { Claim } from "../store/store.ts";
 
 /** Returns the claim with the members of `own` in place of its own. The signal is made when it is first read. */

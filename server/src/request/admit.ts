@@ -11,7 +11,10 @@ import { isTransactional } from "../context/transactional.ts";
 import { RequestState, STATE } from "../context/request-state.ts";
 import { startDeadline } from "./handler-deadline.ts";
 import { ignoreLateReplies } from "./wrap-handler.ts";
+import { chain } from "../maybe-promise.ts";
+import type { MaybePromise } from "../maybe-promise.ts";
 import { readTicket } from "./read-ticket.ts";
+import type { TicketReading } from "./read-ticket.ts";
 import type { RouteOptions } from "../options/options.ts";
 import {
   acknowledge,
@@ -36,15 +39,24 @@ interface Admission extends ClaimRequest {
 export type Admitted = "run" | "answered";
 
 /** Lets the handler run, or answers itself. */
-export async function admit(
+export function admit(
   engine: Engine,
   options: RouteOptions,
   request: FastifyRequest,
   reply: FastifyReply,
-): Promise<Admitted> {
+): MaybePromise<Admitted> {
   const state = new RequestState(options);
   request[STATE] = state;
-  const read = await readTicket(request, options);
+  return chain(readTicket(request, options), (read) =>
+    admitRead(read, { engine, request, reply, state }),
+  );
+}
+
+function admitRead(
+  read: TicketReading,
+  { engine, request, reply, state }: Omit<Admission, "mayRun">,
+): MaybePromise<Admitted> {
+  const { options } = state;
   if (read.kind === "ticket") state.ticket = read.ticket;
   const mayRun = read.kind !== "ticket" || !read.onlyIfStored;
   const admission = { engine, request, reply, state, mayRun };
@@ -61,13 +73,13 @@ export async function admit(
       return refuseScope(admission);
     case "keyless":
     case "ticket":
-      return follow(admission, await claimTicket(admission));
+      return chain(claimTicket(admission), (outcome) => follow(admission, outcome));
     default:
       return read satisfies never;
   }
 }
 
-async function follow(admission: Admission, outcome: ClaimOutcome): Promise<Admitted> {
+function follow(admission: Admission, outcome: ClaimOutcome): MaybePromise<Admitted> {
   const { request, state } = admission;
   const { ticket } = state;
   switch (outcome.kind) {
@@ -76,7 +88,9 @@ async function follow(admission: Admission, outcome: ClaimOutcome): Promise<Admi
     case "crashed":
       // Only a ticket can have been begun before.
       if (ticket === undefined) return hold(admission, outcome.claim);
-      return follow(admission, await resolveCrash(outcome.claim, ticket, state.options, request));
+      return resolveCrash(outcome.claim, ticket, state.options, request).then((decided) =>
+        follow(admission, decided),
+      );
     case "replay":
       return replay(admission, outcome.record);
     case "in-flight":

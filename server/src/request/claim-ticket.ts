@@ -1,6 +1,8 @@
 /** Claims a request's ticket in the store, and publishes the outcome. */
 import type { FastifyRequest } from "fastify";
 import type { Engine } from "../backend/backend.ts";
+import { chain } from "../maybe-promise.ts";
+import type { MaybePromise } from "../maybe-promise.ts";
 import { isOutOfTime } from "../ticket/key-age.ts";
 import { publishEnd } from "../layers/claim-telemetry.ts";
 import type { RequestState } from "../context/request-state.ts";
@@ -22,22 +24,26 @@ export interface ClaimRequest {
 }
 
 /** Claims the ticket, or finds what stands in its way. Writes the outcome's name into the state. */
-export async function claimTicket(asked: ClaimRequest): Promise<ClaimOutcome> {
+export function claimTicket(asked: ClaimRequest): MaybePromise<ClaimOutcome> {
   const startedAt = performance.now();
   let heldAt: number | undefined;
-  const outcome = await ask(asked, () => {
+  const asking = ask(asked, () => {
     heldAt ??= performance.now();
   });
-  const endedAt = performance.now();
-  const { state } = asked;
-  state.outcome = outcomeName(state, outcome);
-  publishBegin(asked, () => ({
-    beginMs: (heldAt ?? endedAt) - startedAt,
-    waitMs: endedAt - (heldAt ?? endedAt),
-  }));
-  if (outcome.kind === "claimed" || outcome.kind === "crashed")
-    publishEnd(outcome.claim, () => labelsOf(asked), state.ticket?.key);
-  return outcome;
+  return chain(asking, (outcome) => {
+    const { state } = asked;
+    state.outcome = outcomeName(state, outcome);
+    publishBegin(asked, () => {
+      const endedAt = performance.now();
+      return {
+        beginMs: (heldAt ?? endedAt) - startedAt,
+        waitMs: endedAt - (heldAt ?? endedAt),
+      };
+    });
+    if (outcome.kind === "claimed" || outcome.kind === "crashed")
+      publishEnd(outcome.claim, () => labelsOf(asked), state.ticket?.key);
+    return outcome;
+  });
 }
 
 /** Publishes that the request was refused before the engine was asked. */
@@ -45,10 +51,10 @@ export function publishRefusal(asked: ClaimRequest): void {
   publishBegin(asked, () => ({ beginMs: 0, waitMs: 0 }));
 }
 
-async function ask(
+function ask(
   { engine, request, state, mayRun }: ClaimRequest,
   onWait: () => void,
-): Promise<ClaimOutcome> {
+): MaybePromise<ClaimOutcome> {
   const { options, ticket } = state;
   const pool = engine.poolOf(request);
   state.pool = pool;
@@ -56,8 +62,9 @@ async function ask(
   if (!mayRun) return engine.lookup(ticket, pool);
   if (!isOutOfTime(ticket.key, options.maxKeyAgeMs)) return engine.begin(ticket, pool, onWait);
   // The server does not run it, and still replays what is stored.
-  const outcome = await engine.lookup(ticket, pool);
-  return outcome.kind === "absent" ? { kind: "expired" } : outcome;
+  return chain<Outcome, ClaimOutcome>(engine.lookup(ticket, pool), (outcome) =>
+    outcome.kind === "absent" ? { kind: "expired" } : outcome,
+  );
 }
 
 function publishBegin(

@@ -6,6 +6,7 @@ import type {
   onRequestHookHandler,
   RouteOptions as FastifyRoute,
 } from "fastify";
+import type { MaybePromise } from "../maybe-promise.ts";
 import { STATE } from "../context/request-state.ts";
 import { ARRIVAL_READER, createArrivalReader } from "./arrival.ts";
 import { wrapHandler } from "./wrap-handler.ts";
@@ -98,7 +99,7 @@ function isHead(methods: readonly string[]): boolean {
 export function protectRoute(
   route: FastifyRoute,
   { covers, options }: Pick<Protection, "covers"> & { readonly options: RouteOptions },
-  admit: (request: FastifyRequest, reply: FastifyReply) => Promise<"run" | "answered">,
+  admit: (request: FastifyRequest, reply: FastifyReply) => MaybePromise<"run" | "answered">,
 ): void {
   const { required, mismatch, maxKeyAgeMs, strategy } = options;
   route.config = {

@@ -11,6 +11,8 @@ import type { FastifyRequest } from "fastify";
 import { fingerprintBy, fingerprintWhole, unreadable } from "../ticket/fingerprint.ts";
 import type { KeyOption, RouteOptions } from "../options/options.ts";
 import { resolveScope } from "../ticket/scope.ts";
+import { ticketId } from "../layers/single-flight.ts";
+import type { MaybePromise } from "../maybe-promise.ts";
 import type { Ticket } from "../store/store.ts";
 import { ARRIVAL } from "./arrival.ts";
 
@@ -30,10 +32,10 @@ export type TicketReading =
  * @throws the error of option `scope` if it is an HTTP error of the caller (400–499). TypeError for
  *   a body that is a stream.
  */
-export async function readTicket(
+export function readTicket(
   request: FastifyRequest,
   options: RouteOptions,
-): Promise<TicketReading> {
+): MaybePromise<TicketReading> {
   const onlyIfStored = asksOnlyIfStored(request);
   const found = options.key === undefined ? headerKey(request) : optionKey(request, options.key);
   if (found.kind === "missing") {
@@ -41,23 +43,41 @@ export async function readTicket(
     return refused("idempotency_key_required", found.detail);
   }
   if (found.kind === "invalid") return refused("idempotency_key_invalid", found.detail);
-  let scope: string | undefined;
+  const { key } = found;
+  let scope: MaybePromise<string | undefined>;
   try {
-    scope = await resolveScope(options.scope, request);
+    scope = resolveScope(options.scope, request);
   } catch (cause) {
-    if (isCallersError(cause)) throw cause;
-    return { kind: "no-scope", cause };
+    return withoutScope(cause);
   }
-  if (scope === undefined) return { kind: "no-scope" };
+  const finish = (named: string | undefined): TicketReading =>
+    named === undefined
+      ? { kind: "no-scope" }
+      : { kind: "ticket", ticket: makeTicket(key, named, request, options), onlyIfStored };
+  return scope instanceof Promise ? scope.then(finish, withoutScope) : finish(scope);
+}
+
+function makeTicket(
+  key: string,
+  scope: string,
+  request: FastifyRequest,
+  options: RouteOptions,
+): Ticket {
   const arrival = request[ARRIVAL];
   if (arrival === null) throw new Error("the idempotency plugin's onRequest hook did not run");
-  const ticket: Ticket = Object.freeze({
-    key: found.key,
+  const { target } = arrival;
+  const ticket: Ticket = {
+    key,
     scope,
-    target: arrival.target,
+    target,
     fingerprint: arrival.fingerprint ?? lateFingerprint(request, options),
-  });
-  return { kind: "ticket", ticket, onlyIfStored };
+  };
+  return Object.freeze({ ...ticket, id: ticketId(ticket) });
+}
+
+function withoutScope(cause: unknown): TicketReading {
+  if (isCallersError(cause)) throw cause;
+  return { kind: "no-scope", cause };
 }
 
 /** By the route's own option, or of a body that a hook behind ours has read, such as a multipart one. */
@@ -106,13 +126,17 @@ function optionKey(request: FastifyRequest, option: KeyOption): KeyReading {
 
 // Node joins repeated headers into one value; only the raw list shows that a key was sent twice.
 // A light-my-request injection has that list too.
-function keyHeaders(request: FastifyRequest): string[] {
-  const { rawHeaders } = request.raw;
-  return rawHeaders.filter(
-    (_, index) =>
-      index % 2 === 1 && rawHeaders[index - 1]?.toLowerCase() === IDEMPOTENCY_KEY.toLowerCase(),
-  );
+function keyHeaders({ raw: { rawHeaders } }: FastifyRequest): string[] {
+  const found: string[] = [];
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    const name = rawHeaders[at] ?? "";
+    if (name.length === HEADER.length && name.toLowerCase() === HEADER)
+      found.push(rawHeaders[at + 1] ?? "");
+  }
+  return found;
 }
+
+const HEADER = IDEMPOTENCY_KEY.toLowerCase();
 
 // Anything but a plain "no" counts as asked: where nothing may start, a value that we cannot read must not start anything.
 function asksOnlyIfStored(request: FastifyRequest): boolean {

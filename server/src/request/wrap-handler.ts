@@ -1,33 +1,51 @@
 /** Wraps a protected handler: admission goes before it, and no way of answering gets past the hook that stores the response. */
-import type { FastifyReply, FastifyRequest, RouteHandlerMethod } from "fastify";
+import type { FastifyInstance, FastifyReply, FastifyRequest, RouteHandlerMethod } from "fastify";
 import { leaveScope } from "../context/handler-scope.ts";
 import { STATE } from "../context/request-state.ts";
 import type { RequestState } from "../context/request-state.ts";
+import type { MaybePromise } from "../maybe-promise.ts";
 import { hasHungUp } from "../response/caller.ts";
 import { digestKey } from "../telemetry/key-digest.ts";
 
 /** @param admit lets the handler run, or answers itself; `undefined` where the method is not protected. */
 export function wrapHandler(
   handler: RouteHandlerMethod,
-  admit: (request: FastifyRequest, reply: FastifyReply) => Promise<"run" | "answered"> | undefined,
+  admit: (
+    request: FastifyRequest,
+    reply: FastifyReply,
+  ) => MaybePromise<"run" | "answered"> | undefined,
 ): RouteHandlerMethod {
   // Admission runs in the handler and not in a hook: a plugin loaded after ours may still add hooks
   // to the route. Their checks have to pass before a replay too.
-  return async function protectedHandler(request, reply) {
+  return function protectedHandler(request, reply) {
+    const admitted = admit(request, reply);
+    // A replay from the process, or a refusal: it is sent, and nothing is to be awaited.
+    if (admitted === "answered") return undefined;
+    if (!(admitted instanceof Promise)) return runHandler(this, handler, request, reply);
     // The result decides, not `reply.sent`: that is still false if the caller hung up before the
     // answer was written.
-    if ((await admit(request, reply)) === "answered") return reply;
-    const state = request[STATE];
-    const scope = state?.scope;
-    const result: unknown =
-      scope === undefined
-        ? handler.call(this, request, reply)
-        : scope.run((): unknown => handler.call(this, request, reply));
-    // A handler that sends from a callback: Fastify must wait for that, and a caller that hangs up must not end it.
-    if (result === undefined) return new Promise<never>(() => {});
-    if (state === null || result === reply || !isThenable(result)) return result;
-    return afterHandler(state, request, reply, await result);
+    return admitted.then((how) =>
+      how === "answered" ? reply : runHandler(this, handler, request, reply),
+    );
   };
+}
+
+async function runHandler(
+  app: FastifyInstance,
+  handler: RouteHandlerMethod,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<unknown> {
+  const state = request[STATE];
+  const scope = state?.scope;
+  const result: unknown =
+    scope === undefined
+      ? handler.call(app, request, reply)
+      : scope.run((): unknown => handler.call(app, request, reply));
+  // A handler that sends from a callback: Fastify must wait for that, and a caller that hangs up must not end it.
+  if (result === undefined) return new Promise<never>(() => {});
+  if (state === null || result === reply || !isThenable(result)) return result;
+  return afterHandler(state, request, reply, await result);
 }
 
 function afterHandler(

@@ -4,6 +4,7 @@ import { validateHeaderValue } from "node:http";
 import { Readable } from "node:stream";
 import type { FastifyReply } from "fastify";
 import { decode } from "./content-encoding.ts";
+import type { MaybePromise } from "../maybe-promise.ts";
 import type { RouteOptions } from "../options/options.ts";
 import type { StoredResponse } from "../store/store.ts";
 
@@ -42,18 +43,23 @@ type HeaderValue = number | string | string[] | undefined;
 
 /** Takes the head of a reply down. */
 export function readHead(reply: FastifyReply): Head {
-  const headers = Object.entries(reply.getHeaders()).map(([name, value]) => [name, copied(value)]);
-  return { status: reply.statusCode, headers: Object.fromEntries(headers) };
+  // Fastify's own copy of what is set on it and on Node's reply: only lists may change after this.
+  const headers = reply.getHeaders() as Record<string, HeaderValue>;
+  for (const name in headers)
+    if (Array.isArray(headers[name])) headers[name] = copied(headers[name]);
+  return { status: reply.statusCode, headers };
 }
 
 /** Puts a reply back to what it was, its error's headers taken off. */
 export function restoreHead(reply: FastifyReply, { status, headers }: Head): void {
   if (reply.statusCode !== status) reply.code(status);
   const now = reply.getHeaders();
-  for (const name of new Set([...Object.keys(now), ...Object.keys(headers)])) {
-    if (String(now[name]) === String(headers[name])) continue;
+  for (const name in now) if (headers[name] === undefined) reply.removeHeader(name);
+  for (const name in headers) {
+    const before = headers[name];
+    if (now[name] === before || String(now[name]) === String(before)) continue;
     reply.removeHeader(name);
-    if (headers[name] !== undefined) reply.header(name, copied(headers[name]));
+    if (before !== undefined) reply.header(name, copied(before));
   }
 }
 
@@ -80,7 +86,31 @@ export function discard(payload: unknown): void {
  *
  * @throws what a streamed body throws, and Node's error for a header value that could not be sent.
  */
-export async function capture(
+export function capture(
+  reply: FastifyReply,
+  head: Head,
+  payload: unknown,
+  options: RouteOptions,
+): MaybePromise<Captured> {
+  const isWhole = typeof payload === "string" && head.headers["content-encoding"] === undefined;
+  return isWhole ? captureText(head, payload, options) : captureBody(reply, head, payload, options);
+}
+
+/** The text of a reply is sent on as it is, such as a handler's JSON: its bytes are made once, for the record. */
+function captureText(
+  { status, headers: all }: Head,
+  text: string,
+  { storeHeaders, maxResponseBytes }: RouteOptions,
+): Captured {
+  const headers = keptHeaders(all, storeHeaders);
+  const bytes = Buffer.from(text);
+  if (bytes.length > maxResponseBytes)
+    return { response: { status, headers, body: undefined }, payload: text };
+  const isText = bytes.length === 0 || TEXT.test(String(all["content-type"]));
+  return { response: { status, headers, body: bytes }, payload: isText ? text : bytes };
+}
+
+async function captureBody(
   reply: FastifyReply,
   { status, headers: all }: Head,
   payload: unknown,
@@ -115,15 +145,19 @@ const TEXT = /^text\/|[/+](json|xml)\b|charset=/i;
  * @throws Node's error for a value that could not be sent.
  */
 export function keptHeaders(all: Head["headers"], kept: ReadonlySet<string>): [string, string][] {
-  return Object.entries(all).flatMap(([name, value]) => {
-    if (value === undefined || !kept.has(name.toLowerCase())) return [];
-    const values = Array.isArray(value) ? value : [value];
-    return values.map((one): [string, string] => {
-      // Refused here, before it is stored: otherwise every replay would fail on it.
-      validateHeaderValue(name, String(one));
-      return [name.toLowerCase(), String(one)];
-    });
-  });
+  const stored: [string, string][] = [];
+  const keep = (name: string, value: string): void => {
+    // Refused here, before it is stored: otherwise every replay would fail on it.
+    validateHeaderValue(name, value);
+    stored.push([name.toLowerCase(), value]);
+  };
+  for (const name of Object.keys(all)) {
+    const value = all[name];
+    if (value === undefined || !kept.has(name.toLowerCase())) continue;
+    if (Array.isArray(value)) for (const one of value) keep(name, one);
+    else keep(name, String(value));
+  }
+  return stored;
 }
 
 interface Body {

@@ -20,6 +20,7 @@ import {
 import { remainingFenceMs } from "../store/record.ts";
 import type { Completion } from "../store/store.ts";
 import { digestKey } from "../telemetry/key-digest.ts";
+import type { MaybePromise } from "../maybe-promise.ts";
 
 /**
  * The `onSend` hook: stores what a claim's handler answered before it leaves, and puts the stored bytes of a replay in place of
@@ -69,7 +70,8 @@ async function finish(
 ): Promise<unknown> {
   const { deadline } = state.reply;
   deadline?.check();
-  const taken = await inTime(state.reply, take(state, reading, reply));
+  const taking = take(state, reading, reply);
+  const taken = taking instanceof Promise ? await inTime(state.reply, taking) : taking;
   if (taken !== "expired" && !state.reply.store(reading)) return new Promise<never>(() => {});
   deadline?.stop();
   try {
@@ -182,7 +184,7 @@ type Taken =
     }
   | { readonly kind: "failed"; readonly error: unknown };
 
-async function take(state: RequestState, reading: Reading, reply: FastifyReply): Promise<Taken> {
+function take(state: RequestState, reading: Reading, reply: FastifyReply): MaybePromise<Taken> {
   const { options } = state;
   try {
     reading.payload = unwrap(reply, reading.payload);
@@ -193,12 +195,17 @@ async function take(state: RequestState, reading: Reading, reply: FastifyReply):
     if (isStored) reading.payload = asReadable(reading.payload);
     const { payload } = reading;
     const captured = isStored
-      ? await capture(reply, head, payload, options)
+      ? capture(reply, head, payload, options)
       : { response: undefined, payload };
-    return { kind: "taken", head, captured };
+    if (!(captured instanceof Promise)) return { kind: "taken", head, captured };
+    return captured.then((read) => ({ kind: "taken", head, captured: read }), failed);
   } catch (error) {
-    return { kind: "failed", error };
+    return failed(error);
   }
+}
+
+function failed(error: unknown): Taken {
+  return { kind: "failed", error };
 }
 
 function reportUnused(

@@ -10,6 +10,8 @@ export interface Ticket {
   readonly scope: string;
   readonly target: string;
   readonly fingerprint: Buffer;
+  /** Scope, target and key as one string, if it has been made: see `ticketId`. */
+  readonly id?: string;
 }
 
 /** A response as it is kept: exact bytes, so that a replay is what the first caller saw. */

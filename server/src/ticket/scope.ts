@@ -1,5 +1,6 @@
 /** Scope of a request: the owner of its key. */
 import type { FastifyRequest } from "fastify";
+import type { MaybePromise } from "../maybe-promise.ts";
 
 /**
  * Names the owner of a key: a function of the request, which may be asynchronous, or the literal `'single-tenant'`, one scope for
@@ -16,12 +17,21 @@ const MAX_SCOPE_BYTES = 512;
  *
  * @throws what the option throws or rejects with.
  */
-export async function resolveScope(
+export function resolveScope(
   option: ScopeOption,
   request: FastifyRequest,
-): Promise<string | undefined> {
+): MaybePromise<string | undefined> {
   if (option === "single-tenant") return option;
-  const scope: unknown = await option(request);
+  const scope: unknown = option(request);
+  // Awaited like any thenable, of whatever library it is.
+  return isThenable(scope) ? Promise.resolve(scope).then(usable) : usable(scope);
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === "object" && value !== null && "then" in value;
+}
+
+function usable(scope: unknown): string | undefined {
   if (typeof scope !== "string" || scope === "" || scope.includes("\0")) return undefined;
   return Buffer.byteLength(scope) <= MAX_SCOPE_BYTES ? scope : undefined;
 }

@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
 import { createSingleFlight } from "../../src/layers/single-flight.ts";
 import type { Waiting } from "../../src/layers/single-flight.ts";
-import { endingClaim } from "../../src/store/claims/ending-claim.ts";
-import type { Ends } from "../../src/store/claims/ending-claim.ts";
+import { endingClaim } from "../../src/store/ending-claim.ts";
+import type { Ends } from "../../src/store/ending-claim.ts";
 import type { BeginOutcome, Store, StoredRecord, Ticket } from "../../src/store/store.ts";
 
 const ticket = (content: number): Ticket => ({
@@ -26,7 +26,7 @@ function leftBehind(): { readonly store: Store; readonly answer: () => void } {
   const claim = endingClaim(ends);
   const outcomeFor = (asked: Ticket): BeginOutcome =>
     asked.fingerprint[0] === 1
-      ? ({ kind: "crashed", claim } as BeginOutcome)
+      ? { kind: "crashed", claim }
       : { kind: "in-flight", fingerprint: Buffer.from([1]) };
   const store = {
     begin: async (asked: Ticket) => {

@@ -143,7 +143,7 @@ describe("the last writes of a lease", () => {
   ] as const)("find out by a look-up what a lost COMMIT did: %s", async (fault, kind, count) => {
     const ticket = createTicket();
     const claim = await claimWithWrites(ticket);
-    wire.onText("\0commit\0", fault);
+    wire.onText("commit\0", fault);
     expect(await claim.complete(response("made"), "keep")).toMatchObject({ kind });
     expect(await effects(pool, ticket)).toBe(count);
   });

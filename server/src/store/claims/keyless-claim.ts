@@ -1,7 +1,7 @@
 /** Claim of a request without a key: a transaction that stores no record. */
 import type { StoreParts } from "../store-parts.ts";
 import type { Claim, Completion } from "../store.ts";
-import { endingClaim } from "./ending-claim.ts";
+import { endingClaim } from "../ending-claim.ts";
 import { createLastWrites } from "./last-writes.ts";
 
 const NOTHING_STORED: Completion = {

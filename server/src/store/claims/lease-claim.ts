@@ -19,7 +19,7 @@ import type {
   Unavailable,
   Writes,
 } from "../store.ts";
-import { endingClaim } from "./ending-claim.ts";
+import { endingClaim } from "../ending-claim.ts";
 import { createLastWrites } from "./last-writes.ts";
 import type { LastWrites } from "./last-writes.ts";
 import { readSteps } from "./lease-steps.ts";

@@ -5,7 +5,7 @@ import type { Connection } from "../postgres/connection.ts";
 import { readRecord, recordValues, ticketValues } from "../record.ts";
 import type { Statements } from "../sql/statements.ts";
 import type { Completion, Release, Retention, StoredResponse, Ticket, Writes } from "../store.ts";
-import { EndingClaim } from "./ending-claim.ts";
+import { EndingClaim } from "../ending-claim.ts";
 import {
   abandon,
   ask,

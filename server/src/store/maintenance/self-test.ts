@@ -2,7 +2,7 @@
 import { randomInt } from "node:crypto";
 import type { Pool, PoolClient } from "pg";
 import { withDeadline } from "../../deadline.ts";
-import { acquireWithin, giveBack, patienceMs } from "../postgres/connection.ts";
+import { acquire, giveBack, patienceMs } from "../postgres/connection.ts";
 import { readEngine } from "../postgres/dialect.ts";
 import type { DatabaseEngine } from "../postgres/dialect.ts";
 import { PLAIN_TYPES, queryPlain } from "../postgres/plain-query.ts";
@@ -188,7 +188,7 @@ async function withClient<Result>(
   pool: Pool,
   use: (client: PoolClient) => Promise<Result>,
 ): Promise<Result> {
-  const client = await acquireWithin(pool, patienceMs(pool));
+  const client = await acquire(pool, patienceMs(pool));
   let isAnswered = false;
   try {
     const result = await inTime(use(client));

@@ -50,7 +50,7 @@ export function createConnect(pool: Pool): Connect {
     const until = performance.now() + waitMs;
     if (!slots.takeFree()) await slots.take(waitMs);
     try {
-      const client = await acquireWithin(pool, until - performance.now());
+      const client = await acquire(pool, until - performance.now());
       return new PooledConnection(client, pool, slots);
     } catch (error) {
       slots.free();
@@ -73,28 +73,19 @@ export function ignoreError(): void {}
 /**
  * Takes a client of the pool with {@link ignoreError} on it, for {@link giveBack}. By a callback: until a promise is awaited
  * nothing would listen, and a server that shuts down may send that right behind its first "ready".
+ *
+ * @param waitMs bounds the wait: the pool's own timer covers neither a connection that hangs before it is ready, nor a pool
+ *   without one. Default: no bound.
+ * @throws ConnectionTimeoutError after that.
  */
-export function acquire(pool: Pool): Promise<PoolClient> {
-  return new Promise((resolve, reject) => {
-    pool.connect((error, client) => {
-      if (client === undefined) return reject(error);
-      client.on("error", ignoreError);
-      return resolve(client);
-    });
-  });
-}
-
-/** The same, bounded: the pool's own timer covers neither a connection that hangs before it is ready, nor a pool without one. */
-export function acquireWithin(pool: Pool, waitMs: number): Promise<PoolClient> {
+export function acquire(pool: Pool, waitMs?: number): Promise<PoolClient> {
   return new Promise((resolve, reject) => {
     let isLate = false;
-    const timer = setTimeout(
-      () => {
-        isLate = true;
-        reject(new ConnectionTimeoutError("no connection became free in the pool in time"));
-      },
-      Math.max(0, waitMs),
-    );
+    const giveUp = (): void => {
+      isLate = true;
+      reject(new ConnectionTimeoutError("no connection became free in the pool in time"));
+    };
+    const timer = waitMs === undefined ? undefined : setTimeout(giveUp, Math.max(0, waitMs));
     pool.connect((error, client) => {
       clearTimeout(timer);
       if (client === undefined) return reject(error);

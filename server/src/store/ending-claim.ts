@@ -8,7 +8,7 @@ import type {
   StepMemory,
   StoredResponse,
   Writes,
-} from "../store.ts";
+} from "./store.ts";
 
 type Listener = (end: ClaimEnd) => void;
 
