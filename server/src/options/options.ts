@@ -88,7 +88,7 @@ export interface RouteIdempotencyOptions {
    */
   readonly retentionMs?: number;
   /**
-   * How long a key is remembered, in ms, counted from the stored response like `retentionMs`, and never shorter. A repeat after
+   * Retention of a key, in ms, counted from the stored response like `retentionMs`, and never shorter. A repeat after
    * `retentionMs` gets 410 `idempotency_response_not_stored` with `originalStatus`, and nothing runs. After the fence the key
    * counts as new. An unfinished lease is kept for as long.
    * `@range 1_000–31_622_400_000 @default 30 days` (a key costs about 260 bytes; `retentionMs` if that is longer)
