@@ -63,6 +63,23 @@ test("I7: when all faults have ended, no key is held for much longer than a leas
   expect(asked(59_000)).toEqual(["I7"]);
 });
 
+test("I7: a handler that hangs by plan in quiet holds its key anew", () => {
+  const process = "settling";
+  const busy = { kind: "fail", status: 409, code: "idempotency_in_flight" } as const;
+  const timeout = { kind: "info", reason: "timeout", isLate: true } as const;
+  const asked = (fromMs: number) =>
+    broken({
+      events: [
+        ...tell({ attempt: 2, process, hangs: true, end: busy }),
+        ...tell({ attempt: 3, process, from: fromMs, hangs: true, end: timeout }),
+        ...tell({ attempt: 4, process, from: 59_000, hangs: true, end: busy }),
+        ...tell({ process, from: 59_100 }),
+      ],
+    });
+  expect(asked(56_000)).toEqual([]);
+  expect(asked(5_000)).toEqual(["I7"]);
+});
+
 test("I7: a fault excuses the clients of the servers that it struck, and every client that waited too long", () => {
   const struck = (server: string, isLate: boolean) => {
     const fault = { kind: "fault", fault: "kill A", servers: ["A"] } as const;

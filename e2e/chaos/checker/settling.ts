@@ -46,13 +46,18 @@ export const SETTLING = "settling";
 // A lease, a COMMIT without an answer, and some seconds.
 const SETTLED_MS = 20_000;
 
-/** I7: when all faults have ended, no key is held for longer than a lease and what may be under way for it. */
+/**
+ * I7: when all faults have ended, no key is held for longer than a lease and what may be under way
+ * for it. An attempt that ran a handler that hangs by plan holds the key anew.
+ */
 export function checkHeld(one: Case): Violation[] {
   const calm = one.attempts.filter(({ invoke }) => invoke.process === SETTLING);
-  const since = calm[0]?.invoke.atMs ?? Infinity;
+  let since = calm[0]?.invoke.atMs ?? Infinity;
   return calm.flatMap(({ invoke, ending }): Violation[] => {
+    const isHeld = ending?.kind === "fail" && ending.code === IN_FLIGHT;
+    if (!isHeld && invoke.hangs === true) since = ending?.atMs ?? since;
     const heldMs = invoke.atMs - since;
-    if (ending?.kind !== "fail" || ending.code !== IN_FLIGHT || heldMs <= SETTLED_MS) return [];
+    if (!isHeld || heldMs <= SETTLED_MS) return [];
     const message = `attempt ${invoke.attempt} was told that the key still runs, ${Math.round(heldMs)} ms after it was first asked for in quiet`;
     return [{ invariant: "I7", message, at: one }];
   });
