@@ -55,9 +55,9 @@ export function rememberedUntil(record: OperationRecord, policy: RetryPolicy): n
 }
 
 /**
- * Returns the record with the end that the server has named, never later than named before. A replay names what is left: it counts
- * from when its run began, and ends no later than what was assumed. Other answers name the whole: it counts from the key's first
- * moment, because a lost reply may have come from there.
+ * Returns the record with the end that the server has named, never later than named before. A replay, and a 410 in its place, name
+ * what is left: it counts from when the run began, and ends no later than what was assumed. Other answers name the whole: it counts
+ * from the key's first moment, because a lost reply may have come from there.
  */
 export function withLifetime(
   record: OperationRecord,
@@ -69,7 +69,8 @@ export function withLifetime(
   if (!/^\d{1,12}$/.test(lifetime)) return record;
   const { createdAt } = record;
   const namedMs = Number(lifetime) * 1000;
-  const from = answer?.headers.has(IDEMPOTENT_REPLAYED) ? startedAt : createdAt;
+  const isLeft = answer?.headers.has(IDEMPOTENT_REPLAYED) || answer?.status === 410;
+  const from = isLeft ? startedAt : createdAt;
   const latest = record.expiresAt ?? createdAt + Math.max(assumedLifetimeMs, namedMs);
   return { ...record, expiresAt: Math.min(from + namedMs, latest) };
 }

@@ -64,6 +64,7 @@ export function classify(answer: Answer, loop: Loop): LoopResult | Again {
     const details = { key, status, problem: body, original };
     return rejected(new KeyConflictError(OTHER_CONTENT, details), loop);
   }
+  if (isSuccess && code === undefined) return judgeSuccess(answer, loop, isEchoed);
   const waitMs = retryAfterMs(headers);
   const details = { key, status, problem: body, originalStatus, retryAfterMs: waitMs };
   const error = createError(message, code, details);
@@ -72,7 +73,6 @@ export function classify(answer: Answer, loop: Loop): LoopResult | Again {
   const mayRetry = (advice ?? headers.get("transient-error")) !== "false";
   const refused = { ...refusal, loop, answer, error, isEchoed, isEchoing, mayRetry };
   if (code !== undefined) return byCode(code, refused);
-  if (isSuccess) return judgeSuccess(answer, loop, isEchoed);
   if (advice === "true") return { kind: "retry", cause: error };
   if (refusal.isAboutKey && !isHtml(answer)) {
     const isBusy = BUSY.has(status) && (loop.isUnresolved || waitMs !== undefined);
@@ -111,7 +111,7 @@ function judgeSuccess(answer: Answer, told: Loop, isEchoed: boolean): LoopResult
   }
   const isValue = "value" in value;
   if (!isValue && isJson(headers) && "error" in parseJson(text)) {
-    return { kind: "retry", cause: unexpected("The answer was cut off", value.error) };
+    return { kind: "retry", cause: unexpected("A cut-off answer", value.error) };
   }
   const failure = isValue
     ? {}

@@ -84,7 +84,7 @@ export interface Call {
   readonly content: Content;
   /** Whether it asks for a new operation. */
   readonly again: boolean;
-  /** The moment, and the time of it. */
+  /** The moment, and the time of it. A call that joins a live one of its place has the moment of that. */
   readonly startedAt: number;
   readonly time: number;
 }

@@ -103,7 +103,11 @@ function begin(
   content: Content,
   again = false,
 ): Ledger {
-  const call: Call = { kind, content, again, startedAt: ledger.moment, time: ledger.time };
+  const live = [...ledger.calls.values()].filter(
+    (one) => one.again === again && concerns(ledger.rules, one, content),
+  );
+  const startedAt = Math.min(ledger.moment, ...live.map((one) => one.startedAt));
+  const call: Call = { kind, content, again, startedAt, time: ledger.time };
   return { ...ledger, calls: new Map([...ledger.calls, [number, call]]) };
 }
 

@@ -92,22 +92,23 @@ describe("an operation", () => {
   ])("leaves nothing behind: %s", async (_name, replies, expected) => {
     await withServer(replies, async ({ url }) => {
       const { signal } = createCaller();
+      const attemptTimeoutMs = replies.includes(never) ? 100 : undefined;
       const { client, order } = createShop(url, {
         attempts: 2,
-        attemptTimeoutMs: 100,
+        attemptTimeoutMs,
         rememberMs: undefined,
       });
       expect(await order.run(cart, { signal })).toMatchObject(expected);
       // Waits for what comes after the result.
-      await client.forgetAll();
-      await expect.poll(left).toEqual(NOTHING);
+      await client.reset();
+      expect(left()).toEqual(NOTHING);
     });
   });
 
   it("leaves nothing behind if it is aborted while it is under way, waits to retry, or waits for its turn", async () => {
     await withServer([never, reset, done], async ({ url, seen }) => {
       const [underWay, queued, waiting] = [createCaller(), createCaller(), createCaller()];
-      const { order } = createShop(url, { backoff: { baseMs: 60_000, capMs: 60_000 } });
+      const { client, order } = createShop(url, { backoff: { baseMs: 60_000, capMs: 60_000 } });
       const runs = [
         order.run(cart, { signal: underWay.signal }),
         order.run({ ...cart, lines: ["pear"] }, { signal: queued.signal }),
@@ -118,20 +119,22 @@ describe("an operation", () => {
       await Promise.all(runs);
       const onWait = (): void => void setTimeout(waiting.abort);
       await order.run({ ...cart, id: "cart-2" }, { signal: waiting.signal, onWait });
-      await expect.poll(() => left().timers).toBe(0);
+      await client.reset();
+      expect(left()).toEqual(NOTHING);
     });
   });
 
   it("leaves no listener on the signal of a run that joined", async () => {
     const held = createHeld();
     await withServer([held.reply], async ({ url }) => {
-      const { order } = createShop(url);
+      const { client, order } = createShop(url);
       const [one, two] = [createCaller(), createCaller()];
       const runs = [order.run(cart, one), order.run(cart, two)];
       await held.arrived;
       held.go();
       await Promise.all(runs);
-      await expect.poll(left).toEqual(NOTHING);
+      await client.reset();
+      expect(left()).toEqual(NOTHING);
     });
   });
 
@@ -139,20 +142,24 @@ describe("an operation", () => {
     const held = createHeld();
     const { openTab, waiting } = openBrowser();
     await withServer([held.reply], async ({ url }) => {
-      const first = openTab(url).order.run(cart);
+      const [one, two] = [openTab(url), openTab(url)];
+      const first = one.order.run(cart);
       await held.arrived;
       const caller = createCaller();
-      const second = openTab(url).order.run(cart, caller);
+      const second = two.order.run(cart, caller);
       const third = openTab(url).order.run({ ...cart, lines: ["pear"] }, caller);
       await waiting(2);
       caller.abort();
       held.go();
       await Promise.all([first, second, third]);
-      await expect.poll(() => left().timers).toBe(0);
+      await Promise.all([one.client.reset(), two.client.reset()]);
+      expect(left()).toEqual(NOTHING);
     });
     await withServer([done], async ({ url }) => {
-      await Promise.all([openTab(url).order.run(cart), openTab(url).order.run(cart)]);
-      await expect.poll(left).toEqual(NOTHING);
+      const tabs = [openTab(url), openTab(url)];
+      await Promise.all(tabs.map(({ order }) => order.run(cart)));
+      await Promise.all(tabs.map(({ client }) => client.reset()));
+      expect(left()).toEqual(NOTHING);
     });
   });
 
@@ -166,13 +173,14 @@ describe("an operation", () => {
     });
     vi.stubGlobal("removeEventListener", online.remove);
     await withServer([reset, done], async ({ url }) => {
-      const { order } = createShop(url, { attempts: 3 });
+      const { client, order } = createShop(url, { attempts: 3 });
       const onWait = ({ reason }: { reason: string }): void => {
         if (reason === "offline") setTimeout(() => page.dispatchEvent(new Event("online")));
       };
       expect((await order.run(cart, { onWait })).kind).toBe("done");
+      await client.reset();
       expect(online.count).toBe(0);
-      await expect.poll(left).toEqual(NOTHING);
+      expect(left()).toEqual(NOTHING);
     });
   });
 
@@ -185,8 +193,12 @@ describe("an operation", () => {
         removeItem: async (name: string) => void items.delete(name),
         getAllKeys: async () => [...items.keys()],
       };
-      await createShop(url, { storage }).order.run(cart);
-      await expect.poll(left).toEqual(NOTHING);
+      const { client, order } = createShop(url, { storage });
+      // The look at what earlier pages left is over.
+      await client.pending();
+      await order.run(cart);
+      await client.reset();
+      expect(left()).toEqual(NOTHING);
     });
   });
 });
@@ -197,17 +209,18 @@ describe("a call without an operation", () => {
     ["done after a lost reply", [reset, done]],
     ["never answered", [never]],
   ])("leaves nothing on its caller's signal: %s", async (_name, replies) => {
-    const options = { attempts: 2, attemptTimeoutMs: 100, backoff: { baseMs: 1, capMs: 2 } };
+    const attemptTimeoutMs = replies.includes(never) ? 100 : undefined;
+    const options = { attempts: 2, attemptTimeoutMs, backoff: { baseMs: 1, capMs: 2 } };
     await withServer(replies, async ({ url }) => {
       const { signal } = createCaller();
       const client = createClient({ ky: { prefix: url }, ...options });
       await client.post("orders", { json: cart, signal }).catch(() => undefined);
-      await expect.poll(left).toEqual(NOTHING);
+      expect(left()).toEqual(NOTHING);
     });
     await withServer(replies, async ({ url }) => {
       const fetch = createIdempotentFetch(options);
       await fetch(`${url}orders`, { method: "POST", body: "{}" }).catch(() => undefined);
-      await expect.poll(left).toEqual(NOTHING);
+      expect(left()).toEqual(NOTHING);
     });
   });
 });
