@@ -1,4 +1,4 @@
-/** Pages of the site in the order of its sidebar. The build fails if a page of `docs/` is missing here. */
+/** Pages of the site in the order of its sidebar. The build fails if a page of `docs/` has no section. */
 import { readdirSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -43,11 +43,16 @@ function guides(names: string): string[] {
 export function listSections(): readonly Section[] {
   return [
     ...GUIDES,
+    { title: "More guides", pages: pagesOf("guides").filter(isUnsorted) },
     { title: "Reference", pages: pagesOf("reference") },
     { title: "Runbook", pages: pagesOf("runbook") },
     { title: "Reports", pages: pagesOf("reports") },
     { title: "Decisions", pages: pagesOf("decisions") },
   ].filter(({ pages }) => pages.length > 0);
+}
+
+function isUnsorted(page: string): boolean {
+  return !GUIDES.some(({ pages }) => pages.includes(page));
 }
 
 /** Returns the first heading of a page. */

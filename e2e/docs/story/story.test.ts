@@ -25,5 +25,8 @@ it("docs/story.md shows the output of a run, ids and times aside", async () => {
   });
   const shown = readBlocks(await readFile(PAGE, "utf8"));
   expect([...shown.keys()]).toEqual([...story.keys()]);
-  for (const [name, output] of story) expect(mask(shown.get(name) ?? ""), name).toBe(mask(output));
+  for (const [name, output] of story) {
+    const advice = `${name}: if the output is right, run npx -y pnpm@12 story`;
+    expect(mask(shown.get(name) ?? ""), advice).toBe(mask(output));
+  }
 });
