@@ -23,7 +23,7 @@ describe("the runbook", () => {
   it("has a section for each metric, and for no other", async () => {
     const source = await readFile(TELEMETRY, "utf8");
     const created =
-      /(?:createCounter|createHistogram|createUpDownCounter|createObservableGauge|seconds)\(\s*(?:meter, )?"(oncekey\.[\w.]+)"/g;
+      /(?:createCounter|createHistogram|createUpDownCounter|createObservableGauge|gauge|seconds)\(\s*(?:meter, )?"(oncekey\.[\w.]+)"/g;
     const metrics = [...source.matchAll(created)].map(([, name = ""]) => name);
     const page = await readFile(new URL("metrics.md", RUNBOOK), "utf8");
     const sections = [...page.matchAll(/^## (oncekey\.\S+)$/gm)].map(([, name = ""]) => name);
