@@ -22,6 +22,7 @@ export interface Page {
 export const ENTRIES: readonly Entry[] = [
   { name: "@oncekey/server", source: "server/src/index.ts" },
   { name: "@oncekey/server/opentelemetry", source: "server/src/opentelemetry.ts" },
+  { name: "@oncekey/server/operator", source: "server/src/operator.ts" },
   { name: "@oncekey/server/testing", source: "server/src/testing.ts" },
   { name: "@oncekey/client", source: "client/src/index.ts" },
   { name: "@oncekey/client/fetch", source: "client/src/fetch.ts" },
@@ -119,6 +120,14 @@ export const PAGES: readonly Page[] = [
     title: "Metrics",
     intro: "OpenTelemetry instruments of `@oncekey/server/opentelemetry`.",
     exports: { "@oncekey/server/opentelemetry": ["*"] },
+  },
+  {
+    file: "operator.md",
+    title: "The operator's page",
+    intro:
+      "Options of `app.register(operator, { … })` of `@oncekey/server/operator`: [the guide](../guides/operator.md). An unknown or wrong option throws at registration.",
+    tableOf: ["OperatorOptions"],
+    exports: { "@oncekey/server/operator": ["*"] },
   },
   {
     file: "client-options.md",

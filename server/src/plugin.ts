@@ -49,7 +49,7 @@ const plugin: FastifyPluginAsync<IdempotencyOptions> = async (app, registered) =
   const engines = createEngines({ pool, pools, replayCache, maxInFlightPerScope });
   if (typeof pool !== "function") pools.add(pool);
 
-  const registration: Registration = { global };
+  const registration: Registration = { global, pool, schema };
   app.decorate(REGISTRATION, registration);
   app.decorate("idempotency", createAdministration(pool, schema, pools, engines));
   addRequestHooks(app);

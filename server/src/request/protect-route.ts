@@ -10,7 +10,7 @@ import type { MaybePromise } from "../maybe-promise.ts";
 import { STATE } from "../context/request-state.ts";
 import { ARRIVAL_READER, createArrivalReader } from "./arrival.ts";
 import { wrapHandler } from "./wrap-handler.ts";
-import type { RouteIdempotencyOptions, RouteOptions } from "../options/options.ts";
+import type { PoolOption, RouteIdempotencyOptions, RouteOptions } from "../options/options.ts";
 
 declare module "fastify" {
   interface FastifyContextConfig {
@@ -32,6 +32,9 @@ export const REGISTRATION: unique symbol = Symbol("oncekey.registration");
 
 export interface Registration {
   readonly global: boolean;
+  /** For pages that look at the records. */
+  readonly pool: PoolOption;
+  readonly schema: string;
 }
 
 // Methods without effects (RFC 9110 §9.2.1): a key on them protects nothing, and a stored answer would grow stale.
