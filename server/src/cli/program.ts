@@ -11,6 +11,7 @@ import { tell } from "./io/print.ts";
 import { sqlCommand } from "./commands/sql.ts";
 import { statsCommand } from "./commands/stats.ts";
 import { sweepCommand } from "./commands/sweep.ts";
+import { uiCommand } from "./commands/ui.ts";
 
 const EXIT_CODES = `
 Exit codes: 0 done · 1 something is wrong (a failed check, no such record, not deleted) · 2 bad usage ·
@@ -24,6 +25,7 @@ const COMMANDS = [
   forgetCommand,
   sweepCommand,
   statsCommand,
+  uiCommand,
 ];
 
 function createProgram(): CommandUnknownOpts {

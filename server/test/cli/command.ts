@@ -2,6 +2,7 @@
 import { spawn } from "node:child_process";
 import type { ChildProcessWithoutNullStreams } from "node:child_process";
 import { once } from "node:events";
+import { createInterface } from "node:readline";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { expect } from "vitest";
@@ -111,6 +112,25 @@ export async function oncekeyProcess(
     once(child, "exit") as Promise<[number | null]>,
   ]);
   return { code, out: "", err };
+}
+
+/** Starts a command that runs on, and waits for its first line. `interrupt` ends it and resolves with its exit code. */
+export async function oncekeyUntilLine(
+  args: readonly string[],
+): Promise<{ readonly line: string; readonly interrupt: () => Promise<number | null> }> {
+  const child = spawn(process.execPath, [...SOURCES, MAIN, ...args], {
+    env: withoutPostgres(),
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const lines = createInterface({ input: child.stdout });
+  const [line] = (await once(lines, "line")) as [string];
+  const closed = once(child, "close") as Promise<[number | null]>;
+  const interrupt = async (): Promise<number | null> => {
+    child.kill("SIGINT");
+    const [code] = await closed;
+    return code;
+  };
+  return { line, interrupt };
 }
 
 /**

@@ -15,7 +15,7 @@ describe("the command line", () => {
   it("prints its commands and the meaning of its exit codes", async () => {
     const { code, out } = await oncekey(["--help"]);
     expect(code).toBe(0);
-    for (const name of ["migrate", "sql", "doctor", "inspect", "forget", "sweep", "stats"]) {
+    for (const name of ["migrate", "sql", "doctor", "inspect", "forget", "sweep", "stats", "ui"]) {
       expect(out).toMatch(new RegExp(`^  ${name} `, "m"));
     }
     expect(out).toContain("Exit codes: 0 done");
