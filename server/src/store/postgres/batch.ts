@@ -1,7 +1,7 @@
 /** Several statements in one protocol batch: one round trip to Postgres, one Sync, on a stock `pg` connection. */
 import type { Connection, PoolClient, Submittable } from "pg";
-import { encodeBatch, encodeText } from "./encode.ts";
-import type { Part, Value } from "./encode.ts";
+import { encodeBatch } from "./encode.ts";
+import type { Value } from "./encode.ts";
 import { sessionOf } from "./session.ts";
 import type { Session } from "./session.ts";
 
@@ -68,15 +68,7 @@ class Batch implements Submittable {
 
   submit(connection: Connection): void {
     const { stream } = asWire(connection);
-    this.#session?.beginBatch();
-    if (stream.writable) stream.write(encodeBatch(this.statements.map((one) => this.#part(one))));
-  }
-
-  #part({ text, values = [], isPlannedAnew }: Statement): Part {
-    if (this.#session !== undefined)
-      return this.#session.part(text, values, isPlannedAnew === true);
-    const { parse, unnamed } = encodeText(text);
-    return { preparation: parse, target: unnamed, values };
+    if (stream.writable) stream.write(encodeBatch(this.statements, this.#session?.preparedTexts()));
   }
 
   handleDataRow({ fields }: { readonly fields: Row }): void {

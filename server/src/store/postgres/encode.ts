@@ -14,13 +14,11 @@ export interface EncodedText {
   readonly unnamed: Buffer;
 }
 
-/** One statement of a batch, in the form in which it is sent. */
-export interface Part {
-  /** Sent before the statement is bound. */
-  readonly preparation: Buffer;
-  /** Portal and statement of the Bind message. */
-  readonly target: Buffer;
-  readonly values: readonly Value[];
+/** A statement as a batch has it. */
+export interface Encodable {
+  readonly text: string;
+  readonly values?: readonly Value[];
+  readonly isPlannedAnew?: true;
 }
 
 const encoded = new Map<string, EncodedText>();
@@ -47,11 +45,19 @@ function nameOf(text: string): string {
   return createHash("sha256").update(text).digest("hex").slice(0, 24);
 }
 
-/** Returns the parts and one Sync as one buffer: a stream writes it with one system call and no list of chunks. */
-export function encodeBatch(parts: readonly Part[]): Buffer {
+/**
+ * Returns the statements and one Sync as one buffer: a stream writes it with one system call and no list of chunks.
+ *
+ * @param prepared the texts that the session has a name for; `undefined` if it keeps no names.
+ */
+export function encodeBatch(
+  statements: readonly Encodable[],
+  prepared: ReadonlySet<string> | undefined,
+): Buffer {
   let bound = SYNC.length;
-  for (const { preparation, target, values } of parts) {
-    bound += preparation.length + BIND_HEAD_BYTES + target.length + 4 + BIND_TAIL.length;
+  for (const { text, values = NO_VALUES } of statements) {
+    const { prepare, named } = encodeText(text);
+    bound += prepare.length + BIND_HEAD_BYTES + named.length + 4 + BIND_TAIL.length;
     bound += EXECUTE.length + values.length * 6;
     // A character of a string has at most three bytes of UTF-8.
     for (const value of values)
@@ -59,13 +65,22 @@ export function encodeBatch(parts: readonly Part[]): Buffer {
   }
   const buffer = Buffer.allocUnsafe(bound);
   let at = 0;
-  for (const part of parts) at = writePart(buffer, at, part);
+  for (const statement of statements) at = writeStatement(buffer, at, statement, prepared);
   return buffer.subarray(0, put(buffer, SYNC, at));
 }
 
-function writePart(buffer: Buffer, start: number, { preparation, target, values }: Part): number {
-  const bind = put(buffer, preparation, start);
-  let at = put(buffer, target, bind + BIND_HEAD_BYTES);
+function writeStatement(
+  buffer: Buffer,
+  start: number,
+  { text, values = NO_VALUES, isPlannedAnew }: Encodable,
+  prepared: ReadonlySet<string> | undefined,
+): number {
+  const { prepare, parse, named, unnamed } = encodeText(text);
+  const isNamed = prepared !== undefined && isPlannedAnew === undefined;
+  let bind = start;
+  if (!isNamed) bind = put(buffer, parse, start);
+  else if (!prepared.has(text)) bind = put(buffer, prepare, start);
+  let at = put(buffer, isNamed ? named : unnamed, bind + BIND_HEAD_BYTES);
   at = putInt16(buffer, values.length, at);
   for (const value of values) at = putInt16(buffer, Buffer.isBuffer(value) ? BINARY : TEXT, at);
   at = putInt16(buffer, values.length, at);
@@ -75,6 +90,8 @@ function writePart(buffer: Buffer, start: number, { preparation, target, values 
   buffer.writeInt32BE(at - bind - 1, bind + 1);
   return put(buffer, EXECUTE, at);
 }
+
+const NO_VALUES: readonly Value[] = [];
 
 function putValue(buffer: Buffer, value: Value, start: number): number {
   const at = start + 4;

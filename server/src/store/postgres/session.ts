@@ -1,7 +1,6 @@
 /** What is known of a connection of the application's pool for as long as it is open: its prepared statements, its last error. */
 import type { Pool, PoolClient } from "pg";
-import { encodeText } from "./encode.ts";
-import type { Part, Value } from "./encode.ts";
+import type { Encodable } from "./encode.ts";
 
 /** Whether the sessions behind a pool keep named statements. */
 interface PoolTraits {
@@ -83,24 +82,19 @@ export class Session {
       this.isLocalCommit = true;
   }
 
-  /** Returns the form in which a statement is sent now. */
-  part(text: string, values: readonly Value[], isPlannedAnew: boolean): Part {
-    const { prepare, parse, named, unnamed } = encodeText(text);
-    if (isPlannedAnew || !this.#traits.keepsNames)
-      return { preparation: parse, target: unnamed, values };
-    return { preparation: this.#prepared.has(text) ? NOTHING : prepare, target: named, values };
-  }
-
-  /** Called before a batch is encoded. */
-  beginBatch(): void {
+  /** Returns the texts that the session has a name for, or `undefined` if it keeps no names. Called before a batch is encoded. */
+  preparedTexts(): ReadonlySet<string> | undefined {
+    if (!this.#traits.keepsNames) return undefined;
     const now = performance.now();
-    if (now - this.#preparedAt < MAX_PLAN_AGE_MS) return;
-    this.#prepared.clear();
-    this.#preparedAt = now;
+    if (now - this.#preparedAt >= MAX_PLAN_AGE_MS) {
+      this.#prepared.clear();
+      this.#preparedAt = now;
+    }
+    return this.#prepared;
   }
 
   /** Notes that the statements of a batch were done, so that their names are there. */
-  noteDone(statements: readonly { readonly text: string; readonly isPlannedAnew?: true }[]): void {
+  noteDone(statements: readonly Encodable[]): void {
     if (!this.#traits.keepsNames || this.#preparedAt === 0) return;
     for (const { text, isPlannedAnew } of statements)
       if (isPlannedAnew === undefined) this.#prepared.add(text);
@@ -117,5 +111,3 @@ export class Session {
     this.#prepared.clear();
   }
 }
-
-const NOTHING = Buffer.alloc(0);
