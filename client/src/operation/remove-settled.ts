@@ -1,4 +1,4 @@
-/** Removes what nothing needs any more: records that are settled and no longer remembered, and bytes without a record. */
+/** Removes leftovers: records that are settled and no longer remembered, and bytes without a record. */
 import type { OperationRecord } from "../records/record.ts";
 import type { Listed } from "../records/record-store.ts";
 import type { ClientContext } from "./operation-run.ts";
@@ -32,7 +32,7 @@ export async function listLeft(client: ClientContext): Promise<[string, Operatio
 /** Removes what is over, once in the life of a client: a page that never lists what is pending would keep all of it. */
 export function sweepOnce(client: ClientContext): void {
   if (swept.has(client)) return;
-  // What `owner` throws, the next run throws as well.
+  // If `owner` throws, the next run throws as well.
   listLeft(client).catch(() => undefined);
 }
 

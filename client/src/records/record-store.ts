@@ -29,7 +29,7 @@ export interface RecordStore {
   readonly removeAll: (prefix: string) => Promise<void>;
 }
 
-/** What the storage has of one instance. */
+/** The entries of one instance in the storage. */
 export interface Listed {
   readonly id: string;
   readonly record: OperationRecord | undefined;
@@ -76,7 +76,7 @@ export function createRecordStore(
   async function removeStray(id: string): Promise<void> {
     if (!safe.keepsBytes) return;
     const record = parse(id, await safe.get(id));
-    // Where a later release keeps its bytes is not known here.
+    // This release cannot read where a later release keeps its bytes.
     if (record === "later") return;
     await removeBytes(await safe.names(`${id}:`), byteNamesOf(record, id));
   }

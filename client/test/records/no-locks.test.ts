@@ -51,7 +51,7 @@ describe.each(STORAGES)("the record of another client in a storage %s", (_name, 
         const two = createShop(url, options);
         const running = one.order.run(cart);
         await late.arrived;
-        // Without locks the second client sees a record that nobody works on.
+        // Without locks the second client cannot see that the first one works on the record.
         const [left] = await two.client.pending();
         await left?.forget();
         const theirs = await two.order.run(other);

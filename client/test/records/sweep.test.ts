@@ -1,4 +1,4 @@
-/** What nothing needs any more leaves the storage, also in a page that never lists what is pending. */
+/** The client removes leftovers from the storage, also in a page that never lists `pending()`. */
 import { createClient, memoryStorage } from "@oncekey/client";
 import type { OperationStorage } from "@oncekey/client";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
@@ -132,7 +132,7 @@ describe("bytes whose record was never written", () => {
     });
   });
 
-  it("go at once if another client took the place meanwhile", async () => {
+  it("are removed at once if another client has taken the place", async () => {
     const storage = memoryStorage();
     await withServer([reset, done], async ({ url }) => {
       const theirs = openPage(url, storage);

@@ -1,4 +1,4 @@
-/** How often a run visits its storage, and how often a body is decoded: what writing ahead needs, and no more. */
+/** Counts the visits of a run to its storage, and the decodings of a body: write-ahead needs these, and no more. */
 import { asyncStorage, createClient, indexedDbStorage, memoryStorage } from "@oncekey/client";
 import type { OperationStorage } from "@oncekey/client";
 import { sealBody } from "@oncekey/client/stored-body";

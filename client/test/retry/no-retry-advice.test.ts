@@ -1,4 +1,4 @@
-/** A server that advises against a retry says nothing about whether the first request runs. */
+/** Advice against a retry leaves open whether the first request runs. */
 import { describe, expect, it } from "vitest";
 import { json, problem, reset, done, withServer } from "../support/server.ts";
 import type { Reply } from "../support/server.ts";
