@@ -81,12 +81,17 @@ describe("the page", () => {
     expect(page).not.toContain("NaN");
   });
 
-  it("says that the machine was loaded if more than a fifth of the slices are noisy", () => {
+  it("judges no time and shows no picture if more than a fifth of the slices are noisy", () => {
     const quiet = pageOf(MEASUREMENT, ORIGIN);
     const slices = MEASUREMENT.slices.map((slice) => ({ ...slice, noise: 0.5 }));
     const loaded = pageOf({ ...MEASUREMENT, slices }, ORIGIN);
     expect(quiet).not.toContain("loaded machine");
+    expect(quiet).toContain("| 0.71 (0.71–0.71) | yes |");
+    expect(quiet).toContain("first-requests.svg");
     expect(loaded).toContain("**Measured on a loaded machine.**");
+    expect(loaded).toContain("| 0.71 (0.71–0.71) | not judged |");
+    expect(loaded).toContain("| ≤ 3 | 3 (3–3) | yes |");
+    expect(loaded).not.toContain(".svg");
   });
 });
 

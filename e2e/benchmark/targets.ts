@@ -14,6 +14,8 @@ export interface Target {
   readonly value: number;
   readonly measured: Spread;
   readonly digits: number;
+  /** Whether other processes cannot change it. */
+  readonly isCounter?: boolean;
 }
 
 const WAL_BEYOND_BODY = 350;
@@ -50,7 +52,16 @@ export function targetsOf({ slices, storms, counts }: Measurement): Target[] {
     const count = counts.find((one) => one.subject === "advisory" && one.kind === kind);
     if (count === undefined) return [];
     const what = `${NAMES[kind]}: round trips, \`advisory\``;
-    return [{ what, bound: "at most", value, measured: spreadOf([count.trips]), digits: 0 }];
+    return [
+      {
+        what,
+        bound: "at most",
+        value,
+        measured: spreadOf([count.trips]),
+        digits: 0,
+        isCounter: true,
+      },
+    ];
   };
   const f2 = find("F2", "first", 16);
   const wal = (f2?.walBytes.median ?? Number.NaN) + REPLY_BYTES + WAL_BEYOND_BODY;
@@ -63,7 +74,11 @@ export function targetsOf({ slices, storms, counts }: Measurement): Target[] {
     ...ratio("lease", "first", 16, 0.6),
     ...cost("First request: Postgres CPU, µs, 16 connections", 600, (one) => one.databaseUs),
     ...cost("First request: Node CPU, µs, 16 connections", 650, (one) => one.serverUs),
-    ...cost("First request: WAL bytes (F2 + body + 350)", Math.round(wal), (one) => one.walBytes),
+    ...cost(
+      "First request: WAL bytes (F2 + body + 350)",
+      Math.round(wal),
+      (one) => one.walBytes,
+    ).map((target) => ({ ...target, isCounter: true })),
     ...[1, 16, 64].flatMap((connections) => ratio("advisory", "replay", connections, 0.35)),
     ...[1, 16, 64].flatMap((connections) => ratio("advisory", "cached", connections, 0.95)),
     ...trips("first", 3),

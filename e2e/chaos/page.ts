@@ -13,11 +13,11 @@ export const PAGES: string = fileURLToPath(new URL("../../docs/reports/", import
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 
-/** A page of text is formatted as the rest of the project is. */
+/** Text and JSON are formatted as the rest of the project is. */
 export async function writePage(file: string, text: string): Promise<void> {
   await mkdir(dirname(file), { recursive: true });
   await writeFile(file, text);
-  if (file.endsWith(".md"))
+  if (/\.(md|json)$/.test(file))
     execFileSync(join(ROOT, "node_modules/.bin/oxfmt"), [file], { stdio: "pipe" });
   console.log(`written: ${relative(ROOT, file)}`);
 }
