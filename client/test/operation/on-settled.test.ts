@@ -137,10 +137,10 @@ describe("resumeAll", () => {
         const before = createShop(url, { attempts: 1, storage });
         for (let index = 0; index < 6; index += 1)
           await before.order.run({ ...cart, id: `${index}` });
-        const { client } = open(url, { storage, deadlineMs: 1_000 });
+        const { client } = open(url, { storage, deadlineMs: 60_000 });
         const resuming = client.resumeAll();
         await expect.poll(() => seen.length).toBe(6 + 4);
-        vi.setSystemTime(Date.now() + 1_001);
+        vi.setSystemTime(Date.now() + 60_001);
         held.go();
         await resuming;
         expect(seen).toHaveLength(10);
