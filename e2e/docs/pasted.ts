@@ -30,7 +30,7 @@ export async function paste(files: Readonly<Record<string, string>>): Promise<Pa
   return {
     path,
     async run(file) {
-      const child = launch(path, file);
+      const child = launch(path, [SOURCES, file]);
       const { stdout, stderr } = child;
       if (stdout === null || stderr === null) throw new Error(`${file} has no output`);
       const [out, err, [code]] = await Promise.all([
@@ -42,7 +42,7 @@ export async function paste(files: Readonly<Record<string, string>>): Promise<Pa
       return out;
     },
     async serve(file, port, environment) {
-      servers.push(await startServer(path, file, port, environment));
+      servers.push(await startServer(path, [SOURCES, file], port, environment));
     },
     async remove() {
       for (const server of servers) await server.stop();
@@ -57,21 +57,25 @@ export interface StartedServer {
   readonly stop: () => Promise<void>;
 }
 
-/** Starts a server and resolves when its port answers. */
+/**
+ * Starts a server and resolves when its port answers.
+ *
+ * @param command Arguments of Node.
+ */
 export async function startServer(
   folder: string,
-  file: string,
+  command: readonly string[],
   port: number,
   environment?: NodeJS.ProcessEnv,
 ): Promise<StartedServer> {
-  const server = launch(folder, file, environment);
+  const server = launch(folder, command, environment);
   let output = "";
   for (const stream of [server.stdout, server.stderr]) {
     stream?.on("data", (chunk) => (output += chunk));
   }
   const ended = once(server, "exit");
   const early = ended.then(() => {
-    throw new Error(`${file} has ended: ${output}`);
+    throw new Error(`${command.join(" ")} has ended: ${output}`);
   });
   early.catch(() => undefined);
   await Promise.race([answers(port), early]);
@@ -83,8 +87,15 @@ export async function startServer(
   };
 }
 
-function launch(folder: string, file: string, environment: NodeJS.ProcessEnv = {}): ChildProcess {
-  return spawn(process.execPath, ["--conditions=@oncekey/source", file], {
+/** Makes Node take the sources of linked packages. */
+export const SOURCES = "--conditions=@oncekey/source";
+
+function launch(
+  folder: string,
+  command: readonly string[],
+  environment: NodeJS.ProcessEnv = {},
+): ChildProcess {
+  return spawn(process.execPath, command, {
     cwd: folder,
     env: { ...process.env, ...environment },
   });

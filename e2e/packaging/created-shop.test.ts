@@ -8,7 +8,7 @@ import { launchBrowser } from "@oncekey/test-support/browser/browser";
 import { withDatabase } from "@oncekey/test-support/postgres/database";
 import { freePort } from "@oncekey/test-support/processes/free-port";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
-import { startServer } from "../docs/pasted.ts";
+import { SOURCES, startServer } from "../docs/pasted.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
 const run = promisify(execFile);
@@ -20,7 +20,8 @@ beforeAll(async () => {
   await run(join(ROOT, "node_modules/.bin/tsc"), ["-b", "client", "server"], { cwd: ROOT });
   folder = await mkdtemp(join(tmpdir(), "created-"));
   await run("npm", ["pack", "--pack-destination", folder], { cwd: join(ROOT, "create-oncekey") });
-  await run("tar", ["-xzf", "create-oncekey-0.1.0.tgz"], { cwd: folder });
+  const [tarball = ""] = await readdir(folder);
+  await run("tar", ["-xzf", tarball], { cwd: folder });
   shop = join(folder, "my-shop");
   await run(process.execPath, [join(folder, "package/create.js"), "my-shop"], { cwd: folder });
   await symlink(join(ROOT, "create-oncekey/node_modules"), join(shop, "node_modules"));
@@ -54,7 +55,7 @@ describe("the created shop", () => {
   it("takes two clicks and a reload for one order, and a new cart for another", async () => {
     const port = await freePort();
     const environment = { DATABASE_URL: database.url, PORT: String(port) };
-    const server = await startServer(shop, "server.ts", port, environment);
+    const server = await startServer(shop, [SOURCES, "server.ts"], port, environment);
     onTestFinished(server.stop);
     const chromium = await launchBrowser();
     onTestFinished(chromium.close);
