@@ -13,7 +13,11 @@ import { responseOf } from "./wire/answer.ts";
 export interface PlainCallOptions extends Omit<RequestSpec, "method" | "path"> {
   /** A key of one's own, 1–255 visible ASCII characters, to send or to repeat a call under. Default: a new one. */
   readonly key?: string | undefined;
-  /** Whether `key` was sent before, so that a refusal does not settle the call. `@default false` */
+  /**
+   * Whether `key` was sent before, so that a refusal does not settle the call.
+   *
+   * @default false
+   */
   readonly repeat?: boolean | undefined;
   /** Stops waiting and sending. Once the request has left, how it ended is not known: code `outcome_unknown`. */
   readonly signal?: AbortSignal | undefined;

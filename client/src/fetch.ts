@@ -47,7 +47,11 @@ export interface FetchOptions extends SendingOptions {
 
 /** Options of one call: those of `fetch`, and `repeat`. */
 export interface IdempotentInit extends RequestInit {
-  /** Whether the key in `Idempotency-Key` was sent before, so that a refusal does not settle the call. `@default false` */
+  /**
+   * Whether the key in `Idempotency-Key` was sent before, so that a refusal does not settle the call.
+   *
+   * @default false
+   */
   readonly repeat?: boolean | undefined;
 }
 

@@ -17,7 +17,9 @@ export interface OperationMutationOptions<Input, Data> {
 export interface MutationDataOptions<Data extends "value" | "result"> {
   /**
    * `'value'`, or `'result'`: the whole `done` result, with `replayed` and `status`. An answer that does not match the schema of the
-   * operation is an error with `'value'`, and has `valueError` with `'result'`. `@default 'value'`
+   * operation is an error with `'value'`, and has `valueError` with `'result'`.
+   *
+   * @default 'value'
    */
   readonly data?: Data | undefined;
 }

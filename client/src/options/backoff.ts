@@ -2,9 +2,19 @@
 import { whenAborted } from "../wire/timeout.ts";
 
 export interface BackoffOptions {
-  /** Upper end of the first wait in milliseconds, 1–60_000. It doubles with each attempt. Default 500. */
+  /**
+   * Upper end of the first wait, in ms. It doubles with each attempt.
+   *
+   * @range 1–60_000
+   * @default 500
+   */
   readonly baseMs?: number | undefined;
-  /** Upper end of every wait in milliseconds, 1–600_000. Default 8_000. */
+  /**
+   * Upper end of every wait, in ms.
+   *
+   * @range 1–600_000
+   * @default 8_000
+   */
   readonly capMs?: number | undefined;
 }
 

@@ -15,26 +15,36 @@ export interface LifeOptions<StatusCheck extends boolean | undefined = boolean |
    * Treatment of a changed input while an earlier request of the instance is unresolved. Neither value places two orders in one
    * run.
    *
-   * - `'hold'` (default) sends the new request under the earlier key. If the earlier one never arrived, the new one runs. If it did,
+   * - `'hold'` sends the new request under the earlier key. If the earlier one never arrived, the new one runs. If it did,
    *   the result is `rejected` with `earlier_operation_exists` and `earlierResult`, or `earlier` if the answer does not carry it. The
    *   server has to mark or refuse another body under one key. `@oncekey/server`, draft-07 servers and Stripe do.
    * - For all other servers, `'resolve-first'` settles the earlier one and stops. The result is `rejected` with `earlierResult`, and
    *   the next run mints a key.
+   *
+   * @default 'hold'
    */
   readonly onChange?: "hold" | "resolve-first" | undefined;
   /**
-   * Milliseconds for which a key is used if the server has not named its lifetime, for example because no answer ever came,
-   * 1–31_536_000_000. Default 86_400_000: the retention of a server that sets none. An older key is not sent again, because it could
-   * run again.
+   * Lifetime of a key that the server has not named, in ms, for example because no answer ever came. An older key is not sent
+   * again, because it could run again.
+   *
+   * @range 1–31_536_000_000
+   * @default 86_400_000 (24 h, the retention of a server that sets none)
    */
   readonly assumedLifetimeMs?: number | undefined;
   /**
-   * Milliseconds for which the key of a done operation is remembered, without body or value, 0–31_536_000_000 and never beyond its
-   * lifetime. The same input in that time is sent under the same key and gets a replay: a second click, Back and Pay again. Default:
-   * the key's lifetime with an `instance`, otherwise 3_000, as long as a second click may take.
+   * Time for which the key of a done operation is remembered, without body or value, in ms and never beyond its lifetime. The
+   * same input in that time is sent under the same key and gets a replay: a second click, Back and Pay again.
+   *
+   * @range 0–31_536_000_000
+   * @default the key's lifetime with an `instance`, otherwise 3_000 (as long as a second click may take)
    */
   readonly rememberMs?: number | undefined;
-  /** Whether the API answers `Idempotency-Only-If-Stored`, as `@oncekey/server` does. Then what is `unknown` has `check`. Default `false`. */
+  /**
+   * Whether the API answers `Idempotency-Only-If-Stored`, as `@oncekey/server` does. Then an `unknown` result has `check`.
+   *
+   * @default false
+   */
   readonly statusCheck?: StatusCheck | undefined;
 }
 
@@ -59,40 +69,56 @@ export interface ClientOptions<
    * The transport: an instance of ky 2, or ky's own options. Its `prefix`, `baseUrl`, `headers`, `searchParams`, `credentials`,
    * `fetch` (called with a URL and options), `parseJson` and hooks apply to every attempt; its `retry` and its timeouts do not.
    * Hooks may add headers; method, key, body and content type are put back. `ky.retry()` in `afterResponse` repeats an attempt
-   * once. Default: plain ky.
+   * once.
+   *
+   * @default plain ky
    */
   readonly ky?: KyInstance | LooseKyOptions | undefined;
   /**
-   * Storage for unfinished operations with their request bodies. Default `memoryStorage()`, which survives no reload. For one
-   * client alone: another one on the same storage would resume this one's operations with its own credentials.
+   * Storage for unfinished operations with their request bodies. For one client alone: another one on the same storage would
+   * resume this one's operations with its own credentials.
+   *
+   * @default `memoryStorage()`, which survives no reload
    */
   readonly storage?: OperationStorage | undefined;
   /**
-   * Form of the stored bodies: `omitBody()`, or `sealBody({ seal, open })`, of `@oncekey/client/stored-body`. Default: as they are,
-   * so that an operation can be resumed without its input.
+   * Form of the stored bodies: `omitBody()`, or `sealBody({ seal, open })`, of `@oncekey/client/stored-body`.
+   *
+   * @default as they are (so that an operation can be resumed without its input)
    */
   readonly storedBody?: StoredBody | undefined;
   /**
    * Returns the signed-in user, not empty, or `undefined`; called at every run. A record belongs to the owner that made it: under
-   * another one it is neither listed nor joined nor sent. Default: everything belongs to one owner.
+   * another one it is neither listed nor joined nor sent.
+   *
+   * @default everything belongs to one owner
    */
   readonly owner?: (() => string | undefined) | undefined;
   /**
    * Awaited at the first 401 of a run. Then the client repeats the attempt with the same key and bytes, beyond `attempts`, and ky's hooks
-   * run again. The 401 is final if the hook returns `false`, throws or takes longer than the deadline. Default: it counts at once.
+   * run again. The 401 is final if the hook returns `false`, throws or takes longer than the deadline.
+   *
+   * @default a 401 counts at once
    */
   readonly onUnauthorized?: UnauthorizedHook | undefined;
   /**
-   * Whether a request whose body is small enough is finished by the browser when the page goes away (`keepalive`, Fetch standard;
-   * 64 KiB for all that are under way). Default `true`: its reply is lost then, but an operation that is half sent would be, too.
+   * Whether the browser finishes a small request when the page goes away (`keepalive`, Fetch standard). The limit is 64 KiB for all
+   * requests under way.
+   *
+   * @default true (an operation that is half sent loses its reply in any case)
    */
   readonly keepalive?: boolean | undefined;
   /**
    * `'oncekey'`: the API runs `@oncekey/server`. Then the defaults of `onUnacknowledged` and `statusCheck` are `'refuse'` and `true`.
-   * Default: any API that takes a key.
+   *
+   * @default any API that takes a key
    */
   readonly server?: Server | undefined;
-  /** Whether each attempt is logged by `console.debug`, with key, instance and outcome. `@default false` */
+  /**
+   * Whether each attempt is logged by `console.debug`, with key, instance and outcome.
+   *
+   * @default false
+   */
   readonly debug?: boolean | undefined;
 }
 

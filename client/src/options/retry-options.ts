@@ -9,34 +9,69 @@ import type { Warn } from "./warnings.ts";
 
 /** Options for attempts and their time. The client's apply to all operations, an operation's to its own runs. */
 export interface RetryOptions {
-  /** Largest number of attempts, 1–100. Polls of an earlier request that still runs do not count. Default 4. */
+  /**
+   * Largest number of attempts. Polls of an earlier request that still runs do not count.
+   *
+   * @range 1–100
+   * @default 4
+   */
   readonly attempts?: number | undefined;
-  /** Milliseconds for one attempt, body included, 1–600_000. Default 15_000: longer than a server holds a duplicate. */
+  /**
+   * Timeout of one attempt, body included, in ms.
+   *
+   * @range 1–600_000
+   * @default 15_000 (longer than a server holds a duplicate)
+   */
   readonly attemptTimeoutMs?: number | undefined;
   /**
-   * Milliseconds for settling one key, waits included, 1–3_600_000. Default 60_000: longer than a user watches a spinner. An
-   * earlier operation that a run has to settle first has its own.
+   * Deadline for settling one key, waits included, in ms. An earlier operation that a run has to settle first has its own.
+   *
+   * @range 1–3_600_000
+   * @default 60_000 (longer than a user watches a spinner)
    */
   readonly deadlineMs?: number | undefined;
-  /** Waits between attempts, with full jitter. Default `{ baseMs: 500, capMs: 8_000 }`. */
+  /**
+   * Waits between attempts, with full jitter.
+   *
+   * @default { baseMs: 500, capMs: 8_000 }
+   */
   readonly backoff?: BackoffOptions | undefined;
   /**
-   * A success without the echoed `Idempotency-Key`: the route may not be protected. `'warn'` (default): `onWarning` is called, once for
+   * A success without the echoed `Idempotency-Key`: the route may not be protected. `'warn'`: `onWarning` is called, once for
    * each target. `'refuse'`: the result is `unknown`, and so is every 4xx without the echo after an attempt whose outcome is not known.
    * For servers that echo the key on every answer, as `@oncekey/server` does. `'ignore'`: no warning.
+   *
+   * @default 'warn'
    */
   readonly onUnacknowledged?: "warn" | "refuse" | "ignore" | undefined;
 }
 
 /** Options that the client and `createIdempotentFetch` have in common, all of them optional. */
 export interface SendingOptions extends RetryOptions, EventCallbacks {
-  /** Kind of new keys. Default `'v7'`. */
+  /**
+   * Kind of new keys.
+   *
+   * @default 'v7'
+   */
   readonly key?: KeyOption | undefined;
-  /** Format of the header: `'bare'` (default: every deployed service takes it) or `'structured'`, as the IETF draft has it. */
+  /**
+   * Format of the header: `'bare'`, or `'structured'` as the IETF draft has it.
+   *
+   * @default 'bare' (every deployed service takes it)
+   */
   readonly keyFormat?: KeyFormat | undefined;
-  /** Retries that all operations together have before a success is needed, 0–1_000_000. Default 10. */
+  /**
+   * Number of retries that all operations together have before a success is needed.
+   *
+   * @range 0–1_000_000
+   * @default 10
+   */
   readonly retryBudget?: number | undefined;
-  /** Called for faults that do not fail a run but need a fix. Default `console.warn`. */
+  /**
+   * Called for faults that do not fail a run but need a fix.
+   *
+   * @default console.warn
+   */
   readonly onWarning?: Warn | undefined;
 }
 

@@ -3,7 +3,11 @@ import { checkOptions, isFilled } from "../validation/check.ts";
 import type { OperationStorage } from "./storage.ts";
 
 export interface IndexedDbStorageOptions {
-  /** Name of the database, not empty. The storage refuses a database that has other stores. `@default 'oncekey'` */
+  /**
+   * Name of the database, not empty. The storage refuses a database that has other stores.
+   *
+   * @default 'oncekey'
+   */
   readonly name?: string | undefined;
 }
 

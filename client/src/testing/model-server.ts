@@ -26,21 +26,43 @@ export interface ResolverInfo extends Asked {
 
 /** Options of {@link createModelServer}, named and defaulted as the server's are. */
 export interface ModelServerOptions {
-  /** Whether a request without a key is refused with 400. `@default true` */
+  /**
+   * Whether a request without a key is refused with 400.
+   *
+   * @default true
+   */
   readonly required?: boolean | undefined;
-  /** Same key, different request: the original response with a mark (`'replay'`), or 422 (`'reject'`). `@default 'replay'` */
+  /**
+   * Same key, different request: the original response with a mark (`'replay'`), or 422 (`'reject'`).
+   *
+   * @default 'replay'
+   */
   readonly mismatch?: "replay" | "reject" | undefined;
-  /** A duplicate of a running request: held until the first ends (`'wait'`), or 409 at once (`'reject'`). `@default 'wait'` */
+  /**
+   * A duplicate of a running request: held until the first ends (`'wait'`), or 409 at once (`'reject'`).
+   *
+   * @default 'wait'
+   */
   readonly inFlight?: "wait" | "reject" | undefined;
-  /** Longest wait of a duplicate before it gets 409, in ms. `@range 0–120_000 @default 10_000` */
+  /**
+   * Longest wait of a duplicate before it gets 409, in ms.
+   *
+   * @range 0–120_000
+   * @default 10_000
+   */
   readonly waitMs?: number | undefined;
   /**
-   * Retention of a stored response, in ms. `@range 1_000–31_622_400_000 @default 86_400_000` (24 h)
+   * Retention of a stored response, in ms.
+   *
+   * @range 1_000–31_622_400_000
+   * @default 86_400_000 (24 h)
    */
   readonly retentionMs?: number | undefined;
   /**
    * How long a key runs nothing, in ms, counted like `retentionMs` and never shorter: a repeat between the two gets 410.
-   * `@range 1_000–31_622_400_000 @default 2_592_000_000` (30 days, or `retentionMs` if that is longer)
+   *
+   * @range 1_000–31_622_400_000
+   * @default 2_592_000_000 (30 days, or `retentionMs` if that is longer)
    */
   readonly fenceMs?: number | undefined;
 }

@@ -12,7 +12,11 @@ export type RequestMethod = "POST" | "PUT" | "PATCH" | "DELETE";
 
 /** The request of an operation or a plain call. */
 export interface RequestSpec {
-  /** `POST`, `PUT`, `PATCH` or `DELETE`. `@default 'POST'` */
+  /**
+   * `POST`, `PUT`, `PATCH` or `DELETE`.
+   *
+   * @default 'POST'
+   */
   readonly method?: RequestMethod | (string & {}) | undefined;
   /** Below ky's `prefix`, with or without a leading slash, or relative to its `baseUrl`, or an absolute URL. */
   readonly path: string;

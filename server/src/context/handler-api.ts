@@ -31,7 +31,9 @@ export interface RequestIdempotency<Key extends string | undefined = string> {
   /** The plugin's decision for this request, for logs. `'refused'` until it has decided. */
   readonly outcome: BeginOutcomeName;
   /**
-   * Number of times the handler was started for this key, according to the record. `@range from 1`
+   * Number of times the handler was started for this key, according to the record.
+   *
+   * @range from 1
    */
   readonly attempt: number;
   /**
@@ -61,7 +63,8 @@ export interface RequestIdempotency<Key extends string | undefined = string> {
   /**
    * Rolls the handler's writes back when the reply is sent, whatever its status: for frameworks that turn a thrown error into a
    * reply, and for handlers that decline. `store: false` frees the key as well. Throws once the reply is stored.
-   * `@default { store: true }` (a repeat gets the same reply)
+   *
+   * @default { store: true } (a repeat gets the same reply)
    */
   readonly rollback: (options?: RollbackOptions) => void;
   /** Runs `fn` outside of the commit: inside it, use of the lent pool is intended, and `transactional(pool)` is the pool itself. */
@@ -69,7 +72,11 @@ export interface RequestIdempotency<Key extends string | undefined = string> {
 }
 
 export interface RollbackOptions {
-  /** Whether the reply is stored. `@default true` */
+  /**
+   * Whether the reply is stored.
+   *
+   * @default true
+   */
   readonly store?: boolean;
 }
 

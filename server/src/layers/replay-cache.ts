@@ -6,7 +6,12 @@ import { remainingMs } from "../store/record.ts";
 import type { StoredRecord, Ticket } from "../store/store.ts";
 
 export interface ReplayCacheOptions {
-  /** The most records that are kept. `@range 1–1_000_000 @default 1_000` */
+  /**
+   * The most records that are kept.
+   *
+   * @range 1–1_000_000
+   * @default 1_000
+   */
   readonly maxEntries?: number;
   /** Bytes of their bodies, headers and names together, 1–1_073_741_824. Default 16 MiB. */
   readonly maxBytes?: number;

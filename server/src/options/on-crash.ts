@@ -6,7 +6,11 @@ export interface CrashContext {
   readonly key: string;
   readonly scope: string;
   readonly target: string;
-  /** Number of times the handler has been started so far. `@range from 1` */
+  /**
+   * Number of times the handler has been started so far.
+   *
+   * @range from 1
+   */
   readonly attempts: number;
   /** The retry that found it. */
   readonly request: FastifyRequest;

@@ -28,7 +28,12 @@ export type KeyOption = (request: FastifyRequest) => string | undefined;
 
 /** Options of strategy `lease`. */
 export interface LeaseOptions {
-  /** Milliseconds that a claim lasts without being renewed, 1_000–600_000; it is renewed three times in that. Default 30_000. */
+  /**
+   * Lifetime of a claim that is not renewed, in ms. The plugin renews it three times in that.
+   *
+   * @range 1_000–600_000
+   * @default 30_000 (longer than most pauses of a process)
+   */
   readonly durationMs?: number;
   /**
    * Policy for a request whose owner crashed. `'rerun'`: the retry runs the handler again, past its
@@ -48,10 +53,12 @@ export interface RouteIdempotencyOptions {
    */
   readonly scope?: ScopeOption;
   /**
-   * Strategy by which the record is kept. `'advisory'` (default): one commit on PostgreSQL, least
-   * work. `'unique'`: one commit on any engine with unique keys. `'row'`: one commit, with
+   * Strategy by which the record is kept. `'advisory'`: one commit on PostgreSQL, least work.
+   * `'unique'`: one commit on any engine with unique keys. `'row'`: one commit, with
    * unfinished keys visible in the table. `'lease'`: no connection held, for handlers that call
    * other services or run long.
+   *
+   * @default 'advisory'
    */
   readonly strategy?: Strategy;
   /** Required with strategy `'lease'`. On the registration: the default of its lease routes. A route without `'lease'` refuses it. */
@@ -59,93 +66,132 @@ export interface RouteIdempotencyOptions {
   /**
    * Returns the key if it is not in the `Idempotency-Key` header, but in another header or in the
    * body. 1–255 visible ASCII characters: any other string is refused with 400. `undefined`: the
-   * request carries no key. Default: the header.
+   * request carries no key.
+   *
+   * @default the header
    */
   readonly key?: KeyOption;
-  /** Whether a request without a key is refused with 400. Default `true`; `false` runs it in a transaction that stores nothing. */
+  /**
+   * Whether a request without a key is refused with 400. `false` runs it in a transaction that stores nothing.
+   *
+   * @default true
+   */
   readonly required?: boolean;
   /**
-   * Policy for the same key with another request. `'replay'` (default: the key, not the body, names
-   * the operation): the original response with `Idempotency-Mismatch: true`. `'reject'`: 422, as
+   * Policy for the same key with another request. `'replay'`: the original response with `Idempotency-Mismatch: true`. `'reject'`: 422, as
    * draft-ietf-httpapi-idempotency-key-header-07 §2.7 has it. If the original's lease ended
-   * unfinished, there is no response yet, and only the original can go on: 422 either way.
+   * unfinished, there is no response yet: 422 either way.
+   *
+   * @default 'replay' (the key, not the body, names the operation)
    */
   readonly mismatch?: "replay" | "reject";
   /**
-   * A duplicate while the first still runs. `'wait'` (default: the caller gets the answer it wants): held for up to `waitMs`, then
+   * A duplicate while the first still runs. `'wait'`: held for up to `waitMs`, then
    * the first one's response or 409. `'reject'`: 409 at once, as draft-07 §2.7 has it.
+   *
+   * @default 'wait' (the caller gets the answer it wants)
    */
   readonly inFlight?: "wait" | "reject";
   /**
    * Longest wait of a duplicate for the first request, in ms. A route with `inFlight: 'reject'`
    * refuses it at once.
-   * `@range 0–120_000 @default 10_000` (below the timeout of most proxies and of our client)
+   *
+   * @range 0–120_000
+   * @default 10_000 (below the timeout of most proxies and of our client)
    */
   readonly waitMs?: number;
   /**
    * Retention of a stored response, in ms; never shorter than `lease.durationMs`.
-   * `@range 1_000–31_622_400_000 @default 24 h` (as most services keep keys)
+   *
+   * @range 1_000–31_622_400_000
+   * @default 24 h (as most services keep keys)
    */
   readonly retentionMs?: number;
   /**
    * Retention of a key, in ms, counted from the stored response like `retentionMs`, and never shorter. A repeat after
    * `retentionMs` gets 410 `idempotency_response_not_stored` with `originalStatus`, and nothing runs. After the fence the key
    * counts as new. An unfinished lease is kept for as long.
-   * `@range 1_000–31_622_400_000 @default 30 days` (a key costs about 260 bytes; `retentionMs` if that is longer)
+   *
+   * @range 1_000–31_622_400_000
+   * @default 30 days (a key costs about 260 bytes; `retentionMs` if that is longer)
    */
   readonly fenceMs?: number;
   /**
    * Timeout of a one-commit handler, which holds a connection, in ms. After it `signal` aborts, the
    * transaction is rolled back, a running statement is cancelled, and the caller gets 503. With
    * strategy `'lease'` it bounds only a reply stream whose caller has gone.
-   * `@range 100–3_600_000 @default 60_000` (above common proxy timeouts, so that no caller still
-   * waits)
+   *
+   * @range 100–3_600_000
+   * @default 60_000 (above common proxy timeouts, so that no caller still waits)
    */
   readonly maxHandlerMs?: number;
   /**
-   * The part of the request that must not change under one key, as plain data. Default: media type, query and body as they
-   * arrived, before validators and later hooks change them. The order of members and of query parameters does not count. Needed
-   * on routes whose body is a stream.
+   * The part of the request that must not change under one key, as plain data. The order of members and of query
+   * parameters does not count. Needed on routes whose body is a stream.
+   *
+   * @default media type, query and body as they arrived, before validators and later hooks change them
    */
   readonly fingerprint?: FingerprintOption;
   /**
-   * Whether a status from 300 to 499 is kept. Default: all but 401, 403, 408, 409, 423, 424, 425 and 429, which are not final. A
-   * reply that is not kept rolls the handler's writes back. 2xx is always kept, 5xx never.
+   * Whether a status from 300 to 499 is kept. A reply that is not kept rolls the handler's writes back. A 2xx is always kept.
+   * A 5xx never is.
+   *
+   * @default all but 401, 403, 408, 409, 423, 424, 425 and 429, which are not final
    */
   readonly storeStatus?: (status: number) => boolean;
   /**
-   * Names of the response headers that are kept; replaces the default list, {@link STORED_HEADERS}. `content-type` is always
-   * kept. Cookies, credentials, hop-by-hop, CORS and rate-limit headers are refused: they belong to one reader and one moment.
+   * Names of the response headers that are kept; replaces the default list. `content-type` is always kept. Cookies, credentials, hop-by-hop, CORS and rate-limit headers are refused: they belong to one reader and one moment.
+   *
+   * @default `STORED_HEADERS`
    */
   readonly storeHeaders?: readonly string[];
   /**
-   * Bytes of the largest body that is kept, 0–67_108_864. Default 1 MiB: far above any receipt, far
-   * below what a row should hold. A larger body is delivered, and a repeat gets 410
+   * Largest body that is kept, in bytes. A larger body is delivered, and a repeat gets 410
    * `idempotency_response_not_stored`.
+   *
+   * @range 0–67_108_864
+   * @default 1_048_576 (far above any receipt, far below the size that a row should have)
    */
   readonly maxResponseBytes?: number;
   /**
-   * A one-commit handler that uses the lent pool itself writes outside of the commit. `'warn'` (default): logs it once per route,
+   * A one-commit handler that uses the lent pool itself writes outside of the commit. `'warn'`: logs it once per route,
    * with the stack. `'refuse'`: the use of the pool fails. `'allow'`: nothing. A lease route refuses the option.
+   *
+   * @default 'warn'
    */
   readonly outsideWrites?: "warn" | "refuse" | "allow";
-  /** Keeps bodies, headers and step results encrypted. Default off. */
+  /**
+   * Keeps bodies, headers and step results encrypted.
+   *
+   * @default off
+   */
   readonly encryption?: EncryptionOptions;
   /**
    * Maximum age of a new UUIDv7 key (RFC 9562 §5.7), in ms by this server's clock. An older key
    * that is not stored is refused with 412. So is a key from more than 5 minutes in the future.
    * Never longer than `fenceMs`: between the two, a key would count as new.
-   * `@range 1_000–31_622_400_000 @default off` (a key past its fence counts as new)
+   *
+   * @range 1_000–31_622_400_000
+   * @default off (a key past its fence counts as new)
    */
   readonly maxKeyAgeMs?: number;
-  /** Keeps finished records in this process as well. Default `{ maxEntries: 1_000, maxBytes: 16 MiB }`; `false`: off. */
+  /**
+   * Keeps finished records in this process as well. `false`: off.
+   *
+   * @default { maxEntries: 1_000, maxBytes: 16 MiB }
+   */
   readonly replayCache?: boolean | ReplayCacheOptions;
-  /** Prefix of a problem's `type`, an absolute URI. Default `urn:oncekey:problem:`. */
+  /**
+   * Prefix of a problem's `type`, an absolute URI.
+   *
+   * @default urn:oncekey:problem:
+   */
   readonly problemBaseUri?: string;
   /**
    * A page about keys for the API's users, an absolute URL: problems link to it with
    * `rel="describedby"`. `false`: no link.
-   * `@default the page of the problem in Oncekey's runbook` (its reader knows what to do next)
+   *
+   * @default the page of the problem in Oncekey's runbook (its reader knows what to do next)
    */
   readonly docsUrl?: string | false;
 }
@@ -161,14 +207,23 @@ export interface IdempotencyOptions extends RouteIdempotencyOptions {
    */
   readonly pool: PoolOption;
   readonly scope: ScopeOption;
-  /** Schema of our tables, `^[a-z_][a-z0-9_]{0,62}$`. Default `oncekey`. */
+  /**
+   * Schema of our tables, `^[a-z_][a-z0-9_]{0,62}$`.
+   *
+   * @default 'oncekey'
+   */
   readonly schema?: string;
-  /** Protects every POST and PATCH route; `config: { idempotency: false }` exempts one. Default `false`. */
+  /**
+   * Protects every POST and PATCH route; `config: { idempotency: false }` exempts one.
+   *
+   * @default false
+   */
   readonly global?: boolean;
   /**
    * Secret of `keyDigest` in logs and events, at least 32 bytes. The processes of a fleet with the same secret log
    * the same digest for a key, so that their lines can be joined. All registrations of a process share one.
-   * `@default a secret that each process makes at its start` (no configuration, and no digest that can be guessed)
+   *
+   * @default a secret that each process makes at its start (no configuration, and no digest that can be guessed)
    */
   readonly digestSecret?: string | Uint8Array;
   /**
@@ -178,11 +233,16 @@ export interface IdempotencyOptions extends RouteIdempotencyOptions {
    * `Retry-After`. Replays and look-ups are never refused for it. Not counted: scope
    * `'single-tenant'`, whose callers share all, strategy `'lease'` and requests without a
    * key. A number that reaches the pool's `max` sets no limit.
-   * `@range 1–10_000 @default a quarter of the pool's max, at least 1` (one storm leaves three
-   * quarters to the others)
+   *
+   * @range 1–10_000
+   * @default a quarter of the pool's max, at least 1 (one storm leaves three quarters to the others)
    */
   readonly maxInFlightPerScope?: number;
-  /** Deletes expired rows in the background. Default `{ intervalMs: 60_000, batchSize: 1_000 }`; `false`: off. */
+  /**
+   * Deletes expired rows in the background. `false`: off.
+   *
+   * @default { intervalMs: 60_000, batchSize: 1_000 }
+   */
   readonly sweep?: false | SweepOptions;
 }
 

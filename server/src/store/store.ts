@@ -133,7 +133,9 @@ export interface Claim {
   readonly tx: PoolClient | undefined;
   /**
    * Number of times the handler was started for this ticket, according to the record, this start
-   * included. `@range from 1`
+   * included.
+   *
+   * @range from 1
    */
   readonly attempt: number;
   /** Aborts when the claim is lost while the handler runs. */

@@ -28,8 +28,10 @@ export interface CrashTestOptions extends ServerCommand {
   /** Points at which to kill the server. Default all: {@link CRASH_POINTS}. */
   readonly points?: readonly CrashPoint[];
   /**
-   * Time limit for a request to get its final answer after a crash, in ms. `@range 1_000–600_000
-   * @default 60_000` (longer than a lease lasts by default)
+   * Time limit for a request to get its final answer after a crash, in ms.
+   *
+   * @range 1_000–600_000
+   * @default 60_000 (longer than a lease lasts by default)
    */
   readonly patienceMs?: number;
 }

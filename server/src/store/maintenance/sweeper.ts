@@ -5,7 +5,12 @@ import type { Position, Swept } from "./sweep-batch.ts";
 export interface SweepOptions {
   /** Milliseconds between two sweeps, 100–86_400_000. Default 60_000. */
   readonly intervalMs?: number;
-  /** Rows of one batch. `@range 1–10_000 @default 1_000` (some milliseconds, so that no request waits for it) */
+  /**
+   * Rows of one batch.
+   *
+   * @range 1–10_000
+   * @default 1_000 (some milliseconds, so that no request waits for it)
+   */
   readonly batchSize?: number;
 }
 
