@@ -185,9 +185,8 @@ describe("isIdempotencyError", () => {
     const folder = await mkdtemp(join(tmpdir(), "oncekey-copy-"));
     folders.push(folder);
     await cp(fileURLToPath(new URL("../src", import.meta.url)), folder, { recursive: true });
-    const copy = (await import(
-      /* @vite-ignore */ pathToFileURL(join(folder, "index.ts")).href
-    )) as typeof import("../src/index.ts");
+    const entry = pathToFileURL(join(folder, "index.ts")).href;
+    const copy = (await import(/* @vite-ignore */ entry)) as typeof import("../src/index.ts");
     const theirs: unknown = new copy.IdempotencyError("still running", "idempotency_in_flight");
     expect(theirs instanceof IdempotencyError).toBe(false);
     expect(isIdempotencyError(theirs)).toBe(true);

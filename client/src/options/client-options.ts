@@ -34,10 +34,10 @@ export interface LifeOptions<StatusCheck extends boolean | undefined = boolean |
   readonly assumedLifetimeMs?: number | undefined;
   /**
    * Time for which the key of a done operation is remembered, without body or value, in ms and never beyond its lifetime. The
-   * same input in that time is sent under the same key and gets a replay: a second click, Back and Pay again.
+   * same input in that time gets a replay: a second click, Back and Pay again.
    *
    * @range 0–31_536_000_000
-   * @default the key's lifetime with an `instance`, otherwise 3_000 (as long as a second click may take)
+   * @default `3_000` without an `instance` (a second click), otherwise the key's lifetime
    */
   readonly rememberMs?: number | undefined;
   /**
