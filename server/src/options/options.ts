@@ -8,6 +8,7 @@ import type { OnCrash } from "./on-crash.ts";
 import { checkRegistration, checkRoute } from "./validate.ts";
 import type { ReplayCacheOptions } from "../layers/replay-cache.ts";
 import type { ScopeOption } from "../ticket/scope.ts";
+import { storedStatus } from "./stored-status.ts";
 import { STORED_HEADERS, storableHeaders } from "./stored-headers.ts";
 import { DEFAULT_MAX_HANDLER_MS } from "../store/postgres/timeouts.ts";
 import type { SweepOptions } from "../store/maintenance/sweeper.ts";
@@ -274,7 +275,6 @@ export interface RouteOptions {
 
 const DEFAULT_RETENTION_MS = 24 * 3_600_000;
 const DEFAULT_FENCE_MS = 30 * 24 * 3_600_000;
-const NOT_FINAL: ReadonlySet<number> = new Set([401, 403, 408, 409, 423, 424, 425, 429]);
 
 /**
  * Checks the plugin's options.
@@ -326,7 +326,7 @@ export function resolveRouteOptions(
   checkRoute(own, route);
   const set = { ...withoutUndefined(registered), ...withoutUndefined(own) };
   const { strategy = "advisory", lease } = set;
-  const storeStatus = decided(set.storeStatus ?? isFinal);
+  const isStored = storedStatus(set.storeStatus);
   if (strategy === "lease" && lease === undefined) {
     throw new TypeError(
       `${route}: strategy 'lease' needs option lease with onCrash: 'rerun', 'fail' or a function`,
@@ -345,8 +345,7 @@ export function resolveRouteOptions(
     ...retentionOf(set),
     maxHandlerMs: set.maxHandlerMs ?? DEFAULT_MAX_HANDLER_MS,
     fingerprint: set.fingerprint,
-    storeStatus: (status: number) =>
-      status >= 200 && status < 500 && (status < 300 || storeStatus(status)),
+    storeStatus: isStored,
     storeHeaders: storableHeaders("storeHeaders", set.storeHeaders ?? STORED_HEADERS),
     maxResponseBytes: set.maxResponseBytes ?? 1_048_576,
     outsideWrites: set.outsideWrites ?? "warn",
@@ -387,20 +386,6 @@ function refuseIneffective(
       `${route}: retentionMs must be at least lease.durationMs (${leaseDurationMs}), got ${retentionMs}`,
     );
   }
-}
-
-/** The same, which throws where it answers neither yes nor no: a promise would be a yes to everything. */
-function decided(storeStatus: (status: number) => unknown): (status: number) => boolean {
-  return (status) => {
-    const isStored = storeStatus(status);
-    if (typeof isStored === "boolean") return isStored;
-    if (isStored instanceof Promise) isStored.catch(() => {});
-    throw new TypeError("idempotency option storeStatus must return true or false synchronously");
-  };
-}
-
-function isFinal(status: number): boolean {
-  return !NOT_FINAL.has(status);
 }
 
 function withoutUndefined<Options extends object>(options: Options): Options {
