@@ -90,7 +90,7 @@ export function createProcess(line: Line, rules: Rules, world: Surroundings): Se
   async function follow(ticket: Ticket, outcome: Outcome): Promise<Answer> {
     switch (outcome.kind) {
       case "claimed":
-        return runHandler(outcome.claim, ticket, line, world);
+        return runHandler(outcome.claim, ticket, options, line, world);
       case "crashed":
         return follow(ticket, await resolveCrash(outcome.claim, ticket, options, request));
       case "replay":
@@ -149,6 +149,7 @@ function replay(
 async function runHandler(
   claim: Claim,
   ticket: Ticket,
+  options: RouteOptions,
   { step, time }: Line,
   world: Surroundings,
 ): Promise<Answer> {
@@ -172,11 +173,9 @@ async function runHandler(
     case "stored":
       world.stored(ticket, body);
       return { kind: "final", status, body, isMismatch: false };
-    case "superseded": {
-      const { response: other, isTombstone } = completion.record;
-      if (isTombstone) return { kind: "gone", status: other.status };
-      return { kind: "final", status: other.status, body: String(other.body), isMismatch: false };
-    }
+    case "superseded":
+      // The record may be another request's: the lease may have ended, and the key have expired or been forgotten.
+      return replay(ticket, completion.record, options);
     case "lost":
     case "rolled-back":
     case "unknown":
