@@ -35,7 +35,9 @@ export interface CpuUse {
 
 // A tick is 10 ms on every Linux that Node supports.
 const TICK_US = 10_000;
-const IDLE_COLUMNS = new Set([3, 4]);
+// Of /proc/stat: idle, iowait, and interrupts, which are the measured packets' own and count for no
+// process.
+const LEFT_OUT = new Set([3, 4, 5, 6]);
 const COUNTED_COLUMNS = 8;
 
 export async function takeSnapshot(of: MeasuredProcesses): Promise<CpuSnapshot> {
@@ -84,7 +86,7 @@ async function machineTime(): Promise<number | undefined> {
     ?.split(/\s+/)
     .slice(1, 1 + COUNTED_COLUMNS);
   return columns?.reduce(
-    (sum, ticks, column) => (IDLE_COLUMNS.has(column) ? sum : sum + Number(ticks) * TICK_US),
+    (sum, ticks, column) => (LEFT_OUT.has(column) ? sum : sum + Number(ticks) * TICK_US),
     0,
   );
 }
