@@ -85,10 +85,11 @@ it("an entry without its peer names the missing one", async () => {
   }
 });
 
-it("the package has its sources, what is built of them, and a page about it, and nothing else", () => {
+it("the package has its sources, what is built of them, a page and a skill about it, and nothing else", () => {
   const stranger = packed.files.filter(
     (file) =>
-      !/^(dist|src)\/.*\.(js|ts|map)$/.test(file) && !["package.json", "README.md"].includes(file),
+      !/^(dist|src)\/.*\.(js|ts|map)$/.test(file) &&
+      !["package.json", "README.md", "skills/oncekey-client/SKILL.md"].includes(file),
   );
   expect(stranger).toEqual([]);
   expect(packed.files).toContain("dist/index.d.ts");

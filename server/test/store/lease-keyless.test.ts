@@ -23,6 +23,7 @@ describe("lease store, without a key", () => {
     expect(await claim.complete(response("made"), "keep")).toEqual({
       kind: "stored",
       lifetimeMs: 0,
+      fenceMs: 0,
       askedAt: 0,
       split: false,
     });
