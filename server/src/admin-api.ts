@@ -3,16 +3,39 @@ import type { Pool } from "pg";
 import { leaveScope } from "./context/handler-scope.ts";
 import { originalPool } from "./context/transactional.ts";
 import type { Engines } from "./backend/backend.ts";
-import type { PoolOption } from "./options/options.ts";
+import { isKeyed } from "./layers/encryption/keyed-fingerprint.ts";
+import { writingKey } from "./layers/encryption/keys.ts";
+import { sealResponse } from "./layers/encryption/seal.ts";
+import type { CrashResponse } from "./options/on-crash.ts";
+import type { PoolOption, RouteOptions } from "./options/options.ts";
+import { checkDecision, checkList, checkResolution } from "./options/validate-admin.ts";
 import { partsOf } from "./backend/pools.ts";
 import type { Pools } from "./backend/pools.ts";
 import { readHealth } from "./store/maintenance/health.ts";
 import type { TableHealth } from "./store/maintenance/health.ts";
-import { findRecords, forgetRecord, readStats } from "./store/maintenance/records.ts";
-import type { RecordAddress, TableRecord, TableStats } from "./store/maintenance/records.ts";
+import { toStored } from "./response/crash-response.ts";
+import {
+  forgetRecord,
+  forgetScope,
+  listDecisions,
+  resolveRecord,
+} from "./store/maintenance/decisions.ts";
+import type {
+  DecisionPage,
+  DecisionQuery,
+  DecisionReason,
+  ForgottenScope,
+} from "./store/maintenance/decisions.ts";
+import { listRecords } from "./store/maintenance/list.ts";
+import type { ListQuery, RecordPage } from "./store/maintenance/list.ts";
+import type { RecordState } from "./store/maintenance/record-state.ts";
+import { findRecords, readStats } from "./store/maintenance/records.ts";
+import type { TableStats } from "./store/maintenance/records.ts";
 import { sweepBatch } from "./store/maintenance/sweep-batch.ts";
 import { DEFAULT_BATCH_SIZE, sweepAll } from "./store/maintenance/sweeper.ts";
 import type { SweptRows } from "./store/maintenance/sweeper.ts";
+import type { RecordAddress, TableRecord } from "./store/maintenance/table-record.ts";
+import { namedPattern } from "./ticket/target.ts";
 
 declare module "fastify" {
   interface FastifyInstance {
@@ -21,16 +44,54 @@ declare module "fastify" {
   }
 }
 
-/** Every method takes the pool to work on as its last argument, which is needed only where option `pool` is a function. */
+/** A pool in a query. Only needed if option `pool` is a function. */
+export interface InPool {
+  readonly pool?: Pool | undefined;
+}
+
+/** Names one record: an address with its target. */
+export type OneAddress = RecordAddress & { readonly target: string };
+
+/** A record was not decided, because of the state that it is in. */
+export class DecisionRefusedError extends Error {
+  override name = "DecisionRefusedError";
+  /** The state of the record; `absent` if there is none. */
+  readonly state: RecordState | "absent";
+  constructor(message: string, state: RecordState | "absent") {
+    super(message);
+    this.state = state;
+  }
+}
+
+/** The pool to work on is a member of an address or a query, or the last argument. It is needed only if option `pool` is a function. */
 export interface IdempotencyAdministration {
   /** The records of a key in a scope, of every target or of one; without their bodies. */
-  lookup(address: RecordAddress, pool?: Pool): Promise<TableRecord[]>;
+  lookup(address: RecordAddress): Promise<TableRecord[]>;
+  /**
+   * A page of records. Those that wait for a decision (`crashed`, `failed`) come the oldest first, by an index of their own. All
+   * others come in the order of their keys.
+   */
+  list(query?: ListQuery & InPool): Promise<RecordPage>;
+  /** A page of the audit, the newest first: what people and crash recovery decided, and why. */
+  decisions(query?: DecisionQuery & InPool): Promise<DecisionPage>;
+  /**
+   * Stores an answer for a record without one, as if its handler had given it: every later request with the key gets it. For a
+   * record that is crashed or failed.
+   *
+   * @throws DecisionRefusedError if the record is in another state: its handler runs, it is finished, or another was faster.
+   */
+  resolve(address: OneAddress, response: CrashResponse, decision: DecisionReason): Promise<void>;
   /**
    * Deletes the records, so that the key runs again, and returns their number. A record that a
    * handler works on stays. Other processes may replay from their own memory for up to a minute
    * more.
    */
-  forget(address: RecordAddress, pool?: Pool): Promise<number>;
+  forget(address: RecordAddress, decision: DecisionReason): Promise<number>;
+  /**
+   * Deletes all records of a scope in batches, such as those of a user who asked for it. Reads the whole table. Records that a
+   * handler works on stay and are counted. The audit keeps the name of the scope.
+   */
+  forgetScope(scope: string, decision: DecisionReason & InPool): Promise<ForgottenScope>;
   /**
    * Sweeps all expired rows in batches, and returns how many were deleted and how many became tombstones: none if another
    * process is sweeping.
@@ -44,30 +105,81 @@ export interface IdempotencyAdministration {
   ready(pool?: Pool): Promise<void>;
 }
 
-export function createAdministration(
-  option: PoolOption,
-  schema: string,
-  pools: Pools,
-  engines: Engines,
-): IdempotencyAdministration {
+export interface AdministrationParts {
+  readonly option: PoolOption;
+  readonly schema: string;
+  readonly pools: Pools;
+  readonly engines: Engines;
+  /** The options of the route that a target belongs to. */
+  readonly optionsOf: (target: string) => RouteOptions;
+}
+
+export function createAdministration({
+  option,
+  schema,
+  pools,
+  engines,
+  optionsOf,
+}: AdministrationParts): IdempotencyAdministration {
   function poolOr(given: Pool | undefined): Pool {
     if (given !== undefined) return originalPool(given);
     if (typeof option !== "function") return option;
     throw new TypeError(
-      "option pool is a function: app.idempotency needs the pool to work on as an argument",
+      "option pool is a function: app.idempotency needs the pool to work on, as a member of the address or query, or as an argument",
     );
   }
 
+  /** Encrypted for the row if the row is, and refused if it cannot be. */
+  function sealed(record: TableRecord, response: CrashResponse): ReturnType<typeof toStored> {
+    const { key, scope, target } = record;
+    const options = optionsOf(target);
+    const decided = toStored(response, options);
+    const fingerprint = Buffer.from(record.fingerprint, "hex");
+    if (options.encryption === undefined) {
+      if (!isKeyed(fingerprint)) return decided;
+      throw new Error("the record is encrypted, and the route has no option encryption");
+    }
+    const ticket = { key, scope, target, fingerprint };
+    const stored = decided.kept ?? decided.response;
+    return { response: sealResponse(stored, writingKey(options.encryption), ticket) };
+  }
+
   const methods: IdempotencyAdministration = {
-    async lookup(address, pool) {
-      return findRecords(poolOr(pool), schema, address);
+    async lookup(address) {
+      return findRecords(poolOr(address.pool), schema, address);
     },
-    async forget(address, pool) {
-      const used = poolOr(pool);
+    async list(query = {}) {
+      checkList(query);
+      const pattern = query.route === undefined ? undefined : namedPattern(query.route);
+      return listRecords(poolOr(query.pool), schema, query, pattern);
+    },
+    async decisions(query = {}) {
+      checkList(query);
+      return listDecisions(poolOr(query.pool), schema, query);
+    },
+    async resolve(address, response, decision) {
+      checkDecision(decision);
+      checkResolution(address, response);
+      const used = poolOr(address.pool);
+      const parts = partsOf(await pools.open(used));
+      const [record] = await findRecords(used, schema, address);
+      if (record === undefined)
+        throw new DecisionRefusedError("there is no record of this key", "absent");
+      if (record.state !== "crashed" && record.state !== "failed") throw refused(record.state);
+      const { response: stored, kept = stored } = sealed(record, response);
+      const outcome = await resolveRecord(parts, record, kept, optionsOf(address.target), decision);
+      engines.forget(used, address);
+      if (outcome === "done") return;
+      const [now] = await findRecords(used, schema, address);
+      throw refused(outcome === "held" ? "running" : (now?.state ?? "absent"));
+    },
+    async forget(address, decision) {
+      checkDecision(decision);
+      const used = poolOr(address.pool);
       const parts = partsOf(await pools.open(used));
       const records = await findRecords(used, schema, address);
       const outcomes = await Promise.allSettled(
-        records.map((record) => forgetRecord(parts, record)),
+        records.map((record) => forgetRecord(parts, record, decision)),
       );
       // Also what only the memory of this process still has, and what may be deleted although no answer came.
       for (const { key, scope, target } of [...records, address]) {
@@ -75,8 +187,18 @@ export function createAdministration(
       }
       return outcomes.filter((outcome) => {
         if (outcome.status === "rejected") throw outcome.reason;
-        return outcome.value === "forgotten";
+        return outcome.value === "done";
       }).length;
+    },
+    async forgetScope(scope, { pool, ...decision }) {
+      checkDecision(decision);
+      const used = poolOr(pool);
+      const parts = partsOf(await pools.open(used));
+      try {
+        return await forgetScope(parts, scope, decision);
+      } finally {
+        engines.forgetScope(used, scope);
+      }
     },
     async sweep(pool) {
       const parts = partsOf(await pools.open(poolOr(pool)));
@@ -93,6 +215,14 @@ export function createAdministration(
     },
   };
   return Object.freeze(outsideOfHandlers(methods));
+}
+
+function refused(state: RecordState | "absent"): DecisionRefusedError {
+  const why =
+    state === "running"
+      ? "its handler runs: wait until its lease is over"
+      : `it is ${state}: only a crashed or failed record can be resolved`;
+  return new DecisionRefusedError(`the record was not resolved, because ${why}`, state);
 }
 
 /** The same methods, whose use of the lent pool is no handler's. */

@@ -5,7 +5,8 @@ export { openapiTransform } from "./openapi.ts";
 export { migrate } from "./store/sql/migrate.ts";
 export { keyDigest } from "./telemetry/key-digest.ts";
 export { STORED_HEADERS } from "./options/stored-headers.ts";
-export type { IdempotencyAdministration } from "./admin-api.ts";
+export { DecisionRefusedError } from "./admin-api.ts";
+export type { IdempotencyAdministration, InPool, OneAddress } from "./admin-api.ts";
 export type { CrashContext, CrashDecision, CrashResponse, OnCrash } from "./options/on-crash.ts";
 export type { EncryptionKey, EncryptionOptions } from "./layers/encryption/keys.ts";
 export type { RequestIdempotency, RollbackOptions } from "./context/handler-api.ts";
@@ -23,12 +24,18 @@ export type { ReplayCacheOptions } from "./layers/replay-cache.ts";
 export type { ScopeOption } from "./ticket/scope.ts";
 export type { AsJson, Step } from "./context/steps.ts";
 export type { CommitWrites } from "./store/store.ts";
+export type { TableStats } from "./store/maintenance/records.ts";
+export type { RecordState } from "./store/maintenance/record-state.ts";
+export type { RecordAddress, TableRecord } from "./store/maintenance/table-record.ts";
+export type { ListQuery, RecordPage } from "./store/maintenance/list.ts";
 export type {
-  RecordAddress,
-  RecordState,
-  TableRecord,
-  TableStats,
-} from "./store/maintenance/records.ts";
+  Decision,
+  DecisionPage,
+  DecisionQuery,
+  DecisionReason,
+  ForgottenScope,
+} from "./store/maintenance/decisions.ts";
+export type { SweptRows } from "./store/maintenance/sweeper.ts";
 export type { TableHealth } from "./store/maintenance/health.ts";
 export type { MigrateOptions } from "./store/sql/migrate.ts";
 export type { SweepOptions } from "./store/maintenance/sweeper.ts";
@@ -36,9 +43,12 @@ export type {
   BeginEvent,
   BeginOutcomeName,
   CompleteEvent,
+  CrashedEvent,
+  ForgottenEvent,
   HeartbeatEvent,
   KeyDigest,
   LeaseLostEvent,
+  ResolvedEvent,
   RouteLabels,
   SweepEvent,
   TelemetryEvents,

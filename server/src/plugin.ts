@@ -12,6 +12,7 @@ import { STATE } from "./context/request-state.ts";
 import { originalPool } from "./context/transactional.ts";
 import { checkOptions, resolveRouteOptions } from "./options/options.ts";
 import type { IdempotencyOptions, PoolOption } from "./options/options.ts";
+import { createRouteTable } from "./request/route-table.ts";
 import { createPools, partsOf } from "./backend/pools.ts";
 import type { Pools } from "./backend/pools.ts";
 import {
@@ -51,7 +52,10 @@ const plugin: FastifyPluginAsync<IdempotencyOptions> = async (app, registered) =
 
   const registration: Registration = { global, pool, schema };
   app.decorate(REGISTRATION, registration);
-  app.decorate("idempotency", createAdministration(pool, schema, pools, engines));
+  const routes = createRouteTable(registered);
+  const { optionsOf } = routes;
+  const administration = createAdministration({ option: pool, schema, pools, engines, optionsOf });
+  app.decorate("idempotency", administration);
   addRequestHooks(app);
   app.addHook("onRoute", function (route) {
     // A nested scope runs the hooks of the scopes around it as well: the nearest registration protects the route.
@@ -59,6 +63,7 @@ const plugin: FastifyPluginAsync<IdempotencyOptions> = async (app, registered) =
     const protection = protectionOf(route, global);
     if (protection === undefined) return;
     const options = resolveRouteOptions(registered, protection.own, nameOf(route));
+    routes.add(route, options);
     const engine = engines.forRoute(options);
     const { covers } = protection;
     protectRoute(route, { covers, options }, (request, reply) =>

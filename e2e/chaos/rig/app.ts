@@ -120,6 +120,8 @@ async function hold(pool: Pool): Promise<void> {
 function addForget(app: FastifyInstance): void {
   app.post<{ Body: { readonly scope: string; readonly key: string; readonly target: string } }>(
     "/forget",
-    async ({ body }) => ({ forgotten: await app.idempotency.forget(body) }),
+    async ({ body }) => ({
+      forgotten: await app.idempotency.forget(body, { by: "the rig", reason: "a forget" }),
+    }),
   );
 }

@@ -37,6 +37,7 @@ export interface Engines {
   /** The strategies of the routes so far. */
   strategies(): ReadonlySet<Strategy>;
   forget(pool: Pool, ticket: Omit<Ticket, "fingerprint">): void;
+  forgetScope(pool: Pool, scope: string): void;
 }
 
 interface PerPool {
@@ -80,6 +81,10 @@ export function createEngines({
     forget: (used, ticket) => {
       for (const perPool of routes) perPool.get(used)?.flights.forget(ticket);
       for (const cache of caches) cache.forget(used, ticket);
+    },
+    forgetScope: (used, scope) => {
+      for (const perPool of routes) perPool.get(used)?.flights.forgetScope(scope);
+      for (const cache of caches) cache.forgetScope(used, scope);
     },
     forRoute(options) {
       strategies.add(options.strategy);

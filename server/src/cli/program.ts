@@ -6,8 +6,10 @@ import { doctorCommand } from "./commands/doctor.ts";
 import { DatabaseFailure, EXIT, UsageError } from "./io/exit-code.ts";
 import { forgetCommand } from "./commands/forget.ts";
 import { inspectCommand } from "./commands/inspect.ts";
+import { listCommand } from "./commands/list.ts";
 import { migrateCommand } from "./commands/migrate.ts";
 import { tell } from "./io/print.ts";
+import { resolveCommand } from "./commands/resolve.ts";
 import { sqlCommand } from "./commands/sql.ts";
 import { statsCommand } from "./commands/stats.ts";
 import { sweepCommand } from "./commands/sweep.ts";
@@ -22,6 +24,8 @@ const COMMANDS = [
   sqlCommand,
   doctorCommand,
   inspectCommand,
+  listCommand,
+  resolveCommand,
   forgetCommand,
   sweepCommand,
   statsCommand,

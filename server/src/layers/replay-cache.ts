@@ -22,6 +22,7 @@ export interface ReplayCache {
   get(pool: Pool, ticket: Ticket): StoredRecord | undefined;
   set(pool: Pool, ticket: Ticket, record: StoredRecord): void;
   forget(pool: Pool, ticket: Omit<Ticket, "fingerprint">): void;
+  forgetScope(pool: Pool, scope: string): void;
 }
 
 // Another process may forget a record: this process replays it for a minute more at most.
@@ -57,6 +58,10 @@ export function createReplayCache({
     },
     set: (pool, ticket, record) => void entries.set(idOf(pool, ticket), record),
     forget: (pool, ticket) => void entries.delete(idOf(pool, ticket)),
+    forgetScope(pool, scope) {
+      const beginning = `${pools.get(pool)} ${JSON.stringify([scope]).slice(0, -1)},`;
+      for (const id of entries.keys()) if (id.startsWith(beginning)) entries.delete(id);
+    },
   };
 }
 

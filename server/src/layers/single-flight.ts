@@ -39,6 +39,7 @@ export interface SingleFlight {
   lookup(ticket: Ticket, waiting: Waiting): Promise<Outcome>;
   /** Keeps the result of a running flight from everyone but the requests that wait for it already. */
   forget(ticket: Omit<Ticket, "fingerprint">): void;
+  forgetScope(scope: string): void;
 }
 
 /**
@@ -166,6 +167,10 @@ export function createSingleFlight(
       return applyMismatchPolicy(await store.lookup(ticket), ticket, waiting);
     },
     forget: (ticket) => void flights.delete(ticketId(ticket)),
+    forgetScope(scope) {
+      const beginning = `${JSON.stringify([scope]).slice(0, -1)},`;
+      for (const id of flights.keys()) if (id.startsWith(beginning)) flights.delete(id);
+    },
   };
 }
 

@@ -4,7 +4,8 @@
  */
 import { createProblem, PROBLEM_CONTENT_TYPE } from "@oncekey/shared";
 import type { FastifyRequest } from "fastify";
-import { keptHeaders } from "../response/capture.ts";
+import { toStored } from "../response/crash-response.ts";
+import type { Decided } from "../response/crash-response.ts";
 import { deriveKey } from "../ticket/derive-key.ts";
 import type { CrashDecision, CrashResponse } from "../options/on-crash.ts";
 import type { RouteOptions } from "../options/options.ts";
@@ -49,12 +50,6 @@ export async function resolveCrash(
   }
 }
 
-interface Decided {
-  readonly response: StoredResponse;
-  /** The stored response, if it is not the response itself. */
-  readonly kept?: StoredResponse;
-}
-
 async function decide(
   claim: Claim,
   ticket: Ticket,
@@ -79,7 +74,7 @@ async function decide(
     if (isDecision(decision)) {
       return decision === "fail"
         ? { response: outcomeUnknown(options) }
-        : limited(toStored(decision, options), options);
+        : toStored(decision, options);
     }
     throw new TypeError("onCrash must return 'rerun', 'fail' or { status } from 200 to 599");
   } catch (error) {
@@ -104,32 +99,4 @@ function outcomeUnknown(options: RouteOptions): StoredResponse {
     headers: [["content-type", PROBLEM_CONTENT_TYPE]],
     body: Buffer.from(JSON.stringify(problem)),
   };
-}
-
-function toStored(
-  { status, headers = {}, body }: CrashResponse,
-  { storeHeaders }: RouteOptions,
-): StoredResponse {
-  const isRaw = typeof body === "string" || body instanceof Uint8Array;
-  const names = Object.fromEntries(
-    Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]),
-  );
-  const typed =
-    isRaw || body === undefined
-      ? names
-      : { "content-type": "application/json; charset=utf-8", ...names };
-  return {
-    status,
-    headers: keptHeaders(typed, storeHeaders),
-    body: body === undefined ? Buffer.alloc(0) : Buffer.from(isRaw ? body : JSON.stringify(body)),
-  };
-}
-
-/**
- * Limits the stored body as for a handler's reply: the caller gets it whole, and a body above the
- * limit is not kept.
- */
-function limited(response: StoredResponse, { maxResponseBytes }: RouteOptions): Decided {
-  const isKept = response.body === undefined || response.body.length <= maxResponseBytes;
-  return isKept ? { response } : { response, kept: { ...response, body: undefined } };
 }

@@ -18,6 +18,9 @@ export interface TelemetryEvents {
   readonly "oncekey:heartbeat": HeartbeatEvent;
   readonly "oncekey:lease-lost": LeaseLostEvent;
   readonly "oncekey:sweep": SweepEvent;
+  readonly "oncekey:crashed": CrashedEvent;
+  readonly "oncekey:resolved": ResolvedEvent;
+  readonly "oncekey:forgotten": ForgottenEvent;
 }
 
 /** Names the protected route of an event. */
@@ -100,12 +103,35 @@ export interface SweepEvent {
   readonly sweepMs: number;
 }
 
+/** Channel `oncekey:crashed`: a lease without an answer was found, before anything is done about it. */
+export interface CrashedEvent extends KeyDigest {
+  /** `retry`: by a request. `recover`: by crash recovery. `sweep`: past its fence, about to be deleted. */
+  readonly foundBy: "retry" | "recover" | "sweep";
+  /** Number of times the handler has been started. */
+  readonly attempts: number;
+}
+
+/** Channel `oncekey:resolved`: an answer was stored for a record by a person or by crash recovery. */
+export interface ResolvedEvent extends KeyDigest {
+  readonly status: number;
+  /** The state of the record before. */
+  readonly state: string;
+}
+
+/** Channel `oncekey:forgotten`: once for each record that was deleted by hand, or for a whole scope. */
+export interface ForgottenEvent extends KeyDigest {
+  readonly records: number;
+}
+
 const CHANNELS: Readonly<Record<keyof TelemetryEvents, Channel>> = {
   "oncekey:begin": channel("oncekey:begin"),
   "oncekey:complete": channel("oncekey:complete"),
   "oncekey:heartbeat": channel("oncekey:heartbeat"),
   "oncekey:lease-lost": channel("oncekey:lease-lost"),
   "oncekey:sweep": channel("oncekey:sweep"),
+  "oncekey:crashed": channel("oncekey:crashed"),
+  "oncekey:resolved": channel("oncekey:resolved"),
+  "oncekey:forgotten": channel("oncekey:forgotten"),
 };
 
 /** @param make called only if the channel has subscribers. */

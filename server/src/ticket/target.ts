@@ -41,6 +41,38 @@ export function compileTarget({
   };
 }
 
+/** A route as it was added. */
+export type NamedRoute = Pick<FastifyRoute, "url" | "constraints"> & {
+  readonly methods: readonly string[];
+};
+
+/** Returns a regular expression that the targets of a route match, in what JavaScript and Postgres have in common. */
+export function targetPattern({ methods, url, constraints }: NamedRoute): string {
+  const path = parsePath(url)
+    .map((piece) => {
+      if (typeof piece === "string") return escapePattern(piece);
+      if (piece.name === "*") return ".*";
+      return piece.isOptional ? "(/[^/ ]*)?" : "[^/ ]*";
+    })
+    .join("");
+  const suffix = escapePattern(nameConstraints(constraints));
+  return `^(${methods.map(escapePattern).join("|")}) ${path}${suffix || "( .*)?"}$`;
+}
+
+/** The same for a route by name, such as `POST /payments/:id`. @throws RangeError if it is no method and path. */
+export function namedPattern(route: string): string {
+  const [, method, url] = /^([A-Z,]+) (\/\S*)$/.exec(route) ?? [];
+  if (method === undefined || url === undefined)
+    throw new RangeError(
+      `route must be a method and a path, such as POST /payments/:id, got ${JSON.stringify(route)}`,
+    );
+  return targetPattern({ methods: method.split(","), url });
+}
+
+function escapePattern(text: string): string {
+  return text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+}
+
 /** Splits a path in the syntax of find-my-way: `:name`, `:name(regex)`, `:name?`, `:a-:b`, `::` for a colon, `*`. */
 function parsePath(url: string): Piece[] {
   const pieces: Piece[] = [];

@@ -13,6 +13,7 @@ beforeAll(async () => {
 });
 
 const address = { key: "looked-at", scope: "single-tenant" };
+const DECISION = { by: "an operator", reason: "a test" };
 const request = { key: address.key, json: { amount: 1 } };
 
 describe("app.idempotency", () => {
@@ -27,12 +28,14 @@ describe("app.idempotency", () => {
         expect(await app.idempotency.lookup(address)).toMatchObject([
           { target: "POST /payments", state: "finished", status: 201, body: null },
         ]);
-        expect(await app.idempotency.forget(address)).toBe(1);
+        expect(await app.idempotency.forget(address, DECISION)).toBe(1);
         expect(await app.idempotency.lookup(address)).toEqual([]);
         expect((await post("/payments", request)).headers.get("idempotent-replayed")).toBeNull();
         expect(await countPayments(pool)).toBe(before + 2);
         await pool.query("delete from oncekey.records");
-        expect(await app.idempotency.forget({ ...address, target: "POST /payments" })).toBe(0);
+        expect(
+          await app.idempotency.forget({ ...address, target: "POST /payments" }, DECISION),
+        ).toBe(0);
         expect((await post("/payments", request)).headers.get("idempotent-replayed")).toBeNull();
       },
     );
@@ -51,7 +54,7 @@ describe("app.idempotency", () => {
       async ({ app, post }) => {
         const key = "several";
         for (const path of ["/a", "/kept", "/z"]) await post(path, { key });
-        const forgetting = app.idempotency.forget({ key, scope: "single-tenant" });
+        const forgetting = app.idempotency.forget({ key, scope: "single-tenant" }, DECISION);
         await expect(forgetting).rejects.toThrow("kept");
         for (const path of ["/a", "/kept", "/z"]) await post(path, { key });
         expect(runs).toEqual(["/a", "/kept", "/z", "/a", "/z"]);
@@ -76,7 +79,9 @@ describe("app.idempotency", () => {
       async ({ app, post }) => {
         const running = post("/slow", { key: "held" });
         await gate.reached;
-        expect(await app.idempotency.forget({ key: "held", scope: "single-tenant" })).toBe(0);
+        expect(
+          await app.idempotency.forget({ key: "held", scope: "single-tenant" }, DECISION),
+        ).toBe(0);
         gate.open();
         expect((await running).text).toBe("done");
       },

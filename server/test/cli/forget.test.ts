@@ -22,7 +22,17 @@ async function stored(target = "POST /payments"): Promise<Ticket> {
 }
 
 function forget({ key, scope }: Ticket, ...more: string[]): string[] {
-  return ["forget", key, "--scope", scope, "--database-url", database.url, ...more];
+  return [
+    "forget",
+    key,
+    "--scope",
+    scope,
+    "--reason",
+    "a test",
+    "--database-url",
+    database.url,
+    ...more,
+  ];
 }
 
 async function targets({ key }: Ticket): Promise<string[]> {

@@ -29,6 +29,7 @@ export function scopelessFlights(create: Create, store: Store, onRecord: OnRecor
     begin: (ticket, waiting, onHeld) => flights.begin(bare(ticket), waiting, onHeld),
     lookup: (ticket, waiting) => flights.lookup(bare(ticket), waiting),
     forget: (ticket) => flights.forget(withoutScope(ticket)),
+    forgetScope: () => {},
   };
 }
 
@@ -53,6 +54,7 @@ export function scopelessCache(cache: ReplayCache): ReplayCache {
     get: (pool, ticket) => cache.get(pool, withoutScope(ticket)),
     set: (pool, ticket, record) => cache.set(pool, withoutScope(ticket), record),
     forget: (pool, ticket) => cache.forget(pool, withoutScope(ticket)),
+    forgetScope: () => {},
   };
 }
 

@@ -1,12 +1,13 @@
 /** Models the statements of `forget`: their texts stand where they are sent, so each is matched by its beginning. */
-import { write } from "./database.ts";
+import { Blocked, write } from "./database.ts";
 import type { Database } from "./database.ts";
 import { read, text, wrote } from "./meaning.ts";
 import type { Call, Meaning, Result, Value } from "./meaning.ts";
 
 const MEANINGS: readonly (readonly [beginning: string, Meaning])[] = [
   ['delete from "oncekey".records where key = $1', forget],
-  ['select from "oncekey".records where key = $1', (call) => read(isLeased(call) ? [[]] : [])],
+  ['select from "oncekey".records where key = $1', look],
+  ['insert into "oncekey".decisions', () => wrote("INSERT 0", 1)],
 ];
 
 export function meaningByHand(statement: string): Meaning | undefined {
@@ -20,6 +21,17 @@ function forget(call: Call): Result {
   write(database, transaction, id, undefined);
   transaction.forgets = true;
   return wrote("DELETE", 1);
+}
+
+/** Locks the record for the decision, or tells that its lease runs. */
+function look(call: Call): Result {
+  if (call.values.length < 4) return read(isLeased(call) ? [[]] : []);
+  const { database, transaction, id, row } = call;
+  if (row === undefined || isLeased(call)) return read([]);
+  const holder = database.rowLocks.get(id);
+  if (holder !== undefined && holder !== transaction) throw new Blocked(holder);
+  database.rowLocks.set(id, transaction);
+  return read([[]]);
 }
 
 function isLeased({ row, now }: Call): boolean {

@@ -84,7 +84,13 @@ export function createProcess(line: Line, rules: Rules, world: Surroundings): Se
   const options = resolveRules(rules);
   const engines = createEngines({ pool, pools, replayCache });
   const engine = engines.forRoute(options);
-  const administration = createAdministration(pool, "oncekey", pools, engines);
+  const administration = createAdministration({
+    option: pool,
+    schema: "oncekey",
+    pools,
+    engines,
+    optionsOf: () => options,
+  });
   const request = {} as FastifyRequest;
 
   async function follow(ticket: Ticket, outcome: Outcome): Promise<Answer> {
@@ -115,7 +121,7 @@ export function createProcess(line: Line, rules: Rules, world: Surroundings): Se
       await sweepBatch(parts, 100).catch(() => undefined);
     },
     forget: ({ key, scope, target }) =>
-      administration.forget({ key, scope, target }).then(
+      administration.forget({ key, scope, target }, { by: "test", reason: "test" }).then(
         () => true,
         () => false,
       ),

@@ -74,7 +74,12 @@ describe("a pool that comes with the request", () => {
       expect(await countPayments(pools.other)).toBe(1);
 
       const address = { key: "same", scope: "single-tenant" };
-      expect(await app.idempotency.forget(address, pools.other)).toBe(1);
+      expect(
+        await app.idempotency.forget(
+          { ...address, pool: pools.other },
+          { by: "an operator", reason: "a test" },
+        ),
+      ).toBe(1);
       expect((await pay("other", 1)).headers.get("idempotent-replayed")).toBeNull();
       await pools.one.query("delete from oncekey.records where key = 'same'");
       expect((await pay("one", 1)).headers.get("idempotent-replayed"), "still kept").toBe("true");

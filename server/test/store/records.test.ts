@@ -1,13 +1,9 @@
 import type pg from "pg";
 import { beforeAll, describe, expect, it } from "vitest";
 import { withDatabase } from "@oncekey/test-support/postgres/database";
-import {
-  findRecords,
-  forgetRecord,
-  readStats,
-  readSweepLag,
-} from "../../src/store/maintenance/records.ts";
-import type { TableRecord } from "../../src/store/maintenance/records.ts";
+import { forgetRecord } from "../../src/store/maintenance/decisions.ts";
+import { findRecords, readStats, readSweepLag } from "../../src/store/maintenance/records.ts";
+import type { TableRecord } from "../../src/store/maintenance/table-record.ts";
 import { createAdvisoryStore } from "../../src/store/strategies/advisory.ts";
 import { createLeaseStore } from "../../src/store/strategies/lease.ts";
 import { createRowStore } from "../../src/store/strategies/row.ts";
@@ -53,28 +49,30 @@ async function expire({ key }: Ticket, age = "1 second"): Promise<void> {
   );
 }
 
+const DECISION = { by: "an operator", reason: "a test" };
+
 /** One record in each state. */
 async function makeStates(): Promise<Record<TableRecord["state"], Ticket>> {
   const made = {
     finished: createTicket(),
     tombstone: createTicket(),
     expired: createTicket(),
-    started: createTicket(),
-    leased: createTicket(),
+    running: createTicket(),
     crashed: createTicket(),
+    failed: createTicket(),
   };
   await finish(stores.advisory, made.finished);
   await finish(stores.advisory, made.tombstone);
   await expireResponse(pool, made.tombstone);
   await finish(stores.lease, made.expired);
   await expire(made.expired);
-  const broken = await claimed(stores.row, made.started);
-  await broken.release("failed");
+  const closed = await claimed(stores.lease, made.failed);
+  await closed.complete(response("unknown", 500), "keep");
   await (await claimed(stores.lease, made.crashed)).release("failed");
   await pool.query(
     `insert into oncekey.records (key, scope, target, fingerprint, owner, lease_until, created_at, expires_at)
      values ($1, $2, $3, $4, gen_random_uuid(), now() + interval '1 minute', now(), now() + interval '1 day')`,
-    [made.leased.key, made.leased.scope, made.leased.target, made.leased.fingerprint],
+    [made.running.key, made.running.scope, made.running.target, made.running.fingerprint],
   );
   return made;
 }
@@ -90,7 +88,7 @@ describe("looking at the table", () => {
     const ticket = createTicket();
     const claim = await claimed(stores.lease, ticket);
     await claim.steps?.write("charge", '"4242"');
-    expect(await only(ticket)).toMatchObject({ steps: ["charge"], state: "leased" });
+    expect(await only(ticket)).toMatchObject({ steps: ["charge"], state: "running" });
     await claim.release("free");
   });
 
@@ -104,9 +102,9 @@ describe("looking at the table", () => {
       finished: 2,
       tombstones: 1,
       withoutBody: 1,
-      started: 1,
-      leased: 1,
+      running: 1,
       crashed: 1,
+      failed: 1,
       expired: 2,
       oldestCreatedAt: expect.stringMatching(/^\d{4}-.*T.*\.\d{6}Z$/),
       sizeBytes: expect.any(Number),
@@ -120,9 +118,9 @@ describe("looking at the table", () => {
       oldestExpiredAt: null,
       lagMs: 0,
     });
-    const { finished, leased } = await makeStates();
+    const { finished, running } = await makeStates();
     await expire(finished, "2 hours");
-    await expire(leased, "3 hours");
+    await expire(running, "3 hours");
     const { expired, lagMs } = await readSweepLag(pool, "oncekey");
     expect(expired).toBe(3);
     expect(lagMs).toBeGreaterThanOrEqual(7_200_000);
@@ -134,7 +132,7 @@ describe("forgetting a record", () => {
   it("frees its key for another run", async () => {
     const ticket = createTicket();
     await finish(stores.advisory, ticket);
-    expect(await forgetRecord(parts, await only(ticket))).toBe("forgotten");
+    expect(await forgetRecord(parts, await only(ticket), DECISION)).toBe("done");
     await (await claimed(stores.advisory, ticket)).release("free");
   });
 
@@ -143,7 +141,7 @@ describe("forgetting a record", () => {
     await (await claimed(stores.row, ticket)).release("failed");
     const looked = await only(ticket);
     await finish(stores.row, ticket);
-    expect(await forgetRecord(parts, looked)).toBe("changed");
+    expect(await forgetRecord(parts, looked, DECISION)).toBe("changed");
     expect((await only(ticket)).state).toBe("finished");
   });
 
@@ -151,25 +149,25 @@ describe("forgetting a record", () => {
     const ticket = createTicket();
     await finish(stores.advisory, ticket);
     const looked = await only(ticket);
-    await forgetRecord(parts, looked);
+    await forgetRecord(parts, looked, DECISION);
     await finish(stores.advisory, ticket);
-    expect(await forgetRecord(parts, looked)).toBe("changed");
+    expect(await forgetRecord(parts, looked, DECISION)).toBe("changed");
     expect((await only(ticket)).state).toBe("finished");
   });
 
   it("keeps one whose owner's lease runs, and deletes it once the owner has crashed", async () => {
     const ticket = createTicket();
     const claim = await claimed(stores.lease, ticket);
-    expect(await forgetRecord(parts, await only(ticket))).toBe("held");
+    expect(await forgetRecord(parts, await only(ticket), DECISION)).toBe("held");
     await claim.release("failed");
-    expect(await forgetRecord(parts, await only(ticket))).toBe("forgotten");
+    expect(await forgetRecord(parts, await only(ticket), DECISION)).toBe("done");
   });
 
   it("keeps one that a handler's transaction holds, without waiting for it", async () => {
     const ticket = createTicket();
     const claim = await claimed(stores.row, ticket);
     const looked = await only(ticket);
-    expect(await forgetRecord(parts, looked)).toBe("held");
+    expect(await forgetRecord(parts, looked, DECISION)).toBe("held");
     await txOf(claim).query("select 1");
     expect(await claim.complete(response("made"), "keep")).toMatchObject({ kind: "stored" });
   });
@@ -177,7 +175,7 @@ describe("forgetting a record", () => {
   it("throws what the database throws", async () => {
     const elsewhere = createStoreParts(pool, "absent");
     const record = { ...createTicket(), createdAt: new Date().toISOString() };
-    await expect(forgetRecord(elsewhere, record)).rejects.toThrow(
+    await expect(forgetRecord(elsewhere, record, DECISION)).rejects.toThrow(
       '"absent.records" does not exist',
     );
   });

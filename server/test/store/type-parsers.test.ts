@@ -38,7 +38,9 @@ test("a pool with type parsers of its own changes nothing of what the plugin rea
         lagMs: 0,
         sizeBytes: expect.any(Number),
       });
-      expect(await app.idempotency.forget(address)).toBe(1);
+      expect(await app.idempotency.forget(address, { by: "an operator", reason: "a test" })).toBe(
+        1,
+      );
       expect(await app.idempotency.sweep()).toEqual({ deleted: 0, buried: 0 });
     },
   );

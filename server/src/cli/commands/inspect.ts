@@ -3,7 +3,7 @@ import type { CommandUnknownOpts } from "@commander-js/extra-typings";
 import { isUtf8 } from "node:buffer";
 import { SEALED } from "../../layers/encryption/seal.ts";
 import { findRecords } from "../../store/maintenance/records.ts";
-import type { TableRecord } from "../../store/maintenance/records.ts";
+import type { TableRecord } from "../../store/maintenance/table-record.ts";
 import { withPool } from "../io/database.ts";
 import { EXIT } from "../io/exit-code.ts";
 import { printable, printJson, printLine, tell } from "../io/print.ts";

@@ -45,8 +45,9 @@ export async function migrationScripts(
 function distributed(text: string): string {
   if (!text.includes(RECORDS)) return text;
   if (!text.includes(SCOPE)) throw new Error(`the migration lacks ${SCOPE}`);
-  return `${text.replace(SCOPE, "scope text")}
+  return `${text.replaceAll(SCOPE, "scope text")}
 -- After this, create the handler's tables with a text column of the same collation, and distribute them by it.
 select create_distributed_table('{{schema}}.records', 'scope');
+select create_distributed_table('{{schema}}.decisions', 'scope');
 `;
 }

@@ -1,8 +1,10 @@
 /** Shared by `inspect` and `forget`: the arguments that name records, and how a record is printed. */
-import { Argument, InvalidArgumentError } from "@commander-js/extra-typings";
+import { userInfo } from "node:os";
+import { InvalidArgumentError } from "@commander-js/extra-typings";
 import type { Command } from "@commander-js/extra-typings";
 import { parseKey } from "@oncekey/shared";
-import type { RecordAddress, RecordState, TableRecord } from "../../store/maintenance/records.ts";
+import type { RecordState } from "../../store/maintenance/record-state.ts";
+import type { RecordAddress, TableRecord } from "../../store/maintenance/table-record.ts";
 import { databaseCommand } from "../io/database.ts";
 import { formatBytes, printable } from "../io/print.ts";
 
@@ -16,13 +18,21 @@ type Options = {
 
 export function recordCommand(name: string): Command<[string], Options> {
   return databaseCommand(name)
-    .addArgument(
-      new Argument("<key>", "the Idempotency-Key; after -- where it begins with -").argParser(
-        parseKeyArgument,
-      ),
-    )
+    .argument("<key>", KEY, parseKeyArgument)
     .requiredOption("--scope <scope>", "whose key it is: what the scope option returned")
     .option("--target <target>", "method and path, such as 'POST /payments'; default: all");
+}
+
+/** Adds the options that go into the audit. */
+export function decisionOptions<Args extends unknown[], Opts extends Record<string, unknown>>(
+  command: Command<Args, Opts>,
+): Command<Args, Opts & { by: string; reason: string }> {
+  return command
+    .requiredOption("--reason <text>", "why, for the audit: such as the number of a ticket")
+    .option("--by <name>", "who decides, for the audit", userInfo().username) as unknown as Command<
+    Args,
+    Opts & { by: string; reason: string }
+  >;
 }
 
 /** One sentence: what the state means for the next request with this key. */
@@ -30,9 +40,12 @@ export function explainState({ state, leaseUntil }: TableRecord): string {
   const meaning: Record<RecordState, string> = {
     finished: "finished; a retry is answered with the stored response",
     tombstone: "tombstone; a retry is answered with 410, and nothing runs",
-    started: "started; its handler runs, or broke off and the next retry starts it again",
-    leased: `leased; its handler has until ${leaseUntil} unless it renews the lease`,
-    crashed: "crashed; its lease is over, and the route's onCrash decides at the next retry",
+    running:
+      leaseUntil === null
+        ? "running; or its handler broke off and the next retry starts it again"
+        : `running; its handler has until ${leaseUntil} unless it renews the lease`,
+    crashed: "crashed; its lease is over, and the route's onCrash decides: see resolve and forget",
+    failed: "failed; it ended without an answer: see resolve and forget",
     expired: "expired; a retry runs again",
   };
   return meaning[state];
@@ -55,7 +68,9 @@ export function noRecord({ key, scope, target }: RecordAddress): string {
   return `no record of key ${key} in scope ${printable(scope)}${where}`;
 }
 
-function parseKeyArgument(value: string): string {
+export const KEY: string = "the Idempotency-Key; after -- where it begins with -";
+
+export function parseKeyArgument(value: string): string {
   const parsed = parseKey(value);
   if (parsed.kind === "key") return parsed.key;
   throw new InvalidArgumentError(`The key ${parsed.reason}`);

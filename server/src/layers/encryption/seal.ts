@@ -54,13 +54,26 @@ export function openRecord(
     throw new DecryptionError("the record's body is not the one it was written with");
   const [id = ""] = sealed.split(".", 1);
   const key = keyOf(id, options);
-  const fingerprint = Buffer.from(head.fingerprint, "hex");
+  const written = Buffer.from(head.fingerprint, "hex");
+  const fingerprint = originalFingerprint(written, options, ticket);
   // The sealed one counts. A lease that was taken over keeps the one that it was begun with, whose key may be gone by now.
-  if (compareFingerprint(record.fingerprint, { ...ticket, fingerprint }, options) === "other") {
+  const isOthers = isKeyed(written)
+    ? !record.fingerprint.equals(written)
+    : compareFingerprint(record.fingerprint, { ...ticket, fingerprint }, options) === "other";
+  if (isOthers) {
     throw new DecryptionError("the record's fingerprint is not the one it was written with");
   }
-  const opened = body && unseal(body, key, ticket, bodyPurpose(status, { fingerprint }));
+  const opened = body && unseal(body, key, ticket, bodyPurpose(status, { fingerprint: written }));
   return { ...record, fingerprint, response: { status, headers: head.headers, body: opened } };
+}
+
+/** A response that was not its request's own (of a person, of crash recovery) was sealed with the keyed fingerprint of the row. */
+function originalFingerprint(written: Buffer, options: EncryptionOptions, ticket: Ticket): Buffer {
+  if (!isKeyed(written)) return written;
+  const compared = compareFingerprint(written, ticket, options);
+  if (compared === "unreadable")
+    throw new DecryptionError("the key that signed the record is not in the list");
+  return compared === "same" ? ticket.fingerprint : written;
 }
 
 /**

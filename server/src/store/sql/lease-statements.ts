@@ -62,7 +62,9 @@ export function leaseStatements({
         steps = case when record.status is null then record.steps end,
         created_at = statement_timestamp(),
         expires_at = statement_timestamp() + $7::bigint * interval '1 millisecond',
-        fence_until = null`;
+        fence_until = null,
+        recoveries = null,
+        recover_at = null`;
   const returned = "returning record.attempt, record.steps";
   return {
     // Two at once: one writes the row; the second waits for that, or gives up by its lock timeout, and finds a lease that runs. A
@@ -93,7 +95,7 @@ export function leaseStatements({
       where ${ownLease}`,
     finishLease: `
       update ${records} set status = $5::smallint, headers = $6::text, body = $7::bytea, lease_until = null, steps = null,
-        created_at = statement_timestamp(),
+        recoveries = null, recover_at = null, created_at = statement_timestamp(),
         expires_at = statement_timestamp() + $8::bigint * interval '1 millisecond',
         fence_until = statement_timestamp() + $9::bigint * interval '1 millisecond'
       where ${ownLease}`,

@@ -65,7 +65,7 @@ export function createStatements(
   const finished = `status is not null and ${endsAt} > statement_timestamp()`;
   const pending = "status is null and owner is null and expires_at > statement_timestamp()";
   const unfinished =
-    "fingerprint = $4::bytea, status = null, headers = null, body = null, owner = null, lease_until = null, steps = null, fence_until = null";
+    "fingerprint = $4::bytea, status = null, headers = null, body = null, owner = null, lease_until = null, steps = null, fence_until = null, recoveries = null, recover_at = null";
   const sweepable =
     "expires_at <= statement_timestamp() and (lease_until is null or lease_until <= statement_timestamp())";
   const isCitus = dialect.kind === "citus";

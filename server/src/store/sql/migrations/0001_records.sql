@@ -14,12 +14,35 @@ create table {{schema}}.records (
   created_at timestamptz not null,
   expires_at timestamptz not null,
   fence_until timestamptz,
+  recoveries smallint,
+  recover_at timestamptz,
   primary key (key, scope, target),
   check (status is not null or (headers is null and body is null and fence_until is null))
 ) with (autovacuum_vacuum_scale_factor = 0.01, toast.autovacuum_vacuum_scale_factor = 0.01);
 
 -- A BRIN index is smaller, but its ranges never shrink: once the table's space is used again, every range holds every instant.
 create index records_expires_at on {{schema}}.records (expires_at);
+
+-- What waits for a decision: leases without an answer, and keys that were closed with one of 500 or more. Few rows, and none of a
+-- one-commit strategy. A heartbeat changes none of these columns, so that it stays a HOT update.
+create index records_open on {{schema}}.records (created_at) where (status is null and owner is not null) or status >= 500;
+
+create table {{schema}}.decisions (
+  id uuid not null,
+  action text not null check (action in ('resolved', 'forgotten', 'expired')),
+  key text collate "C",
+  scope text collate "C" not null,
+  target text collate "C",
+  state text,
+  status smallint,
+  decided_by text not null,
+  reason text not null,
+  records integer not null default 1,
+  decided_at timestamptz not null default statement_timestamp(),
+  primary key (scope, id)
+);
+create index decisions_decided_at on {{schema}}.decisions (decided_at);
+create index decisions_key on {{schema}}.decisions (scope, key);
 
 comment on table {{schema}}.records is 'Oncekey: one row for each operation; its primary key is what makes an effect single';
 comment on column {{schema}}.records.key is 'The Idempotency-Key that the client sent, unquoted';
@@ -36,3 +59,6 @@ comment on column {{schema}}.records.steps is 'Strategy lease: results of finish
 comment on column {{schema}}.records.created_at is 'When the row was written, by the clock of the database';
 comment on column {{schema}}.records.expires_at is 'When the response expires, or an unfinished row, or a tombstone: the sweep comes by';
 comment on column {{schema}}.records.fence_until is 'Until when the key of a stored response runs nothing; null in a tombstone, whose expires_at says so';
+comment on column {{schema}}.records.recoveries is 'Strategy lease: how often crash recovery has asked in vain';
+comment on column {{schema}}.records.recover_at is 'Strategy lease: when crash recovery may ask again';
+comment on table {{schema}}.decisions is 'Oncekey: what people and crash recovery decided about records, one row for each decision';
