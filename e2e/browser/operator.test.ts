@@ -41,16 +41,45 @@ test("a key is forgotten by clicking, with a reason, and the story names the dec
   const { page, pool, logged, reported } = await openDesk();
   await page.getByRole("link", { name: "crashed-charge" }).click();
   await page.getByText("Forget this key").click();
-  await page.getByLabel("Reason").fill("ticket 4711: nothing was charged");
+  const form = page.locator("form", { has: page.getByRole("button", { name: "Forget the key" }) });
+  await form.getByLabel("Reason").fill("ticket 4711: nothing was charged");
   await page.getByLabel("I have found out that the operation must run again").check();
   await page.getByRole("button", { name: "Forget the key" }).click();
   await page.getByText("The key was forgotten. The next request with it runs.").waitFor();
   await page.getByRole("heading", { name: "No record" }).waitFor();
+  await page.getByText("Forgotten by Ada: ticket 4711: nothing was charged").waitFor();
   const { rows } = await pool.query("select key from oncekey.records where key = 'crashed-charge'");
   expect(rows).toEqual([]);
   const line = logged.find((one) => one.includes("a key was forgotten by hand")) ?? "{}";
   expect(JSON.parse(line)).toMatchObject({ by: "Ada", reason: "ticket 4711: nothing was charged" });
   expect(logged.join("")).not.toContain("crashed-charge");
+  expect(reported).toEqual([]);
+});
+
+test("a key is resolved by clicking: the response is stored, audited and shown", async () => {
+  const { page, pool, reported } = await openDesk();
+  await page.getByRole("link", { name: "crashed-charge" }).click();
+  await page.getByText("Resolve with a response").click();
+  const form = page.locator("form", {
+    has: page.getByRole("button", { name: "Store the response" }),
+  });
+  await form.getByLabel("Status").fill("201");
+  await form.getByLabel("Body").fill('{ "charge": "ch_1" }');
+  await form.getByLabel("Reason").fill("ticket 4712: the provider has the charge");
+  await form.getByLabel("I have found out what the handler did").check();
+  await form.getByRole("button", { name: "Store the response" }).click();
+  await page.getByText("The response was stored. Every repeat gets it.").waitFor();
+  await page.getByText("Finished", { exact: true }).waitFor();
+  await page
+    .getByText("Resolved by Ada with 201: ticket 4712: the provider has the charge")
+    .waitFor();
+  const { rows } = await pool.query<{ status: number; body: Buffer }>(
+    "select status, body from oncekey.records where key = 'crashed-charge'",
+  );
+  expect(rows.map(({ status, body }) => [status, JSON.parse(String(body))])).toEqual([
+    [201, { charge: "ch_1" }],
+  ]);
+  expect(await findViolations(page)).toEqual([]);
   expect(reported).toEqual([]);
 });
 

@@ -7,9 +7,9 @@ export type Tone = "good" | "warn" | "bad" | "plain";
 const STATES: Readonly<Record<string, readonly [label: string, tone: Tone]>> = {
   finished: ["Finished", "good"],
   tombstone: ["Response expired", "plain"],
-  started: ["Started", "warn"],
-  leased: ["Running", "warn"],
+  running: ["Running", "warn"],
   crashed: ["Crashed", "bad"],
+  failed: ["Failed", "bad"],
   expired: ["Expired", "plain"],
 };
 

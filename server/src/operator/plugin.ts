@@ -118,10 +118,8 @@ function addPages(app: FastifyInstance, desk: Desk, activity: Activity, by: Name
       const scope = optionalOf(request.query, "scope", 512);
       const notice = NOTICES[optionalOf(request.query, "done", 20) ?? ""];
       const records = await desk.find(key, scope);
-      const decisions =
-        desk.decisions === undefined ? [] : await desk.decisions(key, scope, records);
-      const canResolve = desk.resolve !== undefined;
-      const shown = { key, scope, records, decisions, canResolve, notice };
+      const decisions = await desk.decisions(key, scope);
+      const shown = { key, scope, records, decisions, notice };
       return sendPage(reply, keyPage(frameOf(app, by(request)), activity, shown));
     },
   );
@@ -156,15 +154,13 @@ function addDecisions(app: FastifyInstance, desk: Desk, by: NameOf): void {
     return reply.redirect(pathOf(app, address, isDone ? "forgotten" : "held"), 303);
   });
 
-  const { resolve } = desk;
-  if (resolve === undefined) return;
   app.post("/resolve", own, async (request, reply) => {
     const { address, reason, fields } = readDecision(request);
     const status = Number(fields["status"]);
     if (!Number.isInteger(status) || status < 200 || status > 599)
       throw new FormError(400, "The status must be a whole number from 200 to 599.");
     const body = readJson(optionalOf(fields, "body", 1_048_576));
-    const isDone = await resolve(address, { status, ...body }, { by: by(request), reason });
+    const isDone = await desk.resolve(address, { status, ...body }, { by: by(request), reason });
     report(request, address.key, "resolved", isDone, { by: by(request), reason });
     return reply.redirect(pathOf(app, address, isDone ? "resolved" : "held"), 303);
   });

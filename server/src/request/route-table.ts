@@ -7,7 +7,7 @@ import { targetPattern } from "../ticket/target.ts";
 export interface RouteTable {
   add(route: FastifyRoute, options: RouteOptions): void;
   /** Returns the options of the route of a target, or those of the registration if no route has it. */
-  optionsOf(target: string): RouteOptions;
+  readonly optionsOf: (target: string) => RouteOptions;
   /** Returns the patterns of the targets of all routes with strategy `lease`. */
   leasePatterns(): readonly string[];
 }

@@ -42,6 +42,7 @@ export function observeWithOpenTelemetry(): () => void {
     on("oncekey:heartbeat", observeHeartbeats(meter)),
     on("oncekey:lease-lost", observeLostLeases(meter)),
     on("oncekey:sweep", observeSweeps(meter)),
+    ...observeDecisions(meter),
   ];
   return () => {
     for (const stop of stops) stop();
@@ -51,6 +52,7 @@ export function observeWithOpenTelemetry(): () => void {
 /** The figures of `app.idempotency.health()` that are reported. */
 export interface RecordFigures {
   readonly crashed: number;
+  readonly failed: number;
   readonly unfinished: number;
   readonly oldestUnfinishedMs: number;
   readonly tombstones: number;
@@ -59,7 +61,7 @@ export interface RecordFigures {
 }
 
 /**
- * Reads the table each time that metrics are collected, and reports gauges: `oncekey.records.crashed`,
+ * Reads the table each time that metrics are collected, and reports gauges: `oncekey.records.crashed`, `oncekey.records.failed`,
  * `oncekey.records.unfinished`, `oncekey.records.oldest_unfinished`, `oncekey.records.tombstones`, `oncekey.records.expired` and
  * `oncekey.sweep.lag`. Each process of a fleet reports the same figures of the database: take their maximum.
  *
@@ -78,6 +80,11 @@ export function observeRecords(
     "{record}",
     "Leases whose owner did not finish, and that no request has taken over",
   );
+  const failed = gauge(
+    "oncekey.records.failed",
+    "{record}",
+    "Keys that were closed without an answer of their handler",
+  );
   const unfinished = gauge(
     "oncekey.records.unfinished",
     "{record}",
@@ -95,10 +102,11 @@ export function observeRecords(
   );
   const expired = gauge("oncekey.records.expired", "{record}", "Expired rows, not yet swept");
   const lag = gauge("oncekey.sweep.lag", "s", "Time since the oldest unswept row expired");
-  const gauges = [crashed, unfinished, oldest, tombstones, expired, lag];
+  const gauges = [crashed, failed, unfinished, oldest, tombstones, expired, lag];
   const observe = async (result: BatchObservableResult): Promise<void> => {
     const health = await of.health(pool);
     result.observe(crashed, health.crashed);
+    result.observe(failed, health.failed);
     result.observe(unfinished, health.unfinished);
     result.observe(oldest, health.oldestUnfinishedMs / 1_000);
     result.observe(tombstones, health.tombstones);
@@ -174,6 +182,27 @@ function observeLostLeases(meter: Meter): Listener<"oncekey:lease-lost"> {
     losses.add(1);
     trace.getActiveSpan()?.addEvent("oncekey.lease_lost", { "oncekey.reason": reason });
   };
+}
+
+/** Counts crashes that were found, and what was decided about records. */
+function observeDecisions(meter: Meter): (() => void)[] {
+  const crashes = meter.createCounter("oncekey.crashes", {
+    description: "Leases without an answer that were found, by what found them",
+    unit: "{lease}",
+  });
+  const resolved = meter.createCounter("oncekey.records.resolved", {
+    description: "Records that got an answer from a person or from crash recovery",
+    unit: "{record}",
+  });
+  const forgotten = meter.createCounter("oncekey.records.forgotten", {
+    description: "Records that were deleted by hand",
+    unit: "{record}",
+  });
+  return [
+    on("oncekey:crashed", ({ foundBy }) => crashes.add(1, { "oncekey.found_by": foundBy })),
+    on("oncekey:resolved", () => resolved.add(1)),
+    on("oncekey:forgotten", ({ records }) => forgotten.add(records)),
+  ];
 }
 
 function observeSweeps(meter: Meter): Listener<"oncekey:sweep"> {

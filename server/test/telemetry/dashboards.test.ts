@@ -6,7 +6,14 @@ import type { Meter, MetricOptions } from "@opentelemetry/api";
 import { beforeAll, describe, expect, it } from "vitest";
 import { parse } from "yaml";
 
-const LABELS = new Set(["job", "le", "oncekey_outcome", "oncekey_strategy", "http_route"]);
+const LABELS = new Set([
+  "job",
+  "le",
+  "oncekey_outcome",
+  "oncekey_strategy",
+  "oncekey_found_by",
+  "http_route",
+]);
 
 interface Panel {
   readonly id: number;
@@ -83,7 +90,7 @@ describe("dashboards", () => {
   it("use only series that the instruments of the code make", () => {
     expect(series.size).toBeGreaterThan(15);
     for (const [where, expr] of expressions()) {
-      const used = expr.match(/\boncekey_(?!outcome|strategy)\w+/g) ?? [];
+      const used = expr.match(/\boncekey_(?!outcome|strategy|found_by)\w+/g) ?? [];
       expect(used, where).not.toEqual([]);
       for (const name of used) expect(series, `${where}: ${name}`).toContain(name);
     }

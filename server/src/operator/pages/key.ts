@@ -6,9 +6,9 @@ import type { Tone } from "../format.ts";
 import { html } from "../html.ts";
 import type { Html } from "../html.ts";
 import { findForm, page } from "../layout.ts";
-import type { DecisionMade } from "../desk.ts";
+import type { Decision } from "../../store/maintenance/decisions.ts";
 import type { Frame } from "../layout.ts";
-import type { TableRecord } from "../../store/maintenance/records.ts";
+import type { TableRecord } from "../../store/maintenance/table-record.ts";
 import { digestKey } from "../../telemetry/key-digest.ts";
 
 /** Text above the page after a decision. */
@@ -21,8 +21,7 @@ export interface KeyPage {
   readonly key: string;
   readonly scope: string | undefined;
   readonly records: readonly TableRecord[];
-  readonly decisions: readonly DecisionMade[];
-  readonly canResolve: boolean;
+  readonly decisions: readonly Decision[];
   readonly notice?: Notice | undefined;
 }
 
@@ -33,8 +32,8 @@ export function keyPage(frame: Frame, activity: Activity, shown: KeyPage): strin
     <h1 class="key">${key}</h1>
     <p class="note">Digest in logs and events: <code>${digest}</code></p>
     ${records.length === 0 && nothing(scope)}
-    ${records.map((record, index) => recordCard(frame, record, index, shown.canResolve))}
-    ${decided(shown.decisions)} ${seen(activity.story(digest))} ${findForm(frame, key, scope)}`;
+    ${records.map((record, index) => recordCard(frame, record, index))} ${decided(shown.decisions)}
+    ${seen(activity.story(digest))} ${findForm(frame, key, scope)}`;
   return page(frame, `Key ${key}`, content);
 }
 
@@ -49,7 +48,7 @@ function nothing(scope: string | undefined): Html {
   </section>`;
 }
 
-function recordCard(frame: Frame, record: TableRecord, index: number, canResolve: boolean): Html {
+function recordCard(frame: Frame, record: TableRecord, index: number): Html {
   const { scope, target, state, status, bodyBytes, steps, headers } = record;
   const response =
     status !== null &&
@@ -78,7 +77,7 @@ function recordCard(frame: Frame, record: TableRecord, index: number, canResolve
     <ol class="story">
       ${storyOf(record)}
     </ol>
-    ${decideForms(frame, record, canResolve)}
+    ${decideForms(frame, record)}
   </section>`;
 }
 
@@ -88,8 +87,7 @@ function storyOf(record: TableRecord): Html[] {
   const of = (tone: Tone, at: string | null, text: string): Html =>
     html`<li data-tone="${tone}">${at === null ? "" : instant(at)} ${text}</li>`;
   const tries = attempt > 1 ? ` It was started ${attempt} times.` : "";
-  const state: string = record.state;
-  switch (state) {
+  switch (record.state) {
     case "finished":
       return [
         of("good", createdAt, `The response was stored.${tries}`),
@@ -101,9 +99,7 @@ function storyOf(record: TableRecord): Html[] {
         of("plain", createdAt, "The operation was done. Its response has expired since."),
         of("plain", fenceUntil ?? expiresAt, "The key is forgotten."),
       ];
-    case "leased":
     case "running":
-    case "started":
       return leaseUntil === null
         ? [of("warn", createdAt, "A handler runs, or broke off: then its writes were rolled back.")]
         : [
@@ -117,8 +113,10 @@ function storyOf(record: TableRecord): Html[] {
       ];
     case "failed":
       return [of("bad", createdAt, `The key was closed without an answer.${tries}`)];
-    default:
+    case "expired":
       return [of("plain", expiresAt, "The record expired. The sweep deletes it.")];
+    default:
+      return record.state satisfies never;
   }
 }
 
@@ -143,14 +141,13 @@ function seen(events: readonly SeenEvent[]): Html | false {
 
 const OPEN: ReadonlySet<string> = new Set(["crashed", "failed"]);
 
-function decideForms(frame: Frame, record: TableRecord, canResolve: boolean): Html {
-  if (record.state === "leased") {
+function decideForms(frame: Frame, record: TableRecord): Html {
+  if (record.state === "running" && record.leaseUntil !== null) {
     return html`<p class="note">
       A handler works on this key. It can be decided when its lease has ended.
     </p>`;
   }
-  return html`${canResolve && OPEN.has(record.state) && resolveForm(frame, record)}
-  ${forgetForm(frame, record)}`;
+  return html`${OPEN.has(record.state) && resolveForm(frame, record)} ${forgetForm(frame, record)}`;
 }
 
 function resolveForm({ base }: Frame, record: TableRecord): Html {
@@ -210,7 +207,7 @@ function reasonAndCheck(claim: string): Html {
 }
 
 /** Decisions about the key, the newest first. */
-function decided(decisions: readonly DecisionMade[]): Html | false {
+function decided(decisions: readonly Decision[]): Html | false {
   if (decisions.length === 0) return false;
   const items = decisions.map(
     ({ at, action, by, reason, status }) =>

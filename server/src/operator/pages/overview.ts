@@ -8,7 +8,7 @@ import type { Html } from "../html.ts";
 import { findForm, page } from "../layout.ts";
 import type { Frame } from "../layout.ts";
 import type { TableHealth } from "../../store/maintenance/health.ts";
-import type { UnfinishedRecord } from "../../store/maintenance/unfinished.ts";
+import type { TableRecord } from "../../store/maintenance/table-record.ts";
 
 const MAX_ROWS = 50;
 const MAX_KEYS = 10;
@@ -17,7 +17,7 @@ const LATE_SWEEP_MS = 3_600_000;
 const OLD_MS = 15 * 60_000;
 
 export async function overview(frame: Frame, desk: Desk, activity: Activity): Promise<string> {
-  const [health, unfinished] = await Promise.all([desk.health(), desk.unfinished(MAX_ROWS)]);
+  const [health, unfinished] = await Promise.all([desk.health(), desk.open(MAX_ROWS)]);
   const content = html`<h1>Overview</h1>
     <div id="figures" data-part>${figures(health)}</div>
     ${findForm(frame)}
@@ -63,11 +63,11 @@ function tile(name: string, figure: string, tone: Tone = "plain"): Html {
 
 function unfinishedTable(
   { base }: Frame,
-  records: readonly UnfinishedRecord[],
+  records: readonly TableRecord[],
   { unfinished }: TableHealth,
 ): Html {
   if (records.length === 0) return html`<p class="empty">Every key has its response.</p>`;
-  const rows = records.map(({ key, scope, target, state, attempt, ageMs }) => {
+  const rows = records.map(({ key, scope, target, state, attempt, createdAt }) => {
     const query = new URLSearchParams({ key, scope }).toString();
     return html`<tr>
       <td>${stateBadge(state)}</td>
@@ -75,7 +75,7 @@ function unfinishedTable(
       <td class="key">${scope}</td>
       <td class="key">${target}</td>
       <td class="number">${attempt}</td>
-      <td class="number">${duration(ageMs)}</td>
+      <td class="number">${duration(Date.now() - Date.parse(createdAt))}</td>
     </tr>`;
   });
   return html`<div class="scroll" tabindex="0" role="group" aria-labelledby="unfinished-title">

@@ -291,5 +291,19 @@ export async function listDecisions(
   );
   const last = rows.at(-1);
   const next = last !== undefined && rows.length === limit ? [last.at, last.id] : undefined;
-  return { decisions: rows.map(({ id: _, ...row }) => row), cursor: next && writeCursor(next) };
+  const decisions = rows.map(
+    ({ action, key: of, scope: owner, target, state, status, by, reason, records, at }) => ({
+      action,
+      key: of,
+      scope: owner,
+      target,
+      state,
+      status,
+      by,
+      reason,
+      records,
+      at,
+    }),
+  );
+  return { decisions, cursor: next && writeCursor(next) };
 }
