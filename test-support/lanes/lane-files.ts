@@ -47,12 +47,14 @@ function belongs(lane: Lane, folder: string, file: string): boolean {
   }
 }
 
+// The channels of `node:diagnostics_channel` are the process's: a listener would hear the leases of other files too.
 const REPLACES =
-  /\bglobalThis\b|\bvi\.(mock|doMock|stubGlobal|stubEnv)\(|\bprocess\.env\[[^\]]+\] = /;
+  /\bglobalThis\b|\bvi\.(mock|doMock|stubGlobal|stubEnv)\(|\bprocess\.env\[[^\]]+\] = |"node:diagnostics_channel"/;
 const SOURCES = /^\w+\/src\//;
 
 /**
- * Whether a test file needs a process of its own: the file or a helper of it replaces modules, globals or environment variables.
+ * Whether a test file needs a process of its own: the file or a helper of it replaces modules, globals or environment variables, or
+ * listens on a channel of the process.
  * All others share processes; their modules are loaded anew for each file.
  */
 export function needsOwnProcess(file: string): boolean {

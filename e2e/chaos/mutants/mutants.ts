@@ -137,7 +137,7 @@ export const MUTANTS: readonly Mutant[] = [
     hunt: "refusals",
     edits: [
       {
-        file: "server/src/options/options.ts",
+        file: "server/src/options/stored-status.ts",
         find: "new Set([401, 403, 408, 409, 423, 424, 425, 429])",
         replace: "new Set([401, 403, 408, 409, 423, 424, 425])",
       },
@@ -149,9 +149,9 @@ export const MUTANTS: readonly Mutant[] = [
     hunt: "refusals",
     edits: [
       {
-        file: "server/src/options/options.ts",
-        find: "status >= 200 && status < 500 && (status < 300 || storeStatus(status))",
-        replace: "status >= 200 && (status < 300 || storeStatus(status))",
+        file: "server/src/options/stored-status.ts",
+        find: "if (status < 200 || status >= 500) return false;",
+        replace: "if (status < 200) return false;",
       },
     ],
   },

@@ -1,19 +1,28 @@
 /** Tombstones: what a remembered key costs on disk, and that the sweep makes each once. */
-import type pg from "pg";
+import { migrate } from "@oncekey/server";
+import pg from "pg";
 import { v7 } from "uuid";
-import { beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { withDatabase } from "@oncekey/test-support/postgres/database";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { startPostgres } from "@oncekey/test-support/postgres/postgres";
+import type { Postgres } from "@oncekey/test-support/postgres/postgres";
 import { sweepBatch } from "../../src/store/maintenance/sweep-batch.ts";
 import { sweepAll } from "../../src/store/maintenance/sweeper.ts";
 import { createStoreParts } from "../../src/store/store-parts.ts";
 import type { StoreParts } from "../../src/store/store-parts.ts";
 
-const database = withDatabase();
+// A server of its own: Postgres reuses an index page once no session of the whole server is older, and other tests have some.
+let postgres: Postgres;
 let pool: pg.Pool;
 let parts: StoreParts;
-beforeAll(() => {
-  pool = database.pool();
+beforeAll(async () => {
+  postgres = await startPostgres({ fsync: false });
+  pool = new pg.Pool({ connectionString: postgres.url("postgres") });
+  await migrate(pool);
   parts = createStoreParts(pool, "oncekey");
+});
+afterAll(async () => {
+  await pool.end();
+  await postgres.stop();
 });
 beforeEach(async () => {
   await pool.query("truncate oncekey.records");
@@ -57,9 +66,6 @@ describe("a tombstone", () => {
         expect(await sweep()).toEqual({ deleted: 0, buried: CYCLE });
         await pool.query("vacuum oncekey.records");
       }
-      // A page that its last entry has left is free once no session of the cluster is older: other
-      // tests have some.
-      await pool.query("reindex index oncekey.records_expires_at");
       return sizeBytes();
     };
     const bytesPerKey = (-(await cycles(3)) + (await cycles(4))) / (4 * CYCLE);
