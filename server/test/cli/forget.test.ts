@@ -101,7 +101,7 @@ const isLinux = process.platform === "linux";
 describe.skipIf(!isLinux)(
   `oncekey forget in a terminal${isLinux ? "" : " (not tried: it takes util-linux's script)"}`,
   () => {
-    const question = "Delete 1 record? A retry of this key then runs again. [y/N]";
+    const question = "Delete 1 record? A retry then runs again. [y/N]";
 
     it("asks first and deletes on y", async () => {
       const ticket = await stored();

@@ -81,12 +81,14 @@ describe("oncekey sql", () => {
   it("prints for Citus a scope that any tenant's table can be co-located with, and distributes by it", async () => {
     const pool = database.pool();
     const scripts = await oncekeyJson<Script[]>(["sql", "--distributed", "--schema", "spread"]);
-    const distribute = `select create_distributed_table('"spread".records', 'scope');`;
-    expect(scripts[0]?.sql).toContain(distribute);
+    const distributed = ["records", "decisions"].map(
+      (table) => `select create_distributed_table('"spread".${table}', 'scope');\n`,
+    );
+    expect(scripts[0]?.sql).toContain(distributed.join(""));
     // All but the function, which only Citus has.
     await runScripts(
       pool,
-      scripts.map(({ name, sql }) => ({ name, sql: sql.replace(distribute, "") })),
+      scripts.map(({ name, sql }) => ({ name, sql: sql.replace(distributed.join(""), "") })),
     );
     const { rows } = await pool.query(
       `select attname, collname from pg_attribute join pg_collation on pg_collation.oid = attcollation

@@ -34,7 +34,10 @@ describe("the command line", () => {
       [["stats", "--verbose"], "unknown option '--verbose'"],
       [["inspect", "--scope", "anna"], "missing required argument 'key'"],
       [["inspect", "some-key"], "required option '--scope <scope>' not specified"],
-      [["forget", '"half', "--scope", "anna"], "is not a whole structured-field string"],
+      [
+        ["forget", '"half', "--scope", "anna", "--reason", "test"],
+        "is not a whole structured-field string",
+      ],
       [["stats", "--schema", 'a"; drop table b'], "It must match ^[a-z_]"],
       [["migrate", "--schema", "a".repeat(64)], "It must match ^[a-z_]"],
     ];
@@ -58,7 +61,7 @@ describe("the command line", () => {
     const commands = [
       ["migrate"],
       ["inspect", ...OF_A_KEY],
-      ["forget", ...OF_A_KEY, "--yes"],
+      ["forget", ...OF_A_KEY, "--reason", "test", "--yes"],
       ["sweep"],
       ["stats"],
     ];
@@ -79,7 +82,7 @@ describe("the command line", () => {
     const there = ["--database-url", database.url, "--schema", "absent"];
     const commands = [
       ["inspect", ...OF_A_KEY],
-      ["forget", ...OF_A_KEY, "--yes"],
+      ["forget", ...OF_A_KEY, "--reason", "test", "--yes"],
       ["sweep"],
       ["stats", "--json"],
     ];
