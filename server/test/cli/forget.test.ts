@@ -87,7 +87,7 @@ describe("oncekey forget", () => {
     const claim = await claimed(store, ticket);
     const { code, out, err } = await oncekey(forget(ticket, "--yes"));
     expect(code).toBe(1);
-    expect(out).toContain(`${ticket.target}: leased, no response`);
+    expect(out).toContain(`${ticket.target}: running, no response`);
     expect(out).toContain("kept, because a handler is at work on it");
     expect(err).toBe("");
     expect(await targets(ticket)).toHaveLength(1);
