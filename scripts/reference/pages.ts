@@ -48,6 +48,7 @@ export const PAGES: readonly Page[] = [
         "IdempotencyOptions",
         "RouteIdempotencyOptions",
         "LeaseOptions",
+        "RecoverOptions",
         "OnCrash",
         "CrashContext",
         "CrashDecision",

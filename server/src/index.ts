@@ -7,6 +7,7 @@ export { keyDigest } from "./telemetry/key-digest.ts";
 export { STORED_HEADERS } from "./options/stored-headers.ts";
 export { DecisionRefusedError } from "./admin-api.ts";
 export type { IdempotencyAdministration, InPool, OneAddress } from "./admin-api.ts";
+export type { LeaseOptions, RecoverOptions } from "./options/lease-options.ts";
 export type { CrashContext, CrashDecision, CrashResponse, OnCrash } from "./options/on-crash.ts";
 export type { EncryptionKey, EncryptionOptions } from "./layers/encryption/keys.ts";
 export type { RequestIdempotency, RollbackOptions } from "./context/handler-api.ts";
@@ -15,7 +16,6 @@ export type { DescribedRoute } from "./openapi.ts";
 export type {
   IdempotencyOptions,
   KeyOption,
-  LeaseOptions,
   PoolOption,
   RouteIdempotencyOptions,
   Strategy,

@@ -12,6 +12,7 @@ import { STATE } from "./context/request-state.ts";
 import { originalPool } from "./context/transactional.ts";
 import { checkOptions, resolveRouteOptions } from "./options/options.ts";
 import type { IdempotencyOptions, PoolOption } from "./options/options.ts";
+import { recoverAll, startRecovery } from "./recover.ts";
 import { createRouteTable } from "./request/route-table.ts";
 import { createPools, partsOf } from "./backend/pools.ts";
 import type { Pools } from "./backend/pools.ts";
@@ -37,7 +38,13 @@ const plugin: FastifyPluginAsync<IdempotencyOptions> = async (app, registered) =
       "idempotency is already registered on this Fastify instance; a second registration needs a scope of its own: app.register(async (scope) => …)",
     );
   }
-  const { schema = "oncekey", replayCache = true, global = false, sweep = {} } = registered;
+  const {
+    schema = "oncekey",
+    replayCache = true,
+    global = false,
+    sweep = {},
+    recover = {},
+  } = registered;
   const { maxInFlightPerScope, digestSecret } = registered;
   if (digestSecret !== undefined) setDigestSecret(digestSecret);
   const pool = withOriginals(registered.pool);
@@ -74,6 +81,19 @@ const plugin: FastifyPluginAsync<IdempotencyOptions> = async (app, registered) =
     if (typeof pool !== "function" && engines.strategies().size > 0)
       await refuseUnsound(app, pools, pool);
   });
+  if (recover !== false) {
+    const recovery = startRecovery(
+      () => (routes.leasePatterns().length === 0 ? [] : pools.seen()),
+      async (used, signal) =>
+        recoverAll(partsOf(await pools.open(used)), routes, recover, app.log, signal),
+      recover,
+      (error, used) => {
+        if (!used.ending)
+          app.log.warn({ reason: String(error) }, "crashed leases could not be recovered");
+      },
+    );
+    app.addHook("onClose", () => recovery.stop());
+  }
   if (sweep === false) return;
   const sweeper = startSweeper(
     () => pools.seen(),

@@ -12,8 +12,8 @@ export interface CrashContext {
    * @range from 1
    */
   readonly attempts: number;
-  /** The retry that found it. */
-  readonly request: FastifyRequest;
+  /** The retry that found it. `undefined` if crash recovery asks: then `'rerun'` leaves the key to the next retry. */
+  readonly request: FastifyRequest | undefined;
   /** The same as `request.idempotency.deriveKey`: to ask downstream what came of it. */
   readonly deriveKey: (name: string) => string;
 }

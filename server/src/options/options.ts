@@ -4,6 +4,7 @@ import type { Pool } from "pg";
 
 import type { EncryptionOptions } from "../layers/encryption/keys.ts";
 import type { FingerprintOption } from "../ticket/fingerprint.ts";
+import type { LeaseOptions, RecoverOptions } from "./lease-options.ts";
 import type { OnCrash } from "./on-crash.ts";
 import { checkRegistration, checkRoute } from "./validate.ts";
 import type { ReplayCacheOptions } from "../layers/replay-cache.ts";
@@ -26,23 +27,6 @@ export type Strategy = "advisory" | "unique" | "row" | "lease";
 
 /** Returns a request's key, or `undefined` if it carries none. */
 export type KeyOption = (request: FastifyRequest) => string | undefined;
-
-/** Options of strategy `lease`. */
-export interface LeaseOptions {
-  /**
-   * Lifetime of a claim that is not renewed, in ms. The plugin renews it three times in that.
-   *
-   * @range 1_000–600_000
-   * @default 30_000 (longer than most pauses of a process)
-   */
-  readonly durationMs?: number;
-  /**
-   * Policy for a request whose owner crashed. `'rerun'`: the retry runs the handler again, past its
-   * finished steps. `'fail'`: it stays closed with 500 `idempotency_outcome_unknown`. A function
-   * finds out and decides. No default: a wrong guess charges twice or not at all.
-   */
-  readonly onCrash: OnCrash;
-}
 
 /** Options that a route may set in `config.idempotency`; what it leaves out comes from the registration. */
 export interface RouteIdempotencyOptions {
@@ -245,6 +229,13 @@ export interface IdempotencyOptions extends RouteIdempotencyOptions {
    * @default { intervalMs: 60_000, batchSize: 1_000 }
    */
   readonly sweep?: false | SweepOptions;
+  /**
+   * Asks `onCrash` about leases that ended without an answer if no retry comes, in one process at a time. Only if a route has
+   * strategy `'lease'`. `false`: only retries ask.
+   *
+   * @default { everyMs: 30_000, afterMs: 60_000 }
+   */
+  readonly recover?: false | RecoverOptions;
 }
 
 /** The options of one route, checked and with every default in place. */

@@ -73,6 +73,11 @@ const REGISTRATION: Checks = {
       throw new TypeError(`${name} must be a string or a Uint8Array of at least 32 bytes`);
   },
   maxInFlightPerScope: integer(1, 10_000),
+  recover: either(
+    (value) => value === false,
+    { everyMs: integer(100, 86_400_000), afterMs: integer(0, 86_400_000) },
+    "false",
+  ),
   sweep: either(
     (value) => value === false,
     { intervalMs: integer(100, 86_400_000), batchSize: integer(1, 10_000) },

@@ -7,7 +7,9 @@ import type { FastifyRequest } from "fastify";
 import { toStored } from "../response/crash-response.ts";
 import type { Decided } from "../response/crash-response.ts";
 import { deriveKey } from "../ticket/derive-key.ts";
-import type { CrashDecision, CrashResponse } from "../options/on-crash.ts";
+import { publish } from "../telemetry/events.ts";
+import { digestKey } from "../telemetry/key-digest.ts";
+import type { CrashContext, CrashDecision, CrashResponse } from "../options/on-crash.ts";
 import type { RouteOptions } from "../options/options.ts";
 import type { Outcome } from "../layers/single-flight.ts";
 import type { Claim, StoredResponse, Ticket } from "../store/store.ts";
@@ -19,7 +21,14 @@ export async function resolveCrash(
   options: RouteOptions,
   request: FastifyRequest,
 ): Promise<Outcome> {
-  const decided = await decide(claim, ticket, options, request);
+  const attempts = claim.attempt - 1;
+  const keyDigest = digestKey(ticket.key);
+  publish("oncekey:crashed", () => ({ keyDigest, foundBy: "retry", attempts }));
+  request.log.warn(
+    { keyDigest, attempts },
+    "a lease ended without an answer: onCrash decides for this retry",
+  );
+  const decided = await decide(claim, ticket, options, { request, attempts });
   if (decided === "rerun") return { kind: "claimed", claim };
   const { response, kept = response } = decided;
   const completion = await claim.complete(kept, "keep");
@@ -50,11 +59,35 @@ export async function resolveCrash(
   }
 }
 
+/** Outcome of crash recovery for one key. `left`: the record is unchanged. */
+export type Recovery =
+  | { readonly kind: "resolved"; readonly status: number }
+  | { readonly kind: "left" };
+
+/** Decides for a claim of crash recovery. Throws what `onCrash` throws, and the failure of the store. */
+export async function recoverCrash(
+  claim: Claim,
+  ticket: Ticket,
+  options: RouteOptions,
+): Promise<Recovery> {
+  const asked = { request: undefined, attempts: claim.attempt };
+  const decided = await decide(claim, ticket, options, asked);
+  if (decided === "rerun") {
+    await claim.release("failed");
+    return { kind: "left" };
+  }
+  const { response, kept = response } = decided;
+  const completion = await claim.complete(kept, "keep");
+  if (completion.kind === "stored") return { kind: "resolved", status: response.status };
+  if (completion.kind === "superseded" || completion.kind === "lost") return { kind: "left" };
+  throw completion.cause;
+}
+
 async function decide(
   claim: Claim,
   ticket: Ticket,
   options: RouteOptions,
-  request: FastifyRequest,
+  { request, attempts }: Pick<CrashContext, "request" | "attempts">,
 ): Promise<"rerun" | Decided> {
   const { onCrash } = options;
   if (onCrash === "rerun") return "rerun";
@@ -65,7 +98,7 @@ async function decide(
       key,
       scope,
       target,
-      attempts: claim.attempt - 1,
+      attempts,
       request,
       deriveKey: (name) => deriveKey(ticket, name),
     });

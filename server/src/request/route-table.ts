@@ -9,7 +9,7 @@ export interface RouteTable {
   /** Returns the options of the route of a target, or those of the registration if no route has it. */
   readonly optionsOf: (target: string) => RouteOptions;
   /** Returns the patterns of the targets of all routes with strategy `lease`. */
-  leasePatterns(): readonly string[];
+  readonly leasePatterns: () => readonly string[];
 }
 
 export function createRouteTable(registered: IdempotencyOptions): RouteTable {

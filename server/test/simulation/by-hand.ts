@@ -1,4 +1,7 @@
-/** Models the statements of `forget`: their texts stand where they are sent, so each is matched by its beginning. */
+/**
+ * Models the statements of `forget`, and the look-up by which the sweep finds crashed leases. Each is matched by its beginning,
+ * because its text stands where it is sent.
+ */
 import { Blocked, write } from "./database.ts";
 import type { Database } from "./database.ts";
 import { read, text, wrote } from "./meaning.ts";
@@ -7,11 +10,27 @@ import type { Call, Meaning, Result, Value } from "./meaning.ts";
 const MEANINGS: readonly (readonly [beginning: string, Meaning])[] = [
   ['delete from "oncekey".records where key = $1', forget],
   ['select from "oncekey".records where key = $1', look],
+  ["select key, scope, target, ", findCrashes],
   ['insert into "oncekey".decisions', () => wrote("INSERT 0", 1)],
 ];
 
 export function meaningByHand(statement: string): Meaning | undefined {
   return MEANINGS.find(([beginning]) => statement.startsWith(beginning))?.[1];
+}
+
+/** Returns the crashed leases past their fence, which the sweep forgets. The model gives none back after a step. */
+function findCrashes({ database, now }: Call): Result {
+  const over = [...database.rows].filter(
+    ([, { status, owner, leaseUntil, expiresAt }]) =>
+      status === null && owner !== null && (leaseUntil ?? 0) <= now && expiresAt <= now,
+  );
+  return read(
+    over.map(([id, { createdAt, attempt }]) => [
+      ...(JSON.parse(id) as string[]),
+      String(createdAt),
+      String(attempt),
+    ]),
+  );
 }
 
 function forget(call: Call): Result {

@@ -66,7 +66,7 @@ vi.mock("../../src/request/resolve-crash.ts", async (load) => {
   const real = await load<typeof import("../../src/request/resolve-crash.ts")>();
   const resolveCrash: typeof real.resolveCrash = async (claim, ...others) =>
     planted.bug === "rerun" ? { kind: "claimed", claim } : real.resolveCrash(claim, ...others);
-  return { resolveCrash };
+  return { ...real, resolveCrash };
 });
 vi.mock("./statements.ts", async (load) => {
   const real = await load<typeof import("./statements.ts")>();

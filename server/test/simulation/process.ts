@@ -91,7 +91,7 @@ export function createProcess(line: Line, rules: Rules, world: Surroundings): Se
     engines,
     optionsOf: () => options,
   });
-  const request = {} as FastifyRequest;
+  const request = { log: { warn() {} } } as unknown as FastifyRequest;
 
   async function follow(ticket: Ticket, outcome: Outcome): Promise<Answer> {
     switch (outcome.kind) {

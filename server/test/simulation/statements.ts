@@ -179,7 +179,9 @@ function sweep({ database, transaction, values, now }: Call): Result {
   return read([[String(deleted), count, count, null, fenced.join(" ") || null]]);
 }
 
-function isSweepable({ expiresAt, leaseUntil }: Row, now: number): boolean {
+function isSweepable({ expiresAt, leaseUntil, status, owner }: Row, now: number): boolean {
+  // A crashed lease is not deleted among others, but by hand.
+  if (status === null && owner !== null) return false;
   return expiresAt <= now && (leaseUntil === null || leaseUntil <= now);
 }
 

@@ -88,6 +88,8 @@ describe("a tombstone", () => {
         owner: null,
         steps: null,
         fence_until: null,
+        recoveries: null,
+        recover_at: null,
       },
     ]);
   });

@@ -41,7 +41,7 @@ export function encryptedStore(store: Store, options: EncryptionOptions): Store 
     switch (outcome.kind) {
       case "claimed":
       case "crashed":
-        return { ...outcome, claim: sealing(outcome.claim, options, ticket) };
+        return { ...outcome, claim: sealedClaim(outcome.claim, options, ticket) };
       case "replay":
         return { ...outcome, record: openRecord(outcome.record, options, ticket) };
       case "in-flight": {
@@ -86,7 +86,8 @@ export function encryptedStore(store: Store, options: EncryptionOptions): Store 
   };
 }
 
-function sealing(claim: Claim, options: EncryptionOptions, ticket: Ticket): Claim {
+/** Returns the claim, whose response and step results are encrypted. */
+export function sealedClaim(claim: Claim, options: EncryptionOptions, ticket: Ticket): Claim {
   const { steps } = claim;
   const key = writingKey(options);
   return wrapClaim(claim, {

@@ -38,6 +38,8 @@ export interface LeaseClaimParts {
   readonly askedAt: number;
   /** The finished steps of earlier attempts, a JSON object as text. */
   readonly steps: string | null;
+  /** Written to the audit in the transaction that stores the answer: for a claim of crash recovery. */
+  readonly decision?: { readonly id: string; readonly by: string; readonly reason: string };
 }
 
 // Storing is safe to repeat, because it names its owner. A failover takes a few seconds, in which the lease is renewed.
@@ -181,6 +183,19 @@ function storeStatements(
   ];
 }
 
+/** Safe to repeat, because its id is fixed: of a claim that did not store the answer it writes nothing. */
+function auditStatements({ parts, ticket, owner, decision }: LeaseClaimParts): Statement[] {
+  if (decision === undefined) return [];
+  const { id, by, reason } = decision;
+  const text = `insert into "${parts.schema}".decisions
+      (id, action, key, scope, target, state, status, decided_by, reason)
+    select $5::uuid, 'resolved', key, scope, target, 'crashed', status, $6::text, $7::text
+    from "${parts.schema}".records
+    where key = $1::text and scope = $2::text and target = $3::text and owner = $4::uuid and status is not null
+    on conflict (scope, id) do nothing`;
+  return [{ text, values: [...ticketValues(ticket), owner, id, by, reason] }];
+}
+
 async function store(claim: LeaseClaimParts, response: StoredResponse): Promise<Completion> {
   for (let tries = 1; ; tries += 1) {
     const outcome = await storeOnce(claim, response);
@@ -199,7 +214,7 @@ async function storeOnce(
   const { parts, ticket, owner, retention } = claim;
   const stored = await inOneRoundTrip(
     parts,
-    storeStatements(claim, response).slice(0, 1),
+    [...storeStatements(claim, response).slice(0, 1), ...auditStatements(claim)],
     "commit",
     ([result], askedAt) => ({ kind: "written" as const, rows: rowsOf(result), askedAt }),
   );

@@ -1,4 +1,5 @@
 /** The state of a record at this moment, in TypeScript and in SQL. */
+import { GIVEN_BACK } from "../sql/lease-statements.ts";
 
 /**
  * The state of a record at this moment.
@@ -11,10 +12,6 @@
  * - `expired`: as good as absent.
  */
 export type RecordState = "running" | "crashed" | "failed" | "finished" | "tombstone" | "expired";
-
-/** Condition of a lease whose handler gave its key back in order: see `wasGivenBack`. */
-export const GIVEN_BACK =
-  "coalesce(lease_until = '-infinity' and steps::json ->> '' = attempt::text, false)";
 
 /** Condition of a lease that ended without an answer, and whose effects are not known. */
 export const CRASHED: string = `(status is null and owner is not null

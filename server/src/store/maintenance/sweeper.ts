@@ -52,23 +52,37 @@ export interface Sweeper {
   stop(): Promise<void>;
 }
 
-/**
- * Sweeps every pool of `pools` once an interval, each by itself: a database that is away holds up no other. A failure is reported
- * and tried again in the next interval.
- */
+/** Sweeps every pool of `pools` once an interval, each by itself. */
 export function startSweeper<Pool extends object>(
   pools: () => readonly Pool[],
   sweep: (pool: Pool, ...batch: Parameters<SweepBatch>) => ReturnType<SweepBatch>,
   { intervalMs = DEFAULT_INTERVAL_MS, batchSize = DEFAULT_BATCH_SIZE }: SweepOptions,
   report: (outcome: SweptRows | { readonly error: unknown }, pool: Pool) => void,
 ): Sweeper {
+  return createSchedule(
+    pools,
+    (pool, signal) => sweepAll((size, from) => sweep(pool, size, from), batchSize, signal),
+    intervalMs,
+    report,
+  );
+}
+
+/**
+ * Runs `work` for every pool once an interval, each by itself: a database that is away holds up no other. A failure is reported
+ * and tried again in the next interval.
+ */
+export function createSchedule<Pool extends object, Result>(
+  pools: () => readonly Pool[],
+  work: (pool: Pool, signal: AbortSignal) => Promise<Result>,
+  intervalMs: number,
+  report: (outcome: Result | { readonly error: unknown }, pool: Pool) => void,
+): Sweeper {
   const controller = new AbortController();
   const running = new Map<Pool, Promise<void>>();
 
-  async function sweepPool(pool: Pool): Promise<void> {
+  async function workOn(pool: Pool): Promise<void> {
     try {
-      const batch: SweepBatch = (size, from) => sweep(pool, size, from);
-      report(await sweepAll(batch, batchSize, controller.signal), pool);
+      report(await work(pool, controller.signal), pool);
     } catch (error) {
       report({ error }, pool);
     } finally {
@@ -76,11 +90,11 @@ export function startSweeper<Pool extends object>(
     }
   }
 
-  async function sweepEach(): Promise<void> {
+  async function workOnEach(): Promise<void> {
     for (const pool of pools()) {
       if (controller.signal.aborted) return;
-      if (!running.has(pool)) running.set(pool, sweepPool(pool));
-      // Tenants share servers: their sweeps do not all begin at one moment.
+      if (!running.has(pool)) running.set(pool, workOn(pool));
+      // Tenants share servers: their work does not all begin at one moment.
       await sleep(PAUSE_MS);
     }
   }
@@ -90,7 +104,7 @@ export function startSweeper<Pool extends object>(
   function schedule(): NodeJS.Timeout {
     return setTimeout(
       () => {
-        round = sweepEach().finally(() => {
+        round = workOnEach().finally(() => {
           if (!controller.signal.aborted) timer = schedule();
         });
       },

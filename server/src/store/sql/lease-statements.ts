@@ -2,6 +2,10 @@
  * The statements of strategy `lease`. Each comment explains why it is safe to run twice at once.
  */
 
+/** Condition of a lease whose handler gave its key back in order: see `wasGivenBack`. */
+export const GIVEN_BACK =
+  "coalesce(lease_until = '-infinity' and steps::json ->> '' = attempt::text, false)";
+
 export interface LeaseStatements {
   /** One statement, or two with the same values where an engine does not take the one. */
   readonly claimLease: readonly string[];

@@ -4,7 +4,7 @@
  */
 import type { Statement } from "../postgres/batch.ts";
 import type { Dialect } from "../postgres/dialect.ts";
-import { leaseStatements } from "./lease-statements.ts";
+import { GIVEN_BACK, leaseStatements } from "./lease-statements.ts";
 import type { LeaseStatements } from "./lease-statements.ts";
 import {
   DEFAULT_MAX_HANDLER_MS,
@@ -66,13 +66,17 @@ export function createStatements(
   const pending = "status is null and owner is null and expires_at > statement_timestamp()";
   const unfinished =
     "fingerprint = $4::bytea, status = null, headers = null, body = null, owner = null, lease_until = null, steps = null, fence_until = null, recoveries = null, recover_at = null";
-  const sweepable =
+  const over =
     "expires_at <= statement_timestamp() and (lease_until is null or lease_until <= statement_timestamp())";
   const isCitus = dialect.kind === "citus";
+  // A lease whose effects are not known is never deleted among others: `endCrashes` announces it first.
+  const crashed = `(status is null and owner is not null and not ${GIVEN_BACK})`;
+  const sweepable = `${over} and not ${crashed}`;
   const fenced = "coalesce(fence_until > statement_timestamp(), false)";
   // A tombstone: status and fingerprint stay, and the row comes up again at the end of its fence.
   // Rounded up to a minute, so that the index on expiry stores equal entries once.
   const buried = `headers = null, body = null, attempt = null, owner = null, fence_until = null,
+        recoveries = null, recover_at = null,
         expires_at = (date_trunc('minute', fence_until at time zone 'UTC') + interval '1 minute') at time zone 'UTC'`;
   const begin = beginOn(dialect);
   const limits = limitsOn(dialect, maxHandlerMs);
@@ -207,6 +211,8 @@ export function createStatements(
         owner = null,
         lease_until = null,
         steps = null,
+        recoveries = null,
+        recover_at = null,
         attempt = excluded.attempt,
         created_at = excluded.created_at,
         expires_at = excluded.expires_at,
