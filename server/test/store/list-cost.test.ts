@@ -24,6 +24,10 @@ beforeAll(async () => {
   await pool.query("vacuum analyze oncekey.records");
 });
 
+// Before PostgreSQL 15 a session cannot be asked to write its statistics.
+const isUncounted = process.env["ONCEKEY_POSTGRES"] === "14";
+const uncounted = isUncounted ? " (not counted: PostgreSQL 14 keeps its statistics back)" : "";
+
 /** Returns how many buffers the statements of `run` touch, by the statistics of the table and its indexes. */
 async function buffersOf(run: () => Promise<unknown>): Promise<number> {
   const read = async (): Promise<number> => {
@@ -42,13 +46,13 @@ async function buffersOf(run: () => Promise<unknown>): Promise<number> {
 const page = (query: ListQuery) => () => listRecords(pool, "oncekey", query, undefined);
 
 describe("a page of list in a table of 100,000 rows", () => {
-  it.each<[string, ListQuery]>([
+  it.skipIf(isUncounted).each<[string, ListQuery]>([
     ["of everything", {}],
     ["of the crashed ones", { state: "crashed" }],
     ["of the finished ones", { state: "finished" }],
     ["of a scope with one row in a thousand", { scope: "s7" }],
     ["of a state that no record has", { state: "tombstone" }],
-  ])("reads no more than its rows are worth as look-ups: %s", async (name, query) => {
+  ])(`reads no more than its rows are worth as look-ups: %s${uncounted}`, async (name, query) => {
     const ticket = [`'crashed-1'`, "'s'", "'POST /payments'"];
     const lookup = createStatements("oncekey", POSTGRES)
       .lookup.replace("$1::text", ticket[0] ?? "")
@@ -78,27 +82,30 @@ describe("a page of list in a table of 100,000 rows", () => {
 });
 
 describe("the index of unfinished records", () => {
-  it("leaves a heartbeat a HOT update, which changes no index", async () => {
-    // Alone on its page, which has room for the next versions.
-    await pool.query("truncate oncekey.records");
-    const { renewLease } = createStatements("oncekey", POSTGRES);
-    await pool.query(`
+  it.skipIf(isUncounted)(
+    `leaves a heartbeat a HOT update, which changes no index${uncounted}`,
+    async () => {
+      // Alone on its page, which has room for the next versions.
+      await pool.query("truncate oncekey.records");
+      const { renewLease } = createStatements("oncekey", POSTGRES);
+      await pool.query(`
       insert into oncekey.records (key, scope, target, fingerprint, owner, lease_until, created_at, expires_at)
       values ('beats', 's', 't', '\\x01', '00000000-0000-4000-8000-000000000000', now() + interval '1 minute', now(), now())`);
-    const hot = async () => {
-      const { rows } = await pool.query<{ hot: number; all: number }>(`
+      const hot = async () => {
+        const { rows } = await pool.query<{ hot: number; all: number }>(`
         select pg_stat_force_next_flush(), n_tup_hot_upd::float8 as hot, n_tup_upd::float8 as all
         from pg_stat_all_tables where relid = 'oncekey.records'::regclass`);
-      return rows[0] ?? { hot: Number.NaN, all: Number.NaN };
-    };
-    await hot();
-    const before = await hot();
-    const values = ["beats", "s", "t", "00000000-0000-4000-8000-000000000000", "30000"];
-    for (let beat = 0; beat < 5; beat += 1) await pool.query(renewLease, values);
-    await hot();
-    const after = await hot();
-    expect([after.all - before.all, after.hot - before.hot]).toEqual([5, 5]);
-  });
+        return rows[0] ?? { hot: Number.NaN, all: Number.NaN };
+      };
+      await hot();
+      const before = await hot();
+      const values = ["beats", "s", "t", "00000000-0000-4000-8000-000000000000", "30000"];
+      for (let beat = 0; beat < 5; beat += 1) await pool.query(renewLease, values);
+      await hot();
+      const after = await hot();
+      expect([after.all - before.all, after.hot - before.hot]).toEqual([5, 5]);
+    },
+  );
 
   it("has no entry of a one-commit record", async () => {
     const size = async () =>
