@@ -47,9 +47,10 @@ function belongs(lane: Lane, folder: string, file: string): boolean {
   }
 }
 
-// The channels of `node:diagnostics_channel` are the process's: a listener would hear the leases of other files too.
+// The channels of `node:diagnostics_channel` are the process's: a listener would hear the leases of other files too. So is
+// OpenTelemetry's provider, which can be set once.
 const REPLACES =
-  /\bglobalThis\b|\bvi\.(mock|doMock|stubGlobal|stubEnv)\(|\bprocess\.env\[[^\]]+\] = |"node:diagnostics_channel"/;
+  /\bglobalThis\b|\bvi\.(mock|doMock|stubGlobal|stubEnv)\(|\bprocess\.env\[[^\]]+\] = |"node:diagnostics_channel"|\bsetGlobal\w+\(/;
 const SOURCES = /^\w+\/src\//;
 
 /**

@@ -76,6 +76,8 @@ describe("a process of its own", () => {
     expect(own("client/test/react/react.test.ts")).toBe(true);
     // The helper listens on a channel of the process.
     expect(own("server/test/faults/server-clock-step.test.ts")).toBe(true);
+    // OpenTelemetry has one provider a process.
+    expect(own("server/test/store/health.test.ts")).toBe(true);
   });
 
   it("is not for files whose sources alone read globals", () => {
