@@ -98,7 +98,12 @@ describe("the site", () => {
     page.setDefaultTimeout(WAIT_MS);
     onTestFinished(() => page.close());
     await page.goto(`${origin}/`);
-    await page.keyboard.press("Control+k");
+    // The page listens to keys only after its scripts have run.
+    const opened = async (): Promise<boolean> => {
+      await page.keyboard.press("Control+k");
+      return page.getByRole("searchbox").isVisible();
+    };
+    await expect.poll(opened, { timeout: WAIT_MS }).toBe(true);
     await page.getByRole("searchbox").fill("deriveKey");
     await page.getByRole("listbox").getByRole("option").first().click();
     await page.waitForURL(/\.html/);
