@@ -1,4 +1,4 @@
-/** What is known of a connection of the application's pool for as long as it is open: its prepared statements, its last error. */
+/** The state of a connection of the application's pool for as long as it is open: its prepared statements, its last error. */
 import type { Pool, PoolClient } from "pg";
 import type { Encodable } from "./encode.ts";
 
@@ -67,7 +67,8 @@ export class Session {
   isLocalCommit = false;
   readonly #traits: PoolTraits;
   readonly #prepared = new Set<string>();
-  #preparedAt = 0;
+  /** When the names were last forgotten. Before the first batch with names: never, in a process of any age. */
+  #preparedAt = -Infinity;
 
   constructor(traits: PoolTraits) {
     this.#traits = traits;
@@ -95,7 +96,7 @@ export class Session {
 
   /** Notes that the statements of a batch were done, so that their names are there. */
   noteDone(statements: readonly Encodable[]): void {
-    if (!this.#traits.keepsNames || this.#preparedAt === 0) return;
+    if (!this.#traits.keepsNames || this.#preparedAt === -Infinity) return;
     for (const { text, isPlannedAnew } of statements)
       if (isPlannedAnew === undefined) this.#prepared.add(text);
   }
