@@ -12,6 +12,7 @@ import type { Crashed, Taken } from "./store/maintenance/take-crashed.ts";
 import { createSchedule } from "./store/maintenance/sweeper.ts";
 import type { Sweeper } from "./store/maintenance/sweeper.ts";
 import type { StoreParts } from "./store/store-parts.ts";
+import type { Claim } from "./store/store.ts";
 import { publish } from "./telemetry/events.ts";
 import { digestKey } from "./telemetry/key-digest.ts";
 
@@ -76,23 +77,27 @@ async function recoverOne(
   const keyDigest = digestKey(ticket.key);
   try {
     if (encryption === undefined && isKeyed(ticket.fingerprint))
-      throw new Error("the record is encrypted, and the route has no option encryption");
+      return await giveUp(claim, "the record is encrypted, and the route has no option encryption");
     const own = encryption === undefined ? claim : sealedClaim(claim, encryption, ticket);
-    const outcome = await withDeadline(recoverCrash(own, ticket, options), MAX_ASK_MS, tooLate);
+    const outcome = await withDeadline(recoverCrash(own, ticket, options), MAX_ASK_MS, () =>
+      giveUp(claim, `onCrash did not answer within ${MAX_ASK_MS} ms`),
+    );
     if (outcome.kind === "left") return false;
     const { status } = outcome;
     publish("oncekey:resolved", () => ({ keyDigest, status, state: "crashed" }));
     log.info({ keyDigest, status }, "crash recovery stored the answer of onCrash");
     return true;
   } catch (error) {
-    await claim.release("failed");
+    // The claim has ended: by recoverCrash, or by giveUp.
     log.error({ keyDigest, err: error }, "crash recovery failed for this key: it asks again later");
     return false;
   }
 }
 
-function tooLate(): never {
-  throw new Error(`onCrash did not answer within ${MAX_ASK_MS} ms`);
+/** Ends the claim. An answer that comes later is stored only if no other owner has taken the lease over. */
+async function giveUp(claim: Claim, why: string): Promise<never> {
+  await claim.release("failed");
+  throw new Error(why);
 }
 
 /** Recovers every pool once an interval, each by itself. */
