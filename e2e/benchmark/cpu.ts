@@ -16,7 +16,7 @@ export interface CpuSnapshot {
   readonly loader: number;
 }
 
-/** The roots of the process trees that are told apart. */
+/** The roots of the process trees that are counted separately. */
 export interface MeasuredProcesses {
   readonly server: number;
   readonly databases: readonly number[];
@@ -35,7 +35,7 @@ export interface CpuUse {
 
 // A tick is 10 ms on every Linux that Node supports.
 const TICK_US = 10_000;
-// Of /proc/stat: idle, iowait, and interrupts, which are the measured packets' own and count for no
+// The fields of /proc/stat that are left out: idle, iowait, and interrupts, which are the measured packets' own and count for no
 // process.
 const LEFT_OUT = new Set([3, 4, 5, 6]);
 const COUNTED_COLUMNS = 8;
@@ -53,7 +53,7 @@ export async function takeSnapshot(of: MeasuredProcesses): Promise<CpuSnapshot> 
   return { atMs, machine, own, server, databases, loader };
 }
 
-/** Returns what was used between the snapshots, or `undefined` if the system does not tell. */
+/** Returns what was used between the snapshots, or `undefined` if the system does not report it. */
 export function useBetween(before: CpuSnapshot, after: CpuSnapshot): CpuUse | undefined {
   if (before.machine === undefined || after.machine === undefined) return undefined;
   const availableUs = (after.atMs - before.atMs) * 1_000 * availableParallelism();

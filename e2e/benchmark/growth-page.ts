@@ -9,7 +9,7 @@ import { medianOf, spreadOf } from "./statistics.ts";
 import type { Spread } from "./statistics.ts";
 import { spreadText } from "./table.ts";
 
-/** What one table amounts to, by the empty table of the same round. */
+/** The figures of one table, by the empty table of the same round. */
 export interface GrowthRow {
   readonly version: KeyVersion;
   readonly rows: number;

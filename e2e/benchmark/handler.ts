@@ -12,7 +12,7 @@ const INSERT: QueryConfig = {
 export const CREATE_PAYMENTS =
   "create table if not exists payments (id bigint generated always as identity primary key, amount int not null, currency text not null)";
 
-/** What a pool, a client and our `tx` have in common. */
+/** The part that a pool, a client and our `tx` have in common. */
 export interface Queryable {
   query(config: QueryConfig): Promise<QueryResult<{ id: string }>>;
 }

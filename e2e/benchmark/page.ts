@@ -24,7 +24,7 @@ export interface Origin {
   readonly commit: string;
 }
 
-/** Where the pictures and the JSON are, beside the page. */
+/** The folder of the pictures and the JSON, beside the page. */
 const FOLDER = "benchmark";
 const PICTURES: Readonly<Record<Kind, string>> = {
   first: "first-requests",

@@ -1,4 +1,4 @@
-/** `bench --profile`: where the time of a request goes, in the server's functions and in Postgres' statements. */
+/** `bench --profile`: the time of a request, in the server's functions and in Postgres' statements. */
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

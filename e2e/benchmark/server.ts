@@ -28,7 +28,7 @@ let profiler: Session | undefined;
 
 const app = Fastify({ forceCloseConnections: true });
 await addRoutes(name as SubjectName);
-// What 64 slow requests cost the machine by themselves: the same wait, without Oncekey or a database.
+// The cost of 64 slow requests by themselves: the same wait, without Oncekey or a database.
 app.post<{ Body: { handlerMs: number } }>("/bare", async (request, reply) => {
   await sleep(request.body.handlerMs);
   return reply.code(201).send(receipt("1"));

@@ -6,7 +6,7 @@ import { KINDS, PEERS, STRATEGIES, SUBJECTS } from "./subjects.ts";
 import type { Kind, SubjectName } from "./subjects.ts";
 
 export interface Plan {
-  /** Those that are measured; references come along as they are needed. */
+  /** The subjects that are measured; references come along as they are needed. */
   readonly subjects: readonly SubjectName[];
   readonly kinds: readonly Kind[];
   /** Numbers of connections. */
@@ -17,7 +17,7 @@ export interface Plan {
   readonly slice: Until;
   /** Before the first slice of each subject and kind. */
   readonly warmUp: Until;
-  /** How often a slice is measured again while others use the CPU, and the most time for that altogether. */
+  /** Number of times that a slice is measured again while others use the CPU, and the most time for that altogether. */
   readonly repeats: number;
   readonly repeatMs: number;
   readonly stormRounds: number;

@@ -3,7 +3,7 @@ import { takeSnapshot, useBetween } from "./cpu.ts";
 import type { LoadOrder } from "./load-order.ts";
 import type { Lab, MeasuredServer } from "./lab.ts";
 
-/** Figures of a slice. Those of the CPU and the WAL are for one request; `undefined` if the system does not tell. */
+/** Figures of a slice. Those of the CPU and the WAL are for one request; `undefined` if the system does not report it. */
 export interface Figures {
   readonly requests: number;
   /** Requests a second. */

@@ -34,7 +34,7 @@ export const SUBJECTS: readonly Subject[] = [
   peer("dbos", "`@dbos-inc/dbos-sdk` 5.3.0: a workflow of one step, kept in Postgres"),
 ];
 
-/** What a ratio divides by. */
+/** The divisor of a ratio. */
 export const REFERENCE: Readonly<Record<Kind, SubjectName>> = {
   first: "F2",
   replay: "F0",

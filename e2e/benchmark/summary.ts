@@ -1,4 +1,4 @@
-/** What the slices of a run amount to. */
+/** The summary of a run's slices. */
 import { medianOf, spreadOf } from "./statistics.ts";
 import type { Spread } from "./statistics.ts";
 import type { Cell, Slice } from "./rounds.ts";
@@ -53,7 +53,7 @@ export function summarise(slices: readonly Slice[]): Summary[] {
     .toSorted((one, two) => order.indexOf(one.subject) - order.indexOf(two.subject));
 }
 
-/** How much other processes disturbed a run. */
+/** The share of the CPU that other processes used during a run. */
 export interface Noise {
   /** Median part of the CPU that they used. `@range 0–1` */
   readonly median: number;

@@ -20,7 +20,7 @@ export interface Target {
 
 const WAL_BEYOND_BODY = 350;
 
-/** Returns a row for each target that the measurement says something about. */
+/** Returns a row for each target that the run has measured. */
 export function targetsOf({ slices, storms, counts }: Measurement): Target[] {
   const summaries = summarise(slices);
   const find = (subject: SubjectName, kind: Kind, connections: number): Summary | undefined =>

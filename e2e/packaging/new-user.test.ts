@@ -17,7 +17,7 @@ const INSTALL_MS = 400_000;
 const QUIET = ["--no-audit", "--no-fund"];
 const README = new URL("../../README.md", import.meta.url);
 
-describe.runIf(byDepth(false, true))("a new user with npm", () => {
+describe.runIf(byDepth(false, true))("a new user with npm (in test:deep)", () => {
   const database = withDatabase({ from: "empty" });
   let folder = "";
   const tarballs: Record<string, string> = {};

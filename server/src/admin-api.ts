@@ -68,7 +68,7 @@ export interface IdempotencyAdministration {
   /** The records of a key in a scope, of every target or of one; without their bodies. */
   lookup(address: RecordAddress): Promise<TableRecord[]>;
   /**
-   * A page of records. Those that wait for a decision (`crashed`, `failed`) come the oldest first, by an index of their own. All
+   * A page of records. Records that wait for a decision (`crashed`, `failed`) come the oldest first, by an index of their own. All
    * others come in the order of their keys.
    */
   list(query?: ListQuery & InPool): Promise<RecordPage>;

@@ -54,8 +54,8 @@ const REPLACES =
 const SOURCES = /^\w+\/src\//;
 
 /**
- * Whether a test file needs a process of its own: the file or a helper of it replaces modules, globals or environment variables, or
- * listens on a channel of the process.
+ * Whether a test file needs a process of its own: the file or a helper replaces modules, globals or environment variables, or
+ * uses state of the process, such as a channel.
  * All others share processes; their modules are loaded anew for each file.
  */
 export function needsOwnProcess(file: string): boolean {

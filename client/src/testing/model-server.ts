@@ -59,7 +59,7 @@ export interface ModelServerOptions {
    */
   readonly retentionMs?: number | undefined;
   /**
-   * How long a key runs nothing, in ms, counted like `retentionMs` and never shorter: a repeat between the two gets 410.
+   * Time for which a key runs nothing, in ms, counted like `retentionMs` and never shorter: a repeat between the two gets 410.
    *
    * @range 1_000–31_622_400_000
    * @default 2_592_000_000 (30 days, or `retentionMs` if that is longer)
@@ -102,7 +102,7 @@ export interface ModelServer {
   readonly requests: readonly ReceivedRequest[];
   /** @throws Error that lists every key with more than one effect. */
   readonly assertOneEffectPerKey: () => void;
-  /** Forgets every stored response, as expired retention does: a later retry runs again. */
+  /** Forgets every key, as the end of `fenceMs` does: a later retry runs again. */
   readonly expire: () => void;
   /** Forgets all records, effects, requests and scripted faults. */
   readonly reset: () => void;

@@ -196,7 +196,7 @@ describe("statusCheck", () => {
         isOn,
         isOn,
       ]);
-      // What is too old to be sent is looked up.
+      // A request that is too old to be sent is looked up.
       vi.setSystemTime(Date.now() + old);
       expect((await order.run()).kind).toBe(isOn ? "done" : "unknown");
       expect(seen.map(onlyIfStored)).toEqual(isOn ? [undefined, "true"] : [undefined]);

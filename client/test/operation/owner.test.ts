@@ -113,7 +113,7 @@ describe("after another user has signed in", () => {
           error: { cause: { message: "The signed-in user changed" } },
         });
       } else {
-        // Nobody told the client: with `forgetAll()` at signing out, somebody does.
+        // No call reached the client in between: with `forgetAll()` at signing out, somebody does.
         expect([result.kind, seen.length]).toEqual(["done", 1]);
       }
     });

@@ -69,7 +69,7 @@ afterEach(() => {
   vi.unstubAllGlobals();
 });
 
-/** What keeps a process alive, or a caller's signal in memory. */
+/** Timers and listeners that keep a process alive, or a caller's signal in memory. */
 const left = (): { timers: number; listeners: number } => ({
   timers: [...timers].filter((timer) => timer.hasRef()).length,
   listeners: listeners.count,

@@ -1,4 +1,4 @@
-/** What the routes of a peer are made with. */
+/** The parts that a peer's routes are made of. */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type pg from "pg";
 
@@ -24,7 +24,7 @@ export function readRequest({ url, headers, body }: FastifyRequest): PaymentRequ
   };
 }
 
-/** Names a replay as Oncekey does, so that the load generator can tell. */
+/** Names a replay as Oncekey does, so that the load generator recognises it. */
 export function reply(to: FastifyReply, result: unknown, isReplay: boolean): FastifyReply {
   if (isReplay) to.header("idempotent-replayed", "true");
   return to.code(201).send(result);

@@ -6,7 +6,7 @@ import { insertPayment, receipt } from "../handler.ts";
 import { readRequest, reply } from "./peer.ts";
 import type { PaymentRequest, PeerServer } from "./peer.ts";
 
-/** What the package reads of the context that Lambda gives a function. */
+/** The part that the package reads of the context that Lambda gives a function. */
 const LAMBDA = { getRemainingTimeInMillis: () => 60_000 } as never;
 
 export async function addPowertools({ app, pool, redisUrl, paths }: PeerServer): Promise<void> {

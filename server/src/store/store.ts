@@ -153,7 +153,7 @@ export interface Claim {
   release(how: Release): Promise<string | undefined>;
 }
 
-/** How a claim ended, for layers that wait for it. `broken`: the store threw. */
+/** The end of a claim, for layers that wait for it. `broken`: the store threw. */
 export type ClaimEnd =
   | {
       readonly kind: "completed";

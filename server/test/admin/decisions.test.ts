@@ -21,7 +21,7 @@ const decision = { by: "ada", reason: "ticket 42" };
 const address = (key: string) => ({ key, scope: "single-tenant", target: "POST /charge" });
 const encryption = { keys: [{ id: "one", secret: "x".repeat(32) }] };
 
-/** A lease route whose handler fails until it is told to answer. */
+/** A lease route whose handler fails until the test lets it answer. */
 function addCharge(app: FastifyInstance, runs: string[] = [], onCrash: "fail" | "rerun" = "rerun") {
   const idempotency = { strategy: "lease", lease: { onCrash } } as const;
   return app.post("/charge", { config: { idempotency } }, async ({ idempotency: { key } }) => {

@@ -136,7 +136,7 @@ describe("maxKeyAgeMs", () => {
     );
   });
 
-  it("tells the caller of an old key whose lease failed that the outcome is unknown: a new key could charge twice", async () => {
+  it("answers outcome_unknown to an old key whose lease failed, because a new key could charge twice", async () => {
     const key = age(120_000);
     const config = { idempotency: { strategy: "lease", lease: { onCrash: "fail" } } } as const;
     const add = (app: FastifyInstance): unknown =>

@@ -77,7 +77,7 @@ describe("charge, then write", () => {
     },
   );
 
-  it("says what stands if Postgres refuses the last writes at COMMIT: the charge, and no retry mends it", async () => {
+  it("keeps the charge and closes the key if Postgres refuses the last writes at COMMIT", async () => {
     await pool.query(
       "create table if not exists receipts (payment integer references payments (id) deferrable initially deferred)",
     );

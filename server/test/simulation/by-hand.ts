@@ -42,7 +42,7 @@ function forget(call: Call): Result {
   return wrote("DELETE", 1);
 }
 
-/** Locks the record for the decision, or tells that its lease runs. */
+/** Locks the record for the decision, or reports that its lease runs. */
 function look(call: Call): Result {
   if (call.values.length < 4) return read(isLeased(call) ? [[]] : []);
   const { database, transaction, id, row } = call;

@@ -57,7 +57,7 @@ const rules = {
   mismatch: fc.constantFrom("replay", "reject"),
   inFlight: fc.constantFrom("wait", "reject"),
 } as const;
-// How many times as long as the response its key is remembered.
+// The time for which a key is remembered, as a multiple of its response's.
 const fence = fc.constantFrom(1, 5);
 const chances = fc.array(
   fc.nat({ max: 99 }).map((percent) => percent / 100),

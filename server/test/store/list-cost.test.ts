@@ -1,4 +1,4 @@
-/** What a page of `list` reads of a table of 100,000 rows, in buffers: times would depend on the machine. */
+/** The buffers that a page of `list` reads of a table of 100,000 rows: times would depend on the machine. */
 import type pg from "pg";
 import { beforeAll, describe, expect, it } from "vitest";
 import { withDatabase } from "@oncekey/test-support/postgres/database";

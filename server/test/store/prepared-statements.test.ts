@@ -1,4 +1,4 @@
-/** Named prepared statements: where they are used, how many are parsed, and what follows if a session has lost them. */
+/** Named prepared statements: the pools that use them, the number of parses, and lost sessions. */
 import type { Socket } from "node:net";
 import type pg from "pg";
 import { afterEach, beforeAll, describe, expect, it, vi } from "vitest";

@@ -17,7 +17,7 @@ let parts: StoreParts;
 beforeAll(async () => {
   postgres = await startPostgres({ fsync: false });
   pool = new pg.Pool({ connectionString: postgres.url("postgres") });
-  // A session that is closing meets the end of the server, and an idle one tells its pool.
+  // A session that is closing meets the end of the server, and an idle one notifies its pool.
   pool.on("error", () => {});
   await migrate(pool);
   parts = createStoreParts(pool, "oncekey");
@@ -60,8 +60,8 @@ async function sizeBytes(): Promise<number> {
 
 describe("a tombstone", () => {
   it("costs at most 260 bytes on disk, index included, in a table that lives on", async () => {
-    // Each cycle reuses the space of the responses of the one before. What remains is growth: the
-    // first cycles also make the space that is reused.
+    // Each cycle reuses the space of the responses of the one before. The rest is growth: the first
+    // cycles also make the space that is reused.
     const cycles = async (count: number): Promise<number> => {
       for (let cycle = 0; cycle < count; cycle += 1) {
         await addExpired(CYCLE);

@@ -23,7 +23,7 @@ let pool: pg.Pool;
 beforeAll(async () => {
   postgres = await startPostgres({ fsync: false, settings: SETTINGS });
   pool = new pg.Pool({ connectionString: postgres.url("postgres"), max: 4 });
-  // A session that is closing meets the end of the server, and an idle one tells its pool.
+  // A session that is closing meets the end of the server, and an idle one notifies its pool.
   pool.on("error", () => {});
   await migrate(pool);
   await createPayments(pool);

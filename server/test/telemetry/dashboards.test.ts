@@ -36,7 +36,7 @@ const read = (path: string): Promise<string> =>
 
 let panels: readonly Panel[];
 let rules: readonly Rule[];
-/** What Prometheus calls the series of our instruments. */
+/** The names that Prometheus gives the series of our instruments. */
 let series: ReadonlySet<string>;
 beforeAll(async () => {
   const dashboard = JSON.parse(await read("dashboards/grafana.json")) as { panels: Panel[] };

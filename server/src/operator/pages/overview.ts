@@ -78,24 +78,8 @@ function unfinishedTable(
       <td class="number">${duration(Date.now() - Date.parse(createdAt))}</td>
     </tr>`;
   });
-  return html`<div class="scroll" tabindex="0" role="group" aria-labelledby="unfinished-title">
-      <table>
-        <thead>
-          <tr>
-            <th scope="col">State</th>
-            <th scope="col">Key</th>
-            <th scope="col">Scope</th>
-            <th scope="col">Target</th>
-            <th scope="col" class="number">Attempt</th>
-            <th scope="col" class="number">Age</th>
-          </tr>
-        </thead>
-        <tbody>
-          ${rows}
-        </tbody>
-      </table>
-    </div>
-    ${unfinished > records.length && html`<p class="note">The first ${records.length} of ${count(unfinished)}.</p>`}`;
+  return html`${table("unfinished-title", ["State", "Key", "Scope", "Target", "#Attempt", "#Age"], rows)}
+  ${unfinished > records.length && html`<p class="note">The first ${records.length} of ${count(unfinished)}.</p>`}`;
 }
 
 function outcomes(activity: Activity): Html {
@@ -110,20 +94,7 @@ function outcomes(activity: Activity): Html {
         <td class="number">${count(requests)}</td>
       </tr>`,
   );
-  return html`<div class="scroll" tabindex="0" role="group" aria-labelledby="outcomes-title">
-    <table>
-      <thead>
-        <tr>
-          <th scope="col">Outcome</th>
-          <th scope="col">Share</th>
-          <th scope="col" class="number">Requests</th>
-        </tr>
-      </thead>
-      <tbody>
-        ${rows}
-      </tbody>
-    </table>
-  </div>`;
+  return table("outcomes-title", ["Outcome", "Share", "#Requests"], rows);
 }
 
 function busyKeys(activity: Activity): Html {
@@ -137,13 +108,21 @@ function busyKeys(activity: Activity): Html {
         <td class="number">${count(requests)}</td>
       </tr>`,
   );
-  return html`<div class="scroll" tabindex="0" role="group" aria-labelledby="busy-title">
+  return table("busy-title", ["Key digest", "Route", "#Requests"], rows);
+}
+
+/** A table that scrolls sideways on a phone. A heading that begins with `#` is of numbers. */
+function table(titleId: string, headings: readonly string[], rows: readonly Html[]): Html {
+  const cells = headings.map((heading) =>
+    heading.startsWith("#")
+      ? html`<th scope="col" class="number">${heading.slice(1)}</th>`
+      : html`<th scope="col">${heading}</th>`,
+  );
+  return html`<div class="scroll" tabindex="0" role="group" aria-labelledby="${titleId}">
     <table>
       <thead>
         <tr>
-          <th scope="col">Key digest</th>
-          <th scope="col">Route</th>
-          <th scope="col" class="number">Requests</th>
+          ${cells}
         </tr>
       </thead>
       <tbody>

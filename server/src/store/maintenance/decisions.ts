@@ -16,7 +16,7 @@ import type { RecordState } from "./record-state.ts";
 import { instant } from "./table-record.ts";
 import type { TableRecord } from "./table-record.ts";
 
-/** Who decides, and why. Both go into the audit. */
+/** The person or process that decides, and the reason. Both go into the audit. */
 export interface DecisionReason {
   /** The person or process that decides, 1–200 characters. */
   readonly by: string;
@@ -26,7 +26,7 @@ export interface DecisionReason {
 
 /** A row of the audit. */
 export interface Decision extends DecisionReason {
-  /** `resolved`: an answer was stored. `forgotten`: deleted, so that it runs again. `expired`: a crash that nobody decided. */
+  /** `resolved`: an answer was stored. `forgotten`: deleted, so that it runs again. `expired`: a crash without a decision. */
   readonly action: "resolved" | "forgotten" | "expired";
   readonly scope: string;
   /** `null` if a whole scope was forgotten. */
@@ -53,8 +53,8 @@ const AUDITED = "id, action, key, scope, target, state, status, decided_by, reas
 export type DecisionOutcome = "done" | "changed" | "held";
 
 /**
- * Stores an answer for a record as it was found. Of two that decide at once, or a retry that takes
- * the lease over, the second to touch the row finds another state and changes nothing.
+ * Stores an answer for a record as it was found. Two people who decide at once, or a retry that takes the lease over: the second
+ * to touch the row finds another state and changes nothing.
  *
  * @param stored as it stands in the row: sealed if the record is.
  */
@@ -168,7 +168,10 @@ export interface ForgottenScope {
 // Rows that one transaction reads: the primary key begins with the key, so that a scope is looked for in the whole table.
 const READ_ROWS = 5_000;
 
-/** Deletes all records of a scope in batches, each with a row in the audit. Throws what the database throws. */
+/**
+ * Deletes all records of a scope in batches, each with a row in the audit. Two at once, or a retry beside it: `skip locked` passes
+ * over the rows that the other has, and each row is deleted, and counted, by one. Throws what the database throws.
+ */
 export async function forgetScope(
   parts: StoreParts,
   scope: string,
@@ -229,7 +232,10 @@ export async function forgetScope(
   return total;
 }
 
-/** The same on several nodes, where a row cannot be addressed by its ctid: a scope is on one shard, and goes at once. */
+/**
+ * The same on several nodes, if a row has no ctid of its own: a scope is on one shard, and goes at once. Two at once: the second
+ * waits for the first, and finds none of its rows.
+ */
 async function forgetShard(
   parts: StoreParts,
   scope: string,

@@ -25,7 +25,7 @@ export interface Swept {
 export type Position = string;
 
 // Rows of one batch have neighbouring entries in the primary key. An update adds a second entry to
-// each, and a leaf has room for a tenth more: so each transaction takes every twentieth row, and
+// each, and a leaf has room for a tenth more. So each transaction takes every twentieth row, and
 // Postgres deletes the old entries of the ones before it when a leaf is full. Measured with UUIDv7
 // keys: 87 bytes of primary key per tombstone, against 172 in one transaction.
 const BURY_STRIDE = 20;

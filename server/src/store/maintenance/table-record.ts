@@ -28,7 +28,7 @@ export interface TableRecord {
   readonly expiresAt: string;
   /** Until when the key runs nothing; `null` if the record is not finished. */
   readonly fenceUntil: string | null;
-  /** How often crash recovery has asked `onCrash` without an answer. */
+  /** Number of times that crash recovery has asked `onCrash` without an answer. */
   readonly recoveries: number;
 }
 
