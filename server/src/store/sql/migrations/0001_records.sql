@@ -23,7 +23,7 @@ create table {{schema}}.records (
 -- A BRIN index is smaller, but its ranges never shrink: once the table's space is used again, every range holds every instant.
 create index records_expires_at on {{schema}}.records (expires_at);
 
--- Records that wait for a decision: leases without an answer, and keys that were closed with one of 500 or more. Few rows, and none of a
+-- What waits for a decision: leases without an answer, and keys that were closed with one of 500 or more. Few rows, and none of a
 -- one-commit strategy. A heartbeat changes none of these columns, so that it stays a HOT update.
 create index records_open on {{schema}}.records (created_at) where (status is null and owner is not null) or status >= 500;
 
