@@ -48,7 +48,7 @@ export function createFaultProxy({ next, delayMs = 4_000 }: FaultProxyOptions): 
         ? setTimeout(() => server.kill(), fault.afterMs)
         : undefined;
     try {
-      const reply = await forward(server, request, body);
+      const reply = await forward(server, request, response, body);
       await deliver(reply, response, { fault, server, delayMs });
     } catch {
       // The server died under the request: its caller sees a dead connection too.
@@ -96,7 +96,12 @@ async function deliver(
   }
 }
 
-function forward(server: Upstream, request: IncomingMessage, body: Buffer): Promise<Reply> {
+function forward(
+  server: Upstream,
+  request: IncomingMessage,
+  response: ServerResponse,
+  body: Buffer,
+): Promise<Reply> {
   const { [FAULT_HEADER]: _fault, connection: _connection, ...headers } = request.headers;
   const { promise, resolve, reject } = Promise.withResolvers<Reply>();
   // No agent: a kept connection to a killed server would fail requests without a planned fault.
@@ -112,8 +117,12 @@ function forward(server: Upstream, request: IncomingMessage, body: Buffer): Prom
     },
   );
   upstream.once("error", reject);
+  // As gateways do: a server must learn that its caller has gone, or a reply that never ends keeps its key for good.
+  const hangUp = (): void => void upstream.destroy(new Error("the caller hung up"));
+  if (response.closed) hangUp();
+  response.once("close", hangUp);
   upstream.end(body);
-  return promise;
+  return promise.finally(() => response.off("close", hangUp));
 }
 
 function send(reply: Reply, response: ServerResponse, server: Upstream): void {
