@@ -51,6 +51,8 @@ async function runInTurn(run: OperationRun, request: PreparedRequest): Promise<C
     } else {
       const fresh = mint(run, request);
       if (!turn.isAlone) return concludeUnstarted(run, fresh.key);
+      // The page may end before it removes what an aborted run wrote, and the next page would send that.
+      if (turn.signal.aborted) return concludeUnstarted(run, fresh.key, "Stopped");
       // Before the first byte: what is not written down is lost with the page.
       if (await handle.replace(fresh)) return start(run, handle, fresh);
     }
@@ -135,6 +137,7 @@ async function start(
   const renew = run.makeKey
     ? undefined
     : async (): Promise<LoopResult | undefined> => {
+        if (run.turn.signal.aborted) return undefined;
         const next = mint(run, record.request);
         // Another tab has the place now, with a key of its own.
         if (!(await handle.replace(next))) return undefined;
@@ -155,10 +158,13 @@ function mint(run: OperationRun, request: PreparedRequest): SendableRecord {
   return { version: 1, owner, operation, instance, identity, key, createdAt: Date.now(), request };
 }
 
-function concludeUnstarted({ turn, identity }: OperationRun, key: string): Conclusion {
-  const why = "Another run may have started it: nothing was sent";
+function concludeUnstarted(
+  { turn, identity }: OperationRun,
+  key: string,
+  why = "Another run may have started it",
+): Conclusion {
   const cause: unknown = turn.signal.aborted ? reasonOf(turn.signal) : undefined;
-  const error = new IdempotencyError(why, undefined, { key, cause });
+  const error = new IdempotencyError(`${why}; nothing was sent`, undefined, { key, cause });
   const result = { kind: "rejected", error: error as CodedError, key, attempts: 0 } as const;
   return { result, endings: [{ identity, result, isReplay: true }] };
 }

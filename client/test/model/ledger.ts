@@ -29,6 +29,8 @@ export type Seen =
   /** `value`: the response that the server stores. */
   | ({ readonly kind: "charged"; readonly key: string; readonly value: string } & Content)
   | ({ readonly kind: "forgotten"; readonly key: string } & Content)
+  /** The page that gave the key up died before the storage removed its record: the next page finds the record. */
+  | ({ readonly kind: "kept"; readonly key: string } & Content)
   /** `page` names the page whose call it is. */
   | ({ readonly kind: "done"; readonly value: string } & Report)
   /** Comes with the result of the call: an earlier order of the same cart was done. */
@@ -97,7 +99,8 @@ export interface Key {
   /** Whether it is settled at the server, or has been given up. */
   readonly isResolved: boolean;
   readonly isStored: boolean;
-  readonly isGivenUp: boolean;
+  /** Contents that a page gave up. What is sent under the key afterwards is not among them. */
+  readonly givenUp: readonly string[];
   /** The moment when its outcome was first reported, and the time of it. */
   readonly reportedAt: number | undefined;
   readonly reportTime: number;
@@ -150,13 +153,16 @@ export function openIntents({ intents }: Ledger): Content[] {
   return [...intents].filter(([, { state }]) => state === "open").map(([name]) => contentOf(name));
 }
 
-/** Returns a charged key that no page reported and no page gave up. */
+/** Returns a charged key that no page reported, of a content that no page gave up. */
 export function unreported({ keys, settled }: Ledger): string | undefined {
   const reported = new Set([...settled].map((name) => name.split(" ")[1]));
-  const found = [...keys].find(
-    ([key, { charged, isGivenUp }]) => charged.length > 0 && !isGivenUp && !reported.has(key),
-  );
+  const found = [...keys].find(([key, own]) => wanted(own).length > 0 && !reported.has(key));
   return found?.[0];
+}
+
+/** Returns the charges of contents that no page gave up. */
+export function wanted({ charged, givenUp }: Key): Key["charged"] {
+  return charged.filter(({ name }) => !givenUp.includes(name));
 }
 
 export function isAwaited({ calls }: Ledger, content: Content): boolean {

@@ -9,6 +9,7 @@ import {
   nameOf,
   placeOf,
   violate,
+  wanted,
   without,
 } from "./ledger.ts";
 import type { Call, Content, Intent, Key, Ledger, Seen } from "./ledger.ts";
@@ -48,6 +49,8 @@ export function observe(before: Ledger, seen: Seen, time: number): Ledger {
       return charge(ledger, seen.key, nameOf(seen), seen.value);
     case "forgotten":
       return giveUp(ledger, seen.key, seen);
+    case "kept":
+      return takeBack(ledger, seen.key, seen);
     case "done":
       return report(checkSettled(checkValue(ledger, seen), seen), seen.call, seen.key, true);
     case "done before":
@@ -127,7 +130,7 @@ function send(before: Ledger, seen: Extract<Seen, { kind: "sent" }>): Ledger {
   const own = ledger.keys.get(key);
   if (own?.intents.has(name) === true) {
     // It may run now, unless the server has stored a response.
-    const isResolved = own.isStored || own.isGivenUp;
+    const isResolved = own.isStored || own.givenUp.length > 0;
     return attribute(change(ledger, key, { isResolved }), key, seen);
   }
   if (own === undefined) ledger = leaveOthers(ledger, key, seen);
@@ -149,7 +152,7 @@ function send(before: Ledger, seen: Extract<Seen, { kind: "sent" }>): Ledger {
     charged: [],
     isResolved: false,
     isStored: false,
-    isGivenUp: false,
+    givenUp: [],
     reportedAt: undefined,
     reportTime: 0,
     denied: [],
@@ -193,11 +196,28 @@ function leaveOthers(before: Ledger, key: string, seen: Content): Ledger {
 
 function giveUp(ledger: Ledger, key: string, content: Content): Ledger {
   const own = ledger.keys.get(key);
-  const contents = [...(own?.intents.keys() ?? [])].map(contentOf);
   const later = new Set([...ledger.later].filter((place) => place !== own?.place));
-  const next = change({ ...ledger, later }, key, { isResolved: true, isGivenUp: true });
+  const givenUp = [...(own?.intents.keys() ?? [])];
+  const next = change({ ...ledger, later }, key, { isResolved: true, givenUp });
   const changed = { state: "given up", rememberedUntil: undefined } as const;
-  return [content, ...contents].reduce((all, one) => mark(all, one, changed), next);
+  return intentsOf(ledger, key, content).reduce((all, one) => mark(all, one, changed), next);
+}
+
+function takeBack(ledger: Ledger, key: string, content: Content): Ledger {
+  const isResolved = ledger.keys.get(key)?.isStored === true;
+  const next = change(ledger, key, { isResolved, givenUp: [] });
+  return intentsOf(ledger, key, content)
+    .filter((one) => ledger.intents.get(nameOf(one))?.state === "given up")
+    .reduce((all, one) => mark(all, one, { state: "open", isCutOff: true }), next);
+}
+
+/** Returns the contents whose last intent is the one of this key: the content itself if nothing was sent under the key. */
+function intentsOf(ledger: Ledger, key: string, content: Content): Content[] {
+  const own = ledger.keys.get(key);
+  if (own === undefined) return [content];
+  return [...own.intents]
+    .filter(([name, number]) => ledger.intents.get(name)?.number === number)
+    .map(([name]) => contentOf(name));
 }
 
 function charge(ledger: Ledger, key: string, name: string, value: string): Ledger {
@@ -245,7 +265,8 @@ function settle(before: Ledger, seen: Extract<Seen, { kind: "settled" }>): Ledge
   if (value !== undefined) return reportEarlier(ledger, key, value);
   if (own === undefined) return ledger;
   const names = [...own.intents.keys()];
-  if (own.charged.length > 0) return violate(ledger, `${key} was reported rejected and is charged`);
+  // A page may give up a request that is charged: another request under the same key is rightly refused afterwards.
+  if (wanted(own).length > 0) return violate(ledger, `${key} was reported rejected and is charged`);
   const { moment, time } = ledger;
   return change(ledger, key, {
     denied: [...own.denied, ...names],
@@ -277,7 +298,8 @@ function endIntent(ledger: Ledger, key: string, name: string, isDone: boolean): 
   const isEarlier = own !== undefined && own.intents.get(name) !== last?.number;
   if (isEarlier || last === undefined || last.state === "overtaken") return ledger;
   if (last.state === "reported") return ledger;
-  const rememberedUntil = isDone && !own?.isGivenUp ? rememberedAtLeastUntil(ledger, key) : 0;
+  const rememberedUntil =
+    isDone && own?.givenUp.length === 0 ? rememberedAtLeastUntil(ledger, key) : 0;
   return mark(ledger, contentOf(name), { state: "reported", rememberedUntil });
 }
 

@@ -71,7 +71,9 @@ interface Place {
   /** Keys whose outcome the page has reported. */
   readonly reported: Set<string>;
   /** Number of `forgetAll` calls that have not ended. */
-  forgetting: number;
+  forgettingAll: number;
+  /** Keys that calls which have not ended give up. */
+  readonly forgetting: Set<string>;
 }
 
 export function createShopper(parts: ShopperParts): Shopper {
@@ -93,7 +95,8 @@ export function createShopper(parts: ShopperParts): Shopper {
       ...parts.storage,
       removeItem(name: string) {
         const key = parts.keyAt(name);
-        if (place.forgetting > 0 && key !== undefined) noteForgotten(key);
+        const isForgotten = place.forgettingAll > 0 || place.forgetting.has(key ?? "");
+        if (isForgotten && key !== undefined) noteForgotten(key);
         return parts.storage.removeItem(name);
       },
     };
@@ -120,7 +123,8 @@ export function createShopper(parts: ShopperParts): Shopper {
       controller: new AbortController(),
       calls: new Map(),
       reported,
-      forgetting: 0,
+      forgettingAll: 0,
+      forgetting: new Set(),
     };
     origin.run(place.id, () => start(place));
     return place;
@@ -220,7 +224,9 @@ export function createShopper(parts: ShopperParts): Shopper {
     const content = contentOf(unfinished?.key);
     if (unfinished === undefined || content === undefined) return;
     note({ kind: "forgotten", key: unfinished.key, ...content });
+    place.forgetting.add(unfinished.key);
     await unfinished.forget();
+    place.forgetting.delete(unfinished.key);
   }
 
   function noteForgotten(key: string): void {
@@ -228,19 +234,28 @@ export function createShopper(parts: ShopperParts): Shopper {
     if (content !== undefined) note({ kind: "forgotten", key, ...content });
   }
 
+  function noteKept(key: string): void {
+    const content = kept(key);
+    if (content !== undefined) note({ kind: "kept", key, ...content });
+  }
+
   async function forgetAll(place: Place, owner: string | undefined): Promise<void> {
-    for (const key of parts.keys()) {
-      if (owner === undefined || contentOf(key)?.owner === owner) noteForgotten(key);
+    const keys = parts.keys().filter((key) => !owner || contentOf(key)?.owner === owner);
+    for (const key of keys) {
+      noteForgotten(key);
+      place.forgetting.add(key);
     }
-    place.forgetting += 1;
+    place.forgettingAll += 1;
     await place.tab.client.forgetAll({ owner });
-    place.forgetting -= 1;
+    place.forgettingAll -= 1;
+    for (const key of keys) place.forgetting.delete(key);
   }
 
   function leave(place: Place): void {
     place.tab.crash();
     origin.close(place.id);
     for (const number of place.calls.values()) note({ kind: "cut off", call: number });
+    for (const key of place.forgetting) noteKept(key);
     for (const key of place.reported) {
       if (kept(key) !== undefined) note({ kind: "left behind", key });
     }

@@ -1,0 +1,65 @@
+/** Histories that earlier explorations failed with, each for its own reason. */
+import type { History } from "./world.ts";
+
+const plain = {
+  setting: "one tab",
+  outlives: false,
+  onChange: "resolve-first",
+  hasInstance: true,
+  rememberMs: 0,
+  isOncekey: false,
+  isSilent: false,
+  startUp: "nothing",
+  owner: "alice",
+  mismatch: "replay",
+  refusesOldKeys: false,
+  skewMs: 0,
+  faults: [],
+} satisfies Omit<History, "events">;
+
+const apple1 = { cart: "cart-1", lines: "apple" };
+const pear1 = { cart: "cart-1", lines: "pear" };
+const apple2 = { cart: "cart-2", lines: "apple" };
+const pear2 = { cart: "cart-2", lines: "pear" };
+
+export const FOUND: readonly History[] = [
+  // The page ends before its slow storage removes what forgetAll gave up. The run that forgetAll aborted must not write meanwhile.
+  {
+    ...plain,
+    setting: "one tab, slow storage",
+    events: [
+      { kind: "click", tab: 0, content: pear2, again: false },
+      { kind: "forget own", tab: 0 },
+      { kind: "click", tab: 0, content: apple2, again: false },
+      { kind: "pass", ms: 150 },
+      { kind: "forget own", tab: 0 },
+    ],
+  },
+  // A page gives up a request that is charged; a later request under the same key is rightly refused.
+  {
+    ...plain,
+    onChange: "hold",
+    faults: ["stub answers", "reply cut off", "none", "portal page", "400 page"],
+    events: [
+      { kind: "click", tab: 0, content: pear1, again: false },
+      { kind: "resume last", tab: 0 },
+      { kind: "click", tab: 0, content: apple2, again: false },
+      { kind: "click", tab: 0, content: apple1, again: false },
+      { kind: "forget", tab: 0 },
+      { kind: "pass", ms: 150 },
+      { kind: "pass", ms: 1 },
+    ],
+  },
+  // A page gives the same key up twice, the second time while the next intent is under way.
+  {
+    ...plain,
+    faults: ["400 words"],
+    events: [
+      { kind: "click", tab: 0, content: apple1, again: false },
+      { kind: "forget", tab: 0 },
+      { kind: "click", tab: 0, content: apple1, again: false },
+      { kind: "forget", tab: 0 },
+      { kind: "click", tab: 0, content: apple1, again: false },
+    ],
+  },
+];
