@@ -1,4 +1,5 @@
 /** `app.idempotency`: reads and maintains the records from within the application. */
+import type { FastifyBaseLogger } from "fastify";
 import type { Pool } from "pg";
 import { leaveScope } from "./context/handler-scope.ts";
 import { originalPool } from "./context/transactional.ts";
@@ -7,10 +8,14 @@ import { isKeyed } from "./layers/encryption/keyed-fingerprint.ts";
 import { writingKey } from "./layers/encryption/keys.ts";
 import { sealResponse } from "./layers/encryption/seal.ts";
 import type { CrashResponse } from "./options/on-crash.ts";
-import type { PoolOption, RouteOptions } from "./options/options.ts";
+import type { RecoverOptions } from "./options/lease-options.ts";
+import type { PoolOption } from "./options/options.ts";
 import { checkDecision, checkList, checkResolution } from "./options/validate-admin.ts";
 import { partsOf } from "./backend/pools.ts";
 import type { Pools } from "./backend/pools.ts";
+import { logUndecided, recoverAll } from "./recover.ts";
+import type { Recovered } from "./recover.ts";
+import type { RouteTable } from "./request/route-table.ts";
 import { readHealth } from "./store/maintenance/health.ts";
 import type { TableHealth } from "./store/maintenance/health.ts";
 import { toStored } from "./response/crash-response.ts";
@@ -93,6 +98,11 @@ export interface IdempotencyAdministration {
    */
   forgetScope(scope: string, decision: DecisionReason & InPool): Promise<ForgottenScope>;
   /**
+   * Runs one pass of crash recovery now, as option `recover` does once an interval: asks `onCrash` about at most 100 crashed
+   * leases. Does nothing while another process asks. For a script or a cron job, also beside `recover: false`.
+   */
+  recover(pool?: Pool): Promise<Recovered>;
+  /**
    * Sweeps all expired rows in batches, and returns how many were deleted and how many became tombstones: none if another
    * process is sweeping.
    */
@@ -110,8 +120,9 @@ export interface AdministrationParts {
   readonly schema: string;
   readonly pools: Pools;
   readonly engines: Engines;
-  /** The options of the route that a target belongs to. */
-  readonly optionsOf: (target: string) => RouteOptions;
+  readonly routes: Pick<RouteTable, "optionsOf" | "leasePatterns">;
+  readonly recover: RecoverOptions;
+  readonly log: FastifyBaseLogger;
 }
 
 export function createAdministration({
@@ -119,8 +130,12 @@ export function createAdministration({
   schema,
   pools,
   engines,
-  optionsOf,
+  routes,
+  recover,
+  log,
 }: AdministrationParts): IdempotencyAdministration {
+  const { optionsOf } = routes;
+
   function poolOr(given: Pool | undefined): Pool {
     if (given !== undefined) return originalPool(given);
     if (typeof option !== "function") return option;
@@ -200,9 +215,14 @@ export function createAdministration({
         engines.forgetScope(used, scope);
       }
     },
+    async recover(pool) {
+      const parts = partsOf(await pools.open(poolOr(pool)));
+      return recoverAll(parts, routes, recover, log);
+    },
     async sweep(pool) {
       const parts = partsOf(await pools.open(poolOr(pool)));
-      return sweepAll((...batch) => sweepBatch(parts, ...batch), DEFAULT_BATCH_SIZE);
+      const announce = logUndecided(log);
+      return sweepAll((...batch) => sweepBatch(parts, ...batch, announce), DEFAULT_BATCH_SIZE);
     },
     async stats(pool) {
       return readStats(poolOr(pool), schema);

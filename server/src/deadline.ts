@@ -1,32 +1,37 @@
 /** Bounds the time for which a promise is awaited. */
 
 /**
- * Settles as `promise` does, or after `ms` as `onTimeout` returns or throws. The promise itself goes on; what it rejects with
- * later is ignored.
+ * Settles as `promise` does, or after `ms`, or when `signal` aborts, as `onTimeout` returns or throws. The promise itself goes
+ * on; what it rejects with later is ignored.
  */
 export function withDeadline<Value, Late>(
   promise: Promise<Value>,
   ms: number,
   onTimeout: () => Late,
+  signal?: AbortSignal,
 ): Promise<Value | Late> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(
-      () => {
-        try {
-          resolve(onTimeout());
-        } catch (error) {
-          reject(error);
-        }
-      },
-      Math.max(0, ms),
-    );
+    const giveUp = (): void => {
+      settle();
+      try {
+        resolve(onTimeout());
+      } catch (error) {
+        reject(error);
+      }
+    };
+    const timer = setTimeout(giveUp, Math.max(0, ms));
+    const settle = (): void => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", giveUp);
+    };
+    signal?.addEventListener("abort", giveUp, { once: true });
     promise.then(
       (value) => {
-        clearTimeout(timer);
+        settle();
         return resolve(value);
       },
       (error: unknown) => {
-        clearTimeout(timer);
+        settle();
         return reject(error);
       },
     );

@@ -35,6 +35,7 @@ export type {
   DecisionReason,
   ForgottenScope,
 } from "./store/maintenance/decisions.ts";
+export type { Recovered } from "./recover.ts";
 export type { SweptRows } from "./store/maintenance/sweeper.ts";
 export type { TableHealth } from "./store/maintenance/health.ts";
 export type { MigrateOptions } from "./store/sql/migrate.ts";

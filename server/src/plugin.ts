@@ -12,7 +12,7 @@ import { STATE } from "./context/request-state.ts";
 import { originalPool } from "./context/transactional.ts";
 import { checkOptions, resolveRouteOptions } from "./options/options.ts";
 import type { IdempotencyOptions, PoolOption } from "./options/options.ts";
-import { recoverAll, startRecovery } from "./recover.ts";
+import { logUndecided, recoverAll, startRecovery } from "./recover.ts";
 import { createRouteTable } from "./request/route-table.ts";
 import { createPools, partsOf } from "./backend/pools.ts";
 import type { Pools } from "./backend/pools.ts";
@@ -60,8 +60,15 @@ const plugin: FastifyPluginAsync<IdempotencyOptions> = async (app, registered) =
   const registration: Registration = { global, pool, schema };
   app.decorate(REGISTRATION, registration);
   const routes = createRouteTable(registered);
-  const { optionsOf } = routes;
-  const administration = createAdministration({ option: pool, schema, pools, engines, optionsOf });
+  const administration = createAdministration({
+    option: pool,
+    schema,
+    pools,
+    engines,
+    routes,
+    recover: recover === false ? {} : recover,
+    log: app.log,
+  });
   app.decorate("idempotency", administration);
   addRequestHooks(app);
   app.addHook("onRoute", function (route) {
@@ -95,9 +102,10 @@ const plugin: FastifyPluginAsync<IdempotencyOptions> = async (app, registered) =
     app.addHook("onClose", () => recovery.stop());
   }
   if (sweep === false) return;
+  const announce = logUndecided(app.log);
   const sweeper = startSweeper(
     () => pools.seen(),
-    async (used, ...batch) => sweepBatch(partsOf(await pools.open(used)), ...batch),
+    async (used, ...batch) => sweepBatch(partsOf(await pools.open(used)), ...batch, announce),
     sweep,
     (outcome, used) => {
       if ("error" in outcome && !used.ending)

@@ -7,6 +7,7 @@ import { sealedClaim } from "./layers/encryption/encrypted-store.ts";
 import type { RecoverOptions } from "./options/lease-options.ts";
 import { recoverCrash } from "./request/resolve-crash.ts";
 import type { RouteTable } from "./request/route-table.ts";
+import type { AnnounceCrash } from "./store/maintenance/end-crashes.ts";
 import { takeCrashed } from "./store/maintenance/take-crashed.ts";
 import type { Crashed, Taken } from "./store/maintenance/take-crashed.ts";
 import { createSchedule } from "./store/maintenance/sweeper.ts";
@@ -23,6 +24,8 @@ const BATCH = 10;
 const MAX_BATCHES = 10;
 // An onCrash that hangs holds up no other key for longer.
 const MAX_ASK_MS = 60_000;
+
+const CLOSED = "the application was closed before onCrash had answered";
 
 /** The result of one pass. */
 export interface Recovered {
@@ -53,17 +56,28 @@ export async function recoverAll(
       announce: (crashed) => announceCrash(log, crashed),
     });
     if (taken.length === 0) break;
-    const outcomes = await Promise.all(taken.map((one) => recoverOne(one, routes, log)));
+    const outcomes = await Promise.all(taken.map((one) => recoverOne(one, routes, log, signal)));
     const resolved = outcomes.filter(Boolean).length;
     total = { resolved: total.resolved + resolved, left: total.left + taken.length - resolved };
   }
   return total;
 }
 
+/** Announces a crash once: an `onCrash` that is asked again is no second crash. */
 function announceCrash(log: FastifyBaseLogger, { key, attempts, recoveries }: Crashed): void {
+  if (recoveries > 0) return;
   publish("oncekey:crashed", () => ({ keyDigest: digestKey(key), foundBy: "recover", attempts }));
   const message = "a lease ended without an answer: crash recovery calls onCrash";
-  if (recoveries === 0) log.warn({ keyDigest: digestKey(key), attempts }, message);
+  log.warn({ keyDigest: digestKey(key), attempts }, message);
+}
+
+/** Returns the function that logs each crashed lease before a sweep deletes it. */
+export function logUndecided(log: FastifyBaseLogger): AnnounceCrash {
+  return ({ key, attempts }) =>
+    log.warn(
+      { keyDigest: digestKey(key), attempts },
+      "a crashed lease is past its fence without a decision: the sweep deletes it, and its key runs again",
+    );
 }
 
 /** Returns whether the key has an answer now. */
@@ -71,6 +85,7 @@ async function recoverOne(
   { ticket, claim }: Taken,
   routes: Pick<RouteTable, "optionsOf">,
   log: FastifyBaseLogger,
+  signal: AbortSignal | undefined,
 ): Promise<boolean> {
   const options = routes.optionsOf(ticket.target);
   const { encryption } = options;
@@ -78,9 +93,18 @@ async function recoverOne(
   try {
     if (encryption === undefined && isKeyed(ticket.fingerprint))
       return await giveUp(claim, "the record is encrypted, and the route has no option encryption");
+    if (signal?.aborted === true) return await giveUp(claim, CLOSED);
     const own = encryption === undefined ? claim : sealedClaim(claim, encryption, ticket);
-    const outcome = await withDeadline(recoverCrash(own, ticket, options), MAX_ASK_MS, () =>
-      giveUp(claim, `onCrash did not answer within ${MAX_ASK_MS} ms`),
+    const late = (): Promise<never> =>
+      giveUp(
+        claim,
+        signal?.aborted === true ? CLOSED : `onCrash did not answer within ${MAX_ASK_MS} ms`,
+      );
+    const outcome = await withDeadline(
+      recoverCrash(own, ticket, options),
+      MAX_ASK_MS,
+      late,
+      signal,
     );
     if (outcome.kind === "left") return false;
     const { status } = outcome;

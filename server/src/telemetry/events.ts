@@ -103,7 +103,10 @@ export interface SweepEvent {
   readonly sweepMs: number;
 }
 
-/** Channel `oncekey:crashed`: a lease without an answer was found, before anything is done about it. */
+/**
+ * Channel `oncekey:crashed`: a lease without an answer was found, before anything is done about it. Crash recovery and the sweep
+ * publish one event for a crash, however often `onCrash` is asked and however many processes run.
+ */
 export interface CrashedEvent extends KeyDigest {
   /** `retry`: by a request. `recover`: by crash recovery. `sweep`: past its fence, about to be deleted. */
   readonly foundBy: "retry" | "recover" | "sweep";

@@ -10,6 +10,7 @@ import { resolveRouteOptions } from "../../src/options/options.ts";
 import type { RecoverOptions } from "../../src/options/lease-options.ts";
 import { recoverAll } from "../../src/recover.ts";
 import type { Recovered } from "../../src/recover.ts";
+import { findRecords } from "../../src/store/maintenance/records.ts";
 import { sweepBatch } from "../../src/store/maintenance/sweep-batch.ts";
 import { createStoreParts } from "../../src/store/store-parts.ts";
 import { createLeaseStore } from "../../src/store/strategies/lease.ts";
@@ -153,6 +154,68 @@ describe("crash recovery", () => {
     ]);
   });
 
+  it("is announced once if two sweeps reach the end of a fence at the same moment", async () => {
+    const [one, two] = [createStoreParts(pool, "oncekey"), createStoreParts(pool, "oncekey")];
+    await listening("oncekey:crashed", async (events) => {
+      for (let round = 1; round <= 20; round += 1) {
+        await crash();
+        await pool.query("update oncekey.records set expires_at = now()");
+        const swept = await Promise.all([sweepBatch(one, 100), sweepBatch(two, 100)]);
+        expect(swept.reduce((sum, { deleted }) => sum + deleted, 0)).toBe(1);
+        expect(events).toHaveLength(round);
+      }
+    });
+    expect(await decisions()).toHaveLength(20);
+  });
+
+  it.each(["sweep", "recover"] as const)(
+    "is not announced by a %s that meets a retry: the retry holds the row",
+    async (by) => {
+      await crash();
+      await pool.query("update oncekey.records set expires_at = now()");
+      const retry = await pool.connect();
+      await retry.query("begin; update oncekey.records set attempt = attempt");
+      await listening("oncekey:crashed", async (events) => {
+        if (by === "recover") expect(await pass(charged)).toEqual({ resolved: 0, left: 0 });
+        else
+          expect(await sweepBatch(createStoreParts(pool, "oncekey"), 100)).toMatchObject({
+            deleted: 0,
+          });
+        expect(events).toEqual([]);
+      });
+      await retry.query("rollback");
+      retry.release();
+    },
+  );
+
+  it("is announced once, however often onCrash is asked about it", async () => {
+    await crash();
+    await listening("oncekey:crashed", async (events) => {
+      for (let asked = 1; asked <= 3; asked += 1) {
+        await pool.query("update oncekey.records set recover_at = null");
+        expect(await pass("rerun")).toEqual({ resolved: 0, left: 1 });
+      }
+      expect(events).toMatchObject([{ foundBy: "recover", attempts: 1 }]);
+    });
+  });
+
+  it("is logged before a sweep of the application deletes it", async () => {
+    await crash();
+    await pool.query("update oncekey.records set expires_at = now()");
+    const lines: string[] = [];
+    await withShop(
+      { pool, sweep: false, recover: false, logTo: (line) => lines.push(line) },
+      () => {},
+      async ({ app }) => {
+        expect(await app.idempotency.sweep()).toMatchObject({ deleted: 1 });
+      },
+    );
+    const crashes = lines.filter((line) => line.includes("crashed lease"));
+    expect(crashes.map((line) => JSON.parse(line) as object)).toMatchObject([
+      { level: 40, attempts: 1, keyDigest: expect.stringMatching(/^[\da-f]{16}$/) },
+    ]);
+  });
+
   it("recovers several batches in one pass", async () => {
     const tickets = await Promise.all(Array.from({ length: 25 }, crash));
     expect(await pass(charged)).toEqual({ resolved: tickets.length, left: 0 });
@@ -183,6 +246,45 @@ describe("crash recovery", () => {
       const audit = await pool.query("select from oncekey.decisions where key = $1", [ticket.key]);
       expect(audit.rowCount).toBe(byRecovery);
     }
+  });
+
+  it("ends an onCrash that hangs when the application closes, and keeps the key crashed", async () => {
+    const asked = Promise.withResolvers<void>();
+    const hangs: OnCrash = () => {
+      asked.resolve();
+      return new Promise<never>(() => {});
+    };
+    const idempotency = { strategy: "lease", lease: { onCrash: hangs } } as const;
+    await withShop(
+      { pool, sweep: false, recover: { everyMs: 100, afterMs: 0 } },
+      (app) => app.post("/pay/:id", { config: { idempotency } }, () => {}),
+      async ({ app }) => {
+        const ticket = { ...createTicket(), target: "POST /pay/7" };
+        const store = createLeaseStore(createStoreParts(pool, "oncekey"), 60_000);
+        await (await claimed(store, ticket)).release("failed");
+        await asked.promise;
+        await app.close();
+        expect(await findRecords(pool, "oncekey", ticket)).toMatchObject([{ state: "crashed" }]);
+      },
+    );
+  });
+
+  it("runs one pass on request, also if the registration recovers nothing by itself", async () => {
+    const idempotency = { strategy: "lease", lease: { onCrash: charged } } as const;
+    await withShop(
+      { pool, sweep: false, recover: false },
+      (app) => app.post("/pay/:id", { config: { idempotency } }, () => {}),
+      async ({ app }) => {
+        const ticket = { ...createTicket(), target: "POST /pay/7" };
+        const store = createLeaseStore(createStoreParts(pool, "oncekey"), 60_000);
+        await (await claimed(store, ticket)).release("failed");
+        expect(await app.idempotency.recover()).toEqual({ resolved: 0, left: 0 });
+        // The default of afterMs: a retry of the caller goes first.
+        await pool.query("update oncekey.records set created_at = now() - interval '61 s'");
+        expect(await app.idempotency.recover()).toEqual({ resolved: 1, left: 0 });
+        expect(await findRecords(pool, "oncekey", ticket)).toMatchObject([{ state: "finished" }]);
+      },
+    );
   });
 
   it("runs by itself if a route uses lease, also for encrypted records, whose retry then gets the answer", async () => {

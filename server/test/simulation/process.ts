@@ -1,5 +1,5 @@
 /** A server process: the real engine over the model, and what the plugin does around it, without the web framework. */
-import type { FastifyRequest } from "fastify";
+import type { FastifyBaseLogger, FastifyRequest } from "fastify";
 import { createAdministration } from "../../src/admin-api.ts";
 import { resolveCrash } from "../../src/request/resolve-crash.ts";
 import { deriveKey } from "../../src/ticket/derive-key.ts";
@@ -68,6 +68,7 @@ export interface ServerProcess {
 
 const LEASE_MS = 5_000;
 const LINGER_MS = 2.5 * LEASE_MS;
+const log = { warn() {} } as unknown as FastifyBaseLogger;
 
 export function createProcess(line: Line, rules: Rules, world: Surroundings): ServerProcess {
   const { pool, cut, outCount } = createPool(line);
@@ -89,9 +90,11 @@ export function createProcess(line: Line, rules: Rules, world: Surroundings): Se
     schema: "oncekey",
     pools,
     engines,
-    optionsOf: () => options,
+    routes: { optionsOf: () => options, leasePatterns: () => [] },
+    recover: {},
+    log,
   });
-  const request = { log: { warn() {} } } as unknown as FastifyRequest;
+  const request = { log } as unknown as FastifyRequest;
 
   async function follow(ticket: Ticket, outcome: Outcome): Promise<Answer> {
     switch (outcome.kind) {

@@ -68,6 +68,21 @@ describe("the sweep", () => {
     await pool.query("delete from oncekey.records where owner is not null");
   });
 
+  it("holds up its stop for 2 s at most while a batch waits for a database that is away", async () => {
+    const begun = Promise.withResolvers<void>();
+    const sweeper = startSweeper(
+      () => [pool],
+      () => {
+        begun.resolve();
+        return new Promise<never>(() => {});
+      },
+      { intervalMs: 10 },
+      () => {},
+    );
+    await begun.promise;
+    await sweeper.stop();
+  });
+
   it("that fails is reported, tried again, and stopped with the application", async () => {
     const outcomes: object[] = [];
     let calls = 0;

@@ -2,10 +2,11 @@
 import type { CommandUnknownOpts } from "@commander-js/extra-typings";
 import { readSweepLag } from "../../store/maintenance/records.ts";
 import { openStoreParts } from "../../store/store-parts.ts";
+import type { UndecidedCrash } from "../../store/maintenance/end-crashes.ts";
 import { sweepBatch } from "../../store/maintenance/sweep-batch.ts";
 import { DEFAULT_BATCH_SIZE, sweepAll } from "../../store/maintenance/sweeper.ts";
 import { databaseCommand, withPool } from "../io/database.ts";
-import { count, printLine, tell } from "../io/print.ts";
+import { count, printable, printLine, tell } from "../io/print.ts";
 
 export function sweepCommand(): CommandUnknownOpts {
   return databaseCommand("sweep")
@@ -18,7 +19,7 @@ export function sweepCommand(): CommandUnknownOpts {
         const parts = await openStoreParts(pool, schema);
         const progress = createProgress(expired);
         const { deleted, buried } = await sweepAll(async (...batch) => {
-          const swept = await sweepBatch(parts, ...batch);
+          const swept = await sweepBatch(parts, ...batch, announce);
           progress.add(swept.deleted + swept.buried);
           return swept;
         }, DEFAULT_BATCH_SIZE);
@@ -33,6 +34,11 @@ export function sweepCommand(): CommandUnknownOpts {
         }
       }),
     );
+}
+
+function announce({ key, scope, target }: UndecidedCrash): void {
+  const record = `${key} of ${printable(scope)}, ${printable(target)}`;
+  tell(`crashed and never decided: ${record}; deleted, and its key runs again`);
 }
 
 interface Progress {

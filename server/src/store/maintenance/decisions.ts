@@ -104,7 +104,6 @@ export async function forgetRecord(
   parts: StoreParts,
   record: OneRecord,
   { by, reason }: DecisionReason,
-  action: "forgotten" | "expired" = "forgotten",
 ): Promise<DecisionOutcome> {
   // Every new owner and every end of one sets created_at: beside a handler that ends in this moment, the second to touch
   // the row sees another instant and changes nothing. A row that a handler holds is not waited for.
@@ -116,13 +115,13 @@ export async function forgetRecord(
     { text: `select from ${records} where ${thisOne} for update`, values: found },
     {
       text: `insert into "${parts.schema}".decisions (${AUDITED})
-          select gen_random_uuid(), $5::text, key, scope, target, ${STATE}, status, $6::text, $7::text
+          select gen_random_uuid(), 'forgotten', key, scope, target, ${STATE}, status, $5::text, $6::text
           from ${records} where ${thisOne}`,
-      values: [...found, action, by, reason],
+      values: [...found, by, reason],
     },
     { text: `delete from ${records} where ${thisOne}`, values: found },
   ]);
-  if (outcome === "done" && action === "forgotten")
+  if (outcome === "done")
     publish("oncekey:forgotten", () => ({ keyDigest: digestKey(key), records: 1 }));
   return outcome;
 }

@@ -1,15 +1,13 @@
 /** Sweeps one batch: deletes the records that are over, and makes tombstones of expired responses. */
 import { publish } from "../../telemetry/events.ts";
 import type { StatementResult } from "../postgres/batch.ts";
-import { digestKey } from "../../telemetry/key-digest.ts";
 import { purposeLockId } from "../lock-id.ts";
 import type { StoreParts } from "../store-parts.ts";
 import { ask, askToBegin } from "../postgres/transaction.ts";
 import { inOneRoundTrip, withConnection } from "../round-trip.ts";
 import type { Unavailable } from "../store.ts";
-import { forgetRecord } from "./decisions.ts";
-import { CRASHED, OPEN } from "./record-state.ts";
-import { instant } from "./table-record.ts";
+import { endCrashes } from "./end-crashes.ts";
+import type { AnnounceCrash } from "./end-crashes.ts";
 
 /** The result of one batch. */
 export interface Swept {
@@ -37,14 +35,16 @@ const MAX_BATCH_BYTES = 4_194_304;
  * Deletes or buries about `batchSize` expired rows, fewer if their bodies are large. Throws what the database throws.
  *
  * @param from `next` of the batch before, so that its rows are not looked at again.
+ * @param announce called for each crashed lease before the sweep deletes it, at the end of its fence.
  */
 export async function sweepBatch(
   parts: StoreParts,
   batchSize: number,
   from?: Position,
+  announce?: AnnounceCrash,
 ): Promise<Swept> {
   const startedAt = performance.now();
-  const ended = from === undefined ? await endCrashes(parts) : 0;
+  const ended = from === undefined ? await endCrashes(parts, announce) : 0;
   const outcome =
     parts.dialect.kind === "citus"
       ? await sweepSlice(parts, batchSize)
@@ -57,46 +57,6 @@ export async function sweepBatch(
   }));
   return { ...outcome, deleted: outcome.deleted + ended };
 }
-
-const MAX_CRASHES = 100;
-
-/** Deletes undecided crashed leases past their fence. Announces each of them before, and writes a row of the audit. */
-async function endCrashes(parts: StoreParts): Promise<number> {
-  const found = await inOneRoundTrip(
-    parts,
-    [
-      {
-        text: `select key, scope, target, ${instant("created_at")}, attempt from "${parts.schema}".records
-          where ${OPEN} and ${CRASHED} and expires_at <= statement_timestamp() order by created_at limit $1::int`,
-        values: [String(MAX_CRASHES)],
-      },
-    ],
-    "rollback",
-    ([result]) => ({ kind: "found" as const, rows: result?.rows ?? [] }),
-  );
-  if (found.kind === "unavailable") throw found.cause;
-  let ended = 0;
-  for (const row of found.rows) {
-    const [key = "", scope = "", target = "", createdAt = "", attempts] = row.map(
-      (field) => field ?? "",
-    );
-    publish("oncekey:crashed", () => ({
-      keyDigest: digestKey(key),
-      foundBy: "sweep",
-      attempts: Number(attempts),
-    }));
-    const outcome = await forgetRecord(
-      parts,
-      { key, scope, target, createdAt },
-      UNDECIDED,
-      "expired",
-    );
-    if (outcome === "done") ended += 1;
-  }
-  return ended;
-}
-
-const UNDECIDED = { by: "the sweep", reason: "its fence ended, and no decision was made" };
 
 async function sweepRows(parts: StoreParts, batchSize: number, from: Position | undefined) {
   const { statements, schema } = parts;

@@ -1,5 +1,6 @@
 /** Sweeps expired rows in the background, a batch at a time. */
 import { setTimeout as sleep } from "node:timers/promises";
+import { withDeadline } from "../../deadline.ts";
 import type { Position, Swept } from "./sweep-batch.ts";
 
 export interface SweepOptions {
@@ -25,6 +26,8 @@ export type SweptRows = Pick<Swept, "deleted" | "buried">;
 
 export const DEFAULT_BATCH_SIZE = 1_000;
 const DEFAULT_INTERVAL_MS = 60_000;
+// A batch takes some milliseconds. One that waits for a connection ends by itself: each batch is a transaction.
+const MAX_STOP_MS = 2_000;
 // Between two full batches: requests go first.
 const PAUSE_MS = 20;
 
@@ -48,7 +51,7 @@ export async function sweepAll(
 }
 
 export interface Sweeper {
-  /** Stops it, and waits for the batches that run. */
+  /** Stops it, and waits for the batches that run, 2 s at most: a database that is away must not hold up `app.close()`. */
   stop(): Promise<void>;
 }
 
@@ -117,8 +120,8 @@ export function createSchedule<Pool extends object, Result>(
     async stop() {
       controller.abort();
       clearTimeout(timer);
-      await round;
-      await Promise.all(running.values());
+      const ended = round.then(() => Promise.all(running.values()));
+      await withDeadline(ended, MAX_STOP_MS, () => undefined);
     },
   };
 }

@@ -47,8 +47,10 @@ const THIS = "key = $1::text and scope = $2::text and target = $3::text";
  * leases run, and are marked by `recover_at`. Throws what the database throws.
  */
 export async function takeCrashed(parts: StoreParts, options: TakeOptions): Promise<Taken[]> {
-  const { schema, statements, connect } = parts;
+  const { schema, statements, connect, dialect } = parts;
   const records = `"${schema}".records`;
+  // A retry that meets the announced row finds it locked. On several nodes the update below decides alone.
+  const lockRow = dialect.kind === "postgres" ? "for update of record skip locked" : "";
   const find = {
     text: `select key, scope, target, encode(fingerprint, 'hex'), attempt, steps, coalesce(recoveries, 0), owner
       from ${records} as record
@@ -59,7 +61,7 @@ export async function takeCrashed(parts: StoreParts, options: TakeOptions): Prom
         and not exists (
           select from ${records} where status is null and owner is not null
             and lease_until > statement_timestamp() and recover_at is not null)
-      order by created_at limit $3::int`,
+      order by created_at limit $3::int ${lockRow}`,
     values: [String(options.afterMs), JSON.stringify(options.patterns), String(options.limit)],
   };
   const outcome = await withConnection(connect, async (connection) => {
