@@ -100,13 +100,33 @@ describe("oncekey doctor on a database", () => {
     });
   });
 
-  it("fails where the role may not write, and names the grant", async () => {
+  it("fails if the role may not write, and names the grants", async () => {
     const url = await urlOfRole("reader", "");
     const { rights } = await diagnose(url, 1);
     await dropRole("reader");
     expect(rights).toMatchObject({
       verdict: "fail",
-      advice: 'grant insert, update, delete on "oncekey".records to "reader"',
+      advice:
+        'grant insert, update, delete on "oncekey".records to "reader"; grant insert on "oncekey".decisions to "reader"',
+    });
+  });
+
+  it("fails if the role may write records and not the audit, and passes after the grant that it names", async () => {
+    const url = await urlOfRole(
+      "half",
+      "grant insert, update, delete on oncekey.records to half; revoke all on oncekey.decisions from half",
+    );
+    const { rights } = await diagnose(url, 1);
+    expect(rights).toMatchObject({
+      verdict: "fail",
+      found: 'half lacks select, insert on "oncekey".decisions',
+    });
+    await pool.query(rights?.advice ?? "");
+    const granted = await diagnose(url, 1);
+    await dropRole("half");
+    expect(granted["rights"]).toMatchObject({
+      verdict: "ok",
+      found: "half may use the records and the audit of decisions",
     });
   });
 

@@ -43,18 +43,31 @@ export const examineLogged: Examine = async ({ one, schema }) => {
   );
 };
 
+// A decision writes its row of the audit in the same transaction: without that right no record is resolved, forgotten or swept
+// after a crash.
+const NEEDED_RIGHTS = {
+  records: ["select", "insert", "update", "delete"],
+  decisions: ["select", "insert"],
+} as const;
+
 export const examineRights: Examine = async ({ one, schema }) => {
-  const { rows } = await one.query<{ role: string; missing: string | null }>(
-    `select current_user::text as role, string_agg(needed, ', ') filter (
-       where not has_table_privilege($1::text, needed)) as missing
-     from unnest(array['select', 'insert', 'update', 'delete']) as needed`,
-    [records(schema)],
-  );
-  const { role = "", missing = null } = rows[0] ?? {};
-  if (missing === null) return ok(`${role} may read and write the records`);
+  const missing: string[] = [];
+  let role = "";
+  for (const [table, needed] of Object.entries(NEEDED_RIGHTS)) {
+    const { rows } = await one.query<{ role: string; missing: string | null }>(
+      `select current_user::text as role, string_agg(needed, ', ') filter (
+         where not has_table_privilege($1::text, needed)) as missing
+       from unnest($2::text[]) as needed`,
+      [`"${schema}".${table}`, needed],
+    );
+    role = rows[0]?.role ?? "";
+    const lacked = rows[0]?.missing ?? null;
+    if (lacked !== null) missing.push(`${lacked} on "${schema}".${table}`);
+  }
+  if (missing.length === 0) return ok(`${role} may use the records and the audit of decisions`);
   return fail(
-    `${role} lacks ${missing} on the records`,
-    `grant ${missing} on ${records(schema)} to "${role}"`,
+    `${role} lacks ${missing.join(", and ")}`,
+    missing.map((rights) => `grant ${rights} to "${role}"`).join("; "),
   );
 };
 
