@@ -4,9 +4,6 @@ import type { Pool } from "pg";
 import { leaveScope } from "./context/handler-scope.ts";
 import { originalPool } from "./context/transactional.ts";
 import type { Engines } from "./backend/backend.ts";
-import { isKeyed } from "./layers/encryption/keyed-fingerprint.ts";
-import { writingKey } from "./layers/encryption/keys.ts";
-import { sealResponse } from "./layers/encryption/seal.ts";
 import type { CrashResponse } from "./options/on-crash.ts";
 import type { RecoverOptions } from "./options/lease-options.ts";
 import type { PoolOption } from "./options/options.ts";
@@ -39,6 +36,7 @@ import type { TableStats } from "./store/maintenance/records.ts";
 import { sweepBatch } from "./store/maintenance/sweep-batch.ts";
 import { DEFAULT_BATCH_SIZE, sweepAll } from "./store/maintenance/sweeper.ts";
 import type { SweptRows } from "./store/maintenance/sweeper.ts";
+import type { StoredResponse } from "./store/store.ts";
 import type { RecordAddress, TableRecord } from "./store/maintenance/table-record.ts";
 import { namedPattern } from "./ticket/target.ts";
 
@@ -144,19 +142,14 @@ export function createAdministration({
     );
   }
 
-  /** Encrypted for the row if the row is, and refused if it cannot be. */
-  function sealed(record: TableRecord, response: CrashResponse): ReturnType<typeof toStored> {
-    const { key, scope, target } = record;
-    const options = optionsOf(target);
-    const decided = toStored(response, options);
+  /** Returns the response as it is to stand in the record's row. */
+  function sealed(record: TableRecord, decided: CrashResponse): StoredResponse {
+    const options = optionsOf(record.target);
+    const { response, kept = response } = toStored(decided, options);
     const fingerprint = Buffer.from(record.fingerprint, "hex");
-    if (options.encryption === undefined) {
-      if (!isKeyed(fingerprint)) return decided;
+    if (!options.codec.canSeal(fingerprint))
       throw new Error("the record is encrypted, and the route has no option encryption");
-    }
-    const ticket = { key, scope, target, fingerprint };
-    const stored = decided.kept ?? decided.response;
-    return { response: sealResponse(stored, writingKey(options.encryption), ticket) };
+    return options.codec.seal(kept, { ...record, fingerprint });
   }
 
   const methods: IdempotencyAdministration = {
@@ -181,8 +174,13 @@ export function createAdministration({
       if (record === undefined)
         throw new DecisionRefusedError("there is no record of this key", "absent");
       if (record.state !== "crashed" && record.state !== "failed") throw refused(record.state);
-      const { response: stored, kept = stored } = sealed(record, response);
-      const outcome = await resolveRecord(parts, record, kept, optionsOf(address.target), decision);
+      const outcome = await resolveRecord(
+        parts,
+        record,
+        sealed(record, response),
+        optionsOf(address.target),
+        decision,
+      );
       engines.forget(used, address);
       if (outcome === "done") return;
       const [now] = await findRecords(used, schema, address);

@@ -9,7 +9,7 @@ export { DecisionRefusedError } from "./admin-api.ts";
 export type { IdempotencyAdministration, InPool, OneAddress } from "./admin-api.ts";
 export type { LeaseOptions, RecoverOptions } from "./options/lease-options.ts";
 export type { CrashContext, CrashDecision, CrashResponse, OnCrash } from "./options/on-crash.ts";
-export type { EncryptionKey, EncryptionOptions } from "./layers/encryption/keys.ts";
+export type { EncryptionKey, EncryptionOptions } from "./store/encryption/keys.ts";
 export type { RequestIdempotency, RollbackOptions } from "./context/handler-api.ts";
 export type { FingerprintOption } from "./ticket/fingerprint.ts";
 export type { DescribedRoute } from "./openapi.ts";

@@ -2,8 +2,6 @@
 import type { FastifyBaseLogger } from "fastify";
 import type { Pool } from "pg";
 import { withDeadline } from "./deadline.ts";
-import { isKeyed } from "./layers/encryption/keyed-fingerprint.ts";
-import { sealedClaim } from "./layers/encryption/encrypted-store.ts";
 import type { RecoverOptions } from "./options/lease-options.ts";
 import { recoverCrash } from "./request/resolve-crash.ts";
 import type { RouteTable } from "./request/route-table.ts";
@@ -88,20 +86,18 @@ async function recoverOne(
   signal: AbortSignal | undefined,
 ): Promise<boolean> {
   const options = routes.optionsOf(ticket.target);
-  const { encryption } = options;
   const keyDigest = digestKey(ticket.key);
   try {
-    if (encryption === undefined && isKeyed(ticket.fingerprint))
+    if (!options.codec.canSeal(ticket.fingerprint))
       return await giveUp(claim, "the record is encrypted, and the route has no option encryption");
     if (signal?.aborted === true) return await giveUp(claim, CLOSED);
-    const own = encryption === undefined ? claim : sealedClaim(claim, encryption, ticket);
     const late = (): Promise<never> =>
       giveUp(
         claim,
         signal?.aborted === true ? CLOSED : `onCrash did not answer within ${MAX_ASK_MS} ms`,
       );
     const outcome = await withDeadline(
-      recoverCrash(own, ticket, options),
+      recoverCrash(claim, ticket, options),
       MAX_ASK_MS,
       late,
       signal,

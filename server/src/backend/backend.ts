@@ -1,7 +1,6 @@
 /** Connects the routes with the store: one store and its single flight for each pool and each way of keeping records. */
 import type { FastifyRequest } from "fastify";
 import type { Pool } from "pg";
-import { encryptedStore, unencryptedStore } from "../layers/encryption/encrypted-store.ts";
 import { chain } from "../maybe-promise.ts";
 import type { MaybePromise } from "../maybe-promise.ts";
 import { whyNot } from "./pools.ts";
@@ -15,7 +14,7 @@ import type { Outcome, SingleFlight } from "../layers/single-flight.ts";
 import { createAdvisoryStore } from "../store/strategies/advisory.ts";
 import { createLeaseStore } from "../store/strategies/lease.ts";
 import { createRowStore } from "../store/strategies/row.ts";
-import { withMaxHandlerMs } from "../store/store-parts.ts";
+import { partsOfRoute } from "../store/store-parts.ts";
 import type { StoreParts } from "../store/store-parts.ts";
 import type { OpenOutcome, Store, Ticket, Unavailable } from "../store/store.ts";
 import { createUniqueStore } from "../store/strategies/unique.ts";
@@ -154,10 +153,9 @@ function createRouteStore(
   options: RouteOptions,
   shared: (store: Store) => Store,
 ): Store {
-  const whole = createStore(withMaxHandlerMs(parts, options.maxHandlerMs), options);
-  const { encryption, scope, strategy } = options;
-  const store = scope === "single-tenant" || strategy === "lease" ? whole : shared(whole);
-  return encryption === undefined ? unencryptedStore(store) : encryptedStore(store, encryption);
+  const whole = createStore(partsOfRoute(parts, options), options);
+  const { scope, strategy } = options;
+  return scope === "single-tenant" || strategy === "lease" ? whole : shared(whole);
 }
 
 function createStore(parts: StoreParts, { strategy, leaseDurationMs }: RouteOptions): Store {

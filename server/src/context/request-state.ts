@@ -1,7 +1,7 @@
 /** State of one protected request, from admission to its end. */
 import type { Pool } from "pg";
 import type { RouteOptions } from "../options/options.ts";
-import { ReplyState } from "../response/reply-state.ts";
+import { ReplyState } from "./reply-state.ts";
 import type { Claim, Ticket } from "../store/store.ts";
 import type { BeginOutcomeName } from "../telemetry/events.ts";
 import type { HandlerScope } from "./handler-scope.ts";

@@ -2,7 +2,9 @@
 import type { FastifyRequest } from "fastify";
 import type { Pool } from "pg";
 
-import type { EncryptionOptions } from "../layers/encryption/keys.ts";
+import { codecOf } from "../store/encryption/encrypted-codec.ts";
+import type { EncryptionOptions } from "../store/encryption/keys.ts";
+import type { RecordCodec } from "../store/record-codec.ts";
 import type { FingerprintOption } from "../ticket/fingerprint.ts";
 import type { LeaseOptions, RecoverOptions } from "./lease-options.ts";
 import type { OnCrash } from "./on-crash.ts";
@@ -257,7 +259,7 @@ export interface RouteOptions {
   readonly storeHeaders: ReadonlySet<string>;
   readonly maxResponseBytes: number;
   readonly outsideWrites: "warn" | "refuse" | "allow";
-  readonly encryption: EncryptionOptions | undefined;
+  readonly codec: RecordCodec;
   readonly maxKeyAgeMs: number | undefined;
   readonly replayCache: boolean | ReplayCacheOptions;
   readonly problemBaseUri: string | undefined;
@@ -340,7 +342,7 @@ export function resolveRouteOptions(
     storeHeaders: storableHeaders("storeHeaders", set.storeHeaders ?? STORED_HEADERS),
     maxResponseBytes: set.maxResponseBytes ?? 1_048_576,
     outsideWrites: set.outsideWrites ?? "warn",
-    encryption: set.encryption,
+    codec: codecOf(set.encryption),
     maxKeyAgeMs: set.maxKeyAgeMs,
     replayCache: set.replayCache ?? true,
     problemBaseUri: set.problemBaseUri,

@@ -1,5 +1,5 @@
 /** Validates each option. The limits are documented at the options themselves. */
-import { isEncryptionKey } from "../layers/encryption/keys.ts";
+import { isEncryptionKey } from "../store/encryption/keys.ts";
 import { storableHeaders } from "./stored-headers.ts";
 import { SCHEMA_NAME } from "../store/sql/statements.ts";
 

@@ -2,7 +2,7 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { RequestState } from "../context/request-state.ts";
 import { closeReply, hasHungUp } from "../response/caller.ts";
-import type { HandlerDeadline } from "../response/reply-state.ts";
+import type { HandlerDeadline } from "../context/reply-state.ts";
 import { expiredProblem } from "../response/on-send.ts";
 import { idleLimitMs } from "../store/postgres/timeouts.ts";
 import { digestKey } from "../telemetry/key-digest.ts";

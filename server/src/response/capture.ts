@@ -3,6 +3,7 @@ import { isUtf8 } from "node:buffer";
 import { validateHeaderValue } from "node:http";
 import { Readable } from "node:stream";
 import type { FastifyReply } from "fastify";
+import { isResponse } from "../context/payload.ts";
 import { decode } from "./content-encoding.ts";
 import type { MaybePromise } from "../maybe-promise.ts";
 import type { RouteOptions } from "../options/options.ts";
@@ -26,11 +27,6 @@ export function unwrap(reply: FastifyReply, payload: unknown): unknown {
   reply.code(payload.status);
   for (const [name, value] of payload.headers) reply.header(name, value);
   return payload.body ?? undefined;
-}
-
-// By name, as Fastify does: a fetch library may bring a class of its own.
-function isResponse(payload: unknown): payload is Response {
-  return Object.prototype.toString.call(payload) === "[object Response]";
 }
 
 /** Status and headers of a reply as they stand when it is sent. Whatever fails while it is being stored may change both. */
@@ -72,13 +68,6 @@ function copied(value: HeaderValue): HeaderValue {
 export function asReadable(payload: unknown): unknown {
   const isWhole = payload === undefined || payload === null || typeof payload === "string";
   return isWhole || payload instanceof Uint8Array ? payload : toReadable(payload);
-}
-
-/** Closes a payload that is not sent. */
-export function discard(payload: unknown): void {
-  const body = isResponse(payload) ? payload.body : payload;
-  if (body instanceof Readable) body.destroy();
-  else if (body instanceof ReadableStream) body.cancel().catch(() => {});
 }
 
 /**

@@ -2,12 +2,13 @@
 import { Readable } from "node:stream";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { hasHungUp } from "./caller.ts";
-import { asReadable, capture, discard, present, readHead, restoreHead, unwrap } from "./capture.ts";
+import { asReadable, capture, present, readHead, restoreHead, unwrap } from "./capture.ts";
 import type { Captured, Head } from "./capture.ts";
+import { discard } from "../context/payload.ts";
 import { reportUnusedTransaction } from "../context/outside-writes.ts";
 import { STATE } from "../context/request-state.ts";
 import type { RequestState } from "../context/request-state.ts";
-import type { Reading, ReplyState } from "./reply-state.ts";
+import type { Reading, ReplyState } from "../context/reply-state.ts";
 import {
   acknowledge,
   clearContent,

@@ -10,19 +10,27 @@ import type {
 } from "./store.ts";
 
 /** The three columns of the primary key, in its order. */
-export function ticketValues(ticket: Ticket): [key: string, scope: string, target: string] {
+export function ticketValues(
+  ticket: Omit<Ticket, "fingerprint">,
+): [key: string, scope: string, target: string] {
   return [ticket.key, ticket.scope, ticket.target];
 }
 
-/** The values of the `store` statement. */
+/**
+ * Returns the values of a statement that stores a response.
+ *
+ * @param mark what a row is recognised by: its fingerprint, or the owner of its lease.
+ * @param response as it is to stand in the row.
+ */
 export function recordValues(
-  ticket: Ticket,
+  ticket: Omit<Ticket, "fingerprint">,
+  mark: Buffer | string,
   response: StoredResponse,
   { retentionMs, fenceMs }: Retention,
 ): (string | Buffer | null)[] {
   return [
     ...ticketValues(ticket),
-    ticket.fingerprint,
+    mark,
     String(response.status),
     JSON.stringify(response.headers),
     response.body ?? null,
@@ -44,7 +52,7 @@ export function remainingFenceMs({ fenceMs, askedAt }: Lifetime): number {
   return askedAt + fenceMs - performance.now();
 }
 
-/** Reads a row of the `lookup` statement. */
+/** Reads a row of the `lookup` statement, as it stands in the table: the codec opens it. */
 export function readRecord(row: Row, askedAt: number): StoredRecord {
   const [fingerprint, status, headers, body, lifetimeMs, owner, fenceMs] = row;
   // Without headers the response has expired, whether the sweep has come by or not.

@@ -49,7 +49,7 @@ export function inOneRoundTrip<Outcome>(
   });
 }
 
-/** The record in the answer of a look-up, if there was one. */
+/** Returns the record in the answer of a look-up, as it stands in the table: the codec opens it. */
 export function recordIn(
   result: StatementResult | undefined,
   askedAt: number,

@@ -1,7 +1,9 @@
-/** Parts of every strategy: one schema's statements and one pool's connections. */
+/** Parts of every strategy: one schema's statements, one pool's connections, and the codec of a route's records. */
 import type { Pool } from "pg";
 import { createConnect } from "./postgres/connection.ts";
 import type { Connect } from "./postgres/connection.ts";
+import { PLAIN_CODEC } from "./record-codec.ts";
+import type { RecordCodec } from "./record-codec.ts";
 import { POSTGRES, readEngine } from "./postgres/dialect.ts";
 import type { Dialect } from "./postgres/dialect.ts";
 import { DEFAULT_MAX_HANDLER_MS } from "./postgres/timeouts.ts";
@@ -13,6 +15,7 @@ export interface StoreParts {
   readonly dialect: Dialect;
   readonly statements: Statements;
   readonly connect: Connect;
+  readonly codec: RecordCodec;
 }
 
 /** @param schema already checked against `SCHEMA_NAME`. */
@@ -22,14 +25,21 @@ export function createStoreParts(
   dialect: Dialect = POSTGRES,
 ): StoreParts {
   const statements = createStatements(schema, dialect);
-  return { schema, dialect, statements, connect: createConnect(pool) };
+  return { schema, dialect, statements, connect: createConnect(pool), codec: PLAIN_CODEC };
 }
 
-/** The same parts for a route whose handlers may run for `maxHandlerMs`. */
-export function withMaxHandlerMs(parts: StoreParts, maxHandlerMs: number): StoreParts {
-  if (maxHandlerMs === DEFAULT_MAX_HANDLER_MS) return parts;
+/** The options of a route that change its parts. */
+export interface PartsOptions {
+  readonly codec: RecordCodec;
+  /** How long a handler may run. */
+  readonly maxHandlerMs: number;
+}
+
+/** Returns the parts for a route. */
+export function partsOfRoute(parts: StoreParts, { codec, maxHandlerMs }: PartsOptions): StoreParts {
+  if (maxHandlerMs === DEFAULT_MAX_HANDLER_MS) return { ...parts, codec };
   const { schema, dialect } = parts;
-  return { ...parts, statements: createStatements(schema, dialect, maxHandlerMs) };
+  return { ...parts, codec, statements: createStatements(schema, dialect, maxHandlerMs) };
 }
 
 /** The same for a database that is asked which engine it is. Throws what the database throws. */

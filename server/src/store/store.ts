@@ -76,14 +76,13 @@ export interface InFlight {
 
 /**
  * Outcome of one try of `begin`. `crashed`: an earlier owner did not finish, and the claim is taken
- * over from it. `conflict`: another request, identified by `fingerprint`, did not finish, and only
- * that request can go on.
+ * over from it. `conflict`: another request did not finish, and only that request can go on.
  */
 export type BeginOutcome =
   | { readonly kind: "claimed"; readonly claim: Claim }
   | { readonly kind: "crashed"; readonly claim: Claim }
   | { readonly kind: "replay"; readonly record: StoredRecord }
-  | { readonly kind: "conflict"; readonly fingerprint: Buffer }
+  | { readonly kind: "conflict" }
   | InFlight
   | Busy
   | Unavailable;

@@ -1,7 +1,6 @@
 /** Events that the plugin publishes on `node:diagnostics_channel`: never a key, a scope, a body or a parameter. */
 import { channel } from "node:diagnostics_channel";
 import type { Channel } from "node:diagnostics_channel";
-import type { Completion } from "../store/store.ts";
 
 /**
  * Events by the names of their channels. Each is published in the async context of its request.
@@ -78,7 +77,15 @@ export interface CompleteEvent extends RouteLabels, KeyDigest {
    * `stored`: with the handler's writes. `committed`: the writes of a request without a key. `superseded`: another had finished. `lost`: another runs it. `rolled-back`: nothing was
    * kept. `unknown`: the commit was not answered. `released`: the answer was none to store. `failed`: the handler threw or broke off.
    */
-  readonly outcome: Completion["kind"] | "committed" | "released" | "failed";
+  readonly outcome:
+    | "stored"
+    | "superseded"
+    | "lost"
+    | "rolled-back"
+    | "unknown"
+    | "committed"
+    | "released"
+    | "failed";
   /** Milliseconds that storing and committing took, or giving the claim back. */
   readonly completeMs: number;
 }

@@ -4,7 +4,7 @@ import { withDatabase } from "@oncekey/test-support/postgres/database";
 import { createAdvisoryStore } from "../../src/store/strategies/advisory.ts";
 import { createStoreParts } from "../../src/store/store-parts.ts";
 import type { StoredResponse } from "../../src/store/store.ts";
-import { encryptedStore } from "../../src/layers/encryption/encrypted-store.ts";
+import { createEncryptedCodec } from "../../src/store/encryption/encrypted-codec.ts";
 import { claimed, createTicket } from "../support/store-contract.ts";
 import { oncekey, oncekeyJson } from "./command.ts";
 
@@ -99,10 +99,10 @@ describe("oncekey inspect", () => {
   });
 
   it("prints that a record is encrypted, and with which key", async () => {
-    const options = { keys: [{ id: "k7", secret: "s".repeat(32) }] };
+    const codec = createEncryptedCodec({ keys: [{ id: "k7", secret: "s".repeat(32) }] });
     const ticket = { ...createTicket(), key: KEY, scope: "greta" };
-    const parts = createStoreParts(pool, "oncekey");
-    const claim = await claimed(encryptedStore(createAdvisoryStore(parts), options), ticket);
+    const parts = { ...createStoreParts(pool, "oncekey"), codec };
+    const claim = await claimed(createAdvisoryStore(parts), ticket);
     await claim.complete(PAID, "keep");
     const { out } = await oncekey(inspect("greta", "--body"));
     expect(out).toMatch(/^headers {6}encrypted, as the body is, with key k7$/m);

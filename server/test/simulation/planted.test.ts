@@ -49,10 +49,11 @@ vi.mock("../../src/store/record.ts", async (load) => {
   const real = await load<typeof import("../../src/store/record.ts")>();
   const readRecord: typeof real.readRecord = (row, askedAt): StoredRecord =>
     real.readRecord(row, planted.bug === "late" ? performance.now() : askedAt);
-  const recordValues: typeof real.recordValues = (ticket, response, retention) => {
+  const recordValues: typeof real.recordValues = (ticket, mark, response, retention) => {
     const { retentionMs, fenceMs } = retention;
     const shortened = { retentionMs: retentionMs / 2, fenceMs: fenceMs / 2 };
-    return real.recordValues(ticket, response, planted.bug === "short" ? shortened : retention);
+    const kept = planted.bug === "short" ? shortened : retention;
+    return real.recordValues(ticket, mark, response, kept);
   };
   return { ...real, readRecord, recordValues };
 });

@@ -10,6 +10,7 @@ import type { Pools } from "../../src/backend/pools.ts";
 import type { Outcome } from "../../src/layers/single-flight.ts";
 import { POSTGRES } from "../../src/store/postgres/dialect.ts";
 import { createConnect } from "../../src/store/postgres/connection.ts";
+import { PLAIN_CODEC } from "../../src/store/record-codec.ts";
 import type { Claim, StoredRecord, Ticket } from "../../src/store/store.ts";
 import { sweepBatch } from "../../src/store/maintenance/sweep-batch.ts";
 import { createPool, INSERT_EFFECT } from "./connection.ts";
@@ -77,6 +78,7 @@ export function createProcess(line: Line, rules: Rules, world: Surroundings): Se
     dialect: POSTGRES,
     statements: STATEMENTS,
     connect: createConnect(pool),
+    codec: PLAIN_CODEC,
   };
   const open = async () => ({ kind: "open" as const, parts });
   const pools: Pools = { add() {}, open, test: open, seen: () => [pool] };

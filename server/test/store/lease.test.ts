@@ -114,7 +114,7 @@ describe("lease store", () => {
     await runOut(ticket);
     const other = { ...ticket, fingerprint: Buffer.from([9]) };
     const { fingerprint } = ticket;
-    expect(await two.begin(other, RETENTION)).toEqual({ kind: "conflict", fingerprint });
+    expect(await two.begin(other, RETENTION)).toEqual({ kind: "conflict" });
     await takenOver(two, ticket);
     expect(await one.begin(other, RETENTION)).toEqual({ kind: "in-flight", fingerprint });
   });

@@ -171,7 +171,12 @@ async function walOfStore(before: string): Promise<number> {
       };
       const { rows } = await client.query<{ "QUERY PLAN": [{ Plan: WalPlan }] }>(
         `explain (analyze, wal, format json) ${statements.store}`,
-        recordValues(ticket, { status: 201, headers: [], body: Buffer.alloc(200) }, DAY),
+        recordValues(
+          ticket,
+          ticket.fingerprint,
+          { status: 201, headers: [], body: Buffer.alloc(200) },
+          DAY,
+        ),
       );
       const plan = rows[0]?.["QUERY PLAN"][0].Plan;
       if (plan !== undefined && !plan["WAL FPI"]) costs.push(plan["WAL Bytes"]);

@@ -1,7 +1,7 @@
 /** `oncekey inspect`: prints the records of a key. */
 import type { CommandUnknownOpts } from "@commander-js/extra-typings";
 import { isUtf8 } from "node:buffer";
-import { SEALED } from "../../layers/encryption/seal.ts";
+import { SEALED } from "../../store/record-codec.ts";
 import { findRecords } from "../../store/maintenance/records.ts";
 import type { TableRecord } from "../../store/maintenance/table-record.ts";
 import { withPool } from "../io/database.ts";

@@ -2,7 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { InvalidArgumentError } from "@commander-js/extra-typings";
 import type { CommandUnknownOpts } from "@commander-js/extra-typings";
-import { isKeyed } from "../../layers/encryption/keyed-fingerprint.ts";
+import { isKeyed } from "../../store/record-codec.ts";
 import { resolveRecord } from "../../store/maintenance/decisions.ts";
 import { findRecords } from "../../store/maintenance/records.ts";
 import { openStoreParts } from "../../store/store-parts.ts";

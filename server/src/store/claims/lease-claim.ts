@@ -4,6 +4,7 @@ import { publish } from "../../telemetry/events.ts";
 import { digestKey } from "../../telemetry/key-digest.ts";
 import type { Statement, StatementResult } from "../postgres/batch.ts";
 import { startHeartbeat } from "./heartbeat.ts";
+import { openSuperseded } from "../record-codec.ts";
 import { recordValues, ticketValues } from "../record.ts";
 import type { StoreParts } from "../store-parts.ts";
 import type {
@@ -55,7 +56,7 @@ class LeaseLostError extends Error {
 
 export function createLeaseClaim(claim: LeaseClaimParts): Claim {
   const { parts, ticket, owner, durationMs } = claim;
-  const { statements } = parts;
+  const { statements, codec } = parts;
   const own = [...ticketValues(ticket), owner];
   const controller = new AbortController();
   const lastWrites = createLastWrites(parts);
@@ -89,13 +90,13 @@ export function createLeaseClaim(claim: LeaseClaimParts): Claim {
     steps: steps.memory,
     lastWrites,
     async complete(response, writes) {
-      const completion = await complete(response, writes);
+      const completion = await complete(codec.seal(response, ticket), writes);
       heartbeat.stop();
       if (completion.kind === "superseded" || completion.kind === "lost") lose(TAKEN_OVER);
       // The effects before the last writes stand, and the next attempt must not take the key for a free one.
       if (completion.kind === "rolled-back")
         await write(parts, { text: statements.failLease, values: own });
-      return completion;
+      return openSuperseded(completion, ticket, codec);
     },
     async release(how) {
       heartbeat.stop();
@@ -174,11 +175,11 @@ function storeStatements(
   { parts, ticket, owner, retention }: LeaseClaimParts,
   response: StoredResponse,
 ): Statement[] {
-  const values = recordValues(ticket, response, retention);
-  // In place of the fingerprint, which the row has already.
-  values[3] = owner;
   return [
-    { text: parts.statements.finishLease, values },
+    {
+      text: parts.statements.finishLease,
+      values: recordValues(ticket, owner, response, retention),
+    },
     { text: parts.statements.lookup, values: ticketValues(ticket) },
   ];
 }
@@ -252,7 +253,7 @@ interface Steps {
 }
 
 function createStepMemory(
-  { parts, steps, attempt }: LeaseClaimParts,
+  { parts, ticket, steps, attempt }: LeaseClaimParts,
   own: readonly string[],
   lose: (why: string) => void,
 ): Steps {
@@ -283,7 +284,10 @@ function createStepMemory(
     hasBegun: () => begun > 0 || !kept.isEmpty(),
     isRunning: () => begun > ended,
     memory: {
-      read: (name) => kept.read(name),
+      read(name) {
+        const text = kept.read(name);
+        return text === undefined ? undefined : parts.codec.openStep(text, name, ticket);
+      },
       begin() {
         begun += 1;
         return () => {
@@ -291,7 +295,7 @@ function createStepMemory(
         };
       },
       write(name, json) {
-        kept.add(name, json);
+        kept.add(name, parts.codec.sealStep(json, name, ticket));
         // One after the other: on two connections the one with fewer steps could arrive last.
         const turn = last.then(writeAll);
         last = turn.catch(() => {});

@@ -2,6 +2,8 @@
 import type { PoolClient } from "pg";
 import type { Statement } from "../postgres/batch.ts";
 import type { Connection } from "../postgres/connection.ts";
+import { openSuperseded } from "../record-codec.ts";
+import type { RecordCodec } from "../record-codec.ts";
 import { readRecord, recordValues, ticketValues } from "../record.ts";
 import type { Statements } from "../sql/statements.ts";
 import type { Completion, Release, Retention, StoredResponse, Ticket, Writes } from "../store.ts";
@@ -20,7 +22,10 @@ import type { CommitOutcome } from "../postgres/transaction.ts";
 /** The parts of a claim that its strategy knows before it asks the database. */
 export interface ClaimParts {
   readonly statements: Statements;
+  readonly codec: RecordCodec;
   readonly ticket: Ticket;
+  /** The ticket's fingerprint as it is to stand in the row. */
+  readonly fingerprint: Buffer;
   readonly retention: Retention;
   /** Takes the claim's lock again in a new transaction, unless the lock is on the stored row. Never waits. */
   readonly relock?: Statement;
@@ -67,11 +72,11 @@ export class RecordedClaim extends TransactionClaim {
   protected async store(response: StoredResponse, writes: Writes): Promise<Completion> {
     const { connection } = this;
     const { client } = connection;
-    const { statements, ticket, retention } = this.#parts;
+    const { statements, codec, ticket, fingerprint, retention } = this.#parts;
     connection.seal();
     const store = {
       text: statements.store,
-      values: recordValues(ticket, response, retention),
+      values: recordValues(ticket, fingerprint, codec.seal(response, ticket), retention),
     };
     const askedAt = performance.now();
     const split = client.getTransactionStatus() === "I";
@@ -146,7 +151,7 @@ export async function finish(
 
 async function supersededBy(
   connection: Connection,
-  { statements, ticket }: ClaimParts,
+  { statements, codec, ticket }: ClaimParts,
 ): Promise<Completion> {
   const askedAt = performance.now();
   try {
@@ -156,7 +161,10 @@ async function supersededBy(
     ]);
     connection.release();
     const row = found?.rows[0];
-    if (row !== undefined) return { kind: "superseded", record: readRecord(row, askedAt) };
+    if (row !== undefined) {
+      const superseded = { kind: "superseded", record: readRecord(row, askedAt) } as const;
+      return openSuperseded(superseded, ticket, codec);
+    }
     return { kind: "rolled-back", cause: new Error("the record that was in the way has expired") };
   } catch (cause) {
     connection.release("destroy");

@@ -67,8 +67,7 @@ export async function resolveRecord(
 ): Promise<DecisionOutcome> {
   const records = `"${parts.schema}".records`;
   const { key, scope, target, createdAt, state } = record;
-  const fingerprint = Buffer.from(record.fingerprint, "hex");
-  const values = recordValues({ key, scope, target, fingerprint }, stored, retention);
+  const values = recordValues(record, Buffer.from(record.fingerprint, "hex"), stored, retention);
   const me = randomUUID();
   const outcome = await decide(parts, record, [
     {

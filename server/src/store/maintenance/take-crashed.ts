@@ -5,6 +5,7 @@ import { purposeLockId } from "../lock-id.ts";
 import { ask, askToBegin } from "../postgres/transaction.ts";
 import { withConnection } from "../round-trip.ts";
 import type { StoreParts } from "../store-parts.ts";
+import type { RecordCodec } from "../record-codec.ts";
 import type { Claim, Retention, Ticket } from "../store.ts";
 import { CRASHED, OPEN } from "./record-state.ts";
 
@@ -21,9 +22,17 @@ export interface Crashed {
 
 /** A crashed lease that this process may finish. */
 export interface Taken {
+  /** Its fingerprint is the row's own: the request is not known. */
   readonly ticket: Ticket;
   readonly recoveries: number;
   readonly claim: Claim;
+}
+
+/** How a route keeps its leases. */
+export interface LeaseRules extends Retention {
+  /** How long a claim lasts without being renewed, in ms. */
+  readonly leaseDurationMs: number;
+  readonly codec: RecordCodec;
 }
 
 export interface TakeOptions {
@@ -34,8 +43,8 @@ export interface TakeOptions {
   /** Patterns of the targets that this process can decide about. */
   readonly patterns: readonly string[];
   readonly limit: number;
-  /** Returns the lifetime of a claim that is not renewed, and the retention of its answer. */
-  readonly rulesOf: (target: string) => Retention & { readonly leaseDurationMs: number };
+  /** Returns how the route of a target keeps its records. */
+  readonly rulesOf: (target: string) => LeaseRules;
   /** Called for each record before it is taken over. */
   readonly announce: (crashed: Crashed) => void;
 }
@@ -125,7 +134,7 @@ export async function takeCrashed(parts: StoreParts, options: TakeOptions): Prom
       taken: taken.map(({ ticket, attempt, steps, recoveries, owner }) => {
         const rules = options.rulesOf(ticket.target);
         const claim = createLeaseClaim({
-          parts,
+          parts: { ...parts, codec: rules.codec },
           ticket,
           owner,
           durationMs: rules.leaseDurationMs,

@@ -1,6 +1,7 @@
 /** The `advisory` strategy: everything in the handler's own transaction, guarded by an advisory lock, fenced by the primary key. */
 import type { StatementResult } from "../postgres/batch.ts";
 import { lockId } from "../lock-id.ts";
+import { openReplay } from "../record-codec.ts";
 import { ticketValues } from "../record.ts";
 import type { Store } from "../store.ts";
 import type { StoreParts } from "../store-parts.ts";
@@ -8,7 +9,7 @@ import { inOneRoundTrip, recordIn, withConnection } from "../round-trip.ts";
 import { openUnrecorded, tryClaim } from "./try-claim.ts";
 
 export function createAdvisoryStore(parts: StoreParts): Store {
-  const { schema, statements, connect } = parts;
+  const { schema, statements, connect, codec } = parts;
   return {
     begin: (ticket, retention) =>
       withConnection(connect, (connection) => {
@@ -23,7 +24,8 @@ export function createAdvisoryStore(parts: StoreParts): Store {
         // try takes it.
         const isOurs = (results: readonly StatementResult[]): boolean =>
           results[lockAt]?.rows[0]?.[0] === "t";
-        const claim = { statements, ticket, retention, relock: lock };
+        const fingerprint = codec.fingerprint(ticket);
+        const claim = { statements, codec, ticket, fingerprint, retention, relock: lock };
         return tryClaim(connection, { batch, isOurs }, claim);
       }),
 
@@ -38,7 +40,7 @@ export function createAdvisoryStore(parts: StoreParts): Store {
         "rollback",
         ([probe, found], askedAt) => {
           const record = recordIn(found, askedAt);
-          if (record !== undefined) return { kind: "replay", record };
+          if (record !== undefined) return openReplay(record, ticket, codec);
           return { kind: probe?.rows[0]?.[0] === "f" ? "in-flight" : "absent" };
         },
       );

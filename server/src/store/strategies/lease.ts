@@ -4,13 +4,29 @@ import type { Row } from "../postgres/batch.ts";
 import { createKeylessClaim } from "../claims/keyless-claim.ts";
 import { createLeaseClaim, renewLease } from "../claims/lease-claim.ts";
 import { wasGivenBack } from "../claims/lease-steps.ts";
+import { openInFlight, openReplay, unreadableOwner } from "../record-codec.ts";
 import { readInFlight, ticketValues } from "../record.ts";
 import type { StoreParts } from "../store-parts.ts";
-import type { BeginOutcome, Claim, Retention, Store, Ticket } from "../store.ts";
+import type { BeginOutcome, Claim, InFlight, Retention, Store, Ticket } from "../store.ts";
 import { isConnectionFailure, sqlState } from "../postgres/transaction.ts";
 import { inOneRoundTrip, recordIn } from "../round-trip.ts";
 
-type Unclaimed = Exclude<BeginOutcome, { readonly claim: Claim }>;
+/** Another request did not finish: its fingerprint as it stands in the row. */
+interface Anothers {
+  readonly kind: "anothers";
+  readonly fingerprint: Buffer;
+}
+
+type Unclaimed = Exclude<BeginOutcome, { readonly claim: Claim }> | Anothers;
+
+/** One try to claim a ticket. */
+interface LeaseTry {
+  readonly ticket: Ticket;
+  /** The fingerprint by which a row names the ticket. */
+  readonly fingerprint: Buffer;
+  readonly owner: string;
+  readonly retention: Retention;
+}
 
 /** The row names this owner, as far as the answer knows. */
 interface Won {
@@ -22,19 +38,15 @@ interface Won {
 
 /** @param durationMs how long a claim lasts without being renewed, in milliseconds. */
 export function createLeaseStore(parts: StoreParts, durationMs: number): Store {
-  const { statements } = parts;
+  const { statements, codec } = parts;
 
   /** @param lost the owner whose answer was lost: it may have claimed the ticket already. */
-  async function tryOnce(
-    ticket: Ticket,
-    owner: string,
-    retention: Retention,
-    lost: string | null,
-  ): Promise<BeginOutcome> {
+  async function tryOnce(one: LeaseTry, lost: string | null): Promise<BeginOutcome | Anothers> {
+    const { ticket, fingerprint, owner, retention } = one;
     const identity = ticketValues(ticket);
     const values = [
       ...identity,
-      ticket.fingerprint,
+      fingerprint,
       owner,
       String(durationMs),
       // An unfinished lease is kept for as long as its key: what it did is not known.
@@ -52,22 +64,27 @@ export function createLeaseStore(parts: StoreParts, durationMs: number): Store {
       ([, ...claims], askedAt): Unclaimed | Won => {
         const found = claims.at(statements.claimLease.length);
         const record = recordIn(found, askedAt);
-        if (record !== undefined) return { kind: "replay", record };
+        if (record !== undefined) return openReplay(record, ticket, codec);
         const row = claims.slice(0, -2).flatMap(({ rows }) => rows)[0];
-        if (row === undefined) return readHeld(found?.rows[0], ticket);
+        if (row === undefined) return readHeld(found?.rows[0], fingerprint);
         return { kind: "won", attempt: Number(row[0]), steps: row[1] ?? null, askedAt };
       },
     );
-    return outcome.kind === "won" ? hold(ticket, owner, retention, outcome) : outcome;
+    return outcome.kind === "won" ? hold(one, outcome) : outcome;
+  }
+
+  async function tryTwice(one: LeaseTry): Promise<BeginOutcome | Anothers> {
+    const outcome = await tryOnce(one, null);
+    if (outcome.kind !== "unavailable") return outcome;
+    // Another is writing the row right now.
+    if (sqlState(outcome.cause) === "55P03") return { kind: "in-flight" };
+    // The claim may stand although its answer was lost. A second try with the same owner
+    // recognises it as our own.
+    return isConnectionFailure(outcome.cause) ? tryOnce(one, one.owner) : outcome;
   }
 
   /** Makes the claim of what was won, once it is sure that its lease still runs. */
-  async function hold(
-    ticket: Ticket,
-    owner: string,
-    retention: Retention,
-    won: Won,
-  ): Promise<BeginOutcome> {
+  async function hold({ ticket, owner, retention }: LeaseTry, won: Won): Promise<BeginOutcome> {
     const { attempt, steps } = won;
     let { askedAt } = won;
     // The COMMIT waited for a standby, or this process was suspended: another owner may have taken
@@ -96,16 +113,16 @@ export function createLeaseStore(parts: StoreParts, durationMs: number): Store {
 
   return {
     async begin(ticket, retention) {
-      const owner = randomUUID();
-      const outcome = await tryOnce(ticket, owner, retention, null);
-      if (outcome.kind !== "unavailable") return outcome;
-      // Another is writing the row right now.
-      if (sqlState(outcome.cause) === "55P03") return { kind: "in-flight" };
-      // The claim may stand although its answer was lost. A second try with the same owner
-      // recognises it as our own.
-      return isConnectionFailure(outcome.cause)
-        ? tryOnce(ticket, owner, retention, owner)
-        : outcome;
+      let fingerprint = codec.fingerprint(ticket);
+      for (;;) {
+        const outcome = await tryTwice({ ticket, fingerprint, owner: randomUUID(), retention });
+        if (outcome.kind !== "anothers") return openInFlight(outcome, ticket, codec);
+        const compared = codec.compareUnfinished(outcome.fingerprint, ticket);
+        if (compared === "other") return { kind: "conflict" };
+        if (compared === "unreadable") return unreadableOwner();
+        // The process that began the request has another encryption key first in its list.
+        ({ fingerprint } = outcome);
+      }
     },
 
     lookup: (ticket) => {
@@ -116,10 +133,11 @@ export function createLeaseStore(parts: StoreParts, durationMs: number): Store {
         "rollback",
         ([found], askedAt) => {
           const record = recordIn(found, askedAt);
-          if (record !== undefined) return { kind: "replay", record };
+          if (record !== undefined) return openReplay(record, ticket, codec);
           const row = found?.rows[0];
           if (row === undefined) return { kind: "absent" };
-          return row.at(-1) === "t" ? readInFlight(row) : { kind: "unknown" };
+          if (row.at(-1) !== "t") return { kind: "unknown" };
+          return openInFlight(readInFlight(row), ticket, codec);
         },
       );
     },
@@ -129,12 +147,12 @@ export function createLeaseStore(parts: StoreParts, durationMs: number): Store {
 }
 
 /** Reads an unfinished row of the `lookupLease` statement that could not be claimed. */
-function readHeld(row: Row | undefined, { fingerprint }: Ticket): Unclaimed {
+function readHeld(row: Row | undefined, fingerprint: Buffer): InFlight | Anothers {
   const held = readInFlight(row);
   const isOver = row?.at(-1) === "f";
   // Only the request that was begun can go on: a different request would wait for nothing. A late owner
   // may renew its lease after this, and the key still belongs to the other request.
   if (!isOver || held.fingerprint === undefined || held.fingerprint.equals(fingerprint))
     return held;
-  return { kind: "conflict", fingerprint: held.fingerprint };
+  return { kind: "anothers", fingerprint: held.fingerprint };
 }

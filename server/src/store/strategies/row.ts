@@ -3,6 +3,7 @@
  * handler's transaction, decides which request runs.
  */
 import type { Statement, StatementResult } from "../postgres/batch.ts";
+import { openInFlight, openReplay } from "../record-codec.ts";
 import { readInFlight, ticketValues } from "../record.ts";
 import { NO_FLUSH } from "../sql/statements.ts";
 import type { StoreParts } from "../store-parts.ts";
@@ -13,16 +14,17 @@ import { openUnrecorded, tryClaim } from "./try-claim.ts";
 import type { TryOutcome } from "./try-claim.ts";
 
 export function createRowStore(parts: StoreParts): Store {
-  const { statements } = parts;
+  const { statements, codec } = parts;
   return {
     async begin(ticket, retention) {
-      const outcome = await tryOnce(parts, ticket, retention);
-      if (!isAnothers(outcome, ticket)) return outcome;
-      const renamed = await rename(parts, ticket, retention);
-      if (renamed.kind !== "renamed") return renamed;
-      const again = await tryOnce(parts, ticket, retention);
+      const named = { ticket, fingerprint: codec.fingerprint(ticket) };
+      const outcome = await tryOnce(parts, named, retention);
+      if (!isAnothers(outcome, named)) return openInFlight(outcome, ticket, codec);
+      const renamed = await rename(parts, named, retention);
+      if (renamed.kind !== "renamed") return openInFlight(renamed, ticket, codec);
+      const again = await tryOnce(parts, named, retention);
       // Another has named the row in between, and may not run it either: the next try asks who does.
-      return isAnothers(again, ticket) ? { kind: "in-flight" } : again;
+      return isAnothers(again, named) ? { kind: "in-flight" } : openInFlight(again, ticket, codec);
     },
 
     lookup: (ticket) => {
@@ -37,12 +39,12 @@ export function createRowStore(parts: StoreParts): Store {
         "rollback",
         ([idle, pending, found], askedAt) => {
           const record = recordIn(found, askedAt);
-          if (record !== undefined) return { kind: "replay", record };
+          if (record !== undefined) return openReplay(record, ticket, codec);
           // Pending and held: a handler works on it. Pending and not held: a crash or a failure
           // left it behind.
           const row = pending?.rows[0];
           if (row === undefined || idle?.rows.length === 1) return { kind: "absent" };
-          return readInFlight(row);
+          return openInFlight(readInFlight(row), ticket, codec);
         },
       );
     },
@@ -51,14 +53,20 @@ export function createRowStore(parts: StoreParts): Store {
   };
 }
 
+/** A ticket, and the fingerprint by which a row names it. */
+interface Named {
+  readonly ticket: Ticket;
+  readonly fingerprint: Buffer;
+}
+
 function tryOnce(
-  { statements, connect }: StoreParts,
-  ticket: Ticket,
+  { statements, connect, codec }: StoreParts,
+  { ticket, fingerprint }: Named,
   retention: Retention,
 ): Promise<TryOutcome> {
   return withConnection(connect, (connection) => {
     const identity = ticketValues(ticket);
-    const pending = [...identity, ticket.fingerprint, String(retention.retentionMs)];
+    const pending = [...identity, fingerprint, String(retention.retentionMs)];
     const batch: Statement[] = [
       ...statements.begin,
       ...statements.impatientWithoutFlush,
@@ -67,18 +75,19 @@ function tryOnce(
     ];
     const lockAt = batch.length;
     batch.push(
-      { text: statements.lockRow, values: [...identity, ticket.fingerprint] },
+      { text: statements.lockRow, values: [...identity, fingerprint] },
       ...statements.lookupLast(identity),
     );
     const isOurs = (results: readonly StatementResult[]): boolean =>
       results[lockAt]?.rows.length === 1;
     const running = { text: statements.pendingRow, values: identity };
-    return tryClaim(connection, { batch, isOurs, running }, { statements, ticket, retention });
+    const claim = { statements, codec, ticket, fingerprint, retention };
+    return tryClaim(connection, { batch, isOurs, running }, claim);
   });
 }
 
 /** Whether a row is in the way that names another request: it runs, or it left the row behind. */
-function isAnothers(outcome: TryOutcome, { fingerprint }: Ticket): boolean {
+function isAnothers(outcome: TryOutcome, { fingerprint }: Named): boolean {
   if (outcome.kind !== "in-flight" || outcome.fingerprint === undefined) return false;
   return !outcome.fingerprint.equals(fingerprint);
 }
@@ -90,7 +99,7 @@ function isAnothers(outcome: TryOutcome, { fingerprint }: Ticket): boolean {
  */
 function rename(
   { statements, connect }: StoreParts,
-  ticket: Ticket,
+  { ticket, fingerprint }: Named,
   retention: Retention,
 ): Promise<{ readonly kind: "renamed" } | InFlight | Unavailable> {
   return withConnection(connect, async (connection) => {
@@ -108,7 +117,7 @@ function rename(
       // The name is read after the probe: the holder of the row had already named it.
       return idle?.rows.length === 1 ? { kind: "in-flight" } : readInFlight(pending?.rows[0]);
     }
-    const values = [...identity, ticket.fingerprint, String(retention.retentionMs)];
+    const values = [...identity, fingerprint, String(retention.retentionMs)];
     await askToEnd(connection.client, [
       { text: statements.renamePending, values },
       { text: "commit" },

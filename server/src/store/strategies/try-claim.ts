@@ -4,12 +4,16 @@ import type { ClaimParts } from "../claims/transaction-claim.ts";
 import type { Statement, StatementResult } from "../postgres/batch.ts";
 import type { Connection } from "../postgres/connection.ts";
 import { abandon, ask, askToBegin, sqlState } from "../postgres/transaction.ts";
+import { openReplay } from "../record-codec.ts";
 import { readInFlight } from "../record.ts";
 import { recordIn, withConnection } from "../round-trip.ts";
 import type { StoreParts } from "../store-parts.ts";
 import type { BeginOutcome, InFlight, OpenOutcome } from "../store.ts";
 
-/** The outcomes of a try whose claim is a transaction: a crash leaves nothing of it. */
+/**
+ * The outcomes of a try whose claim is a transaction: a crash leaves nothing of it. The fingerprint
+ * of a running request is the row's own.
+ */
 export type TryOutcome = Exclude<BeginOutcome, { readonly kind: "crashed" | "conflict" | "busy" }>;
 
 /** Statements of one try of a strategy, and the interpretation of their results. */
@@ -43,7 +47,7 @@ export async function tryClaim(
   if (record !== undefined) {
     // Nothing that counts was written, so no request has to wait for the rollback.
     void abandon(connection);
-    return { kind: "replay", record };
+    return openReplay(record, claim.ticket, claim.codec);
   }
   if (isOurs(results)) return { kind: "claimed", claim: new RecordedClaim(connection, claim) };
   return inFlight(connection, running);

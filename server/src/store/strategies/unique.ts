@@ -8,12 +8,13 @@ import { openUnrecorded, tryClaim } from "./try-claim.ts";
 import type { TryOutcome } from "./try-claim.ts";
 
 export function createUniqueStore(parts: StoreParts): Store {
-  const { statements, connect } = parts;
+  const { statements, connect, codec } = parts;
 
   function begin(ticket: Ticket, retention: Retention): Promise<TryOutcome> {
     return withConnection(connect, (connection) => {
       const identity = ticketValues(ticket);
-      const values = [...identity, ticket.fingerprint];
+      const fingerprint = codec.fingerprint(ticket);
+      const values = [...identity, fingerprint];
       const batch = [
         ...statements.begin,
         { text: statements.impatient },
@@ -21,7 +22,8 @@ export function createUniqueStore(parts: StoreParts): Store {
         { text: statements.patient },
         ...statements.lookupLast(identity),
       ];
-      return tryClaim(connection, { batch, isOurs }, { statements, ticket, retention });
+      const claim = { statements, codec, ticket, fingerprint, retention };
+      return tryClaim(connection, { batch, isOurs }, claim);
     });
   }
 

@@ -1,6 +1,6 @@
 /** The state machine of a protected reply: decides which reply is sent, and how the claim ends. */
 import type { Claim } from "../store/store.ts";
-import { discard } from "./capture.ts";
+import { discard } from "./payload.ts";
 
 /**
  * `open`: nothing is sent. `reading`: the payload is read and nothing is stored, so that an error of the handler still replaces

@@ -2,13 +2,9 @@
 import { createHmac, hkdfSync } from "node:crypto";
 import { findKey } from "./keys.ts";
 import type { EncryptionKey, EncryptionOptions } from "./keys.ts";
-import type { Ticket } from "../../store/store.ts";
-
-/**
- * Length of a plain fingerprint: the version byte and SHA-256. A keyed fingerprint is longer by the
- * id of its key.
- */
-const PLAIN_BYTES = 33;
+import { isKeyed, PLAIN_BYTES } from "../record-codec.ts";
+import type { Comparison } from "../record-codec.ts";
+import type { Ticket } from "../store.ts";
 
 /**
  * Returns the version byte of the plain fingerprint, its HMAC-SHA-256 and the id of the key. The
@@ -23,10 +19,6 @@ export function keyFingerprint({ id, secret }: EncryptionKey, ticket: Ticket): B
   return Buffer.concat([fingerprint.subarray(0, 1), digest, Buffer.from(id)]);
 }
 
-export function isKeyed(fingerprint: Buffer): boolean {
-  return fingerprint.length > PLAIN_BYTES;
-}
-
 /**
  * Compares `stored` with the request of a ticket. `unreadable`: its key is not in the list, so they
  * cannot be compared.
@@ -35,7 +27,7 @@ export function compareFingerprint(
   stored: Buffer,
   ticket: Ticket,
   options: EncryptionOptions,
-): "same" | "other" | "unreadable" {
+): Comparison {
   if (!isKeyed(stored)) return stored.equals(ticket.fingerprint) ? "same" : "other";
   const key = findKey(stored.subarray(PLAIN_BYTES).toString(), options);
   if (key === undefined) return "unreadable";

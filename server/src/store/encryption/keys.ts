@@ -1,4 +1,4 @@
-/** The encryption keys of a route, and the error for records that none of them decrypts. */
+/** The encryption keys of a route. */
 
 /** One key. Its id is stored with each record that it writes. */
 export interface EncryptionKey {
@@ -21,14 +21,6 @@ export interface EncryptionOptions {
    * after encryption was turned on.
    */
   readonly plaintext?: "reject" | "read";
-}
-
-/**
- * Thrown if stored data cannot be decrypted: its key is not in the list, or it was not written for
- * this ticket.
- */
-export class DecryptionError extends Error {
-  override name = "DecryptionError";
 }
 
 export function isEncryptionKey(value: unknown): value is EncryptionKey {

@@ -1,14 +1,11 @@
 /** Encryption at rest: AES-256-GCM over a record's content, bound to the record's ticket. */
 import { createCipheriv, createDecipheriv, createHash, hkdfSync, randomBytes } from "node:crypto";
-import { DecryptionError, findKey } from "./keys.ts";
+import { findKey } from "./keys.ts";
 import type { EncryptionKey, EncryptionOptions } from "./keys.ts";
-import { compareFingerprint, isKeyed } from "./keyed-fingerprint.ts";
-import type { StoredRecord, StoredResponse, Ticket } from "../../store/store.ts";
+import { compareFingerprint } from "./keyed-fingerprint.ts";
+import { DecryptionError, isKeyed, isSealedText, PLAIN_CODEC, SEALED } from "../record-codec.ts";
+import type { StoredRecord, StoredResponse, Ticket } from "../store.ts";
 
-/** The one header of a record whose content is encrypted: its value begins with the id of the key, up to a dot. */
-export const SEALED = "oncekey-sealed";
-/** A key's id and base64 of at least salt, nonce and tag: no JSON text is like that. */
-const SEALED_TEXT = /^[\w-]{1,64}\.[A-Za-z0-9+/]{59,}=*$/;
 const SALT_BYTES = 16;
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
@@ -42,7 +39,7 @@ export function openRecord(
   const { status, headers, body } = record.response;
   const sealed = headers.find(([name]) => name === SEALED)?.[1];
   if (sealed === undefined) {
-    if (options.plaintext === "read") return requirePlain(record, ticket);
+    if (options.plaintext === "read") return PLAIN_CODEC.open(record, ticket);
     throw new DecryptionError("the record is not encrypted");
   }
   const head = JSON.parse(openText(sealed, options, ticket, `head:${status}`)) as {
@@ -90,36 +87,19 @@ function tombstoneFingerprint(
     : ticket.fingerprint;
 }
 
-/** A record that was written without a key. @throws DecryptionError if it was not, or if a part of it was not. */
-export function requirePlain(record: StoredRecord, ticket: Ticket): StoredRecord {
-  if (record.isTombstone)
-    return isKeyed(record.fingerprint) ? { ...record, fingerprint: ticket.fingerprint } : record;
-  if (record.response.headers.some(([name]) => name === SEALED)) throw keyless("record");
-  if (!isKeyed(record.fingerprint)) return record;
-  throw new DecryptionError("the record is not encrypted, and its fingerprint is keyed");
-}
-
-/** @param options `undefined` on a server without keys. */
 export function openStep(
   stored: string,
   name: string,
-  options: EncryptionOptions | undefined,
+  options: EncryptionOptions,
   ticket: Ticket,
 ): string {
-  if (SEALED_TEXT.test(stored)) {
-    if (options === undefined) throw keyless("step's result");
-    return openText(stored, options, ticket, stepPurpose(name));
-  }
-  if (options === undefined || options.plaintext === "read") return stored;
+  if (isSealedText(stored)) return openText(stored, options, ticket, stepPurpose(name));
+  if (options.plaintext === "read") return stored;
   throw new DecryptionError("the step's result is not encrypted");
 }
 
 export function sealStep(json: string, name: string, key: EncryptionKey, ticket: Ticket): string {
   return sealText(json, key, ticket, stepPurpose(name));
-}
-
-function keyless(what: string): DecryptionError {
-  return new DecryptionError(`the ${what} is encrypted, and option encryption is not set`);
 }
 
 function stepPurpose(name: string): string {
