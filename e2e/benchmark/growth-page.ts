@@ -1,5 +1,5 @@
 /** The generated page of the growth of a table. */
-import { PAGES, provenance, table, writePage } from "../chaos/page.ts";
+import { PAGES, provenance, table, writePage } from "@oncekey/test-support/reporting/page";
 import { drawBars } from "./chart.ts";
 import type { Growth, GrowthSlice, GrowthState, Phase } from "./growth.ts";
 import type { KeyVersion } from "./growth-table.ts";

@@ -1,5 +1,5 @@
 /** The generated page of a measurement, its JSON and its pictures. */
-import { PAGES, provenance, table, writePage } from "../chaos/page.ts";
+import { PAGES, provenance, table, writePage } from "@oncekey/test-support/reporting/page";
 import { drawBars } from "./chart.ts";
 import type { BarGroup } from "./chart.ts";
 import type { Measurement } from "./measurement.ts";

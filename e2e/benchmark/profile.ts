@@ -3,7 +3,7 @@ import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pg from "pg";
-import { table } from "../chaos/page.ts";
+import { table } from "@oncekey/test-support/reporting/page";
 import { openLab } from "./lab.ts";
 import type { Lab } from "./lab.ts";
 import type { OnProgress } from "./progress.ts";

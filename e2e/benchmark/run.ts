@@ -1,5 +1,5 @@
 /** `bench`: what a request costs with Oncekey, with its peers and without either, in one interleaved run. */
-import { describeCommit } from "../chaos/page.ts";
+import { describeCommit } from "@oncekey/test-support/reporting/page";
 import { measureGrowth } from "./growth.ts";
 import { growthTable, writeGrowth } from "./growth-page.ts";
 import { measure } from "./measurement.ts";

@@ -1,6 +1,6 @@
 /** Settings of `bench`, and its command-line arguments. */
 import { parseArgs } from "node:util";
-import { PAGES } from "../chaos/page.ts";
+import { PAGES } from "@oncekey/test-support/reporting/page";
 import type { Until } from "./load-order.ts";
 import { KINDS, PEERS, STRATEGIES, SUBJECTS } from "./subjects.ts";
 import type { Kind, SubjectName } from "./subjects.ts";

@@ -1,5 +1,5 @@
 /** The tables of a run, for the terminal and the page. */
-import { table } from "../chaos/page.ts";
+import { table } from "@oncekey/test-support/reporting/page";
 import type { Count } from "./counts.ts";
 import type { Spread } from "./statistics.ts";
 import type { StormRound } from "./storm.ts";

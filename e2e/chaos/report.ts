@@ -4,7 +4,7 @@ import type { RunReport } from "./rig/run.ts";
 import { formatVerdict } from "./checker/verdict.ts";
 import { summarize } from "./mutants/hunted.ts";
 import type { Hunted } from "./mutants/hunted.ts";
-import { provenance, table } from "./page.ts";
+import { provenance, table } from "@oncekey/test-support/reporting/page";
 
 const ENDS = {
   whole: "The whole programme ran.",

@@ -12,7 +12,7 @@ import { isQuick } from "./mutants/hunts.ts";
 import { huntMutants } from "./mutants/mutation-run.ts";
 import { MUTANTS } from "./mutants/mutants.ts";
 import type { HuntName, Mutant } from "./mutants/mutant.ts";
-import { describeCommit, writePage } from "./page.ts";
+import { describeCommit, writePage } from "@oncekey/test-support/reporting/page";
 import { findShort } from "./reached.ts";
 import { formatReport } from "./report.ts";
 import { judgeRun } from "./rig/judge-run.ts";

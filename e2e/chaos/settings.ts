@@ -1,6 +1,6 @@
 /** Settings of a run of `test:faults`, and its command-line arguments. */
 import { parseArgs } from "node:util";
-import { PAGES } from "./page.ts";
+import { PAGES } from "@oncekey/test-support/reporting/page";
 import type { Mix } from "./load/operation.ts";
 import { ROUTES, TURNING_ROUTE } from "./rig/routes.ts";
 import type { RunOptions } from "./rig/run.ts";

@@ -5,7 +5,13 @@ import { formatVerdict } from "./checker/verdict.ts";
 import { drawChart } from "./chart.ts";
 import { keepHistory } from "./history/keep.ts";
 import { INCOMPLETE, listenForEnd } from "./interruption.ts";
-import { describeCommit, PAGES, provenance, table, writePage } from "./page.ts";
+import {
+  describeCommit,
+  PAGES,
+  provenance,
+  table,
+  writePage,
+} from "@oncekey/test-support/reporting/page";
 import { startFleet } from "./rig/fleet.ts";
 import type { Fleet } from "./rig/fleet.ts";
 import { runOn } from "./rig/run.ts";

@@ -6,7 +6,7 @@ import { Pool } from "pg";
 import { formatVerdict } from "../checker/verdict.ts";
 import { writeHistory } from "../history/keep.ts";
 import { INCOMPLETE, listenForEnd } from "../interruption.ts";
-import { describeCommit, PAGES, writePage } from "../page.ts";
+import { describeCommit, PAGES, writePage } from "@oncekey/test-support/reporting/page";
 import { startCluster } from "./cluster.ts";
 import type { Cluster } from "./cluster.ts";
 import { EFFECTS } from "./evidence.ts";

@@ -1,5 +1,5 @@
 /** Results of the hunts for planted bugs, and their page. */
-import { provenance, table } from "../page.ts";
+import { provenance, table } from "@oncekey/test-support/reporting/page";
 import type { Catch } from "./hunt.ts";
 import type { HuntName, Mutant } from "./mutant.ts";
 
