@@ -1,6 +1,7 @@
 /** The page about a run: made by the run itself, from what it measured. */
 import { BOUNDARIES } from "./rig/boundaries.ts";
 import type { RunReport } from "./rig/run.ts";
+import type { Abandoned } from "./checker/abandoned.ts";
 import { formatVerdict } from "./checker/verdict.ts";
 import { summarize } from "./mutants/hunted.ts";
 import type { Hunted } from "./mutants/hunted.ts";
@@ -39,6 +40,7 @@ ${table([
   ["keys (scope, key, target)", String(verdict.tickets)],
   ["effects", String(verdict.effects)],
   ["violations", String(verdict.violations.length)],
+  ["repeats that got 410, because the response had expired", String(verdict.tombstones)],
   ["time under load", seconds(report.loadMs)],
   ["time to ask for every key once more", seconds(report.settleMs)],
   ["keys that there was no time to ask for once more", String(report.evidence.unasked.length)],
@@ -67,6 +69,15 @@ ${table([
 
 A COMMIT counts whosever it is on the line of that server: those of requests, and those of heartbeats, claims and sweeps between them.
 
+## Clients that never come back
+
+Lease keys that were sent once, to a server that was killed while the handler worked. Crash recovery, the sweep or an operator has to
+end each of them, with a row of the audit.
+
+| keys | |
+| --- | --- |
+${table(Object.entries(verdict.abandoned).map(([name, count]) => [OUTCOMES[name as keyof Abandoned], String(count)]))}
+
 ## Races
 
 Keys of which a duplicate was under way at another server while the request that ran was.
@@ -81,6 +92,15 @@ After the run the same rig looked for quick [planted bugs](planted-bugs.md): ${s
 `;
 }
 
+const OUTCOMES: Readonly<Record<keyof Abandoned, string>> = {
+  keys: "sent",
+  notBegun: "never begun: the server was struck or refused them",
+  finished: "finished by the handler, whose answer found no client",
+  resolved: "resolved, by `onCrash` in crash recovery or by the operator",
+  forgotten: "forgotten by the operator",
+  expired: "expired without a decision, announced by the sweep",
+};
+
 const NAMES: Readonly<Record<string, string>> = {
   "drop-request": "COMMIT lost on its way to the database",
   "drop-answer": "COMMIT's answer lost on its way back",
@@ -90,6 +110,7 @@ const NAMES: Readonly<Record<string, string>> = {
   "pooler killed": "PgBouncer killed and started again",
   "pool ended": "pool of a route ended and replaced by its application while requests used it",
   "table wrapped": "20,000 expired rows put into the table, to be swept beside the load",
+  "clients vanished": "SIGKILL of a server whose clients never came back, 50 leases each",
   "callers hung up": "callers that hung up on a handler or a reply stream without end",
   "pool taken": "all connections of a server's pool taken by its own application",
 };

@@ -4,13 +4,13 @@ import { readSettings } from "./settings.ts";
 describe("test:faults", () => {
   it("runs all of its operations, strikes and disturbances unless it is asked for less", () => {
     const { plan } = readSettings([]);
-    expect(plan).toMatchObject({ share: 1, operations: 30_000 });
+    expect(plan).toMatchObject({ share: 1, operations: 30_000, abandoned: 1_500 });
     expect(plan.disturbances).toMatchObject({ commitFaults: 200, databasesFilled: 5 });
   });
 
   it("runs a part of them with --share", () => {
     const { plan } = readSettings(["--share", "0.3"]);
-    expect(plan).toMatchObject({ share: 0.3, operations: 9_000 });
+    expect(plan).toMatchObject({ share: 0.3, operations: 9_000, abandoned: 450 });
     expect(plan.disturbances).toMatchObject({ commitFaults: 60, databasesFilled: 2 });
   });
 

@@ -19,6 +19,8 @@ export const MIX: Mix = {
 };
 
 const OPERATIONS = 30_000;
+/** For each operation, so many lease keys whose clients never come back: 500 beside 10,000. */
+const ABANDONED = 0.05;
 
 /** Three times each boundary of each strategy: 108 kills. */
 const STRIKES = { kill: 3, pause: 1, terminate: 1, crash: 1 };
@@ -81,9 +83,11 @@ export function readSettings(words: readonly string[]): Settings {
   });
   const share = toShare(values.share);
   const operations = values.operations ?? String(Math.round(OPERATIONS * share));
+  const count = toNumber("operations", operations);
   const plan: Plan = {
     seed: toNumber("seed", values.seed),
-    operations: toNumber("operations", operations),
+    operations: count,
+    abandoned: Math.round(count * ABANDONED),
     share,
     clients: 64,
     mix: MIX,

@@ -17,17 +17,22 @@ export interface Limit {
   readonly patienceMs?: number;
 }
 
+/** The limit came first. */
+export class LimitError extends Error {
+  override name = "LimitError";
+}
+
 /**
  * Resolves as `event` does.
  *
- * @throws Error that names what did not happen, if the limit comes first.
+ * @throws LimitError that names what did not happen, if the limit comes first.
  */
 export async function within<Result>(event: Promise<Result>, limit: Limit): Promise<Result> {
   const { patienceMs = PATIENCE_MS } = limit;
   const late = new AbortController();
   const timer = sleep(patienceMs, undefined, { signal: late.signal }).then(
     () => {
-      throw new Error(describe(limit));
+      throw new LimitError(describe(limit));
     },
     // The event came first, and its result counts.
     () => event,
@@ -39,23 +44,28 @@ export async function within<Result>(event: Promise<Result>, limit: Limit): Prom
   }
 }
 
+export interface PollLimit extends Limit {
+  /** The pause between two questions, in ms. Default 20. */
+  readonly everyMs?: number;
+}
+
 /**
  * Polls until there is a result, for changes without an event.
  *
  * @param find returns `undefined` or `false` as long as there is none.
- * @throws Error that names the awaited event, if the limit comes first.
+ * @throws LimitError that names the awaited event, if the limit comes first.
  */
 export async function until<Result>(
   find: () => Promise<Result | undefined | false> | Result | undefined | false,
-  limit: Limit,
+  limit: PollLimit,
 ): Promise<Result> {
-  const { patienceMs = PATIENCE_MS } = limit;
+  const { patienceMs = PATIENCE_MS, everyMs = POLL_MS } = limit;
   const end = performance.now() + patienceMs;
   for (;;) {
     const found = await find();
     if (found !== undefined && found !== false) return found;
-    if (performance.now() > end) throw new Error(describe(limit));
-    await sleep(POLL_MS);
+    if (performance.now() > end) throw new LimitError(describe(limit));
+    await sleep(everyMs);
   }
 }
 

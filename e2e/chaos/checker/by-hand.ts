@@ -1,6 +1,6 @@
 /** For the checker's tests: a history of one key, written by hand. */
 import type { HistoryEvent } from "../history/event.ts";
-import type { Effect, Policy, RecordRow } from "./case.ts";
+import type { DecisionRow, Effect, FoundRow, Policy, RecordRow } from "./case.ts";
 import { judge } from "./judge.ts";
 import type { Evidence, Verdict } from "./judge.ts";
 
@@ -24,7 +24,12 @@ export interface Told {
   readonly hangs?: true;
   readonly end?:
     | { readonly kind: "none" }
-    | { readonly kind: "fail"; readonly status: number; readonly code?: string }
+    | {
+        readonly kind: "fail";
+        readonly status: number;
+        readonly code?: string;
+        readonly originalStatus?: number;
+      }
     | { readonly kind: "info"; readonly reason: string; readonly isLate?: boolean }
     | {
         readonly kind: "ok";
@@ -74,6 +79,16 @@ export function effect(id: string, more: Partial<Effect> = {}): Effect {
 
 export function record(more: Partial<RecordRow> = {}): RecordRow {
   return { kind: "record", ...TICKET, status: 201, body: bodyOf("e1"), ...more };
+}
+
+/** A row of the audit. */
+export function decision(more: Partial<DecisionRow> = {}): DecisionRow {
+  return { kind: "decision", action: "resolved", ...TICKET, status: 201, ...more };
+}
+
+/** A server's report of the crashed lease. */
+export function found(): FoundRow {
+  return { kind: "found", ...TICKET };
 }
 
 interface ByHand extends Partial<Omit<Evidence, "policyOf">> {

@@ -33,13 +33,37 @@ export interface RecordRow {
   readonly keptMs?: number;
 }
 
+/** One row of the audit. */
+export interface DecisionRow {
+  readonly kind: "decision";
+  readonly action: "resolved" | "forgotten" | "expired";
+  readonly scope: string;
+  readonly key: string;
+  readonly target: string;
+  /** Status of the answer that was stored or deleted. */
+  readonly status: number | null;
+}
+
+/** A server reported by the event `oncekey:crashed`, without a request, that it found this lease. */
+export interface FoundRow {
+  readonly kind: "found";
+  readonly scope: string;
+  readonly key: string;
+  readonly target: string;
+}
+
+/** Facts about one ticket that are no events of clients. */
+export type Row = Effect | RecordRow | DecisionRow | FoundRow;
+
 /** Promises for a target. */
 export interface Policy {
   readonly strategy: "advisory" | "unique" | "row" | "lease";
   readonly mismatch: "replay" | "reject";
   readonly retentionMs: number;
-  /** Strategy lease: what the route declares. */
-  readonly onCrash?: "rerun" | "fail";
+  /** How long the key is remembered. Default: as long as the response. */
+  readonly fenceMs?: number;
+  /** Strategy lease: what the route declares. `ask`: a function that looks for the effect. */
+  readonly onCrash?: "rerun" | "fail" | "ask";
   /** Strategy lease: how long one lasts. */
   readonly leaseMs?: number;
   /** The request carries no key: it commits with its answer, once for each time that it is sent. */
@@ -63,6 +87,9 @@ export interface Case {
   readonly forgets: readonly Forget[];
   readonly effects: readonly Effect[];
   readonly record: RecordRow | undefined;
+  readonly decisions: readonly DecisionRow[];
+  /** Whether a server reported that it found the lease crashed. */
+  readonly isFound: boolean;
   /** Whether any fault struck anything while it was asked for. */
   readonly isStruck: boolean;
 }
@@ -89,6 +116,8 @@ interface Draft extends Ticket {
   readonly forgets: Forget[];
   readonly effects: Effect[];
   record: RecordRow | undefined;
+  readonly decisions: DecisionRow[];
+  isFound: boolean;
 }
 
 /** Facts by which a ticket is judged beside its own events. */
@@ -99,7 +128,7 @@ interface Ground {
 
 export function toCases(
   events: readonly HistoryEvent[],
-  rows: readonly (Effect | RecordRow)[],
+  rows: readonly Row[],
   { policyOf, disturbances }: Ground,
 ): Case[] {
   const drafts = new Map<string, Draft>();
@@ -116,6 +145,8 @@ export function toCases(
       forgets: [],
       effects: [],
       record: undefined,
+      decisions: [],
+      isFound: false,
     };
     drafts.set(id, draft);
     return draft;
@@ -128,8 +159,11 @@ export function toCases(
     else if (event.kind === "forget") draftOf(event).forgets.push(event);
   }
   for (const row of rows) {
-    if (row.kind === "effect") draftOf(row).effects.push(row);
-    else draftOf(row).record = row;
+    const draft = draftOf(row);
+    if (row.kind === "effect") draft.effects.push(row);
+    else if (row.kind === "decision") draft.decisions.push(row);
+    else if (row.kind === "found") draft.isFound = true;
+    else draft.record = row;
   }
   return [...drafts.values()].map((draft) => ({
     ...draft,
@@ -162,6 +196,8 @@ export interface Answer {
   readonly scope: string;
   /** Errors in an answer that is a success by its status: the effect was rolled back. */
   readonly errors?: readonly unknown[];
+  /** The answer was made without the handler: by `onCrash`, or by an operator. */
+  readonly isDecided?: true;
 }
 
 /** Undefined where the body is not one that the handler makes. */

@@ -1,9 +1,10 @@
 /** I1 and I2: an effect is single, and an answer that reports one has it. */
 import { readAnswer } from "./case.ts";
 import type { Attempt, Case, Effect, Violation } from "./case.ts";
+import { isTombstone } from "./retention.ts";
 
 /**
- * I1: one effect for a ticket. A second effect is right only after the first one's retention, after
+ * I1: one effect for a ticket. A second effect is right only after the first one's fence, after
  * a deletion on purpose, or if a lease's route declares that it may run again.
  */
 export function checkSingleEffect(one: Case): Violation[] {
@@ -14,7 +15,8 @@ export function checkSingleEffect(one: Case): Violation[] {
   // retention has a late effect.
   if (isShortLease && one.isStruck) return [];
   // Its record is kept from when it was claimed where its handler failed, and that is a while before the effect.
-  const apartMs = isShortLease ? policy.retentionMs / 2 : policy.retentionMs;
+  const { fenceMs = policy.retentionMs } = policy;
+  const apartMs = isShortLease ? fenceMs / 2 : fenceMs;
   const inOrder = effects.toSorted((a, b) => a.wallAt - b.wallAt);
   return inOrder.flatMap((effect, index) => {
     const before = inOrder[index - 1];
@@ -123,11 +125,16 @@ export function checkResult(one: Case): Violation[] {
     const own = one.effects.filter((effect) => effect.fingerprint === fingerprint).length;
     const isFailure =
       outcome === "rejected" ||
-      one.attempts.some(({ ending }) => ending?.kind === "ok" && isMasked(ending.body));
+      one.attempts.some(({ ending }) =>
+        ending?.kind === "ok" ? isMasked(ending.body) : isTombstone(ending, MASKED),
+      );
     if (isFailure ? own === 0 : own > 0) return [];
     return [violation(one, "I2", `the client said ${outcome}, and ${own} effects are there`)];
   });
 }
+
+/** The status of a failure that looks like a success. */
+const MASKED = 200;
 
 /** Whether an answer reports a failure with status 200. */
 function isMasked(body: string | null): boolean {

@@ -1,8 +1,10 @@
 /** Judges a history with what the database holds, by every invariant. */
 import type { HistoryEvent } from "../history/event.ts";
+import { checkAbandoned, countAbandoned } from "./abandoned.ts";
+import type { Abandoned } from "./abandoned.ts";
 import { checkNothingAfterFinal, checkSameBytes, checkStored } from "./answers.ts";
 import { toCases } from "./case.ts";
-import type { Case, Effect, Invariant, Policy, RecordRow, Violation } from "./case.ts";
+import type { Case, Invariant, Policy, Row, Violation } from "./case.ts";
 import {
   checkAnsweredEffect,
   checkBothOrNeither,
@@ -14,7 +16,7 @@ import { disturbancesOf } from "./disturbance.ts";
 import { checkMismatch, checkScope } from "./mismatch.ts";
 import { checkRaces, countRaces } from "./races.ts";
 import type { Races } from "./races.ts";
-import { checkRetention } from "./retention.ts";
+import { checkRetention, checkTombstones, countTombstones } from "./retention.ts";
 import {
   checkHeld,
   checkLeftovers,
@@ -28,7 +30,7 @@ import type { Leftovers } from "./settling.ts";
 /** All that a run leaves behind. */
 export interface Evidence {
   readonly events: readonly HistoryEvent[];
-  readonly rows: readonly (Effect | RecordRow)[];
+  readonly rows: readonly Row[];
   readonly leftovers: readonly Leftovers[];
   readonly policyOf: (target: string) => Policy;
   /** The strategies whose duplicates were to meet running requests; empty where none was to. */
@@ -45,6 +47,9 @@ export interface Verdict {
   readonly races: Races;
   /** Attempts that ended for want of patience while no fault struck. */
   readonly late: number;
+  /** Answers that a response is no longer kept (410). */
+  readonly tombstones: number;
+  readonly abandoned: Abandoned;
 }
 
 // Invariants that hold whenever a history is cut off.
@@ -59,12 +64,13 @@ const ALWAYS: readonly Invariant[] = [
   checkMismatch,
   checkScope,
   checkRetention,
+  checkTombstones,
   checkRefused,
 ];
 
 /** The violations within one ticket. */
 export function judgeCase(one: Case, isComplete: boolean): Violation[] {
-  const invariants = isComplete ? [...ALWAYS, checkSettled, checkHeld] : ALWAYS;
+  const invariants = isComplete ? [...ALWAYS, checkSettled, checkHeld, checkAbandoned] : ALWAYS;
   return invariants.flatMap((invariant) => invariant(one));
 }
 
@@ -86,5 +92,7 @@ export function judge(evidence: Evidence): Verdict {
     effects: cases.reduce((sum, one) => sum + one.effects.length, 0),
     races,
     late: cases.reduce((sum, one) => sum + countLate(one, disturbances), 0),
+    tombstones: cases.reduce((sum, one) => sum + countTombstones(one), 0),
+    abandoned: countAbandoned(cases),
   };
 }

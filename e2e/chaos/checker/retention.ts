@@ -1,7 +1,7 @@
-/** I10: what is over is not replayed, whether its retention ended or it was deleted on purpose. */
+/** I10: what is over is not replayed, whether its retention ended or it was deleted on purpose, and runs again only after its fence. */
 import { readAnswer } from "./case.ts";
-import type { Instant } from "../history/event.ts";
-import type { Answer, Case, Violation } from "./case.ts";
+import type { Ending, Fail, Instant, Ok } from "../history/event.ts";
+import type { Answer, Attempt, Case, Violation } from "./case.ts";
 
 // One process keeps what it read from the database: the way from there is not counted.
 const SLACK_MS = 1_000;
@@ -45,4 +45,61 @@ function effectAt(
 ): number | undefined {
   const made = isStruck ? undefined : effects.find(({ id }) => id === effect);
   return made && made.wallAt - (by.wallAt - by.atMs);
+}
+
+/** Whether an attempt was told that the response, of this status if it is given, is no longer kept. */
+export function isTombstone(ending: Ending | undefined, status?: number): ending is Fail {
+  if (ending?.kind !== "fail" || ending.code !== "idempotency_response_not_stored") return false;
+  return status === undefined || ending.originalStatus === status;
+}
+
+export function countTombstones({ attempts }: Case): number {
+  return attempts.filter(({ ending }) => isTombstone(ending)).length;
+}
+
+/**
+ * I10 between retention and fence: a repeat gets 410 with the status of the first answer, not before the response has expired,
+ * and the handler does not run again.
+ */
+export function checkTombstones(one: Case): Violation[] {
+  const { attempts, policy, forgets } = one;
+  const { retentionMs, fenceMs = retentionMs } = policy;
+  if (fenceMs === retentionMs || forgets.length > 0) return [];
+  const violations: Violation[] = [];
+  const add = (message: string): void =>
+    void violations.push({ invariant: "I10", message, at: one });
+  const firstAt = attempts[0]?.invoke.atMs ?? 0;
+  const statuses = statusesOf(one);
+  for (const { invoke, ending } of attempts) {
+    if (!isTombstone(ending)) continue;
+    const afterMs = Math.round(ending.atMs - firstAt);
+    if (afterMs < retentionMs)
+      add(`attempt ${invoke.attempt} got 410 ${afterMs} ms after the key was first sent`);
+    if (statuses.size > 0 && !statuses.has(ending.originalStatus ?? 0))
+      add(`attempt ${invoke.attempt} got 410 for ${ending.originalStatus}, which was not answered`);
+  }
+  const runs = attempts.filter(isRun).toSorted((a, b) => a.ending.atMs - b.ending.atMs);
+  for (const [index, run] of runs.entries()) {
+    const before = runs[index - 1];
+    // The record was made after its request had left.
+    const afterMs = before === undefined ? Infinity : run.ending.atMs - before.invoke.atMs;
+    if (afterMs < fenceMs)
+      add(
+        `attempt ${run.invoke.attempt} ran ${Math.round(afterMs)} ms after another, within the fence`,
+      );
+  }
+  return violations;
+}
+
+function isRun(attempt: Attempt): attempt is Attempt & { readonly ending: Ok } {
+  return attempt.ending?.kind === "ok" && !attempt.ending.isReplayed;
+}
+
+/** The statuses that a tombstone may name. Empty: all answers were lost. */
+function statusesOf({ attempts, effects, policy }: Case): Set<number> {
+  const statuses = attempts.flatMap(({ ending }) => (ending?.kind === "ok" ? [ending.status] : []));
+  if (effects.length > 0) statuses.push(201);
+  // A lease that crashed is closed with 500, whether a client sees that or not.
+  if (statuses.length > 0 && policy.strategy === "lease") statuses.push(500);
+  return new Set(statuses);
 }

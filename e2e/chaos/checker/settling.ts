@@ -1,13 +1,17 @@
 /** I7 and I8: every key comes to an end, nothing is refused without a reason, and nothing is left behind. */
 import type { Ending } from "../history/event.ts";
+import { ABANDONED } from "./abandoned.ts";
 import type { Attempt, Case, Violation } from "./case.ts";
 import { disturbs } from "./disturbance.ts";
 import type { Disturbance } from "./disturbance.ts";
+import { isTombstone } from "./retention.ts";
 
 /** I7: the last attempt at each key, made after all faults have ended, got a final answer. */
 export function checkSettled(one: Case): Violation[] {
   const last = one.attempts.at(-1);
   if (last === undefined || one.policy.isKeyless || isFinal(one, last)) return [];
+  // Such a key has no client that would see its end: I11 judges it.
+  if (last.invoke.process === ABANDONED) return [];
   // A key that its client gave up is not repeated: a client has seen its end, or that another
   // request had it.
   const isGivenUp = one.results.some(({ outcome }) => outcome === "rejected");
@@ -22,7 +26,7 @@ export function checkSettled(one: Case): Violation[] {
 // A 422 is an end only if another request is known to have the key. A lease that this request left
 // unfinished has no known end.
 function isFinal(one: Case, attempt: Attempt): boolean {
-  if (attempt.ending?.kind === "ok") return true;
+  if (attempt.ending?.kind === "ok" || isTombstone(attempt.ending)) return true;
   if (!isConflict(attempt)) return false;
   const others = othersOf(one, attempt);
   if (one.policy.strategy === "lease" || typeof one.record?.status === "number")
@@ -72,6 +76,8 @@ export function checkRefused(one: Case): Violation[] {
   return one.attempts.flatMap(({ invoke, ending }): Violation[] => {
     if (ending?.kind !== "fail" || ending.code === undefined || RIGHTFUL.includes(ending.code))
       return [];
+    // Whether the response could have expired is for I10.
+    if (isTombstone(ending) && one.policy.fenceMs !== undefined) return [];
     const message = `attempt ${invoke.attempt} was refused with ${describe(ending)}`;
     return [{ invariant: "I7", message, at: one }];
   });
@@ -100,6 +106,8 @@ export function countLate(one: Case, disturbances: readonly Disturbance[]): numb
 function unexcused(one: Case, disturbances: readonly Disturbance[]): Attempt[] {
   return one.attempts.filter(({ invoke, ending }) => {
     if (ending?.kind !== "info" || invoke.fault !== undefined) return false;
+    // Its client hangs up on purpose.
+    if (invoke.process === ABANDONED) return false;
     const span = { from: invoke.atMs, until: ending.atMs };
     // An attempt may wait for a stopped server at any server.
     return !disturbances.some((disturbance) =>

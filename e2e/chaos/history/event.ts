@@ -52,6 +52,8 @@ export interface Fail extends Instant {
   readonly status: number;
   /** The problem's code, if there is one. */
   readonly code?: string;
+  /** The status of the response that is no longer kept. */
+  readonly originalStatus?: number;
 }
 
 /** No answer, or one that leaves open what happened. */

@@ -1,7 +1,7 @@
 /** Keeps a history with violations in a file, with everything to judge it again. */
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Effect, Policy, RecordRow } from "../checker/case.ts";
+import type { Policy, Row } from "../checker/case.ts";
 import type { RunEvidence } from "../rig/judge-run.ts";
 import type { HistoryEvent } from "./event.ts";
 import { readLines, writeLines } from "./history.ts";
@@ -13,7 +13,8 @@ interface Header extends Pick<RunEvidence, "leftovers" | "raced" | "isComplete" 
   readonly policies: Readonly<Record<string, Policy>>;
 }
 
-type Row = Effect | RecordRow;
+const ROWS: ReadonlySet<string> = new Set<Row["kind"]>(["effect", "record", "decision", "found"]);
+
 type Line = Header | HistoryEvent | Row;
 
 /** Writes it out whole, and returns its path. */
@@ -66,5 +67,5 @@ export async function readHistory(file: string): Promise<RunEvidence> {
 }
 
 function isRow(line: Line): line is Row {
-  return line.kind === "effect" || line.kind === "record";
+  return ROWS.has(line.kind);
 }

@@ -1,7 +1,7 @@
 /** Operations of the clients of a run, drawn from its seed. */
 import type { Deed } from "../rig/order.ts";
 import type { Random } from "../rig/random.ts";
-import { KEYLESS_ROUTE, SHORT_MS, SHORT_ROUTES } from "../rig/routes.ts";
+import { FENCED_ROUTES, KEYLESS_ROUTE, SHORT_MS, SHORT_ROUTES } from "../rig/routes.ts";
 import type { Route } from "../rig/routes.ts";
 
 /** `plain`: a hand-written loop, from which duplicates and requests without a key come too. */
@@ -62,6 +62,7 @@ const FAILING: readonly Deed[] = [
   "hang",
   "stall",
 ];
+const EXPIRING: readonly Route[] = [...SHORT_ROUTES, ...FENCED_ROUTES];
 const SCOPES = 8;
 // Before, at and after the moment at which a short-lived record expires.
 const AROUND_EXPIRY_MS = [
@@ -78,7 +79,7 @@ export function drawOperation(random: Random, mix: Mix): Operation {
   const copies = random.chance(mix.duplicates) ? 1 + random.below(3) : 0;
   const differing = drawDiffering(random, mix);
   const route = drawRoute(random, mix);
-  const isRepeatedLate = SHORT_ROUTES.includes(route) && random.chance(mix.aroundExpiry ?? 1);
+  const isRepeatedLate = EXPIRING.includes(route) && random.chance(mix.aroundExpiry ?? 1);
   return {
     id: random.uuid(),
     route,
@@ -100,7 +101,7 @@ export function drawOperation(random: Random, mix: Mix): Operation {
 
 function drawRoute(random: Random, { routes, others }: Mix): Route {
   return others !== undefined && random.chance(others)
-    ? random.pick([...SHORT_ROUTES, KEYLESS_ROUTE])
+    ? random.pick([...EXPIRING, KEYLESS_ROUTE])
     : random.pick(routes);
 }
 

@@ -150,7 +150,15 @@ function endingOf(
   const isClosed = code === "idempotency_outcome_unknown";
   // The handler ignored what Postgres refused: it has failed, and nothing of it was kept.
   if (code === "idempotency_writes_refused") return { kind: "fail", status };
-  if (code !== undefined && !isClosed) return { kind: "fail", status, code };
+  if (code !== undefined && !isClosed) {
+    const { originalStatus } = problem ?? {};
+    return {
+      kind: "fail",
+      status,
+      code,
+      ...(originalStatus === undefined ? {} : { originalStatus }),
+    };
+  }
   // Not from a server of ours: nothing follows from it.
   if (!headers.has("idempotency-key") && policy.isKeyless !== true)
     return { kind: "info", status, reason: "not acknowledged" };
@@ -173,6 +181,7 @@ export function headersText(headers: Headers): string {
 interface Problem {
   readonly code?: string;
   readonly detail?: string;
+  readonly originalStatus?: number;
 }
 
 function problemOf(headers: Headers, body: string): Problem | undefined {

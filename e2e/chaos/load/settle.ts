@@ -1,7 +1,7 @@
 /**
  * When all faults have ended: every key is repeated until its answer is final or its time is up.
  */
-import { setTimeout as sleep } from "node:timers/promises";
+import { LimitError, until } from "@oncekey/test-support/processes/deadline";
 import { SETTLING } from "../checker/settling.ts";
 import type { HistoryEvent } from "../history/event.ts";
 import { sendOnce } from "./clients.ts";
@@ -42,12 +42,18 @@ export async function settleOne(
   withinMs: number,
   signal?: AbortSignal,
 ): Promise<boolean> {
-  const until = performance.now() + withinMs;
-  while (!(await sendOnce(recorded, sending)) && performance.now() < until) {
-    if (signal?.aborted === true) return false;
-    await sleep(PAUSE_MS);
+  const ask = async (): Promise<"final" | "ended" | undefined> => {
+    if (await sendOnce(recorded, sending)) return "final";
+    return signal?.aborted === true ? "ended" : undefined;
+  };
+  try {
+    const what = `a final answer for key ${sending.key}`;
+    return (await until(ask, { what, patienceMs: withinMs, everyMs: PAUSE_MS })) === "final";
+  } catch (error) {
+    // The checker judges the last answer.
+    if (!(error instanceof LimitError)) throw error;
+    return true;
   }
-  return true;
 }
 
 /**

@@ -2,12 +2,14 @@
 import { subscribe } from "node:diagnostics_channel";
 import { randomUUID } from "node:crypto";
 import { idempotency, transactional } from "@oncekey/server";
-import type { IdempotencyOptions, RouteIdempotencyOptions } from "@oncekey/server";
+import type { IdempotencyOptions, OnCrash, RouteIdempotencyOptions } from "@oncekey/server";
 import Fastify from "fastify";
 import type { FastifyInstance } from "fastify";
 import type { Pool } from "pg";
 import { borrow, giveBack } from "./borrow.ts";
+import { addOperator, createOnCrash } from "./decide.ts";
 import { passage, reach } from "./freeze.ts";
+import { DIGEST_SECRET } from "./messages.ts";
 import { createHandler } from "./handler.ts";
 import type { Parts } from "./handler.ts";
 import { SCOPE_HEADER } from "./order.ts";
@@ -35,8 +37,10 @@ export async function createApp({ pool, outside, turning }: Pools): Promise<Fast
     waitMs: WAIT_MS,
     maxHandlerMs: MAX_HANDLER_MS,
     sweep: { intervalMs: 1_000, batchSize: 500 },
+    digestSecret: DIGEST_SECRET,
   };
-  await app.register(idempotency, { ...options, pool });
+  const recover = { everyMs: 500, afterMs: 500 };
+  await app.register(idempotency, { ...options, recover, pool });
   // Runs after the plugin's own hooks: a change of the body here does not change the fingerprint.
   app.addHook("preValidation", async ({ body }) => {
     if (typeof body === "object" && body !== null) Reflect.set(body, "stamp", randomUUID());
@@ -52,6 +56,7 @@ export async function createApp({ pool, outside, turning }: Pools): Promise<Fast
   addHold(app, pool);
   app.post("/turn", async () => ({ ended: await turning.turn() }));
   addForget(app);
+  addOperator(app, outside);
   subscribe("oncekey:begin", (event) => {
     const { outcome } = event as { readonly outcome: string };
     if (outcome === "claimed" || outcome === "crashed") reach("S1");
@@ -68,7 +73,7 @@ function addRoute(
   app.post<{ Body: Order }>(
     route.path,
     {
-      config: { idempotency: optionsOf(route) },
+      config: { idempotency: optionsOf(route, createOnCrash(pools.outside)) },
       preHandler: (_request, reply, done) =>
         passage.run({ strategy, phase: "asked" }, () => {
           reach("S0");
@@ -87,15 +92,18 @@ function addRoute(
   );
 }
 
-function optionsOf({ policy }: Route): RouteIdempotencyOptions {
+function optionsOf({ policy }: Route, ask: OnCrash): RouteIdempotencyOptions {
   const { strategy, mismatch, retentionMs, onCrash, isKeyless = false } = policy;
+  const { fenceMs = retentionMs } = policy;
   return {
     strategy,
     mismatch,
     retentionMs,
-    fenceMs: retentionMs,
+    fenceMs,
     required: !isKeyless,
-    ...(onCrash === undefined ? {} : { lease: { durationMs: LEASE_MS, onCrash } }),
+    ...(onCrash === undefined
+      ? {}
+      : { lease: { durationMs: LEASE_MS, onCrash: onCrash === "ask" ? ask : onCrash } }),
   };
 }
 

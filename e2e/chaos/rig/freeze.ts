@@ -2,8 +2,8 @@
  * In a server of the rig: stops the whole process at the requested boundary, and reports it before.
  */
 import { AsyncLocalStorage } from "node:async_hooks";
-import { writeSync } from "node:fs";
 import type { Boundary, Trap } from "./boundaries.ts";
+import { reportLine } from "./report-line.ts";
 
 /** The request for which the running code works. */
 export interface Passage {
@@ -13,9 +13,6 @@ export interface Passage {
 }
 
 export const passage: AsyncLocalStorage<Passage> = new AsyncLocalStorage<Passage>();
-
-// The pipe to the rig, behind the three standard ones and the channel.
-const REPORT_FD = 4;
 
 let trap: Trap | undefined;
 
@@ -37,6 +34,6 @@ export function reach(boundary: Boundary): void {
   if (!isTrapped(boundary)) return;
   const reached = trap;
   trap = undefined;
-  writeSync(REPORT_FD, `${JSON.stringify(reached)}\n`);
+  if (reached !== undefined) reportLine({ kind: "caught", trap: reached });
   process.kill(process.pid, "SIGSTOP");
 }

@@ -20,10 +20,15 @@ export interface Inspection {
    * Leases that were reported as lost after the end of their claim: a heartbeat still renewed them.
    */
   readonly lostAfterEnd: number;
+  /** Listeners on connections of the pool beyond those of an idle connection. */
+  readonly listenersLeft: number;
   readonly residentBytes: number;
   /** Timers, sockets, files and whatever else keeps a process alive. */
   readonly handles: number;
 }
+
+/** Secret of the digests of keys in all servers, so that the rig recognises their keys. */
+export const DIGEST_SECRET = "the rig joins the events of its servers by this secret";
 
 /** Settings of a server in its environment. */
 export const ENVIRONMENT = {

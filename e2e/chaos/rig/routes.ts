@@ -18,8 +18,10 @@ export const LEASE_MS = 2_000;
 export const IDLE_MS = 5_000;
 /** Timeout of handlers, and of reply streams without a caller: less than a client's patience. */
 export const MAX_HANDLER_MS = 2_000;
-/** Retention of the routes below `/short`. */
+/** Retention of the routes below `/short` and `/fenced`. */
 export const SHORT_MS = 2_000;
+/** Fence of the routes below `/fenced`: longer than the repeats around the end of the retention. */
+const FENCE_MS = 10_000;
 
 /** Every strategy with either policy, and the strategy lease with either declaration of what a crash means. */
 export const ROUTES: readonly Route[] = STRATEGIES.flatMap((strategy) =>
@@ -44,6 +46,39 @@ export const SHORT_ROUTES: readonly Route[] = STRATEGIES.map((strategy) => ({
   },
 }));
 
+/** Responses that expire before their keys: a repeat in between gets 410. */
+export const FENCED_ROUTES: readonly Route[] = SHORT_ROUTES.map(({ path, policy }) => ({
+  path: path.replace("/short", "/fenced"),
+  policy: { ...policy, fenceMs: FENCE_MS },
+}));
+
+const ABANDONED: Policy = {
+  strategy: "lease",
+  mismatch: "replay",
+  retentionMs: DAY_MS,
+  leaseMs: LEASE_MS,
+};
+
+/** The key of a route without a decision ends with its fence: the sweep deletes it. */
+export const UNDECIDED_ROUTE: Route = {
+  path: "/abandoned/undecided",
+  policy: { ...ABANDONED, onCrash: "rerun", retentionMs: SHORT_MS, fenceMs: 2 * SHORT_MS },
+};
+
+/** An operator decides about its crashed leases: crash recovery leaves them as they are. */
+export const OPERATED_ROUTE: Route = {
+  path: "/abandoned/rerun",
+  policy: { ...ABANDONED, onCrash: "rerun" },
+};
+
+/** Leases whose clients never come back. */
+export const ABANDONED_ROUTES: readonly Route[] = [
+  { path: "/abandoned/fail", policy: { ...ABANDONED, onCrash: "fail" } },
+  { path: "/abandoned/ask", policy: { ...ABANDONED, onCrash: "ask" } },
+  OPERATED_ROUTE,
+  UNDECIDED_ROUTE,
+];
+
 export const KEYLESS_ROUTE: Route = {
   path: "/keyless",
   policy: { strategy: "advisory", mismatch: "replay", retentionMs: DAY_MS, isKeyless: true },
@@ -58,6 +93,8 @@ export const TURNING_ROUTE: Route = {
 export const ALL_ROUTES: readonly Route[] = [
   ...ROUTES,
   ...SHORT_ROUTES,
+  ...FENCED_ROUTES,
+  ...ABANDONED_ROUTES,
   KEYLESS_ROUTE,
   TURNING_ROUTE,
 ];

@@ -7,6 +7,7 @@ import type { Sending } from "../load/clients.ts";
 import { drawOperation } from "../load/operation.ts";
 import type { Mix, Operation } from "../load/operation.ts";
 import type { RecorderParts } from "../load/recorder.ts";
+import { abandonKeys, awaitOutcomes, foundRows } from "../nemesis/abandon.ts";
 import { startDisturbances } from "../nemesis/disturbances.ts";
 import type { Counts } from "../nemesis/disturbances.ts";
 import { forgetAgainAndAgain } from "../nemesis/forgetter.ts";
@@ -43,6 +44,8 @@ export interface RunOptions {
   readonly wireFaults: number;
   /** Whether callers hang up on handlers and reply streams without end, all the time. Default not. */
   readonly hangUps?: boolean;
+  /** Number of lease keys whose clients send once and never come back. Default none. */
+  readonly abandoned?: number;
   /** Nothing new is started after so many milliseconds; what is under way is finished and judged, within `SETTLING_MS`. */
   readonly limitMs: number;
   /** Which servers there are. Default all. */
@@ -102,9 +105,13 @@ export async function runOn(fleet: Fleet, options: RunOptions): Promise<RunRepor
     const leftMs = Math.max(0, startedAt + limitMs - performance.now()) + SETTLING_MS;
     const over = AbortSignal.any([signal, AbortSignal.timeout(Math.round(leftMs))]);
     const toAsk = { keys: work.asked(), random: createRandomFor(seed, "settling") };
-    const unasked = await askOnceMore(fleet, toAsk, history, over);
+    const [unasked] = await Promise.all([
+      askOnceMore(fleet, toAsk, history, over),
+      awaitOutcomes(fleet, work.abandoned(), over),
+    ]);
     const wasInterrupted = signal.aborted;
-    const evidence = await gather(fleet, history, options.mix, { wasInterrupted, unasked });
+    const left = { wasInterrupted, unasked, abandoned: work.abandoned() };
+    const evidence = await gather(fleet, history, options.mix, left);
     const { caused, ...counts } = work.counts();
     return {
       verdict: judgeRun(evidence),
@@ -128,22 +135,23 @@ export async function runOn(fleet: Fleet, options: RunOptions): Promise<RunRepor
   }
 }
 
-interface Cut {
+interface Left {
   readonly wasInterrupted: boolean;
   readonly unasked: readonly Sending[];
+  readonly abandoned: readonly Sending[];
 }
 
 async function gather(
   fleet: Fleet,
   history: History,
   mix: Mix,
-  { wasInterrupted, unasked }: Cut,
+  { wasInterrupted, unasked, abandoned }: Left,
 ): Promise<RunEvidence> {
   return {
     events: history.events,
     // The aftermath of the last faults is still held when a run is cut off.
     leftovers: wasInterrupted ? [] : await fleet.leftovers(),
-    rows: await dump(fleet.pool, mix.scopes),
+    rows: [...(await dump(fleet.pool, mix.scopes)), ...foundRows(fleet, abandoned)],
     policyOf,
     raced: mix.duplicates > 0 ? [...new Set(mix.routes.map(({ policy }) => policy.strategy))] : [],
     isComplete: !wasInterrupted,
@@ -154,6 +162,8 @@ async function gather(
 interface Work {
   /** Returns the requests to repeat in the end. */
   readonly asked: () => readonly Sending[];
+  /** Returns the requests that are never repeated. */
+  readonly abandoned: () => readonly Sending[];
   readonly done: Promise<void>;
   readonly progress: () => string;
   readonly counts: () => Pick<
@@ -204,6 +214,14 @@ function startWork(fleet: Fleet, options: RunOptions, history: History, signal: 
     signal,
     random: createRandomFor(seed, "pauses"),
   });
+  const abandoning = abandonKeys({
+    ...parts,
+    fleet,
+    random: createRandomFor(seed, "abandoned"),
+    count: options.abandoned ?? 0,
+    scopes: mix.scopes,
+    signal,
+  });
   const ending = new AbortController();
   const forgotten: Sending[] = [];
   const forgetting = forgetAgainAndAgain({
@@ -230,13 +248,14 @@ function startWork(fleet: Fleet, options: RunOptions, history: History, signal: 
     return undefined;
   });
   const finish = async (): Promise<void> => {
-    await Promise.all([load.done, interference]);
+    await Promise.all([load.done, interference, abandoning.done]);
     ending.abort();
     await Promise.all([forgetting, hangingUp]);
   };
   const dealtCount = (): number => Object.values(striker.dealt).reduce((sum, one) => sum + one, 0);
   return {
     asked: () => [...load.firsts, ...forgotten],
+    abandoned: () => abandoning.keys,
     done: finish(),
     progress: () => `${drawn} operations, ${planned.length - dealtCount()} strikes to come`,
     counts: () => ({
@@ -247,6 +266,7 @@ function startWork(fleet: Fleet, options: RunOptions, history: History, signal: 
       caused: {
         ...around.caused,
         ...(options.hangUps === true ? { "callers hung up": hungUp } : {}),
+        ...(abandoning.keys.length > 0 ? { "clients vanished": abandoning.kills() } : {}),
         ...fleet.databaseProxy.struck(),
       },
     }),

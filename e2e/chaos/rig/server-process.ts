@@ -6,13 +6,13 @@ import type { ChildProcess } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
-import { setTimeout as sleep } from "node:timers/promises";
-import { until, within } from "@oncekey/test-support/processes/deadline";
+import { LimitError, until, within } from "@oncekey/test-support/processes/deadline";
 import type { Reaper } from "@oncekey/test-support/processes/reaper";
 import { superviseScript } from "@oncekey/test-support/processes/supervised";
 import type { Trap } from "./boundaries.ts";
 import { ENVIRONMENT } from "./messages.ts";
 import type { FromServer, Inspection, ToServer } from "./messages.ts";
+import type { ReportLine } from "./report-line.ts";
 
 export interface ServerPlan {
   readonly name: string;
@@ -40,6 +40,8 @@ export interface ServerProcess {
    * default.
    */
   readonly inspect: (patienceMs?: number) => Promise<Inspection | undefined>;
+  /** Returns the digests of the keys of crashed leases that it has found without a request. */
+  readonly foundCrashed: () => ReadonlySet<string>;
   /** Returns how often it ended by itself. */
   readonly unexpectedEnds: () => number;
   readonly stop: () => Promise<void>;
@@ -49,10 +51,10 @@ export interface ServerProcess {
 const INSPECT_MS = 30_000;
 // A server that was just started, or that lost the question as it ended, is asked again.
 const ASK_AGAIN_MS = 3_000;
-const POLL_MS = 20;
 
 export function startServer(plan: ServerPlan): ServerProcess {
   let onCaught: (() => void) | undefined;
+  const crashed = new Set<string>();
   const server = superviseScript({
     name: plan.name,
     script: new URL("server.ts", import.meta.url),
@@ -62,9 +64,11 @@ export function startServer(plan: ServerPlan): ServerProcess {
     detached: true,
     isRestarted: true,
     onStart(child) {
-      createInterface(child.stdio[4] as Readable).on("line", () => {
+      createInterface(child.stdio[4] as Readable).on("line", (text) => {
+        const line = JSON.parse(text) as ReportLine;
+        if (line.kind === "crashed") crashed.add(line.keyDigest);
         // The trap struck just as it was taken away: nothing else would ever let the process go on.
-        if (onCaught === undefined) void letGoOn(child);
+        else if (onCaught === undefined) void letGoOn(child);
         else onCaught();
       });
     },
@@ -98,14 +102,15 @@ export function startServer(plan: ServerPlan): ServerProcess {
     },
     up: server.up,
     async inspect(patienceMs = INSPECT_MS) {
-      const end = performance.now() + patienceMs;
-      do {
-        const inspection = await askOnce(server.child(), Math.min(patienceMs, ASK_AGAIN_MS));
-        if (inspection !== undefined) return inspection;
-        await sleep(POLL_MS);
-      } while (performance.now() < end);
-      return undefined;
+      const ask = () => askOnce(server.child(), Math.min(patienceMs, ASK_AGAIN_MS));
+      try {
+        return await until(ask, { what: `server ${plan.name} to answer`, patienceMs });
+      } catch (error) {
+        if (!(error instanceof LimitError)) throw error;
+        return undefined;
+      }
     },
+    foundCrashed: () => crashed,
     unexpectedEnds: server.unexpectedEnds,
     stop: server.stop,
   };

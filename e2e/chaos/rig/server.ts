@@ -1,6 +1,6 @@
 /** One server process of the rig. It lives as long as the process that started it, and no longer. */
 import { subscribe } from "node:diagnostics_channel";
-import type { BeginEvent, CompleteEvent, LeaseLostEvent } from "@oncekey/server";
+import type { BeginEvent, CompleteEvent, CrashedEvent, LeaseLostEvent } from "@oncekey/server";
 import { endWithParent, reportPort } from "@oncekey/test-support/processes/report-port";
 import { Pool } from "pg";
 import { createApp } from "./app.ts";
@@ -8,7 +8,9 @@ import { shiftClock } from "./clock.ts";
 import { setTrap } from "./freeze.ts";
 import { ENVIRONMENT } from "./messages.ts";
 import type { FromServer, ToServer } from "./messages.ts";
+import { reportLine } from "./report-line.ts";
 import { createTurningPool } from "./turning-pool.ts";
+import { watchListeners } from "./watch-listeners.ts";
 import { watchPool } from "./watch-pool.ts";
 
 endWithParent();
@@ -30,6 +32,7 @@ const turning = createTurningPool({
   max: 5,
 });
 watchPool(pool);
+const listenersLeft = watchListeners(pool);
 
 // Counted: one that lost its lease may learn that after the one that took it over has ended, in the same process.
 const running = new Map<string, number>();
@@ -40,6 +43,14 @@ const count = (key: string, change: number): number => {
   return sum;
 };
 let lostAfterEnd = 0;
+// Crash recovery has a lease without a request: it may lose that too.
+const recovered = new Set<string>();
+subscribe("oncekey:crashed", (event) => {
+  const { foundBy, keyDigest = "" } = event as CrashedEvent;
+  if (foundBy === "retry") return;
+  recovered.add(keyDigest);
+  reportLine({ kind: "crashed", keyDigest });
+});
 subscribe("oncekey:begin", (event) => {
   const { strategy, outcome, keyDigest = "" } = event as BeginEvent;
   if (strategy === "lease" && (outcome === "claimed" || outcome === "crashed")) count(keyDigest, 1);
@@ -50,7 +61,7 @@ subscribe("oncekey:complete", (event) => {
 });
 subscribe("oncekey:lease-lost", (event) => {
   const { keyDigest = "" } = event as LeaseLostEvent;
-  if (!running.has(keyDigest)) lostAfterEnd += 1;
+  if (!running.has(keyDigest) && !recovered.has(keyDigest)) lostAfterEnd += 1;
 });
 
 process.on("message", (message: ToServer) => {
@@ -66,6 +77,7 @@ process.on("message", (message: ToServer) => {
           waiting: pool.waitingCount,
           unendedPools: turning.unended(),
           lostAfterEnd,
+          listenersLeft: listenersLeft(),
           residentBytes: process.memoryUsage.rss(),
           handles: process.getActiveResourcesInfo().length,
         },

@@ -1,7 +1,7 @@
 /** The rig's own tables, and what is read from the database when the work is over. */
 import type { Pool } from "pg";
 import { IDLE_MS } from "./routes.ts";
-import type { Effect, RecordRow } from "../checker/case.ts";
+import type { DecisionRow, Effect, RecordRow, Row } from "../checker/case.ts";
 import { headersText } from "../load/recorder.ts";
 
 // No unique constraint but on the row's own number: a double would be seen.
@@ -47,11 +47,16 @@ select 'record' as kind, scope, key, target, status, convert_from(body, 'UTF8') 
   (extract(epoch from expires_at - created_at) * 1000)::float8 as "keptMs"
 from oncekey.records where scope like $1`;
 
+const DECISIONS = `
+select 'decision' as kind, action, scope, key, target, status
+from oncekey.decisions where scope like $1 and key is not null`;
+
 /** @param scopes what the names of the scopes begin with. */
-export async function dump(pool: Pool, scopes: string): Promise<(Effect | RecordRow)[]> {
+export async function dump(pool: Pool, scopes: string): Promise<Row[]> {
   const effects = await pool.query<Effect>(EFFECTS, [`${scopes}-%`]);
   const records = await pool.query<RecordRow>(RECORDS, [`${scopes}-%`]);
-  return [...effects.rows, ...records.rows.map(withHeaders)];
+  const decisions = await pool.query<DecisionRow>(DECISIONS, [`${scopes}-%`]);
+  return [...effects.rows, ...records.rows.map(withHeaders), ...decisions.rows];
 }
 
 // As the history has those of an answer.
