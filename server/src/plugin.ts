@@ -4,7 +4,6 @@ import fp from "fastify-plugin";
 import type { Pool } from "pg";
 import { withDeadline } from "./deadline.ts";
 import { createAdministration } from "./admin-api.ts";
-import { admit } from "./request/admit.ts";
 import { ARRIVAL, readBody, readTarget } from "./request/arrival.ts";
 import { createEngines } from "./backend/backend.ts";
 import type { RequestIdempotency } from "./context/handler-api.ts";
@@ -78,11 +77,7 @@ const plugin: FastifyPluginAsync<IdempotencyOptions> = async (app, registered) =
     if (protection === undefined) return;
     const options = resolveRouteOptions(registered, protection.own, nameOf(route));
     routes.add(route, options);
-    const engine = engines.forRoute(options);
-    const { covers } = protection;
-    protectRoute(route, { covers, options }, (request, reply) =>
-      admit(engine, options, request, reply),
-    );
+    protectRoute(route, { covers: protection.covers, options, engine: engines.forRoute(options) });
   });
   app.addHook("onReady", async () => {
     if (typeof pool !== "function" && engines.strategies().size > 0)

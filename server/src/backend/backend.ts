@@ -7,16 +7,16 @@ import { whyNot } from "./pools.ts";
 import type { Opened, Pools } from "./pools.ts";
 import type { PoolOption, RouteOptions, Strategy } from "../options/options.ts";
 import { fairStore } from "../layers/fair-shares.ts";
-import { createReplayCache } from "../layers/replay-cache.ts";
+import { createReplayCache, withReplayCache } from "../layers/replay-cache.ts";
 import type { ReplayCache, ReplayCacheOptions } from "../layers/replay-cache.ts";
 import { createSingleFlight } from "../layers/single-flight.ts";
-import type { Outcome, SingleFlight } from "../layers/single-flight.ts";
+import type { Outcome, RouteStore } from "../layers/single-flight.ts";
 import { createAdvisoryStore } from "../store/strategies/advisory.ts";
 import { createLeaseStore } from "../store/strategies/lease.ts";
 import { createRowStore } from "../store/strategies/row.ts";
 import { partsOfRoute } from "../store/store-parts.ts";
 import type { StoreParts } from "../store/store-parts.ts";
-import type { OpenOutcome, Store, Ticket, Unavailable } from "../store/store.ts";
+import type { OpenOutcome, Store, StoredRecord, Ticket, Unavailable } from "../store/store.ts";
 import { createUniqueStore } from "../store/strategies/unique.ts";
 
 /** The outcomes of one route's requests. */
@@ -39,10 +39,13 @@ export interface Engines {
   forgetScope(pool: Pool, scope: string): void;
 }
 
+/** The records of one route in one pool. */
 interface PerPool {
-  readonly flights: SingleFlight;
+  readonly records: RouteStore;
   readonly store: Store;
 }
+
+type OnRecord = (ticket: Ticket, record: StoredRecord) => void;
 
 interface EngineOptions {
   readonly pool: PoolOption;
@@ -59,7 +62,6 @@ export function createEngines({
 }: EngineOptions): Engines {
   // One for all routes: a ticket names its route. A route with an option of its own has one of its own.
   const shared = createReplayCache(typeof replayCache === "object" ? replayCache : {});
-  const caches = new Set([shared]);
   const strategies = new Set<Strategy>();
   const routes = new Set<WeakMap<Pool, PerPool>>();
 
@@ -70,20 +72,16 @@ export function createEngines({
   function cacheOf(own: boolean | ReplayCacheOptions): ReplayCache | undefined {
     if (own === false) return undefined;
     if (own === true || own === replayCache) return shared;
-    const cache = createReplayCache(own);
-    caches.add(cache);
-    return cache;
+    return createReplayCache(own);
   }
 
   return {
     strategies: () => strategies,
     forget: (used, ticket) => {
-      for (const perPool of routes) perPool.get(used)?.flights.forget(ticket);
-      for (const cache of caches) cache.forget(used, ticket);
+      for (const perPool of routes) perPool.get(used)?.records.forget(ticket);
     },
     forgetScope: (used, scope) => {
-      for (const perPool of routes) perPool.get(used)?.flights.forgetScope(scope);
-      for (const cache of caches) cache.forgetScope(used, scope);
+      for (const perPool of routes) perPool.get(used)?.records.forgetScope(scope);
     },
     forRoute(options) {
       strategies.add(options.strategy);
@@ -92,13 +90,10 @@ export function createEngines({
       routes.add(perPool);
       // One for all requests, those included that waited for the test of their pool together.
       const make = (used: Pool, parts: StoreParts): PerPool => {
-        const store = createRouteStore(parts, options, (one) =>
-          fairStore(one, used, maxInFlightPerScope),
-        );
-        const flights = createSingleFlight(store, (ticket, record) =>
-          cache?.set(used, ticket, record),
-        );
-        const made = { store, flights };
+        const store = createRouteStore(parts, options, used, maxInFlightPerScope);
+        const once = (onRecord: OnRecord): RouteStore => createSingleFlight(store, onRecord);
+        const records = cache === undefined ? once(() => {}) : withReplayCache(once, cache, used);
+        const made = { store, records };
         perPool.set(used, made);
         return made;
       };
@@ -109,7 +104,7 @@ export function createEngines({
       };
       const of = (used: Pool): MaybePromise<PerPool | Unavailable> =>
         perPool.get(used) ?? open(used);
-      return createEngine(poolOf, of, cache, options);
+      return createEngine(poolOf, of, options);
     },
   };
 }
@@ -117,25 +112,18 @@ export function createEngines({
 function createEngine(
   poolOf: (request: FastifyRequest) => Pool,
   of: (used: Pool) => MaybePromise<PerPool | Unavailable>,
-  cache: ReplayCache | undefined,
   options: RouteOptions,
 ): Engine {
   return {
     poolOf,
-    begin(ticket, used, onWait) {
-      const record = cache?.get(used, ticket);
-      if (record !== undefined) return { kind: "replay", record };
-      return chain<PerPool | Unavailable, Outcome>(of(used), (found) =>
-        "kind" in found ? found : found.flights.begin(ticket, options, onWait),
-      );
-    },
-    lookup(ticket, used) {
-      const record = cache?.get(used, ticket);
-      if (record !== undefined) return { kind: "replay", record };
-      return chain<PerPool | Unavailable, Outcome>(of(used), (found) =>
-        "kind" in found ? found : found.flights.lookup(ticket, options),
-      );
-    },
+    begin: (ticket, used, onWait) =>
+      chain<PerPool | Unavailable, Outcome>(of(used), (found) =>
+        "kind" in found ? found : found.records.begin(ticket, options, onWait),
+      ),
+    lookup: (ticket, used) =>
+      chain<PerPool | Unavailable, Outcome>(of(used), (found) =>
+        "kind" in found ? found : found.records.lookup(ticket, options),
+      ),
     async open(used) {
       const found = await of(used);
       return "kind" in found ? found : found.store.open();
@@ -151,11 +139,14 @@ function unavailable(opened: Exclude<Opened, { kind: "open" }>): Unavailable {
 function createRouteStore(
   parts: StoreParts,
   options: RouteOptions,
-  shared: (store: Store) => Store,
+  used: Pool,
+  maxInFlightPerScope: number | undefined,
 ): Store {
-  const whole = createStore(partsOfRoute(parts, options), options);
+  const store = createStore(partsOfRoute(parts, options), options);
   const { scope, strategy } = options;
-  return scope === "single-tenant" || strategy === "lease" ? whole : shared(whole);
+  // A lease holds no connection, and a single tenant has none to share with.
+  const isShared = scope !== "single-tenant" && strategy !== "lease";
+  return isShared ? fairStore(store, used, maxInFlightPerScope) : store;
 }
 
 function createStore(parts: StoreParts, { strategy, leaseDurationMs }: RouteOptions): Store {

@@ -117,14 +117,15 @@ export class HandlerApi implements RequestIdempotency<string | undefined> {
 
   get tx(): PoolClient {
     const { held } = this.#state;
+    const tx = held?.tx;
     this.#state.isTxUsed = true;
-    if (held !== undefined && held.tx === undefined) {
+    if (held !== undefined && tx === undefined) {
       throw new Error(
         "strategy 'lease' holds no transaction: use step() for calls that must not be repeated, and commit() for the last writes",
       );
     }
     // Undefined on replays and refusals, so that `request.idempotency?.tx ?? pool` works in a hook.
-    return held?.tx as PoolClient;
+    return tx as PoolClient;
   }
 
   get signal(): AbortSignal {

@@ -1,9 +1,10 @@
 /** Finished records of this process, so that a repeat that comes back here asks no database. Bounded by entries and by bytes. */
 import { LRUCache } from "lru-cache";
 import type { Pool } from "pg";
-import { ticketId } from "./single-flight.ts";
+import type { RouteStore } from "./single-flight.ts";
 import { remainingMs } from "../store/record.ts";
 import type { StoredRecord, Ticket } from "../store/store.ts";
+import { scopePrefix, ticketId } from "../ticket/ticket-id.ts";
 
 export interface ReplayCacheOptions {
   /**
@@ -44,7 +45,7 @@ export function createReplayCache({
   const idOf = (pool: Pool, ticket: Omit<Ticket, "fingerprint">): string => {
     const number = pools.get(pool) ?? poolCount++;
     pools.set(pool, number);
-    return `${number} ${ticketId(ticket)}`;
+    return `${number} ${ticket.id ?? ticketId(ticket)}`;
   };
   return {
     get(pool, ticket) {
@@ -59,8 +60,41 @@ export function createReplayCache({
     set: (pool, ticket, record) => void entries.set(idOf(pool, ticket), record),
     forget: (pool, ticket) => void entries.delete(idOf(pool, ticket)),
     forgetScope(pool, scope) {
-      const beginning = `${pools.get(pool)} ${JSON.stringify([scope]).slice(0, -1)},`;
+      const beginning = `${pools.get(pool)} ${scopePrefix(scope)}`;
       for (const id of entries.keys()) if (id.startsWith(beginning)) entries.delete(id);
+    },
+  };
+}
+
+/**
+ * Puts the cache of a process before the records of a route.
+ *
+ * @param makeNext makes the next layer, which calls `onRecord` with each finished record that comes by.
+ */
+export function withReplayCache(
+  makeNext: (onRecord: (ticket: Ticket, record: StoredRecord) => void) => RouteStore,
+  cache: ReplayCache,
+  pool: Pool,
+): RouteStore {
+  const next = makeNext((ticket, record) => cache.set(pool, ticket, record));
+  return {
+    begin(ticket, waiting, onWait) {
+      const record = cache.get(pool, ticket);
+      return record === undefined
+        ? next.begin(ticket, waiting, onWait)
+        : { kind: "replay", record };
+    },
+    lookup(ticket, waiting) {
+      const record = cache.get(pool, ticket);
+      return record === undefined ? next.lookup(ticket, waiting) : { kind: "replay", record };
+    },
+    forget(ticket) {
+      next.forget(ticket);
+      cache.forget(pool, ticket);
+    },
+    forgetScope(scope) {
+      next.forgetScope(scope);
+      cache.forgetScope(pool, scope);
     },
   };
 }

@@ -1,7 +1,9 @@
 /** Deduplicates within this process: one request per ticket goes to the database, the others wait for its result. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { withDeadline } from "../deadline.ts";
+import type { MaybePromise } from "../maybe-promise.ts";
 import { remainingMs } from "../store/record.ts";
+import { scopePrefix, ticketId } from "../ticket/ticket-id.ts";
 import type {
   BeginOutcome,
   Busy,
@@ -28,18 +30,24 @@ interface Conflict {
   readonly kind: "conflict";
 }
 
-export interface SingleFlight {
+/** The records of a route, behind the layers that are configured for it. */
+export interface RouteStore {
   /**
    * Claims the ticket, finds its record, or waits for the request that runs it.
    *
    * @param onWait called each time before it waits.
    */
-  begin(ticket: Ticket, waiting: Waiting, onWait: () => void): Promise<Outcome>;
+  begin(ticket: Ticket, waiting: Waiting, onWait: () => void): MaybePromise<Outcome>;
   /** Looks up what is stored or running, without starting or waiting. */
-  lookup(ticket: Ticket, waiting: Waiting): Promise<Outcome>;
+  lookup(ticket: Ticket, waiting: Waiting): MaybePromise<Outcome>;
   /** Keeps the result of a running flight from everyone but the requests that wait for it already. */
   forget(ticket: Omit<Ticket, "fingerprint">): void;
   forgetScope(scope: string): void;
+}
+
+export interface SingleFlight extends RouteStore {
+  begin(ticket: Ticket, waiting: Waiting, onWait: () => void): Promise<Outcome>;
+  lookup(ticket: Ticket, waiting: Waiting): Promise<Outcome>;
 }
 
 /**
@@ -99,7 +107,7 @@ export function createSingleFlight(
   const flights = new Map<string, Flight>();
 
   function endFlight(flight: Flight, ticket: Ticket, result: FlightResult): void {
-    const id = ticketId(ticket);
+    const id = ticket.id ?? ticketId(ticket);
     // Without its place its key was forgotten: the record may be the one that was deleted.
     if (flights.get(id) === flight) {
       flights.delete(id);
@@ -116,7 +124,7 @@ export function createSingleFlight(
     onWait: () => void,
   ): Promise<Outcome> {
     const flight = new Flight(ticket.fingerprint);
-    flights.set(ticketId(ticket), flight);
+    flights.set(ticket.id ?? ticketId(ticket), flight);
     let result: FlightResult = { kind: "unclaimed" };
     try {
       const outcome = await tryUntil(store, ticket, waiting, until, onWait);
@@ -138,7 +146,7 @@ export function createSingleFlight(
     async begin(ticket, waiting, onWait) {
       const until = performance.now() + waiting.waitMs;
       for (;;) {
-        const flight = flights.get(ticketId(ticket));
+        const flight = flights.get(ticket.id ?? ticketId(ticket));
         if (flight === undefined) return leadFlight(ticket, waiting, until, onWait);
         // The other request may only ask: the key can belong to this one, from a process that crashed.
         if (isConflict(flight, ticket, waiting)) {
@@ -158,7 +166,7 @@ export function createSingleFlight(
       }
     },
     async lookup(ticket, waiting) {
-      const flight = flights.get(ticketId(ticket));
+      const flight = flights.get(ticket.id ?? ticketId(ticket));
       if (flight === undefined)
         return applyMismatchPolicy(await store.lookup(ticket), ticket, waiting);
       if (!isConflict(flight, ticket, waiting)) return { kind: "in-flight" };
@@ -166,9 +174,9 @@ export function createSingleFlight(
       if (isClaimed === true) return { kind: "conflict" };
       return applyMismatchPolicy(await store.lookup(ticket), ticket, waiting);
     },
-    forget: (ticket) => void flights.delete(ticketId(ticket)),
+    forget: (ticket) => void flights.delete(ticket.id ?? ticketId(ticket)),
     forgetScope(scope) {
-      const beginning = `${JSON.stringify([scope]).slice(0, -1)},`;
+      const beginning = scopePrefix(scope);
       for (const id of flights.keys()) if (id.startsWith(beginning)) flights.delete(id);
     },
   };
@@ -184,11 +192,6 @@ function applyMismatchPolicy<Kind extends Outcome>(
   return isConflict({ fingerprint: outcome.fingerprint }, ticket, waiting)
     ? { kind: "conflict" }
     : outcome;
-}
-
-/** Returns a ticket without its fingerprint as one string. */
-export function ticketId({ id, scope, target, key }: Omit<Ticket, "fingerprint">): string {
-  return id ?? JSON.stringify([scope, target, key]);
 }
 
 function isConflict(

@@ -4,12 +4,17 @@ import type { Engine } from "../backend/backend.ts";
 import { chain } from "../maybe-promise.ts";
 import type { MaybePromise } from "../maybe-promise.ts";
 import { isOutOfTime } from "../ticket/key-age.ts";
-import { publishEnd } from "../layers/claim-telemetry.ts";
 import type { RequestState } from "../context/request-state.ts";
 import type { Outcome } from "../layers/single-flight.ts";
-import { publish } from "../telemetry/events.ts";
+import { hasSubscribers, publish } from "../telemetry/events.ts";
 import { digestKey } from "../telemetry/key-digest.ts";
-import type { BeginEvent, BeginOutcomeName, RouteLabels } from "../telemetry/events.ts";
+import type {
+  BeginEvent,
+  BeginOutcomeName,
+  CompleteEvent,
+  RouteLabels,
+} from "../telemetry/events.ts";
+import type { Claim, ClaimEnd } from "../store/store.ts";
 
 /** `expired`: the server does not run a key of that time, and nothing is stored for it. */
 export type ClaimOutcome = Outcome | { readonly kind: "expired" };
@@ -40,8 +45,7 @@ export function claimTicket(asked: ClaimRequest): MaybePromise<ClaimOutcome> {
         waitMs: endedAt - (heldAt ?? endedAt),
       };
     });
-    if (outcome.kind === "claimed" || outcome.kind === "crashed")
-      publishEnd(outcome.claim, () => labelsOf(asked), state.ticket?.key);
+    if (outcome.kind === "claimed" || outcome.kind === "crashed") publishEnd(asked, outcome.claim);
     return outcome;
   });
 }
@@ -78,6 +82,27 @@ function publishBegin(
     outcome,
     ...measured(),
   }));
+}
+
+/** Publishes how the claim ends, if the channel has subscribers when the claim is taken. */
+function publishEnd(asked: ClaimRequest, claim: Claim): void {
+  if (!hasSubscribers("oncekey:complete")) return;
+  const key = asked.state.ticket?.key;
+  claim.onEnd((end) =>
+    publish("oncekey:complete", () => ({
+      ...labelsOf(asked),
+      keyDigest: digestKey(key),
+      outcome: endName(end, key),
+      completeMs: performance.now() - end.startedAt,
+    })),
+  );
+}
+
+function endName(end: ClaimEnd, key: string | undefined): CompleteEvent["outcome"] {
+  if (end.kind !== "completed")
+    return end.kind === "released" && end.how !== "failed" ? "released" : "failed";
+  const { kind } = end.completion;
+  return kind === "stored" && key === undefined ? "committed" : kind;
 }
 
 function labelsOf({ state, request }: ClaimRequest): RouteLabels {

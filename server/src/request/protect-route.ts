@@ -1,13 +1,8 @@
 /** Protects a route: reads its options, and adds our hooks. */
-import type {
-  FastifyInstance,
-  FastifyReply,
-  FastifyRequest,
-  onRequestHookHandler,
-  RouteOptions as FastifyRoute,
-} from "fastify";
-import type { MaybePromise } from "../maybe-promise.ts";
+import type { FastifyInstance, onRequestHookHandler, RouteOptions as FastifyRoute } from "fastify";
+import type { Engine } from "../backend/backend.ts";
 import { STATE } from "../context/request-state.ts";
+import { admit } from "./admit.ts";
 import { ARRIVAL_READER, createArrivalReader } from "./arrival.ts";
 import { wrapHandler } from "./wrap-handler.ts";
 import type { PoolOption, RouteIdempotencyOptions, RouteOptions } from "../options/options.ts";
@@ -98,11 +93,16 @@ function isHead(methods: readonly string[]): boolean {
   return methods.every((method) => method === "HEAD");
 }
 
+/** A route with its options, and the records that its requests ask for. */
+interface ProtectedRoute extends Pick<Protection, "covers"> {
+  readonly options: RouteOptions;
+  readonly engine: Engine;
+}
+
 /** Puts admission between all hooks of a route and its handler, so that authentication has run. */
 export function protectRoute(
   route: FastifyRoute,
-  { covers, options }: Pick<Protection, "covers"> & { readonly options: RouteOptions },
-  admit: (request: FastifyRequest, reply: FastifyReply) => MaybePromise<"run" | "answered">,
+  { covers, options, engine }: ProtectedRoute,
 ): void {
   const { required, mismatch, maxKeyAgeMs, strategy } = options;
   route.config = {
@@ -111,7 +111,7 @@ export function protectRoute(
     [ARRIVAL_READER]: createArrivalReader(route, options),
   };
   route.handler = wrapHandler(route.handler, (request, reply) =>
-    covers(request.method) ? admit(request, reply) : undefined,
+    covers(request.method) ? admit(engine, options, request, reply) : undefined,
   );
   route.onError = [
     ...[route.onError ?? []].flat(),

@@ -11,7 +11,7 @@ import type { FastifyRequest } from "fastify";
 import { fingerprintBy, fingerprintWhole, unreadable } from "../ticket/fingerprint.ts";
 import type { KeyOption, RouteOptions } from "../options/options.ts";
 import { resolveScope } from "../ticket/scope.ts";
-import { ticketId } from "../layers/single-flight.ts";
+import { ticketId } from "../ticket/ticket-id.ts";
 import type { MaybePromise } from "../maybe-promise.ts";
 import type { Ticket } from "../store/store.ts";
 import { ARRIVAL } from "./arrival.ts";

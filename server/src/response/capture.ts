@@ -23,7 +23,7 @@ export interface Captured {
  * Any other payload comes back as it is.
  */
 export function unwrap(reply: FastifyReply, payload: unknown): unknown {
-  if (!isResponse(payload)) return payload;
+  if (typeof payload === "string" || !isResponse(payload)) return payload;
   reply.code(payload.status);
   for (const [name, value] of payload.headers) reply.header(name, value);
   return payload.body ?? undefined;

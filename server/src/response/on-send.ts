@@ -213,7 +213,7 @@ function reportUnused(
   { options, ticket, held, isTxUsed }: RequestState,
   request: FastifyRequest,
 ): void {
-  if (ticket === undefined || held?.tx === undefined || isTxUsed) return;
+  if (isTxUsed || ticket === undefined || held?.tx === undefined) return;
   reportUnusedTransaction(options, request.log);
 }
 

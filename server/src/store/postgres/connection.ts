@@ -129,6 +129,7 @@ class PooledConnection implements Connection {
   }
 
   seal(): void {
+    if (this.#isSealed) return;
     this.#isSealed = true;
     this.#handlerClient?.close();
   }
