@@ -29,7 +29,7 @@ beforeAll(async () => {
   );
   wire = await createWire({ host: url.hostname, port: Number(url.port) });
   url.host = `127.0.0.1:${wire.port}`;
-  far = database.pool({ connectionString: url.href, connectionTimeoutMillis: 2_000 });
+  far = database.pool({ connectionString: url.href, connectionTimeoutMillis: 10_000 });
 });
 afterEach(() => vi.useRealTimers());
 afterAll(() => wire.close());

@@ -87,7 +87,7 @@ describe("oncekey:begin", () => {
           await post("/payments", { key, json: { amount: 2 } });
         },
       );
-      const broken = database.pool({ max: 2, connectionTimeoutMillis: 200 });
+      const broken = database.pool();
       await broken.end();
       await withShop(
         { pool: broken, sweep: false },
