@@ -30,7 +30,6 @@ const CHECKS: readonly Check[] = [
     };
   }),
   { name: "prose", command: ["node", "scripts/prose.ts", "--check"], isReport: true },
-  { name: "types, build", command: ["tsc", "-b"] },
   { name: "unused files, exports, dependencies", command: ["knip", "--no-progress"] },
   {
     name: "sizes of the client's entries",
@@ -39,10 +38,21 @@ const CHECKS: readonly Check[] = [
   },
 ];
 
-const results = await Promise.all(CHECKS.map(run));
+const BUILD: Check = { name: "types, build", command: ["tsc", "-b"] };
+/** They pack what was built. */
+const AFTER_BUILD: readonly Check[] = [
+  { name: "packed packages", command: ["node", "scripts/package-lint.ts"] },
+];
+
+const results = await Promise.all([...CHECKS.map(run), ...buildFirst()]);
 const failed = results.filter((isRight) => !isRight).length;
 console.log(`\n${results.length - failed} passed, ${failed} failed`);
 process.exitCode = failed === 0 ? 0 : 1;
+
+function buildFirst(): Promise<boolean>[] {
+  const built = run(BUILD);
+  return [built, ...AFTER_BUILD.map((check) => built.then(() => run(check)))];
+}
 
 async function run({ name, command: [program, ...args], isReport }: Check): Promise<boolean> {
   const child = spawn(`${ROOT}node_modules/.bin/${program}`, args, {

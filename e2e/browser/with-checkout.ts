@@ -7,7 +7,7 @@ import { launchBrowser } from "@oncekey/test-support/browser/browser";
 import type { BrowserOptions, TestBrowser } from "@oncekey/test-support/browser/browser";
 import { withDatabase } from "@oncekey/test-support/postgres/database";
 
-/** Ends only what hangs. */
+/** A minute: no attempt ends because the machine is busy. */
 const WAIT_MS = 60_000;
 
 export interface WithCheckoutOptions
@@ -55,7 +55,6 @@ export function withCheckout(options: WithCheckoutOptions = {}): () => Promise<O
       checkout,
       async newContext(contextOptions) {
         const context = await chromium.browser.newContext(contextOptions);
-        context.setDefaultTimeout(WAIT_MS);
         const { attemptTimeoutMs = WAIT_MS } = options;
         await context.addInitScript({ content: `attemptTimeoutMs = ${attemptTimeoutMs}` });
         return context;

@@ -42,6 +42,7 @@ export async function launchBrowser({
         FONTCONFIG_FILE: await configureFonts(folder, join(files, "fonts")),
       },
     });
+    makePatient(browser);
     return {
       browser,
       async close() {
@@ -53,6 +54,19 @@ export async function launchBrowser({
     await remove();
     throw error;
   }
+}
+
+// Ends only what hangs: Playwright's own limit of 30 s would decide a test on a busy machine.
+const PATIENCE_MS = 150_000;
+
+/** Gives every context, and so every page, time for what it waits for. */
+function makePatient(browser: Browser): void {
+  const create = browser.newContext.bind(browser);
+  browser.newContext = async (options) => {
+    const context = await create(options);
+    context.setDefaultTimeout(PATIENCE_MS);
+    return context;
+  };
 }
 
 const PROGRAM = "chromium";
