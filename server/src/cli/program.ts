@@ -9,6 +9,7 @@ import { inspectCommand } from "./commands/inspect.ts";
 import { listCommand } from "./commands/list.ts";
 import { migrateCommand } from "./commands/migrate.ts";
 import { tell } from "./io/print.ts";
+import { recoverCommand } from "./commands/recover.ts";
 import { resolveCommand } from "./commands/resolve.ts";
 import { sqlCommand } from "./commands/sql.ts";
 import { statsCommand } from "./commands/stats.ts";
@@ -16,7 +17,7 @@ import { sweepCommand } from "./commands/sweep.ts";
 import { uiCommand } from "./commands/ui.ts";
 
 const EXIT_CODES = `
-Exit codes: 0 done · 1 something is wrong (a failed check, no such record, not deleted) · 2 bad usage ·
+Exit codes: 0 done · 1 something is wrong (a failed check, no such record, not deleted, crashed keys left) · 2 bad usage ·
 3 the database could not be asked`;
 
 const COMMANDS = [
@@ -26,6 +27,7 @@ const COMMANDS = [
   inspectCommand,
   listCommand,
   resolveCommand,
+  recoverCommand,
   forgetCommand,
   sweepCommand,
   statsCommand,

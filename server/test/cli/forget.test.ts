@@ -6,7 +6,7 @@ import { createLeaseStore } from "../../src/store/strategies/lease.ts";
 import { createStoreParts } from "../../src/store/store-parts.ts";
 import type { Ticket } from "../../src/store/store.ts";
 import { claimed, createTicket, response } from "../support/store-contract.ts";
-import { oncekey, oncekeyInTerminal } from "./command.ts";
+import { oncekey, oncekeyInTerminal, oncekeyJson } from "./command.ts";
 
 const database = withDatabase();
 let pool: pg.Pool;
@@ -51,7 +51,7 @@ describe("oncekey forget", () => {
     expect(out).toMatch(
       /^POST \/payments: finished, status 201, body 4 bytes, written 20.*, expires 20/,
     );
-    expect(err).toContain("--yes deletes without asking");
+    expect(err).toContain("--yes goes on without asking");
     expect(await targets(ticket)).toEqual(["POST /payments"]);
   });
 
@@ -92,6 +92,65 @@ describe("oncekey forget", () => {
     expect(err).toBe("");
     expect(await targets(ticket)).toHaveLength(1);
     await claim.release("free");
+  });
+});
+
+describe("oncekey forget --scope without a key", () => {
+  function line(scope: string, ...more: string[]): string[] {
+    const decision = ["--by", "anna", "--reason", "#7"];
+    return ["forget", "--scope", scope, ...decision, "--database-url", database.url, ...more];
+  }
+
+  async function ofScope(scope: string): Promise<number> {
+    const { rows } = await pool.query("select from oncekey.records where scope = $1", [scope]);
+    return rows.length;
+  }
+
+  it("deletes all records of the scope with a row of the audit, and those of no other", async () => {
+    await pool.query(`
+      insert into oncekey.records (key, scope, target, fingerprint, status, headers, created_at, expires_at)
+      select md5(n::text), case n % 2 when 0 then 'even' else 'odd' end, 't', '\\x01', 201, '[]', now(),
+        now() + interval '1 day' from generate_series(1, 12000) as n`);
+    expect(await oncekeyJson(line("even", "--yes"))).toEqual({ forgotten: 6_000, held: 0 });
+    expect([await ofScope("even"), await ofScope("odd")]).toEqual([0, 6_000]);
+    const { rows } = await pool.query(
+      `select sum(records)::int as records, min(decided_by) as by, min(reason) as reason, count(key)::int as keys
+       from oncekey.decisions where scope = 'even' and action = 'forgotten'`,
+    );
+    expect(rows).toEqual([{ records: 6_000, by: "anna", reason: "#7", keys: 0 }]);
+    const { code, out, err } = await oncekey(line("odd", "--yes"));
+    expect([code, out]).toEqual([0, "deleted 6,000 records\n"]);
+    expect(err).toContain("may replay it from its memory");
+  });
+
+  it("deletes nothing of a scope without records, and ends with 0", async () => {
+    const end = await oncekey(line("nobody", "--yes"));
+    expect(end).toEqual({ code: 0, out: "deleted 0 records\n", err: "" });
+  });
+
+  it("keeps a record whose handler is at work, and ends with 1", async () => {
+    const ticket = { ...createTicket(), scope: "busy" };
+    const store = createLeaseStore(createStoreParts(pool, "oncekey"), 60_000);
+    const claim = await claimed(store, ticket);
+    expect(await oncekeyJson(line("busy", "--yes"), 1)).toEqual({ forgotten: 0, held: 1 });
+    expect((await oncekey(line("busy", "--yes"))).err).toContain(
+      "kept 1 record: handlers are at work on them",
+    );
+    expect(await ofScope("busy")).toBe(1);
+    await claim.release("free");
+  });
+
+  it.each<[reason: string, more: string[]]>([
+    ["standard input is no terminal", []],
+    ["--target is for the records of a key", ["--target", "t", "--yes"]],
+    ["It must be 1 to 1000 characters", ["--reason", "", "--yes"]],
+    ["It must be 1 to 200 characters", ["--by", "x".repeat(201), "--yes"]],
+  ])("ends with 2 and deletes nothing: %s", async (reason, more) => {
+    const ticket = await stored();
+    const { code, err } = await oncekey(line(ticket.scope, ...more));
+    expect(code).toBe(2);
+    expect(err).toContain(reason);
+    expect(await ofScope(ticket.scope)).toBeGreaterThan(0);
   });
 });
 

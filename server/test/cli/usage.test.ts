@@ -15,7 +15,8 @@ describe("the command line", () => {
   it("prints its commands and the meaning of its exit codes", async () => {
     const { code, out } = await oncekey(["--help"]);
     expect(code).toBe(0);
-    for (const name of ["migrate", "sql", "doctor", "inspect", "forget", "sweep", "stats", "ui"]) {
+    const records = ["inspect", "list", "resolve", "recover", "forget", "sweep", "stats"];
+    for (const name of ["migrate", "sql", "doctor", ...records, "ui"]) {
       expect(out).toMatch(new RegExp(`^  ${name} `, "m"));
     }
     expect(out).toContain("Exit codes: 0 done");
@@ -62,6 +63,9 @@ describe("the command line", () => {
       ["migrate"],
       ["inspect", ...OF_A_KEY],
       ["forget", ...OF_A_KEY, "--reason", "test", "--yes"],
+      ["list"],
+      ["resolve", ...OF_A_KEY, "--target", "t", "--status", "402", "--reason", "test"],
+      ["recover"],
       ["sweep"],
       ["stats"],
     ];
@@ -83,6 +87,9 @@ describe("the command line", () => {
     const commands = [
       ["inspect", ...OF_A_KEY],
       ["forget", ...OF_A_KEY, "--reason", "test", "--yes"],
+      ["list"],
+      ["list", "--decisions"],
+      ["recover"],
       ["sweep"],
       ["stats", "--json"],
     ];

@@ -1,12 +1,12 @@
 /** `oncekey forget`: deletes records by key, after a confirmation. */
 import type { CommandUnknownOpts } from "@commander-js/extra-typings";
-import { createInterface } from "node:readline";
 import { forgetRecord, forgetScope } from "../../store/maintenance/decisions.ts";
 import type { DecisionOutcome, DecisionReason } from "../../store/maintenance/decisions.ts";
 import { findRecords } from "../../store/maintenance/records.ts";
 import type { TableRecord } from "../../store/maintenance/table-record.ts";
 import { openStoreParts } from "../../store/store-parts.ts";
 import type { StoreParts } from "../../store/store-parts.ts";
+import { isConfirmed } from "../io/confirm.ts";
 import { databaseCommand, withPool } from "../io/database.ts";
 import { EXIT, UsageError } from "../io/exit-code.ts";
 import { count, printable, printJson, printLine, tell } from "../io/print.ts";
@@ -29,7 +29,7 @@ export function forgetCommand(): CommandUnknownOpts {
         const { scope, target } = options;
         if (key === undefined) {
           if (target !== undefined) throw new UsageError("--target is for the records of a key");
-          if (!yes && !(await isConfirmed(`all records of scope ${printable(scope)}`)))
+          if (!yes && !(await isConfirmed(question(`all records of scope ${printable(scope)}`))))
             return refuse("nothing was deleted");
           const total = await forgetScope(await openStoreParts(pool, schema), scope, decision);
           return report(total, json ?? false);
@@ -38,11 +38,15 @@ export function forgetCommand(): CommandUnknownOpts {
         const found = await findRecords(pool, schema, address);
         if (found.length === 0) return refuse(noRecord(address));
         if (!json) for (const record of found) printLine(summarise(record));
-        if (!yes && !(await isConfirmed(count(found.length, "record"))))
+        if (!yes && !(await isConfirmed(question(count(found.length, "record")))))
           return refuse("nothing was deleted");
         return forgetAll(await openStoreParts(pool, schema), found, decision, json ?? false);
       }),
     );
+}
+
+function question(records: string): string {
+  return `Delete ${records}? A retry then runs again.`;
 }
 
 function report(total: { readonly forgotten: number; readonly held: number }, json: boolean): void {
@@ -89,26 +93,4 @@ function explain(outcome: DecisionOutcome): string {
 function refuse(message: string): void {
   tell(message);
   process.exitCode = EXIT.wrong;
-}
-
-async function isConfirmed(records: string): Promise<boolean> {
-  if (!process.stdin.isTTY) {
-    throw new UsageError(
-      "standard input is no terminal, so the question cannot be answered; --yes deletes without asking",
-    );
-  }
-  const answer = await ask(`Delete ${records}? A retry then runs again. [y/N] `);
-  return /^y(es)?$/i.test(answer.trim());
-}
-
-// Ctrl-C and Ctrl-D close the question unanswered, which is a no.
-function ask(question: string): Promise<string> {
-  const terminal = createInterface({ input: process.stdin, output: process.stderr });
-  return new Promise((resolve) => {
-    terminal.once("close", () => resolve(""));
-    terminal.question(question, (answer) => {
-      resolve(answer);
-      terminal.close();
-    });
-  });
 }

@@ -49,8 +49,12 @@ export function listCommand(): CommandUnknownOpts {
     );
 }
 
-function patternOf(route: string | undefined): string | undefined {
-  return route === undefined ? undefined : namedPattern(route);
+export function patternOf(route: string | undefined): string | undefined {
+  try {
+    return route === undefined ? undefined : namedPattern(route);
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error));
+  }
 }
 
 /** A wrong cursor or route is a fault of the command line. */

@@ -28,11 +28,30 @@ export function decisionOptions<Args extends unknown[], Opts extends Record<stri
   command: Command<Args, Opts>,
 ): Command<Args, Opts & { by: string; reason: string }> {
   return command
-    .requiredOption("--reason <text>", "why, for the audit: such as the number of a ticket")
-    .option("--by <name>", "who decides, for the audit", userInfo().username) as unknown as Command<
-    Args,
-    Opts & { by: string; reason: string }
-  >;
+    .requiredOption(
+      "--reason <text>",
+      "why, for the audit: such as the number of a ticket",
+      parseReason,
+    )
+    .option(
+      "--by <name>",
+      "who decides, for the audit",
+      parseBy,
+      userInfo().username,
+    ) as unknown as Command<Args, Opts & { by: string; reason: string }>;
+}
+
+export function parseReason(value: string): string {
+  return parseText(value, 1_000);
+}
+
+export function parseBy(value: string): string {
+  return parseText(value, 200);
+}
+
+function parseText(value: string, max: number): string {
+  if (value.trim() !== "" && value.length <= max) return value;
+  throw new InvalidArgumentError(`It must be 1 to ${max} characters`);
 }
 
 /** One sentence: what the state means for the next request with this key. */

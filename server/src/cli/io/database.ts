@@ -50,11 +50,16 @@ export async function withPool<Result>(
   try {
     return await use({ pool, schema });
   } catch (error) {
-    if (error instanceof UsageError || isBug(error)) throw error;
-    throw new DatabaseFailure(describeFailure(error, schema), { cause: error });
+    throw databaseFailure(error, schema);
   } finally {
     await pool.end();
   }
+}
+
+/** Returns the failure of the database as the command reports it; a wrong command line and a bug as they are. */
+export function databaseFailure(error: unknown, schema: string): unknown {
+  if (error instanceof UsageError || isBug(error)) return error;
+  return new DatabaseFailure(describeFailure(error, schema), { cause: error });
 }
 
 function createPool({ databaseUrl }: DatabaseOptions): pg.Pool {
