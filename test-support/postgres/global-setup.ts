@@ -35,7 +35,7 @@ interface Door {
 }
 
 interface Started {
-  readonly server: Postgres;
+  readonly server: Pick<Postgres, "url" | "stop">;
   readonly pooler: Pooler | undefined;
 }
 
@@ -92,9 +92,21 @@ async function start(): Promise<Started> {
   if (asked !== undefined && asked !== "pgbouncer") {
     throw new RangeError(`ONCEKEY_POOLER must be pgbouncer or unset, got ${asked}`);
   }
-  const server = await startPostgres({ fsync: false });
+  const server = givenServer() ?? (await startPostgres({ fsync: false }));
   const pooler = asked && (await startPgBouncer(server.url("postgres")));
   return { server, pooler: pooler || undefined };
+}
+
+// ONCEKEY_TEST_POSTGRES is a server that outlives this run: mutation testing runs the tests many times.
+function givenServer(): Started["server"] | undefined {
+  const { ONCEKEY_TEST_POSTGRES: given } = process.env;
+  if (given === undefined) return undefined;
+  const url = (database: string): string => {
+    const address = new URL(given);
+    address.pathname = database;
+    return address.href;
+  };
+  return { url, stop: () => Promise.resolve() };
 }
 
 function addressesOf({ server, pooler }: Started): ProvidedPostgres {

@@ -11,6 +11,8 @@ import type { Edit } from "./mutant.ts";
 
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 const PACKAGES = ["shared", "client", "server", "e2e"];
+// Vite reads the configuration of TypeScript as it transforms a source.
+const FILES = ["package.json", "tsconfig.json", "tsconfig.base.json"];
 
 export interface ProjectCopy {
   readonly folder: string;
@@ -29,7 +31,7 @@ export async function copyProject(): Promise<ProjectCopy> {
       cp(join(ROOT, name), join(folder, name), { recursive: true, verbatimSymlinks: true }),
     ),
   );
-  await cp(join(ROOT, "package.json"), join(folder, "package.json"));
+  await Promise.all(FILES.map((name) => cp(join(ROOT, name), join(folder, name))));
   await symlink(join(ROOT, "node_modules"), join(folder, "node_modules"));
   const originals = new Map<string, string>();
   const restore = async (): Promise<void> => {

@@ -1,0 +1,88 @@
+/** Mutates files with Stryker, in a copy of the project, and collects what survived. */
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { MutantResult, PartialStrykerOptions } from "@stryker-mutator/api/core";
+import { Stryker } from "@stryker-mutator/core";
+import { collapse } from "./result.ts";
+import type { FileResult, Survivor } from "./result.ts";
+import { TESTS_VARIABLE } from "./tests-variable.ts";
+
+export interface CodeRun {
+  readonly file: string;
+  /** Lines to mutate, both ends included. Default: the whole file. */
+  readonly lines?: readonly (readonly [from: number, to: number])[];
+  readonly tests: readonly string[];
+  /** Keeps the results of the previous run, so that only what changed is run again. */
+  readonly incrementalFile?: string;
+}
+
+export type Measured = Pick<FileResult, "killed" | "timedOut" | "survivors">;
+
+// A mutant times out after its tests' time in the first run, half of that again, and this.
+const TIMEOUT_MS = 10_000;
+const FIRST_RUN_MINUTES = 15;
+
+/** Runs Stryker in the present working directory, which has to be the copy: it changes the files in place. */
+export async function runCodeMutants({
+  file,
+  lines,
+  tests,
+  incrementalFile,
+}: CodeRun): Promise<Measured> {
+  process.env[TESTS_VARIABLE] = tests.join(",");
+  const options: PartialStrykerOptions = {
+    mutate: lines?.map(([from, to]) => `${file}:${from}-${to}`) ?? [file],
+    testRunner: "vitest",
+    plugins: [import.meta.resolve("@stryker-mutator/vitest-runner")],
+    vitest: {
+      configFile: fileURLToPath(new URL("vitest.config.ts", import.meta.url)),
+      // The tests reach the sources by the names of the packages as well.
+      related: false,
+      pool: "threads",
+    },
+    inPlace: true,
+    tempDirName: join(process.cwd(), ".mutation"),
+    checkers: [],
+    disableTypeChecks: false,
+    coverageAnalysis: "perTest",
+    incremental: incrementalFile !== undefined,
+    ...(incrementalFile === undefined ? {} : { incrementalFile }),
+    concurrency: 1,
+    timeoutMS: TIMEOUT_MS,
+    dryRunTimeoutMinutes: FIRST_RUN_MINUTES,
+    reporters: ["progress-append-only"],
+    allowConsoleColors: false,
+  };
+  const source = await readFile(file, "utf8");
+  const mutants = await new Stryker(options).runMutationTest();
+  const count = (status: MutantResult["status"]): number =>
+    mutants.filter((mutant) => mutant.status === status).length;
+  return {
+    killed: count("Killed"),
+    timedOut: count("Timeout"),
+    survivors: mutants
+      .filter(({ status }) => status === "Survived" || status === "NoCoverage")
+      .map((mutant) => toSurvivor(file, source, mutant)),
+  };
+}
+
+function toSurvivor(file: string, source: string, mutant: MutantResult): Survivor {
+  const { location, mutatorName, replacement, status } = mutant;
+  return {
+    file,
+    line: location.start.line,
+    mutator: mutatorName,
+    original: collapse(textAt(source, location)),
+    replacement: collapse(replacement),
+    status: status === "Survived" ? "survived" : "not covered",
+  };
+}
+
+/** Lines and columns are counted from 1. */
+function textAt(source: string, { start, end }: MutantResult["location"]): string {
+  const lines = source.split("\n").slice(start.line - 1, end.line);
+  const last = lines.length - 1;
+  const cut = lines.map((line, index) => (index === last ? line.slice(0, end.column - 1) : line));
+  return [cut[0]?.slice(start.column - 1), ...cut.slice(1)].join("\n");
+}

@@ -1,0 +1,104 @@
+import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { describe, expect, it } from "vitest";
+import { AREAS, findAreas } from "./areas.ts";
+import { parseDiff } from "./changed-lines.ts";
+import { EQUIVALENT } from "./equivalent.ts";
+import { formatPage } from "./page.ts";
+import { collapse } from "./result.ts";
+import { readSettings } from "./settings.ts";
+
+const ROOT = resolve(import.meta.dirname, "../..");
+
+describe("areas", () => {
+  it("name folders and tests that exist", () => {
+    const paths = AREAS.flatMap(({ folder, tests }) => [folder, ...tests]);
+    expect(paths.filter((path) => !existsSync(join(ROOT, path)))).toEqual([]);
+  });
+
+  it("are found by a file or a folder below them, with the tests of the area", () => {
+    const [found] = findAreas(["server/src/store/sql/"]);
+    expect(found?.folder).toBe("server/src/store/sql");
+    expect(found?.tests).toContain("server/test/store");
+  });
+
+  it("refuse a path that nothing mutates, with the allowed ones", () => {
+    expect(() => findAreas(["client/src/react"])).toThrow(
+      /a path must be one of client\/src\/retry, .* or below, got client\/src\/react/,
+    );
+  });
+});
+
+describe("the words of the command", () => {
+  it("are refused with the allowed values", () => {
+    expect(() => readSettings(["--mutators", "css"])).toThrow(
+      "--mutators must be one of all, code, sql, got css",
+    );
+    expect(() => readSettings(["--minutes", "0"])).toThrow(
+      "--minutes must be a number above 0, got 0",
+    );
+  });
+});
+
+it("changed lines are read from a diff, without places where lines were only removed", () => {
+  const diff = [
+    "--- a/client/src/one.ts",
+    "+++ b/client/src/one.ts",
+    "@@ -3 +3,2 @@ function one() {",
+    "+++ i;",
+    "@@ -9,2 +10,0 @@",
+    "--- /dev/null",
+    "+++ b/client/src/two.ts",
+    "@@ -0,0 +1 @@",
+  ].join("\n");
+  expect([...parseDiff(diff)]).toEqual([
+    ["client/src/one.ts", [[3, 4]]],
+    ["client/src/two.ts", [[1, 1]]],
+  ]);
+});
+
+describe("the page", () => {
+  const survivor = {
+    file: "client/src/retry/again.ts",
+    line: 3,
+    mutator: "LogicalOperator",
+    original: "a || b",
+    replacement: "a && b",
+    status: "survived" as const,
+  };
+  const page = formatPage([
+    {
+      file: "client/src/retry/again.ts",
+      kind: "code",
+      date: "2026-11-30 16:32",
+      seconds: 5,
+      killed: 2,
+      timedOut: 1,
+      survivors: [survivor],
+    },
+  ]);
+
+  it("has the share of noticed mutants, and names what was not run", () => {
+    expect(page).toContain(
+      "| `client/src/retry` | 4 | code | 2 | 1 | 1 | 0 | 75.0 % | 2026-11-30 |",
+    );
+    expect(page).toContain("| `client/src/wire` | not run |");
+    expect(page).toContain("`client/src/retry/classify.ts`");
+  });
+
+  it("lists a survivor without a reason as open", () => {
+    expect(page).toContain(
+      String.raw`| LogicalOperator | ${"`a \\|\\| b`"} | ${"`a && b`"} | survived |`,
+    );
+  });
+});
+
+it("each equivalent mutant has a reason, and its original text is still in the file", async () => {
+  for (const { file, original, reason } of EQUIVALENT) {
+    const text = (await readFile(join(ROOT, file), "utf8")).replaceAll(/\s+/g, " ");
+    expect(text).toContain(original.replace(/…$/, ""));
+    expect(reason.length).toBeGreaterThan(20);
+  }
+  expect(collapse("a\n  b")).toBe("a b");
+});

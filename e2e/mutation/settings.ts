@@ -1,0 +1,60 @@
+/** The words behind `test:mutation`. */
+import { resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { PAGES } from "@oncekey/test-support/reporting/page";
+
+export interface Settings {
+  /** Files or folders. Empty: every area. */
+  readonly paths: readonly string[];
+  /** Whether only lines that differ from main are mutated. */
+  readonly isChanged: boolean;
+  readonly mutators: "all" | "code" | "sql";
+  /** No file is begun after this time. */
+  readonly minutes: number;
+  /** Whether only the page is written, from the results that are kept. */
+  readonly isPageOnly: boolean;
+  /** Folder of the page and the results behind it. */
+  readonly pages: string;
+}
+
+export const USAGE = `test:mutation [PATH…]
+
+  PATH            a file or folder of an area; default: every area
+  --changed       mutates only the lines that differ from main, and writes no page
+  --mutators NAME code (Stryker), sql (statements of the store) or all; default: all
+  --minutes N     begins no further file after N minutes; default: no limit
+  --page          writes the page from the kept results, and runs nothing
+  --pages FOLDER  of the page and the results behind it; default: docs/reports`;
+
+const MUTATORS = ["all", "code", "sql"] as const;
+
+/** @throws TypeError or RangeError if an option is unknown or has a wrong value. */
+export function readSettings(words: readonly string[]): Settings {
+  const { values, positionals } = parseArgs({
+    args: [...words],
+    allowPositionals: true,
+    options: {
+      changed: { type: "boolean", default: false },
+      mutators: { type: "string", default: "all" },
+      minutes: { type: "string", default: "Infinity" },
+      page: { type: "boolean", default: false },
+      pages: { type: "string", default: PAGES },
+    },
+  });
+  const mutators = MUTATORS.find((name) => name === values.mutators);
+  if (mutators === undefined)
+    throw new RangeError(
+      `--mutators must be one of ${MUTATORS.join(", ")}, got ${values.mutators}`,
+    );
+  const minutes = Number(values.minutes);
+  if (!(minutes > 0))
+    throw new RangeError(`--minutes must be a number above 0, got ${values.minutes}`);
+  return {
+    paths: positionals,
+    isChanged: values.changed,
+    mutators,
+    minutes,
+    isPageOnly: values.page,
+    pages: resolve(values.pages),
+  };
+}
