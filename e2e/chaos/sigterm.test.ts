@@ -15,6 +15,9 @@ import { startServer } from "./rig/server-process.ts";
 import type { ServerProcess } from "./rig/server-process.ts";
 import { createTables } from "./rig/tables.ts";
 
+// Ends only what hangs.
+const HELD_MS = 600_000;
+
 const database = withDatabase({ from: "empty" });
 let pool: Pool;
 let reaper: Reaper;
@@ -25,8 +28,17 @@ beforeAll(async () => {
   pool = database.pool({ max: 3 });
   await migrate(pool);
   await createTables(pool);
+  // The handler that is held is idle in its transaction, for as long as the test needs.
+  await pool.query(`do $$ begin
+    execute format('alter database %I set idle_in_transaction_session_timeout = 0', current_database());
+  end $$`);
   reaper = startReaper(await makeFolder("oncekey-rig-"));
-  const plan = { databaseUrl: database.url, outsideUrl: database.url, reaper };
+  const plan = {
+    databaseUrl: database.url,
+    outsideUrl: database.url,
+    reaper,
+    maxHandlerMs: HELD_MS,
+  };
   leaving = startServer({ ...plan, name: "leaving" });
   staying = startServer({ ...plan, name: "staying" });
   await Promise.all([leaving.up(), staying.up()]);
@@ -42,9 +54,9 @@ test.each(["/advisory/replay", "/lease-fail/replay"])(
     await leaving.up();
     const [pid, port] = [leaving.pid() ?? 0, leaving.port() ?? 0];
     const key = crypto.randomUUID();
-    const letWrite = await holdWrites();
+    const { held, letGo } = await leaving.holdHandlers();
     const first = post(port, path, key);
-    await expect.poll(waitingWrites).toBe(1);
+    await held;
     process.kill(pid, "SIGTERM");
     await expect.poll(() => isRefused(port, path)).toBe(true);
     if (path.startsWith("/lease")) {
@@ -53,7 +65,7 @@ test.each(["/advisory/replay", "/lease-fail/replay"])(
     }
     expect((await post(staying.port() ?? 0, path, key)).status).toBe(409);
 
-    await letWrite();
+    letGo();
     const answer = await first;
     expect([answer.status, answer.isReplayed]).toEqual([201, false]);
     // It gives its connections back before it goes, and goes only then.
@@ -64,24 +76,6 @@ test.each(["/advisory/replay", "/lease-fail/replay"])(
     expect((await pool.query("select from effects where key = $1", [key])).rowCount).toBe(1);
   },
 );
-
-/** Until the returned function is called every handler waits at its write. */
-async function holdWrites(): Promise<() => Promise<void>> {
-  const client = await pool.connect();
-  await client.query(
-    "begin; set local idle_in_transaction_session_timeout = 0; lock table effects in share mode",
-  );
-  return async () => {
-    await client.query("commit");
-    client.release();
-  };
-}
-
-async function waitingWrites(): Promise<number | null> {
-  const waiting = `select from pg_locks where relation = 'effects'::regclass and not granted
-    and database = (select oid from pg_database where datname = current_database())`;
-  return (await pool.query(waiting)).rowCount;
-}
 
 /** When the lease of a key ends, as a number; 0 where it has none. */
 async function leaseOf(key: string): Promise<number> {

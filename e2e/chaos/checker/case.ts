@@ -60,7 +60,7 @@ export interface Policy {
   readonly strategy: "advisory" | "unique" | "row" | "lease";
   readonly mismatch: "replay" | "reject";
   readonly retentionMs: number;
-  /** How long the key is remembered. Default: as long as the response. */
+  /** Lifetime of the key, in ms. Default: that of the response. */
   readonly fenceMs?: number;
   /** Strategy lease: what the route declares. `ask`: a function that looks for the effect. */
   readonly onCrash?: "rerun" | "fail" | "ask";

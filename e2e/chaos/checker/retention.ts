@@ -47,7 +47,7 @@ function effectAt(
   return made && made.wallAt - (by.wallAt - by.atMs);
 }
 
-/** Whether an attempt was told that the response, of this status if it is given, is no longer kept. */
+/** Whether an attempt got 410 because the response has expired. @param status of that response. Default: any. */
 export function isTombstone(ending: Ending | undefined, status?: number): ending is Fail {
   if (ending?.kind !== "fail" || ending.code !== "idempotency_response_not_stored") return false;
   return status === undefined || ending.originalStatus === status;

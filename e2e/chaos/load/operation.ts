@@ -28,6 +28,8 @@ export interface Operation {
 export interface Mix {
   /** Prefix of the names of this run's scopes. */
   readonly scopes: string;
+  /** Default 8. */
+  readonly scopeCount?: number;
   readonly routes: readonly Route[];
   /**
    * Share of operations that go to routes whose records expire soon, or that take no key. Default
@@ -75,7 +77,8 @@ const AROUND_EXPIRY_MS = [
 ];
 
 export function drawOperation(random: Random, mix: Mix): Operation {
-  const scope = random.below(SCOPES);
+  const { scopeCount = SCOPES } = mix;
+  const scope = random.below(scopeCount);
   const copies = random.chance(mix.duplicates) ? 1 + random.below(3) : 0;
   const differing = drawDiffering(random, mix);
   const route = drawRoute(random, mix);
@@ -94,7 +97,7 @@ export function drawOperation(random: Random, mix: Mix): Operation {
       : Array.from({ length: copies }, () => drawDelayMs(random)),
     mismatch: differing && { part: differing, afterMs: drawDelayMs(random) },
     strangerScope: random.chance(mix.strangers)
-      ? `${mix.scopes}-${(scope + 1 + random.below(SCOPES - 1)) % SCOPES}`
+      ? `${mix.scopes}-${(scope + 1 + random.below(scopeCount - 1)) % scopeCount}`
       : undefined,
   };
 }

@@ -2,6 +2,7 @@
 import { provenance, table } from "@oncekey/test-support/reporting/page";
 import type { Catch } from "./hunt.ts";
 import type { HuntName, Mutant } from "./mutant.ts";
+import { UNSEEN } from "./unseen.ts";
 
 export interface Hunted {
   /** Number of planned hunts. */
@@ -60,6 +61,14 @@ ${table(lines)}
 
 The invariants are in \`e2e/chaos/checker\`. Operations are counted up to the first that shows the bug; a hunt
 looks at its history when it has ended.
+
+## What no hunt shows
+
+The rig never comes into the situation of these kinds of bugs. A test of the package does.
+
+| kind | why the rig cannot see it | test |
+| --- | --- | --- |
+${table(UNSEEN.map(({ kind, why, file, title }) => [kind, why, `\`${file}\`: ${title}`]))}
 `;
 }
 

@@ -2,7 +2,7 @@
 import type { Plan } from "../settings.ts";
 import { MIX } from "../settings.ts";
 import type { Mix } from "../load/operation.ts";
-import { KEYLESS_ROUTE, ROUTES } from "../rig/routes.ts";
+import { FENCED_ROUTES, KEYLESS_ROUTE, LEASE_MS, ROUTES, SHORT_ROUTES } from "../rig/routes.ts";
 import type { HuntName } from "./mutant.ts";
 
 const NO_STRIKES = { kill: 0, pause: 0, terminate: 0, crash: 0 };
@@ -42,17 +42,82 @@ const oneCommit = ROUTES.filter(({ policy }) => policy.strategy !== "lease");
 /** More than a lease, less than a lease and the handler that takes it over. */
 const ZOMBIE_MS = 3_000;
 const LONG_WORK_MS = 3_500;
+const SLOW_WORK_MS = 6_000;
+const BUSY_WORK_MS = 1_500;
+/** For hunts whose keys are all answered, unless the bug has them stay open. */
+const SETTLE_MS = 15_000;
+/** A third of a lease, when its first beat leaves, less what claiming takes. */
+const BEAT_MS = LEASE_MS / 3 - 8;
+
+const BUSY_MIX: Mix = { ...CALM_MIX, routes: oneCommit, workMs: BUSY_WORK_MS, duplicates: 0 };
+const rows = ROUTES.filter(({ policy }) => policy.strategy === "row");
+
+// A quick hunt strikes nothing. With all slots gone, or a key in flight for ever, keys are asked for until the time is up.
+const NOT_QUICK = NO_DISTURBANCES;
 
 const HUNTS: Readonly<Record<HuntName, Partial<Plan>>> = {
-  race: { mix: { ...CALM_MIX, routes: oneCommit, duplicates: 1 } },
+  race: { settleMs: SETTLE_MS, mix: { ...CALM_MIX, routes: oneCommit, duplicates: 1 } },
   strangers: { mix: { ...CALM_MIX, strangers: 1 } },
   mismatch: { mix: { ...CALM_MIX, mismatches: 0.25, queries: 0.25 } },
   hangUps: {
     operations: 120,
     limitMs: 60_000,
     mix: { ...CALM_MIX, routes: oneCommit, failures: 1, failing: ["hang"] },
-    // Not a quick one: with all slots gone, keys are asked for until the time is up.
-    disturbances: NO_DISTURBANCES,
+    disturbances: NOT_QUICK,
+  },
+  abandoned: { operations: 60, abandoned: 40, mix: { ...CALM_MIX, routes: leases } },
+  expiry: {
+    operations: 60,
+    disturbances: NOT_QUICK,
+    // Each of them is repeated around its expiry, for four seconds.
+    mix: { ...CALM_MIX, others: 1, routes: [...SHORT_ROUTES, ...FENCED_ROUTES], duplicates: 0 },
+  },
+  few: { operations: 48, settleMs: SETTLE_MS, mix: { ...CALM_MIX, routes: oneCommit } },
+  // More handlers than the pool has connections: some wait for longer than it allows.
+  crowd: {
+    operations: 200,
+    clients: 96,
+    limitMs: 60_000,
+    servers: ["A"],
+    settleMs: SETTLE_MS,
+    disturbances: NOT_QUICK,
+    mix: { ...BUSY_MIX, scopeCount: 48 },
+  },
+  // More handlers than one scope may have.
+  shares: {
+    operations: 100,
+    clients: 48,
+    limitMs: 60_000,
+    servers: ["A"],
+    settleMs: SETTLE_MS,
+    disturbances: NOT_QUICK,
+    mix: { ...BUSY_MIX, scopeCount: 2 },
+  },
+  // One server: no other answers for a key that stays in flight there.
+  lone: {
+    settleMs: 2 * SETTLE_MS,
+    mix: { ...CALM_MIX, routes: rows, duplicates: 0 },
+    disturbances: { ...NO_DISTURBANCES, commitFaults: 10 },
+    servers: ["C"],
+  },
+  // Handlers end while a beat is under way.
+  beats: { disturbances: NOT_QUICK, mix: { ...CALM_MIX, routes: leases, workMs: BEAT_MS } },
+  restarts: {
+    strikes: { ...NO_STRIKES, terminate: 2, kill: 2 },
+    only: { strategy: "advisory", boundary: "S1" },
+    mix: { ...CALM_MIX, routes: oneCommit },
+  },
+  // Longer than a client waits for an answer, and then a server for the first request.
+  slowLeases: {
+    operations: 48,
+    disturbances: NOT_QUICK,
+    mix: {
+      ...CALM_MIX,
+      routes: leases,
+      workMs: SLOW_WORK_MS,
+      duplicates: 0,
+      clients: ["oncekey"],
+    },
   },
   steps: { mix: { ...CALM_MIX, routes: mayFail, failures: 1, failing: ["busy"] } },
   masks: { mix: { ...CALM_MIX, failures: 0.5, failing: ["mask"] } },

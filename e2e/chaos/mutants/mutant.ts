@@ -13,6 +13,15 @@ export interface Edit {
  */
 export type HuntName =
   | "race"
+  | "abandoned"
+  | "few"
+  | "expiry"
+  | "crowd"
+  | "shares"
+  | "lone"
+  | "beats"
+  | "restarts"
+  | "slowLeases"
   | "strangers"
   | "mismatch"
   | "zombie"

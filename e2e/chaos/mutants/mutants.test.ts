@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { expect, test } from "vitest";
 import { MUTANTS } from "./mutants.ts";
+import { UNSEEN } from "./unseen.ts";
 
 const ROOT = new URL("../../../", import.meta.url);
 
@@ -14,3 +15,8 @@ test.each(MUTANTS)(
     }
   },
 );
+
+test.each(UNSEEN)("the test of a bug that no hunt shows is there: $kind", async (unseen) => {
+  const text = await readFile(new URL(unseen.file, ROOT), "utf8");
+  expect(text).toContain(unseen.title);
+});

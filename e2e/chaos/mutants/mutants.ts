@@ -4,11 +4,15 @@
  */
 import { LOCK_MUTANTS } from "./lock-mutants.ts";
 import type { Mutant } from "./mutant.ts";
+import { RECOVERY_MUTANTS } from "./recovery-mutants.ts";
+import { RESOURCE_MUTANTS } from "./resource-mutants.ts";
 
 const STORE = "server/src/store";
 
 export const MUTANTS: readonly Mutant[] = [
   ...LOCK_MUTANTS,
+  ...RECOVERY_MUTANTS,
+  ...RESOURCE_MUTANTS,
   {
     name: "repeatable-read",
     what: "REPEATABLE READ without trying again",

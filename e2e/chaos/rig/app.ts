@@ -15,7 +15,7 @@ import type { Parts } from "./handler.ts";
 import { SCOPE_HEADER } from "./order.ts";
 import type { Order } from "./order.ts";
 import { breakOff } from "./partial-reply.ts";
-import { ALL_ROUTES, LEASE_MS, MAX_HANDLER_MS, TURNING_ROUTE } from "./routes.ts";
+import { ALL_ROUTES, LEASE_MS, TURNING_ROUTE } from "./routes.ts";
 import type { Route } from "./routes.ts";
 import type { TurningPool } from "./turning-pool.ts";
 
@@ -30,12 +30,15 @@ interface Pools {
 const WAIT_MS = 1_500;
 const HOLD_MS = 1_000;
 
-export async function createApp({ pool, outside, turning }: Pools): Promise<FastifyInstance> {
+export async function createApp(
+  { pool, outside, turning }: Pools,
+  maxHandlerMs: number,
+): Promise<FastifyInstance> {
   const app = Fastify({ logger: false });
   const options: Omit<IdempotencyOptions, "pool"> = {
     scope: (request) => String(request.headers[SCOPE_HEADER]),
     waitMs: WAIT_MS,
-    maxHandlerMs: MAX_HANDLER_MS,
+    maxHandlerMs,
     sweep: { intervalMs: 1_000, batchSize: 500 },
     digestSecret: DIGEST_SECRET,
   };

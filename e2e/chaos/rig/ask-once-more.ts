@@ -11,10 +11,17 @@ import { chooseWay } from "./way.ts";
 // A handler that breaks more often than not is asked again until it does not: on a busy machine that takes its time.
 const SETTLE_MS = 30 * LEASE_MS;
 
+export interface ToAsk {
+  readonly keys: readonly Sending[];
+  readonly random: Random;
+  /** Time limit of each key. Default 30 leases. */
+  readonly settleMs?: number | undefined;
+}
+
 /** When all servers are there again. @returns the keys for which the time, or the patience of a person, did not suffice. */
 export async function askOnceMore(
   fleet: Fleet,
-  { keys, random }: { readonly keys: readonly Sending[]; readonly random: Random },
+  { keys, random, settleMs = SETTLE_MS }: ToAsk,
   history: History,
   over: AbortSignal,
 ): Promise<Sending[]> {
@@ -30,5 +37,5 @@ export async function askOnceMore(
   // A server that never comes back is waited for no longer than that.
   const wayOf = (): Promise<Way> => Promise.race([chooseWay(fleet, random, 0), isOver]);
   const asked = stillAsked(keys, history.events, policyOf);
-  return settle({ history, policyOf, wayOf }, asked, SETTLE_MS, over);
+  return settle({ history, policyOf, wayOf }, asked, settleMs, over);
 }

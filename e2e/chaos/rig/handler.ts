@@ -6,6 +6,7 @@ import type { FastifyReply, FastifyRequest } from "fastify";
 import type { Pool, PoolClient } from "pg";
 import type { Answer } from "../checker/case.ts";
 import { reach } from "./freeze.ts";
+import { passGate } from "./gate.ts";
 import { CHANCE_HEADER, FINGERPRINT_HEADER, OPERATION_HEADER, SCOPE_HEADER } from "./order.ts";
 import type { Deed, Order } from "./order.ts";
 import { createRandom } from "./random.ts";
@@ -55,6 +56,7 @@ export function createHandler(parts: Parts): Handler {
     const random = createRandom(Number(request.headers[CHANCE_HEADER]));
     const comesToNothing = FAILING.includes(deed) && random.chance(FAILURE_RATE);
     if (deed === "decline") return reply.code(402).send({ ...answerTo(request), effect: null });
+    await passGate();
     return handle(parts, { request, reply, random, comesToNothing });
   };
 }

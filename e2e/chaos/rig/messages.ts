@@ -4,6 +4,7 @@ import type { Trap } from "./boundaries.ts";
 
 export type ToServer =
   | { readonly kind: "trap"; readonly trap: Trap | undefined }
+  | { readonly kind: "gate"; readonly isClosed: boolean }
   | { readonly kind: "inspect" };
 
 export type FromServer =
@@ -37,4 +38,5 @@ export const ENVIRONMENT = {
   name: "ONCEKEY_RIG_NAME",
   clock: "ONCEKEY_RIG_CLOCK_MS",
   pipeline: "ONCEKEY_RIG_PIPELINE",
+  maxHandler: "ONCEKEY_RIG_MAX_HANDLER_MS",
 } as const;

@@ -4,7 +4,8 @@ import type { Trap } from "./boundaries.ts";
 
 export type ReportLine =
   | { readonly kind: "caught"; readonly trap: Trap }
-  | { readonly kind: "crashed"; readonly keyDigest: string };
+  | { readonly kind: "crashed"; readonly keyDigest: string }
+  | { readonly kind: "held" };
 
 // The pipe to the rig, behind the three standard ones and the channel.
 const REPORT_FD = 4;

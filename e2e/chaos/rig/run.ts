@@ -48,6 +48,8 @@ export interface RunOptions {
   readonly abandoned?: number;
   /** Nothing new is started after so many milliseconds; what is under way is finished and judged, within `SETTLING_MS`. */
   readonly limitMs: number;
+  /** Time in which a key gets its final answer when all faults have ended. Default 30 leases. */
+  readonly settleMs?: number;
   /** Which servers there are. Default all. */
   readonly servers?: readonly string[];
   /** Ends the run at once: what has happened until then is judged. */
@@ -104,7 +106,8 @@ export async function runOn(fleet: Fleet, options: RunOptions): Promise<RunRepor
     const isOutOfTime = enough.aborted;
     const leftMs = Math.max(0, startedAt + limitMs - performance.now()) + SETTLING_MS;
     const over = AbortSignal.any([signal, AbortSignal.timeout(Math.round(leftMs))]);
-    const toAsk = { keys: work.asked(), random: createRandomFor(seed, "settling") };
+    const forSettling = createRandomFor(seed, "settling");
+    const toAsk = { keys: work.asked(), random: forSettling, settleMs: options.settleMs };
     const [unasked] = await Promise.all([
       askOnceMore(fleet, toAsk, history, over),
       awaitOutcomes(fleet, work.abandoned(), over),

@@ -21,6 +21,8 @@ export interface ServerPlan {
   readonly outsideUrl: string;
   readonly clockMs?: number;
   readonly isPipelined?: boolean;
+  /** Default `MAX_HANDLER_MS`. */
+  readonly maxHandlerMs?: number;
   /** Ends the server if the rig cannot: a stopped server receives nothing. */
   readonly reaper: Reaper;
 }
@@ -32,6 +34,11 @@ export interface ServerProcess {
   readonly pid: () => number | undefined;
   /** Sets the trap and resolves when the process has stopped in it, or to false where that takes too long. */
   readonly catchIn: (trap: Trap, patienceMs: number) => Promise<boolean>;
+  /** Holds each handler from now on before its effect, until `letGo`. `held` resolves when one waits. */
+  readonly holdHandlers: () => Promise<{
+    readonly held: Promise<void>;
+    readonly letGo: () => void;
+  }>;
   readonly signal: (signal: "SIGKILL" | "SIGSTOP" | "SIGCONT") => void;
   /** Resolves when it answers, after a kill too. */
   readonly up: () => Promise<number>;
@@ -54,6 +61,7 @@ const ASK_AGAIN_MS = 3_000;
 
 export function startServer(plan: ServerPlan): ServerProcess {
   let onCaught: (() => void) | undefined;
+  let onHeld: (() => void) | undefined;
   const crashed = new Set<string>();
   const server = superviseScript({
     name: plan.name,
@@ -67,6 +75,7 @@ export function startServer(plan: ServerPlan): ServerProcess {
       createInterface(child.stdio[4] as Readable).on("line", (text) => {
         const line = JSON.parse(text) as ReportLine;
         if (line.kind === "crashed") crashed.add(line.keyDigest);
+        else if (line.kind === "held") onHeld?.();
         // The trap struck just as it was taken away: nothing else would ever let the process go on.
         else if (onCaught === undefined) void letGoOn(child);
         else onCaught();
@@ -95,6 +104,14 @@ export function startServer(plan: ServerPlan): ServerProcess {
       if (isCaught) await hasStopped(own);
       else send({ kind: "trap", trap: undefined });
       return isCaught;
+    },
+    async holdHandlers() {
+      const held = Promise.withResolvers<void>();
+      onHeld = held.resolve;
+      send({ kind: "gate", isClosed: true });
+      // Its answer comes after the gate is closed.
+      await askOnce(server.child(), INSPECT_MS);
+      return { held: held.promise, letGo: () => send({ kind: "gate", isClosed: false }) };
     },
     signal(signal) {
       if (signal === "SIGKILL") server.kill();
@@ -161,6 +178,9 @@ function environmentOf(plan: ServerPlan): Readonly<Record<string, string>> {
     [ENVIRONMENT.outside]: plan.outsideUrl,
     [ENVIRONMENT.name]: plan.name,
     [ENVIRONMENT.clock]: String(plan.clockMs ?? 0),
+    ...(plan.maxHandlerMs === undefined
+      ? {}
+      : { [ENVIRONMENT.maxHandler]: String(plan.maxHandlerMs) }),
     ...(plan.isPipelined === true ? { [ENVIRONMENT.pipeline]: "on" } : {}),
   };
 }

@@ -6,9 +6,11 @@ import { Pool } from "pg";
 import { createApp } from "./app.ts";
 import { shiftClock } from "./clock.ts";
 import { setTrap } from "./freeze.ts";
+import { setGate } from "./gate.ts";
 import { ENVIRONMENT } from "./messages.ts";
 import type { FromServer, ToServer } from "./messages.ts";
 import { reportLine } from "./report-line.ts";
+import { MAX_HANDLER_MS } from "./routes.ts";
 import { createTurningPool } from "./turning-pool.ts";
 import { watchListeners } from "./watch-listeners.ts";
 import { watchPool } from "./watch-pool.ts";
@@ -69,6 +71,9 @@ process.on("message", (message: ToServer) => {
     case "trap":
       setTrap(message.trap);
       break;
+    case "gate":
+      setGate(message.isClosed);
+      break;
     case "inspect":
       say({
         kind: "inspected",
@@ -88,7 +93,8 @@ process.on("message", (message: ToServer) => {
   }
 });
 
-const app = await createApp({ pool, outside, turning });
+const maxHandlerMs = Number(process.env[ENVIRONMENT.maxHandler] ?? MAX_HANDLER_MS);
+const app = await createApp({ pool, outside, turning }, maxHandlerMs);
 await app.listen({ host: "127.0.0.1", port: 0 });
 process.once("SIGTERM", () => void leave());
 reportPort(app);

@@ -2,6 +2,7 @@
 import { spawn } from "node:child_process";
 import { randomInt } from "node:crypto";
 import { once } from "node:events";
+import { readdir, readFile, readlink } from "node:fs/promises";
 import { connect, createServer } from "node:net";
 import { extname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -33,12 +34,37 @@ const LOWEST = 15_000;
 const HIGHEST = 32_000;
 const TRIES = 100;
 
+// Ports that are tried if another process takes each of them before the server does.
+const PORTS = 5;
+
 /** @throws Error if it ends, or does not listen within 30 s. */
 export async function startServer(
-  { command: [program, ...args], env = {} }: ServerCommand,
+  server: ServerCommand,
   crashPoint: CrashPoint | undefined,
 ): Promise<ServerProcess> {
-  const port = await freePort();
+  for (let ports = 1; ; ports += 1) {
+    const port = await freePort();
+    const { pid, ...launched } = launch(server, crashPoint, port);
+    const until = performance.now() + START_MS;
+    while (launched.ending() === undefined && performance.now() < until) {
+      if ((await accepts(port)) && (await isOwnPort(pid, port))) return launched;
+      await sleep(POLL_MS);
+    }
+    const how = launched.ending();
+    await launched.stop();
+    const isTaken = how !== undefined && (await accepts(port));
+    if (isTaken && ports < PORTS) continue;
+    throw new Error(
+      `the server under test did not come up on port ${port}: ${how ?? "it does not listen"}`,
+    );
+  }
+}
+
+function launch(
+  { command: [program, ...args], env = {} }: ServerCommand,
+  crashPoint: CrashPoint | undefined,
+  port: number,
+): ServerProcess & { readonly pid: number | undefined } {
   const preload = new URL(`crash-preload${extname(import.meta.url)}`, import.meta.url);
   const { NODE_OPTIONS: given = "" } = { ...process.env, ...env };
   const child = spawn(program, args, {
@@ -67,16 +93,40 @@ export async function startServer(
     child.kill("SIGKILL");
     await ended;
   };
-  const until = performance.now() + START_MS;
-  while (!(await accepts(port))) {
-    if (ending() !== undefined || performance.now() > until) {
-      const how = ending() ?? "it does not listen";
-      await stop();
-      throw new Error(`the server under test did not come up on port ${port}: ${how}`);
-    }
-    await sleep(POLL_MS);
+  return { pid: child.pid, origin: `http://127.0.0.1:${port}`, ending, ended, stop };
+}
+
+/**
+ * Whether the process itself listens on the port, and not another one that was faster. Returns `true` if the system cannot tell:
+ * only Linux has these files.
+ */
+async function isOwnPort(pid: number | undefined, port: number): Promise<boolean> {
+  try {
+    const tables = await Promise.all(
+      ["tcp", "tcp6"].map((name) => readFile(`/proc/net/${name}`, "utf8").catch(() => "")),
+    );
+    const inodes = tables.flatMap((table) => listenersOn(port, table));
+    if (inodes.length === 0) return true;
+    const folder = `/proc/${pid}/fd`;
+    const links = await Promise.all(
+      (await readdir(folder)).map((name) => readlink(`${folder}/${name}`).catch(() => "")),
+    );
+    return inodes.some((inode) => links.includes(`socket:[${inode}]`));
+  } catch (error) {
+    // Gone, or not to be looked at.
+    return (error as NodeJS.ErrnoException).code !== "ENOENT";
   }
-  return { origin: `http://127.0.0.1:${port}`, ending, ended, stop };
+}
+
+const LISTEN_STATE = "0A";
+
+/** Returns the inodes of the sockets that listen on a port, from a table of `/proc/net`. */
+function listenersOn(port: number, table: string): string[] {
+  const suffix = `:${port.toString(16).toUpperCase().padStart(4, "0")}`;
+  return table.split("\n").flatMap((line) => {
+    const [, local = "", , state, , , , , , inode] = line.trim().split(/\s+/);
+    return state === LISTEN_STATE && local.endsWith(suffix) && inode !== undefined ? [inode] : [];
+  });
 }
 
 async function accepts(port: number): Promise<boolean> {
