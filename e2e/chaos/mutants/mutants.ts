@@ -43,7 +43,7 @@ export const MUTANTS: readonly Mutant[] = [
     hunt: "strangers",
     edits: [
       {
-        file: "server/src/layers/single-flight.ts",
+        file: "server/src/ticket/ticket-id.ts",
         find: "JSON.stringify([scope, target, key])",
         replace: "JSON.stringify([scope.length, target, key])",
       },
