@@ -53,7 +53,7 @@ export function createPlainCall(
     const request = typeof prepared === "function" ? await prepared() : prepared;
     const send = (key: string): Promise<LoopResult> => {
       const report = createReport(loop.warn, { key }, [listener]);
-      const input = { request, key, policy, signal, isUnresolved: repeat, report };
+      const input = { request, key, policy, signal, isUnresolved: repeat, report, keepsBody: true };
       return sendUntilSettled(loop, input);
     };
     const renew = own === undefined ? () => send(minter.mint()) : undefined;

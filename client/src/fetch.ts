@@ -116,7 +116,7 @@ export function createIdempotentFetch(options: FetchOptions = {}): IdempotentFet
     const send: Send = (_prepared, _key, limit) =>
       withinLimit(limit, async (within) => {
         limit.onSent();
-        return readWhole(await attempt(fetch, within), headers);
+        return readWhole(await attempt(fetch, within), headers, true);
       });
     const prepared = { method, url, headers: Object.fromEntries(headers), body: undefined };
     const report = createReport(parts.warn, { key }, [options]);

@@ -44,6 +44,8 @@ export interface LoopInput {
   readonly sendableUntil?: (told: Told) => number;
   /** Whether only a stored response is asked for. */
   readonly isCheck?: boolean;
+  /** Whether the caller reads the body of the response. */
+  readonly keepsBody?: boolean;
   readonly report: Report;
 }
 

@@ -73,7 +73,7 @@ function reportOutcome({ attempts, report }: Loop, outcome: string): void {
 }
 
 async function sendOnce(loop: Loop): Promise<Answer | Again | LoopResult> {
-  const { request, key, policy, signal, isCheck = false } = loop;
+  const { request, key, policy, signal, isCheck = false, keepsBody = false } = loop;
   loop.attempts += 1;
   loop.report({ kind: "attempt", attempt: loop.attempts });
   try {
@@ -87,6 +87,7 @@ async function sendOnce(loop: Loop): Promise<Answer | Again | LoopResult> {
       },
       mayOutlive: !loop.hasFailed,
       isCheck,
+      keepsBody,
     });
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);

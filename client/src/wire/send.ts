@@ -19,6 +19,8 @@ export interface SendLimit extends Limit {
   readonly mayOutlive: boolean;
   /** Whether the server may only look the operation up. */
   readonly isCheck: boolean;
+  /** Whether the caller reads the body of the response. */
+  readonly keepsBody: boolean;
 }
 
 // The browser's limit for all requests of a page together (Fetch standard, "HTTP-network-or-cache fetch").
@@ -48,7 +50,8 @@ export function createSend(
           if (signal.aborted) throw reasonOf(signal);
           limit.onSent();
         };
-        return exchange({ url, method, headers, body, signal, keepalive, onSent });
+        const { keepsBody } = limit;
+        return exchange({ url, method, headers, body, signal, keepalive, keepsBody, onSent });
       });
     } finally {
       keptBytes -= heldBytes;

@@ -24,6 +24,8 @@ export interface Outgoing {
   readonly body: SerialBody["body"];
   readonly keepalive: boolean;
   readonly signal: AbortSignal;
+  /** Whether the caller reads the body of the response. */
+  readonly keepsBody: boolean;
   /** Called when the request is handed to `fetch`. Throws if it is too late to send. */
   readonly onSent: () => void;
 }
@@ -82,12 +84,16 @@ interface ExchangeState {
   /** The last error of the network. */
   failure?: { readonly cause: unknown } | undefined;
   parse?: KyOptions["parseJson"];
+  /** Whether the caller or a hook reads the body of the response. */
+  keepsBody?: boolean;
 }
 
 function takeOver(options: KyOptions, outgoing: Outgoing, state: ExchangeState): void {
-  const { fetch: send = globalThis.fetch, parseJson: parse } = options;
+  const { fetch: send = globalThis.fetch, parseJson: parse, hooks, onDownloadProgress } = options;
   const { method, body } = outgoing;
   state.parse = parse;
+  const isWatched = onDownloadProgress !== undefined || (hooks?.afterResponse ?? []).length > 0;
+  state.keepsBody = outgoing.keepsBody || isWatched;
   Object.assign(options, {
     method,
     body,
@@ -123,7 +129,7 @@ async function sendAsked(
     onSent();
     // As a URL and its options: not every fetch takes the Request of another.
     const response = await send(asked.url, whole);
-    state.wire = await readWhole(response, sent);
+    state.wire = await readWhole(response, sent, state.keepsBody === true);
     return response;
   } catch (cause) {
     state.failure = { cause };
@@ -134,12 +140,12 @@ async function sendAsked(
 /** The answer of the wire, with the value that hooks and `parseJson` made of it. */
 async function readValue(
   response: Response | undefined,
-  { wire, asked, parse }: ExchangeState,
+  { wire, asked, parse, keepsBody = false }: ExchangeState,
 ): Promise<Answer> {
   // `ky.stop` in a hook leaves nothing but what came over the wire.
   if (response === undefined) return wire ?? refuseNothing();
   // A hook answered by itself: nothing was sent, and its answer counts.
-  const answer = wire ?? (await readWhole(response, new Headers({ accept: JSON_TYPE })));
+  const answer = wire ?? (await readWhole(response, new Headers({ accept: JSON_TYPE }), keepsBody));
   const text = response === answer.response ? answer.text : await response.clone().text();
   const whole = { ...answer, response };
   if (text === "" || !(isJson(response.headers) || isJson(answer.headers))) {

@@ -25,8 +25,8 @@ vi.mock("../../src/retry/classify.ts", async (load) => {
 });
 vi.mock("../../src/wire/answer.ts", async (load) => {
   const real = await load<typeof import("../../src/wire/answer.ts")>();
-  const readWhole: typeof real.readWhole = async (response, sent) => {
-    const answer = await real.readWhole(response, sent);
+  const readWhole: typeof real.readWhole = async (...asked) => {
+    const answer = await real.readWhole(...asked);
     return planted.bug === "html" ? { ...answer, wantsJson: false } : answer;
   };
   return { ...real, readWhole };
