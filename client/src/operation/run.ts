@@ -92,18 +92,21 @@ async function settleFound(
   }
   if (turn.signal.aborted) return left(stoppedBefore(run, found));
   const isTooOld = whyTooOld(found, definition.policy) !== undefined;
-  if (definition.policy.onChange === "resolve-first" || isTooOld) return settleEarlier(run, handle);
+  if (definition.policy.onChange === "resolve-first" || isTooOld)
+    return settleEarlier(run, handle, found);
   // Before it is sent: later runs have to know that the server may have run it.
   if (!(await handle.replace(addRequest(found, identity, request)))) return undefined;
   return handle.record && settle(run, handle, handle.record, "again");
 }
 
 /** Settles an earlier operation, and stops: one run never places two orders. */
-async function settleEarlier(run: OperationRun, handle: RecordHandle): Promise<Conclusion> {
+async function settleEarlier(
+  run: OperationRun,
+  handle: RecordHandle,
+  found: OperationRecord,
+): Promise<Conclusion> {
   const tried = new Set<string>();
-  for (;;) {
-    const { record } = handle;
-    if (record === undefined) throw new Error("no record is left to settle");
+  for (let record = found; ; record = handle.record ?? found) {
     tried.add(record.identity);
     const conclusion = await settle(run, handle, record, "again");
     const { result } = conclusion;

@@ -14,9 +14,10 @@ import type { Again } from "./again.ts";
 import { readRefusal } from "./error-formats.ts";
 import type { Refusal } from "./error-formats.ts";
 import { unknownBecause } from "./loop-result.ts";
-import type { LoopResult } from "./loop-result.ts";
+import type { LoopEnd } from "./loop-result.ts";
 import type { Loop } from "./loop-state.ts";
 import { warnOfEcho, warnOfTime } from "./server-warnings.ts";
+import { isMembers } from "../validation/is-object.ts";
 import { bodyOf, isHtml, isJson, parseJson } from "../wire/answer.ts";
 import type { Answer } from "../wire/answer.ts";
 
@@ -44,7 +45,7 @@ interface Refused extends Refusal {
 }
 
 /** Turns an answer into the result of the loop, or into a reason for another attempt. */
-export function classify(answer: Answer, loop: Loop): LoopResult | Again {
+export function classify(answer: Answer, loop: Loop): LoopEnd | Again {
   const { key, createError, echoing, policy } = loop;
   const { status, headers } = answer;
   const body = bodyOf(answer);
@@ -62,7 +63,7 @@ export function classify(answer: Answer, loop: Loop): LoopResult | Again {
         ? ({ status: originalStatus ?? 0, body: undefined, stored: false } as const)
         : { status, body };
     const details = { key, status, problem: body, original };
-    return rejected(new KeyConflictError(OTHER_CONTENT, details), loop);
+    return rejected(new KeyConflictError(OTHER_CONTENT, details));
   }
   if (isSuccess && code === undefined) return judgeSuccess(answer, loop, isEchoed);
   const waitMs = retryAfterMs(headers);
@@ -77,7 +78,7 @@ export function classify(answer: Answer, loop: Loop): LoopResult | Again {
   if (refusal.isAboutKey && !isHtml(answer)) {
     const isBusy = BUSY.has(status) && (loop.isUnresolved || waitMs !== undefined);
     if (isBusy && mayRetry) return { kind: "poll", cause: error };
-    if (!RETRYABLE.has(status)) return unknown(error, loop);
+    if (!RETRYABLE.has(status)) return unknown(error);
   }
   return byStatus(refused);
 }
@@ -99,15 +100,15 @@ export function isAcknowledged({ headers }: Answer, key: string): boolean {
 }
 
 /** Accepts a success if it can have come from the application. */
-function judgeSuccess(answer: Answer, told: Loop, isEchoed: boolean): LoopResult | Again {
-  const { key, policy } = told;
+function judgeSuccess(answer: Answer, loop: Loop, isEchoed: boolean): LoopEnd | Again {
+  const { key, policy } = loop;
   const { status, headers, text, value, isRedirected, wantsJson } = answer;
   const replayed = headers.get(IDEMPOTENT_REPLAYED) === "true";
   const unexpected = (message: string, cause?: unknown) =>
     new UnexpectedAnswerError(message, { key, status, problem: text, cause });
   if (wantsJson && !isEchoed && (isHtml(answer) || (isRedirected && !isJson(headers)))) {
     const error = unexpected(`Got a page instead of JSON: ${answer.response.url}`);
-    return { kind: "unknown", error, told };
+    return { kind: "unknown", error };
   }
   const isValue = "value" in value;
   if (!isValue && isJson(headers) && "error" in parseJson(text)) {
@@ -116,12 +117,12 @@ function judgeSuccess(answer: Answer, told: Loop, isEchoed: boolean): LoopResult
   const failure = isValue
     ? {}
     : { valueError: unexpected("A hook or parseJson threw", value.error) };
-  if (!isEchoed && failure.valueError) return { kind: "unknown", error: failure.valueError, told };
+  if (!isEchoed && failure.valueError) return { kind: "unknown", error: failure.valueError };
   // The target of a redirect is another resource, which has no key to echo.
   if (!isEchoed && !isRedirected && policy.onUnacknowledged !== "ignore") {
-    const message = warnOfEcho(told, answer);
+    const message = warnOfEcho(loop, answer);
     const error = new IdempotencyError(message, "outcome_unknown", { key, status });
-    if (policy.onUnacknowledged === "refuse") return { kind: "unknown", error, told };
+    if (policy.onUnacknowledged === "refuse") return { kind: "unknown", error };
   }
   return {
     kind: "done",
@@ -129,47 +130,46 @@ function judgeSuccess(answer: Answer, told: Loop, isEchoed: boolean): LoopResult
     status,
     value: isValue ? value.value : undefined,
     ...failure,
-    told,
   };
 }
 
 function byCode(
   code: ProblemCode,
   { hasRetryTime, originalStatus = 0, error, loop, mayRetry }: Refused,
-): LoopResult | Again {
+): LoopEnd | Again {
   switch (code) {
     case "idempotency_in_flight":
     case "idempotency_unavailable":
-      if (!mayRetry) return { kind: "unknown", error, told: loop };
+      if (!mayRetry) return { kind: "unknown", error };
       if (hasRetryTime && error.retryAfterMs === undefined) warnOfTime(loop);
       return { kind: code === "idempotency_in_flight" ? "poll" : "retry", cause: error };
     case "idempotency_outcome_unknown":
-      return { kind: "unknown", error, told: loop };
+      return { kind: "unknown", error };
     case "idempotency_not_found":
     case "idempotency_key_expired":
       // An earlier attempt was sent with this key, and the server has no record of it, or has it no longer.
-      return { kind: loop.isUnresolved ? "unknown" : "rejected", error, told: loop };
+      return { kind: loop.isUnresolved ? "unknown" : "rejected", error };
     case "idempotency_response_not_stored":
       if (isDone(originalStatus)) {
-        const done = { kind: "done", value: undefined, stored: false, replayed: true } as const;
-        return { ...done, status: originalStatus, told: loop };
+        const status = originalStatus;
+        return { kind: "done", value: undefined, stored: false, replayed: true, status };
       }
       // Without the original status, or after a redirect that can no longer be followed, the outcome is unknown.
-      return (isRefused(originalStatus) ? rejected : unknown)(error, loop);
+      return (isRefused(originalStatus) ? rejected : unknown)(error);
     case "idempotency_key_required":
     case "idempotency_key_invalid":
     case "idempotency_conflict":
-      return rejected(error, loop);
+      return rejected(error);
     default:
       return code satisfies never;
   }
 }
 
-function byStatus(refused: Refused): LoopResult | Again {
+function byStatus(refused: Refused): LoopEnd | Again {
   const { answer, error, loop, isEchoed, isEchoing, mayRetry } = refused;
   const { status, headers, isRedirected } = answer;
   const { isUnresolved } = loop;
-  const settle = (isFinal: boolean): LoopResult => (isFinal ? rejected : unknown)(error, loop);
+  const settle = (isFinal: boolean): LoopEnd => (isFinal ? rejected : unknown)(error);
   // Authentication runs before the key is looked at: the outcome of an earlier attempt stays unknown.
   if (status === 401 || status === 403) return settle(!isUnresolved);
   if (headers.get(IDEMPOTENT_REPLAYED) === "true" && status >= 500) return settle(true);
@@ -177,7 +177,9 @@ function byStatus(refused: Refused): LoopResult | Again {
   // A 409 with a code is a conflict of the application; one with a time and no code asks the client to wait.
   const isRunning = isStranger
     ? BUSY.has(status)
-    : status === 409 && error.retryAfterMs !== undefined && !hasCode(error.problem);
+    : status === 409 &&
+      error.retryAfterMs !== undefined &&
+      !(isMembers(error.problem) && "code" in error.problem);
   if (isRunning || RETRYABLE.has(status)) {
     return mayRetry ? { kind: isRunning ? "poll" : "retry", cause: error } : settle(false);
   }
@@ -190,15 +192,11 @@ function byStatus(refused: Refused): LoopResult | Again {
   return settle((status === 402 || status === 422) && isJson(headers) && !isEchoing);
 }
 
-function hasCode(problem: unknown): boolean {
-  return typeof problem === "object" && problem !== null && "code" in problem;
-}
-
-function rejected(error: IdempotencyError, told: Loop): LoopResult {
-  return { kind: "rejected", error, told };
+function rejected(error: IdempotencyError): LoopEnd {
+  return { kind: "rejected", error };
 }
 
 // An error of the application advises a new key, which would be wrong for an unknown outcome.
-function unknown(cause: IdempotencyError, told: Loop): LoopResult {
-  return { kind: "unknown", error: unknownBecause(cause, cause.message, cause.key), told };
+function unknown(cause: IdempotencyError): LoopEnd {
+  return { kind: "unknown", error: unknownBecause(cause, cause.message, cause.key) };
 }

@@ -4,8 +4,8 @@ import type { ErrorDetails, UnexpectedAnswerError } from "@oncekey/shared";
 import { reasonOf } from "../wire/timeout.ts";
 import type { Loop, Told } from "./loop-state.ts";
 
-/** The result of a loop. `unsent`: no byte left the device. */
-export type LoopResult = { readonly told: Told } & (
+/** The end of a loop. `unsent`: no byte left the device. */
+export type LoopEnd =
   | {
       readonly kind: "done";
       readonly value: unknown;
@@ -16,24 +16,26 @@ export type LoopResult = { readonly told: Told } & (
       readonly replayed: boolean;
       readonly status: number;
     }
-  | { readonly kind: "rejected" | "unsent" | "unknown"; readonly error: IdempotencyError }
-);
+  | { readonly kind: "rejected" | "unsent" | "unknown"; readonly error: IdempotencyError };
+
+/** The end of a loop, and facts about it. */
+export type LoopResult = LoopEnd & { readonly told: Told };
 
 /** Ends the loop without a final answer: the outcome is unknown if anything may have been sent. */
-export function endWithout(loop: Loop, why: string, cause: unknown): LoopResult {
+export function endWithout(loop: Loop, why: string, cause: unknown): LoopEnd {
   const { key, isSent, isUnresolved } = loop;
   if (isSent || isUnresolved) {
     const error = unknownBecause(cause, `${why}; the outcome is unknown`, key);
-    return { kind: "unknown", error, told: loop };
+    return { kind: "unknown", error };
   }
   const failure = cause instanceof IdempotencyError ? `: ${cause.message}` : "";
   const message = `${why}; nothing was sent${failure}`;
   const error = new IdempotencyError(message, undefined, { key, cause });
-  return { kind: "unsent", error, told: loop };
+  return { kind: "unsent", error };
 }
 
 /** Ends the loop because the caller's signal aborted. */
-export function stopped(loop: Loop): LoopResult {
+export function stopped(loop: Loop): LoopEnd {
   return endWithout(loop, "Stopped", reasonOf(loop.signal));
 }
 

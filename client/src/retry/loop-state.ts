@@ -45,7 +45,7 @@ export interface LoopInput {
   /** Whether only a stored response is asked for. */
   readonly isCheck?: boolean;
   /** Whether the caller reads the body of the response. */
-  readonly keepsBody?: boolean;
+  readonly keepsBody?: boolean | undefined;
   readonly report: Report;
 }
 

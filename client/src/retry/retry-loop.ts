@@ -5,7 +5,7 @@ import { classify } from "./classify.ts";
 import { isAgain } from "./again.ts";
 import type { Again } from "./again.ts";
 import { endWithout, stopped } from "./loop-result.ts";
-import type { LoopResult } from "./loop-result.ts";
+import type { LoopEnd, LoopResult } from "./loop-result.ts";
 import { leftMs } from "./loop-state.ts";
 import type { Loop, LoopInput, LoopParts } from "./loop-state.ts";
 import { isOffline } from "./offline.ts";
@@ -31,15 +31,16 @@ export async function sendUntilSettled(parts: LoopParts, input: LoopInput): Prom
     polls: 0,
     answer: undefined,
   };
-  return parts.repeat<LoopResult>({
+  const end = await parts.repeat<LoopEnd>({
     attempts,
     once: async () => attempt(loop),
     next: async (again, retries) => waitOrGiveUp(loop, again, retries),
   });
+  return { ...end, told: loop };
 }
 
 /** Sends one attempt, and repeats it after a 401 if the application has renewed its credentials. */
-async function attempt(loop: Loop): Promise<LoopResult | Again> {
+async function attempt(loop: Loop): Promise<LoopEnd | Again> {
   const { renewal, signal } = loop;
   // Only after a failure: some devices report for hours that they are offline although they are not.
   if (loop.hasFailed && isOffline()) await waitForConnection(loop);
@@ -64,7 +65,7 @@ async function attempt(loop: Loop): Promise<LoopResult | Again> {
   return judged;
 }
 
-function isAnswer(result: Answer | Again | LoopResult): result is Answer {
+function isAnswer(result: Answer | Again | LoopEnd): result is Answer {
   return "headers" in result;
 }
 
@@ -72,8 +73,8 @@ function reportOutcome({ attempts, report }: Loop, outcome: string): void {
   report({ kind: "outcome", attempt: attempts, outcome });
 }
 
-async function sendOnce(loop: Loop): Promise<Answer | Again | LoopResult> {
-  const { request, key, policy, signal, isCheck = false, keepsBody = false } = loop;
+async function sendOnce(loop: Loop): Promise<Answer | Again | LoopEnd> {
+  const { request, key, policy, signal, isCheck = false, keepsBody } = loop;
   loop.attempts += 1;
   loop.report({ kind: "attempt", attempt: loop.attempts });
   try {
@@ -113,13 +114,13 @@ async function waitOrGiveUp(
   loop: Loop,
   { kind, cause }: Again,
   retries: number,
-): Promise<LoopResult | undefined> {
+): Promise<LoopEnd | undefined> {
   const { policy, attempts, polls } = loop;
   const isPoll = kind === "poll";
   // On top of Retry-After, so that clients that failed together do not retry together.
   const jitterMs = fullJitterMs(isPoll ? polls : retries + 1, policy.backoff);
   const waitMs = (cause.retryAfterMs ?? 0) + jitterMs;
-  const giveUp = (why: string): LoopResult => endWithout(loop, why, cause);
+  const giveUp = (why: string): LoopEnd => endWithout(loop, why, cause);
   if (!isPoll && retries + 1 >= policy.attempts)
     return giveUp(`No final answer after ${attempts} attempts`);
   const late = `No final answer within ${policy.deadlineMs} ms`;

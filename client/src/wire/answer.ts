@@ -26,7 +26,7 @@ export interface Answer {
 export async function readWhole(
   response: Response,
   sent: Headers,
-  keepsBody: boolean,
+  keepsBody: boolean | undefined,
 ): Promise<Answer> {
   const text = await (keepsBody ? response.clone() : response).text();
   const { status, headers, redirected: isRedirected } = response;
@@ -39,7 +39,7 @@ export async function readWhole(
 /** Whether an answer is a page, also without a media type. */
 export function isHtml({ headers, text }: Answer): boolean {
   const type = headers.get("content-type") ?? "";
-  return /html/i.test(type) || (!isJson(headers) && /^\s*<(?:!doctype html|html)/i.test(text));
+  return /html/i.test(type) || (!isJson(headers) && /^\s*<(!doctype )?html/i.test(text));
 }
 
 /** Whether a body is JSON by its media type, such as `application/problem+json`. */

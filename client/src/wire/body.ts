@@ -19,9 +19,8 @@ export interface SerialBody {
 /** Content that is not text. */
 export type Bytes = Uint8Array<ArrayBuffer> | Blob;
 
-/** A {@link SerialBody} and its media type, if it has one. */
-export interface TypedBody {
-  readonly serial: SerialBody;
+/** A {@link SerialBody} and its media type; without a type if it is missing or empty. */
+export interface TypedBody extends SerialBody {
   readonly type?: string;
 }
 
@@ -35,22 +34,17 @@ export const BODY_CHECK: Check = accept(
 export function serialiseBody(
   body: RequestBody | undefined,
 ): TypedBody | (() => Promise<TypedBody>) {
-  if (body === undefined || typeof body === "string") return { serial: { body } };
+  if (body === undefined || typeof body === "string") return { body };
   if (body instanceof URLSearchParams) {
-    return {
-      serial: { body: String(body) },
-      type: "application/x-www-form-urlencoded;charset=UTF-8",
-    };
+    return { body: String(body), type: "application/x-www-form-urlencoded;charset=UTF-8" };
   }
   if (body instanceof FormData) return () => readForm(body);
-  if (body instanceof Blob) {
-    return { serial: { body }, ...(body.type === "" ? {} : { type: body.type }) };
-  }
+  if (body instanceof Blob) return { body, type: body.type };
   const bytes = ArrayBuffer.isView(body)
     ? new Uint8Array(body.buffer, body.byteOffset, body.byteLength)
     : new Uint8Array(body);
   // A copy: the caller may go on to change its own.
-  return { serial: { body: bytes.slice() } };
+  return { body: bytes.slice() };
 }
 
 /** Encodes bytes for a storage that keeps text only (RFC 4648 §4). */
@@ -69,11 +63,11 @@ async function readForm(form: FormData): Promise<TypedBody> {
   const type = whole.headers.get("content-type") ?? "";
   const content = toBinary(new Uint8Array(await whole.arrayBuffer()));
   const [, random] = /boundary=(\S+)$/.exec(type) ?? [];
-  if (random === undefined) return { serial: { body: fromBinary(content) }, type };
+  if (random === undefined) return { body: fromBinary(content), type };
   let boundary = "oncekey-form";
   while (content.includes(boundary)) boundary += "-";
   const body = fromBinary(content.replaceAll(random, boundary));
-  return { serial: { body }, type: type.replace(random, boundary) };
+  return { body, type: type.replace(random, boundary) };
 }
 
 /** The most arguments that every engine takes. */

@@ -76,12 +76,12 @@ export function prepareRequest(
   const lowered = Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]);
   const own = Object.fromEntries(lowered) as Readonly<Record<string, string>>;
   const url = resolveUrl(path, base);
-  const finish = ({ serial, type }: TypedBody): PreparedRequest => {
-    const typed = type === undefined ? {} : { "content-type": type };
-    return { method, url, headers: { ...typed, ...own }, ...serial };
+  const finish = ({ body: serial, type }: TypedBody): PreparedRequest => {
+    const typed = type ? { "content-type": type } : {};
+    return { method, url, headers: { ...typed, ...own }, body: serial };
   };
   if (json !== undefined) {
-    return finish({ serial: { body: JSON.stringify(json) }, type: "application/json" });
+    return finish({ body: JSON.stringify(json), type: "application/json" });
   }
   const serialised = serialiseBody(body);
   return typeof serialised === "function"

@@ -20,7 +20,7 @@ export interface SendLimit extends Limit {
   /** Whether the server may only look the operation up. */
   readonly isCheck: boolean;
   /** Whether the caller reads the body of the response. */
-  readonly keepsBody: boolean;
+  readonly keepsBody: boolean | undefined;
 }
 
 // The browser's limit for all requests of a page together (Fetch standard, "HTTP-network-or-cache fetch").

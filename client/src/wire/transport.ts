@@ -25,7 +25,7 @@ export interface Outgoing {
   readonly keepalive: boolean;
   readonly signal: AbortSignal;
   /** Whether the caller reads the body of the response. */
-  readonly keepsBody: boolean;
+  readonly keepsBody: boolean | undefined;
   /** Called when the request is handed to `fetch`. Throws if it is too late to send. */
   readonly onSent: () => void;
 }
@@ -85,15 +85,15 @@ interface ExchangeState {
   failure?: { readonly cause: unknown } | undefined;
   parse?: KyOptions["parseJson"];
   /** Whether the caller or a hook reads the body of the response. */
-  keepsBody?: boolean;
+  keepsBody?: boolean | undefined;
 }
 
 function takeOver(options: KyOptions, outgoing: Outgoing, state: ExchangeState): void {
   const { fetch: send = globalThis.fetch, parseJson: parse, hooks, onDownloadProgress } = options;
   const { method, body } = outgoing;
   state.parse = parse;
-  const isWatched = onDownloadProgress !== undefined || (hooks?.afterResponse ?? []).length > 0;
-  state.keepsBody = outgoing.keepsBody || isWatched;
+  const hasReader = onDownloadProgress !== undefined || hooks?.afterResponse?.length !== 0;
+  state.keepsBody = outgoing.keepsBody || hasReader;
   Object.assign(options, {
     method,
     body,
@@ -129,7 +129,7 @@ async function sendAsked(
     onSent();
     // As a URL and its options: not every fetch takes the Request of another.
     const response = await send(asked.url, whole);
-    state.wire = await readWhole(response, sent, state.keepsBody === true);
+    state.wire = await readWhole(response, sent, state.keepsBody);
     return response;
   } catch (cause) {
     state.failure = { cause };
@@ -140,7 +140,7 @@ async function sendAsked(
 /** The answer of the wire, with the value that hooks and `parseJson` made of it. */
 async function readValue(
   response: Response | undefined,
-  { wire, asked, parse, keepsBody = false }: ExchangeState,
+  { wire, asked, parse, keepsBody }: ExchangeState,
 ): Promise<Answer> {
   // `ky.stop` in a hook leaves nothing but what came over the wire.
   if (response === undefined) return wire ?? refuseNothing();

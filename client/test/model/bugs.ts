@@ -4,11 +4,11 @@ import type { Conclusion, OperationRun, RunRequest } from "../../src/operation/o
 import type { RecordNames } from "../../src/records/record-names.ts";
 import type { RunResult } from "../../src/result.ts";
 import type { Again } from "../../src/retry/again.ts";
-import type { LoopResult } from "../../src/retry/loop-result.ts";
+import type { LoopEnd } from "../../src/retry/loop-result.ts";
 import type { Loop } from "../../src/retry/loop-state.ts";
 import type { Answer } from "../../src/wire/answer.ts";
 
-type Classify = (answer: Answer, loop: Loop) => LoopResult | Again;
+type Classify = (answer: Answer, loop: Loop) => LoopEnd | Again;
 
 /** Takes every 409 without a code of the contract as final, so that the next run mints. */
 export function rotateOnUnknown409(classify: Classify): Classify {
@@ -18,7 +18,7 @@ export function rotateOnUnknown409(classify: Classify): Classify {
     const cause = "cause" in judged ? judged.cause : error;
     const isKnown = cause?.code?.startsWith("idempotency_") === true;
     if (answer.status !== 409 || isKnown || cause === undefined) return judged;
-    return { kind: "rejected", error: cause, told: loop };
+    return { kind: "rejected", error: cause };
   };
 }
 
