@@ -1,4 +1,4 @@
-/** A new user with npm: installs the packed packages into empty folders and runs the README's examples and the created shop. */
+/** A new user: installs the packed packages into empty folders and runs the README's examples and the created shop. */
 import { execFile } from "node:child_process";
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -17,7 +17,12 @@ const INSTALL_MS = 400_000;
 const QUIET = ["--no-audit", "--no-fund"];
 const README = new URL("../../README.md", import.meta.url);
 
-describe.runIf(byDepth(false, true))("a new user with npm (in test:deep)", () => {
+// How Node finds packages in yarn's archives. The loader reads no TypeScript, so that the examples are compiled.
+const PLUG_AND_PLAY = ["--require", "./.pnp.cjs", "--experimental-loader", "./.pnp.loader.mjs"];
+const STRICT = ["--strict", "--module", "nodenext", "--target", "es2024"];
+const CHECKED = [...STRICT, "--types", "node", "server.mts", "client.mts"];
+
+describe.runIf(byDepth(false, true))("a new user (in test:deep)", () => {
   const database = withDatabase({ from: "empty" });
   let folder = "";
   const tarballs: Record<string, string> = {};
@@ -33,8 +38,33 @@ describe.runIf(byDepth(false, true))("a new user with npm (in test:deep)", () =>
     await run("npm", [...args], { cwd, env: { ...process.env, PATH } });
   }
 
+  /** Writes both examples of the README, and returns the port of their server. */
+  async function pasteReadme(project: string): Promise<number> {
+    const port = await freePort();
+    const [serverCode = "", clientCode = ""] = blocksOf(await readFile(README, "utf8"));
+    const onPort = (code: string): string => code.replaceAll("3000", String(port));
+    await writeFile(join(project, "server.mts"), onPort(serverCode));
+    await writeFile(join(project, "client.mts"), onPort(clientCode));
+    return port;
+  }
+
+  /** Starts the server of the README, runs its client, and returns the client's output. */
+  async function runReadme(
+    project: string,
+    port: number,
+    type: "mts" | "mjs" = "mts",
+    args: readonly string[] = [],
+  ): Promise<string> {
+    await database.pool({ max: 1 }).query("drop table if exists orders");
+    const environment = { DATABASE_URL: database.url };
+    const started = await startServer(project, [...args, `server.${type}`], port, environment);
+    onTestFinished(started.stop);
+    const { stdout } = await run(process.execPath, [...args, `client.${type}`], { cwd: project });
+    return stdout;
+  }
+
   it(
-    "runs both examples of the README, compiled by the strict rules",
+    "runs both examples of the README with npm, compiled by the strict rules",
     { timeout: INSTALL_MS },
     async () => {
       const project = join(folder, "readme");
@@ -42,20 +72,42 @@ describe.runIf(byDepth(false, true))("a new user with npm (in test:deep)", () =>
       const { shared = "", server = "", client = "" } = tarballs;
       await npm(project, "install", ...QUIET, shared, server, client, "fastify", "pg");
       await npm(project, "install", "-D", ...QUIET, "typescript", "@types/node", "@types/pg");
-      const port = await freePort();
-      const [serverCode = "", clientCode = ""] = blocksOf(await readFile(README, "utf8"));
-      const onPort = (code: string): string => code.replaceAll("3000", String(port));
-      await writeFile(join(project, "server.mts"), onPort(serverCode));
-      await writeFile(join(project, "client.mts"), onPort(clientCode));
-      const strict = ["--noEmit", "--strict", "--module", "nodenext", "--target", "es2024"];
-      const files = ["--types", "node", "server.mts", "client.mts"];
-      await npm(project, "exec", "--", "tsc", ...strict, ...files);
-      const started = await startServer(project, ["server.mts"], port, {
-        DATABASE_URL: database.url,
-      });
-      onTestFinished(started.stop);
-      const { stdout } = await run(process.execPath, ["client.mts"], { cwd: project });
-      expect(stdout).toBe("ordered { id: 1 } false\n");
+      const port = await pasteReadme(project);
+      await npm(project, "exec", "--", "tsc", "--noEmit", ...CHECKED);
+      expect(await runReadme(project, port)).toBe("ordered { id: 1 } false\n");
+    },
+  );
+
+  it(
+    "runs them with yarn's Plug'n'Play, which refuses every undeclared dependency, and the command with them",
+    { timeout: INSTALL_MS },
+    async () => {
+      const project = join(folder, "yarn");
+      await mkdir(project);
+      const { shared, server, client } = tarballs;
+      const manifest = {
+        private: true,
+        dependencies: {
+          "@oncekey/client": `file:${client}`,
+          "@oncekey/server": `file:${server}`,
+          fastify: "^5",
+          pg: "^8",
+        },
+        devDependencies: { typescript: "^5.9.3", "@types/node": "^24", "@types/pg": "^8" },
+        resolutions: { "@oncekey/shared": `file:${shared}` },
+      };
+      await writeFile(join(project, "package.json"), JSON.stringify(manifest));
+      // Makes the folder a project of its own.
+      await writeFile(join(project, "yarn.lock"), "");
+      const yarn = (...args: readonly string[]) =>
+        npm(project, "exec", "--yes", "--package", "@yarnpkg/cli-dist@4", "--", "yarn", ...args);
+      await yarn("install", "--no-immutable");
+      const port = await pasteReadme(project);
+      await yarn("tsc", ...CHECKED);
+      await yarn("oncekey", "sql");
+      expect(await runReadme(project, port, "mjs", PLUG_AND_PLAY)).toBe(
+        "ordered { id: 1 } false\n",
+      );
     },
   );
 
