@@ -1,8 +1,11 @@
 /** The small examples as they stand: a checkout in Chromium before the shop of Fastify, and a payment under a lease. */
-import { readdir, readFile } from "node:fs/promises";
+import { execFile } from "node:child_process";
+import { cp, mkdtemp, readdir, readFile, rm, symlink } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { launchBrowser } from "@oncekey/test-support/browser/browser";
 import { withDatabase } from "@oncekey/test-support/postgres/database";
 import { freePort } from "@oncekey/test-support/processes/free-port";
@@ -32,6 +35,17 @@ async function start(source: string, environment: NodeJS.ProcessEnv = {}): Promi
     PORT: String(port),
   });
   return `http://localhost:${port}`;
+}
+
+/** Copies the unprotected twins and protects the copy as the skills of both packages say. */
+async function protectBySkill(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), "by-skill-"));
+  onTestFinished(() => rm(folder, { recursive: true }));
+  for (const name of ["checkout.tsx", "index.html", "server.ts"])
+    await cp(join(TWINS, name), join(folder, name));
+  await symlink(join(import.meta.dirname, "../node_modules"), join(folder, "node_modules"));
+  await promisify(execFile)("git", ["apply", join(TWINS, "by-skill.patch")], { cwd: folder });
+  return folder;
 }
 
 async function count(table: string): Promise<number> {
@@ -107,6 +121,15 @@ describe("the React checkout before the shop of Fastify", () => {
     await page.getByRole("button", { name: "Pay" }).click();
     await page.getByText(/Order \d+ is placed/).waitFor();
     expect(await count("orders")).toBe(2);
+  });
+
+  it("places one order if the skills of both packages were followed literally", async () => {
+    const folder = await protectBySkill();
+    const shop = await start(folder);
+    const page = await openPage(folder, shop);
+    await loseTheReply(page, shop);
+    await page.getByText(/Order \d+ is placed/).waitFor();
+    expect(await count("orders")).toBe(1);
   });
 
   it("refuses a caller who has not signed in, before any key is spent", async () => {

@@ -5,6 +5,7 @@ interface Cart {
   readonly total: number;
 }
 declare const cart: Cart;
+declare const session: { readonly token: string; readonly userId: string };
 declare function pay(cart: Cart): Promise<void>;
 declare function emptyCart(): void;
 declare function showReceipt(receipt: { readonly id: number } | undefined, replayed: boolean): void;
