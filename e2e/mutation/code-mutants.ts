@@ -4,14 +4,15 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { MutantResult, PartialStrykerOptions } from "@stryker-mutator/api/core";
 import { Stryker } from "@stryker-mutator/core";
+import type { Lines } from "./changed-lines.ts";
 import { collapse } from "./result.ts";
 import type { FileResult, Survivor } from "./result.ts";
 import { TESTS_VARIABLE } from "./tests-variable.ts";
 
 export interface CodeRun {
   readonly file: string;
-  /** Lines to mutate, both ends included. Default: the whole file. */
-  readonly lines?: readonly (readonly [from: number, to: number])[];
+  /** Lines to mutate. Default: the whole file. */
+  readonly lines?: readonly Lines[];
   readonly tests: readonly string[];
   /** Keeps the results of the previous run, so that only what changed is run again. */
   readonly incrementalFile?: string;
@@ -24,15 +25,47 @@ const TIMEOUT_MS = 10_000;
 const FIRST_RUN_MINUTES = 15;
 
 /** Runs Stryker in the present working directory, which has to be the copy: it changes the files in place. */
-export async function runCodeMutants({
-  file,
-  lines,
-  tests,
-  incrementalFile,
-}: CodeRun): Promise<Measured> {
+export async function runCodeMutants({ file, lines, ...run }: CodeRun): Promise<Measured> {
+  const mutate = lines?.map(([from, to]) => `${file}:${from}-${to}`) ?? [file];
+  const source = await readFile(file, "utf8");
+  const mutants = await runStryker({ mutate, ...run });
+  const count = (status: MutantResult["status"]): number =>
+    mutants.filter((mutant) => mutant.status === status).length;
+  return {
+    killed: count("Killed"),
+    timedOut: count("Timeout"),
+    survivors: mutants.filter(isSurvivor).map((mutant) => toSurvivor(file, source, mutant)),
+  };
+}
+
+/** Runs further tests against survivors of any files. Returns those that survive these tests as well. */
+export async function runSurvivors(
+  survivors: readonly Survivor[],
+  tests: readonly string[],
+): Promise<Survivor[]> {
+  if (survivors.length === 0) return [];
+  const mutate = survivors.map(({ file, range }) => `${file}:${range}`);
+  // Stryker also mutates what lies within these places.
+  const left = (await runStryker({ mutate, tests })).filter(isSurvivor);
+  return survivors.filter(({ file, range, mutator, replacement }) =>
+    left.some(
+      (mutant) =>
+        mutant.fileName.endsWith(file) &&
+        rangeOf(mutant) === range &&
+        mutant.mutatorName === mutator &&
+        collapse(mutant.replacement) === replacement,
+    ),
+  );
+}
+
+interface StrykerRun extends Pick<CodeRun, "tests" | "incrementalFile"> {
+  readonly mutate: string[];
+}
+
+async function runStryker({ mutate, tests, incrementalFile }: StrykerRun): Promise<MutantResult[]> {
   process.env[TESTS_VARIABLE] = tests.join(",");
   const options: PartialStrykerOptions = {
-    mutate: lines?.map(([from, to]) => `${file}:${from}-${to}`) ?? [file],
+    mutate,
     testRunner: "vitest",
     plugins: [import.meta.resolve("@stryker-mutator/vitest-runner")],
     vitest: {
@@ -54,17 +87,11 @@ export async function runCodeMutants({
     reporters: ["progress-append-only"],
     allowConsoleColors: false,
   };
-  const source = await readFile(file, "utf8");
-  const mutants = await new Stryker(options).runMutationTest();
-  const count = (status: MutantResult["status"]): number =>
-    mutants.filter((mutant) => mutant.status === status).length;
-  return {
-    killed: count("Killed"),
-    timedOut: count("Timeout"),
-    survivors: mutants
-      .filter(({ status }) => status === "Survived" || status === "NoCoverage")
-      .map((mutant) => toSurvivor(file, source, mutant)),
-  };
+  return new Stryker(options).runMutationTest();
+}
+
+function isSurvivor({ status }: MutantResult): boolean {
+  return status === "Survived" || status === "NoCoverage";
 }
 
 function toSurvivor(file: string, source: string, mutant: MutantResult): Survivor {
@@ -72,11 +99,16 @@ function toSurvivor(file: string, source: string, mutant: MutantResult): Survivo
   return {
     file,
     line: location.start.line,
+    range: rangeOf(mutant),
     mutator: mutatorName,
     original: collapse(textAt(source, location)),
     replacement: collapse(replacement),
     status: status === "Survived" ? "survived" : "not covered",
   };
+}
+
+function rangeOf({ location: { start, end } }: MutantResult): string {
+  return `${start.line}:${start.column - 1}-${end.line}:${end.column - 1}`;
 }
 
 /** Lines and columns are counted from 1. */

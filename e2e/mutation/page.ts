@@ -20,6 +20,7 @@ export function formatPage(results: readonly FileResult[]): string {
   return `# Mutation testing
 
 Made by \`npx -y pnpm@12 test:mutation\`, which takes files and folders. Each mutant changes one place of the code, or one condition of an SQL statement, and the tests of its folder run until one fails.
+Survivors of the client's folders then meet the rest of the client's tests.
 The score is the share of mutants that a test noticed. A mutant that never ends counts as noticed. Equivalent mutants, which no test can notice, stay in the score and are listed with their reasons.
 
 ## Scores

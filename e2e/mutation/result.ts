@@ -15,6 +15,8 @@ export interface Change {
 
 export interface Survivor extends Change {
   readonly line: number;
+  /** Stryker's name of the place: lines from 1, columns from 0. Absent for SQL. */
+  readonly range?: string;
   readonly status: SurvivorStatus;
 }
 

@@ -6,11 +6,11 @@ import { fileURLToPath } from "node:url";
 import { startPostgres } from "@oncekey/test-support/postgres/postgres";
 import { copyProject } from "../chaos/mutants/copy.ts";
 import type { ProjectCopy } from "../chaos/mutants/copy.ts";
-import { AREAS, findAreas } from "./areas.ts";
+import { AREAS, areaOf, findAreas } from "./areas.ts";
 import type { Area } from "./areas.ts";
 import { readChangedLines } from "./changed-lines.ts";
 import type { Lines } from "./changed-lines.ts";
-import { runCodeMutants } from "./code-mutants.ts";
+import { runCodeMutants, runSurvivors } from "./code-mutants.ts";
 import type { Measured } from "./code-mutants.ts";
 import { reasonOf } from "./equivalent.ts";
 import { keepResults, writeMutationPage } from "./keep.ts";
@@ -58,24 +58,29 @@ async function perform(asked: Settings): Promise<void> {
   const copy = await copyProject();
   process.chdir(copy.folder);
   await mkdir(CACHE, { recursive: true });
-  let open = 0;
+  const results: FileResult[] = [];
+  const keep = async (fresh: readonly FileResult[]): Promise<void> => {
+    if (!asked.isChanged) await keepResults(asked.pages, fresh);
+  };
   try {
-    for (const task of tasks) {
-      if (Date.now() > endsAt) break;
-      const began = Date.now();
-      const measured = await runTask(copy, task);
-      const seconds = Math.round((Date.now() - began) / 1000);
-      const date = new Date().toISOString().slice(0, 16).replace("T", " ");
-      const { file, kind } = task;
-      const result = { file, kind, date, seconds, ...measured };
-      open += report(result);
-      if (!asked.isChanged) await keepResults(asked.pages, [result]);
+    for (const [area, own] of Map.groupBy(tasks, ({ area: { folder } }) => areaOf(folder))) {
+      const measured: FileResult[] = [];
+      for (const task of own) {
+        if (Date.now() > endsAt) break;
+        const result = await measure(task, () => runTask(copy, task));
+        measured.push(result);
+        await keep([result]);
+      }
+      const judged = await runFurther(measured, area?.further ?? []);
+      if (judged !== measured) await keep(judged);
+      results.push(...judged);
     }
   } finally {
     process.chdir(ROOT);
     await copy.remove();
     await postgres?.stop();
   }
+  const open = results.reduce((sum, result) => sum + report(result), 0);
   console.log(`${open} open survivors`);
   if (open > 0) process.exitCode = 1;
 }
@@ -114,13 +119,44 @@ async function runTask(copy: ProjectCopy, { file, area, kind, lines }: Task): Pr
   return runCodeMutants({ file, tests, ...(lines === undefined ? { incrementalFile } : only) });
 }
 
+async function measure(
+  { file, kind }: Task,
+  running: () => Promise<Measured>,
+): Promise<FileResult> {
+  const began = Date.now();
+  const measured = await running();
+  const seconds = Math.round((Date.now() - began) / 1000);
+  const date = new Date().toISOString().slice(0, 16).replace("T", " ");
+  return { file, kind, date, seconds, ...measured };
+}
+
+/** Runs further tests against the open survivors. What they notice counts as killed. */
+async function runFurther(
+  results: readonly FileResult[],
+  tests: readonly string[],
+): Promise<readonly FileResult[]> {
+  const open = results
+    .filter(({ kind }) => kind === "code")
+    .flatMap(({ survivors }) => survivors)
+    .filter((survivor) => reasonOf(survivor) === undefined);
+  if (open.length === 0 || tests.length === 0) return results;
+  console.log(`\n${open.length} survivors, further tests`);
+  const left = await runSurvivors(open, tests);
+  const noticed = new Set(open.filter((survivor) => !left.includes(survivor)));
+  return results.map((result) => {
+    const survivors = result.survivors.filter((survivor) => !noticed.has(survivor));
+    const killed = result.killed + result.survivors.length - survivors.length;
+    return { ...result, killed, survivors };
+  });
+}
+
 /** Prints a file's result, and returns how many survivors have no reason yet. */
-function report({ killed, timedOut, survivors, seconds }: FileResult): number {
+function report({ file, kind, killed, timedOut, survivors, seconds }: FileResult): number {
   const open = survivors.filter((survivor) => reasonOf(survivor) === undefined);
   console.log(
-    `${killed} killed, ${timedOut} timed out, ${survivors.length} survived, ${open.length} of them open, in ${seconds} s`,
+    `\n${file}, ${kind}: ${killed} killed, ${timedOut} timed out, ${survivors.length} survived, ${open.length} of them open, in ${seconds} s`,
   );
-  for (const { file, line, mutator, original, replacement, status } of open)
-    console.log(`  ${file}:${line} ${mutator}, ${status}: ${original} → ${replacement}`);
+  for (const { line, mutator, original, replacement, status } of open)
+    console.log(`  line ${line}, ${mutator}, ${status}: ${original} → ${replacement}`);
   return open.length;
 }
