@@ -30,7 +30,7 @@ const GUIDES: readonly Section[] = [
   { title: "With your framework", pages: guides("neighbours nestjs trpc graphql migrating") },
   {
     title: "In operation",
-    pages: guides("command operator telemetry costs poolers serverless bun distributed"),
+    pages: guides("stuck-keys command operator telemetry costs poolers serverless bun distributed"),
   },
 ];
 

@@ -5,6 +5,7 @@ import { createAdvisoryStore } from "../../src/store/strategies/advisory.ts";
 import { createStoreParts } from "../../src/store/store-parts.ts";
 import type { StoredResponse } from "../../src/store/store.ts";
 import { createEncryptedCodec } from "../../src/store/encryption/encrypted-codec.ts";
+import { deriveKey } from "../../src/ticket/derive-key.ts";
 import { claimed, createTicket } from "../support/store-contract.ts";
 import { oncekey, oncekeyJson } from "./command.ts";
 
@@ -87,6 +88,16 @@ describe("oncekey inspect", () => {
     expect([code, out]).toEqual([1, ""]);
     expect(err).toBe(`no record of key ${KEY} in scope emil\n`);
     expect(await oncekeyJson(inspect("emil"), 1)).toEqual([]);
+  });
+
+  it("prints the key that the handler derived, to ask the other service by", async () => {
+    await store(PAID, { scope: "ines" });
+    const ticket = { key: KEY, scope: "ines", target: "POST /payments" };
+    const derivedKey = deriveKey(ticket, "charge");
+    const args = inspect("ines", "--derive-key", "charge");
+    expect((await oncekey(args)).out).toContain(`\nderived key  ${derivedKey}\n`);
+    expect(await oncekeyJson(args)).toMatchObject([{ derivedKey }]);
+    expect((await oncekeyJson<object[]>(inspect("ines")))[0]).not.toHaveProperty("derivedKey");
   });
 
   it("shows what callers chose with no power over the terminal", async () => {

@@ -5,6 +5,7 @@ import { createNoopMeter, metrics } from "@opentelemetry/api";
 import type { Meter, MetricOptions } from "@opentelemetry/api";
 import { beforeAll, describe, expect, it } from "vitest";
 import { parse } from "yaml";
+import { anchorsOf } from "../../../scripts/slug.ts";
 
 const LABELS = new Set([
   "job",
@@ -14,6 +15,9 @@ const LABELS = new Set([
   "oncekey_found_by",
   "http_route",
 ]);
+
+const RUNBOOK_URL =
+  /^https:\/\/github\.com\/oncekey\/oncekey\/blob\/main\/(docs\/[\w/-]+\.md)(?:#(\S+))?$/;
 
 interface Panel {
   readonly id: number;
@@ -127,12 +131,14 @@ it("grafana.json has panels with ids of their own, inside of the grid", () => {
   }
 });
 
-it("alerts.yaml has rules with a name of their own, a duration, a severity and a runbook", () => {
+it("alerts.yaml has rules with a name of their own, a duration, a severity and a page of the docs", async () => {
   expect(new Set(rules.map(({ alert }) => alert)).size).toBe(rules.length);
   for (const { alert, for: duration, labels, annotations } of rules) {
     expect(duration, alert).toMatch(/^\d+m$/);
     expect(["page", "ticket"], alert).toContain(labels.severity);
     expect(annotations.summary, alert).not.toBe("");
-    expect(annotations.runbook_url, alert).toMatch(/^https:\/\/github\.com\/oncekey\//);
+    const [, path = "", anchor] = RUNBOOK_URL.exec(annotations.runbook_url) ?? [];
+    const page = await read(path);
+    if (anchor !== undefined) expect(anchorsOf(page), alert).toContain(anchor);
   }
 });

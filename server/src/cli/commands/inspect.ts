@@ -4,6 +4,7 @@ import { isUtf8 } from "node:buffer";
 import { SEALED } from "../../store/record-codec.ts";
 import { findRecords } from "../../store/maintenance/records.ts";
 import type { TableRecord } from "../../store/maintenance/table-record.ts";
+import { deriveKey } from "../../ticket/derive-key.ts";
 import { withPool } from "../io/database.ts";
 import { EXIT } from "../io/exit-code.ts";
 import { printable, printJson, printLine, tell } from "../io/print.ts";
@@ -13,8 +14,12 @@ export function inspectCommand(): CommandUnknownOpts {
   return recordCommand("inspect")
     .description("show the records of a key; reads only")
     .option("--body", "the stored bodies too: they are your users' data")
+    .option(
+      "--derive-key <name>",
+      "also the key that the handler got of deriveKey(name), to ask the other service by",
+    )
     .option("--json", "a list of records")
-    .action((key, { body, json, ...options }) =>
+    .action((key, { body, json, deriveKey: name, ...options }) =>
       withPool(options, async ({ pool, schema }) => {
         const address = { key, scope: options.scope, target: options.target };
         const records = await findRecords(pool, schema, address, body ? "bodies" : undefined);
@@ -22,9 +27,14 @@ export function inspectCommand(): CommandUnknownOpts {
           tell(noRecord(address));
           process.exitCode = EXIT.wrong;
         }
-        if (json) printJson(records.map(toJson));
+        const derived = (record: TableRecord): string | undefined =>
+          name === undefined ? undefined : deriveKey(record, name);
+        if (json)
+          printJson(records.map((record) => ({ ...toJson(record), derivedKey: derived(record) })));
         else if (records.length > 0)
-          printLine(records.map((record) => describe(record, body ?? false)).join("\n\n"));
+          printLine(
+            records.map((record) => describe(record, body ?? false, derived(record))).join("\n\n"),
+          );
       }),
     );
 }
@@ -38,7 +48,7 @@ function encode(body: Buffer): { readonly text: string } | { readonly base64: st
   return isUtf8(body) ? { text: body.toString() } : { base64: body.toString("base64") };
 }
 
-function describe(record: TableRecord, withBody: boolean): string {
+function describe(record: TableRecord, withBody: boolean, derivedKey: string | undefined): string {
   const { status, attempt, steps, createdAt, expiresAt, fenceUntil, fingerprint } = record;
   const lines: [name: string, value: string | undefined][] = [
     ["key", record.key],
@@ -50,6 +60,7 @@ function describe(record: TableRecord, withBody: boolean): string {
     ["body", explainBody(record)],
     ["attempt", String(attempt)],
     ["steps", steps.length === 0 ? undefined : printable(steps.join(", "))],
+    ["derived key", derivedKey],
     ["written", createdAt],
     ["expires", expiresAt],
     ["fenced", fenceUntil ?? undefined],
