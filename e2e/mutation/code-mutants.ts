@@ -38,17 +38,17 @@ export async function runCodeMutants({ file, lines, ...run }: CodeRun): Promise<
   };
 }
 
-/** Runs further tests against survivors of any files. Returns those that survive these tests as well. */
+/** Runs further tests against survivors of any files. Returns those that these tests notice. */
 export async function runSurvivors(
   survivors: readonly Survivor[],
   tests: readonly string[],
 ): Promise<Survivor[]> {
-  if (survivors.length === 0) return [];
   const mutate = survivors.map(({ file, range }) => `${file}:${range}`);
+  const mutants = await runStryker({ mutate, tests });
+  const noticed = mutants.filter(({ status }) => status === "Killed" || status === "Timeout");
   // Stryker also mutates what lies within these places.
-  const left = (await runStryker({ mutate, tests })).filter(isSurvivor);
   return survivors.filter(({ file, range, mutator, replacement }) =>
-    left.some(
+    noticed.some(
       (mutant) =>
         mutant.fileName.endsWith(file) &&
         rangeOf(mutant) === range &&

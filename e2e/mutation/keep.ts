@@ -28,7 +28,8 @@ export async function writeMutationPage(folder: string): Promise<void> {
   await writePage(join(folder, "mutation.md"), formatPage(results));
 }
 
-function readResults(folder: string, area: string): FileResult[] {
+/** Returns the kept results of an area. */
+export function readResults(folder: string, area: string): FileResult[] {
   const file = fileOf(folder, area);
   return existsSync(file) ? (JSON.parse(readFileSync(file, "utf8")) as FileResult[]) : [];
 }

@@ -13,7 +13,7 @@ import type { Lines } from "./changed-lines.ts";
 import { runCodeMutants, runSurvivors } from "./code-mutants.ts";
 import type { Measured } from "./code-mutants.ts";
 import { reasonOf } from "./equivalent.ts";
-import { keepResults, writeMutationPage } from "./keep.ts";
+import { keepResults, readResults, writeMutationPage } from "./keep.ts";
 import type { FileResult, MutatorKind } from "./result.ts";
 import { readSettings, USAGE } from "./settings.ts";
 import type { Settings } from "./settings.ts";
@@ -64,6 +64,15 @@ async function perform(asked: Settings): Promise<void> {
   };
   try {
     for (const [area, own] of Map.groupBy(tasks, ({ area: { folder } }) => areaOf(folder))) {
+      if (area === undefined || Date.now() > endsAt) continue;
+      if (asked.isSurvivorsOnly) {
+        const files = new Set(own.map(({ file }) => file));
+        const kept = readResults(asked.pages, area.folder).filter(({ file }) => files.has(file));
+        const judged = await runFurther(kept, [...area.tests, ...area.further]);
+        await keep(judged);
+        results.push(...judged);
+        continue;
+      }
       const measured: FileResult[] = [];
       for (const task of own) {
         if (Date.now() > endsAt) break;
@@ -71,7 +80,7 @@ async function perform(asked: Settings): Promise<void> {
         measured.push(result);
         await keep([result]);
       }
-      const judged = await runFurther(measured, area?.further ?? []);
+      const judged = await runFurther(measured, area.further);
       if (judged !== measured) await keep(judged);
       results.push(...judged);
     }
@@ -141,8 +150,7 @@ async function runFurther(
     .filter((survivor) => reasonOf(survivor) === undefined);
   if (open.length === 0 || tests.length === 0) return results;
   console.log(`\n${open.length} survivors, further tests`);
-  const left = await runSurvivors(open, tests);
-  const noticed = new Set(open.filter((survivor) => !left.includes(survivor)));
+  const noticed = new Set(await runSurvivors(open, tests));
   return results.map((result) => {
     const survivors = result.survivors.filter((survivor) => !noticed.has(survivor));
     const killed = result.killed + result.survivors.length - survivors.length;

@@ -9,6 +9,8 @@ export interface Settings {
   /** Whether only lines that differ from main are mutated. */
   readonly isChanged: boolean;
   readonly mutators: "all" | "code" | "sql";
+  /** Whether only the open survivors of the kept results are run again, against all tests of their area. */
+  readonly isSurvivorsOnly: boolean;
   /** No file is begun after this time. */
   readonly minutes: number;
   /** Whether only the page is written, from the results that are kept. */
@@ -22,6 +24,7 @@ export const USAGE = `test:mutation [PATH…]
   PATH            a file or folder of an area; default: every area
   --changed       mutates only the lines that differ from main, and writes no page
   --mutators NAME code (Stryker), sql (statements of the store) or all; default: all
+  --survivors     runs all tests of an area against the kept survivors of its code alone
   --minutes N     begins no further file after N minutes; default: no limit
   --page          writes the page from the kept results, and runs nothing
   --pages FOLDER  of the page and the results behind it; default: docs/reports`;
@@ -36,6 +39,7 @@ export function readSettings(words: readonly string[]): Settings {
     options: {
       changed: { type: "boolean", default: false },
       mutators: { type: "string", default: "all" },
+      survivors: { type: "boolean", default: false },
       minutes: { type: "string", default: "Infinity" },
       page: { type: "boolean", default: false },
       pages: { type: "string", default: PAGES },
@@ -53,6 +57,7 @@ export function readSettings(words: readonly string[]): Settings {
     paths: positionals,
     isChanged: values.changed,
     mutators,
+    isSurvivorsOnly: values.survivors,
     minutes,
     isPageOnly: values.page,
     pages: resolve(values.pages),

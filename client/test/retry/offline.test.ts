@@ -80,3 +80,12 @@ describe("a device that reports itself offline", () => {
     expect(await run).toMatchObject({ kind: "done", attempts: 1 });
   });
 });
+
+it("a runtime that has no navigator counts as online: a retry waits for nothing", async () => {
+  vi.stubGlobal("navigator", undefined);
+  const waits: WaitEvent[] = [];
+  const run = createShop(BASE).order.run(cart, { onWait: (event) => waits.push(event) });
+  await vi.advanceTimersByTimeAsync(50);
+  expect(await run).toMatchObject({ kind: "done", attempts: 2 });
+  expect(waits).toMatchObject([{ reason: "retry", attempt: 2 }]);
+});

@@ -102,6 +102,16 @@ describe("a 401", () => {
     });
   });
 
+  it("waits for a hook that takes seconds, up to the deadline of the run", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
+    await withServer([refused, done], async ({ url }) => {
+      const onUnauthorized = async () => void (await vi.advanceTimersByTimeAsync(10_000));
+      const { order, warnings } = createMember(url, { onUnauthorized });
+      expect(await order.run(cart)).toMatchObject({ kind: "done", attempts: 2 });
+      expect(warnings).toEqual([]);
+    });
+  });
+
   it("is not waited for any longer once the run is aborted", async () => {
     await withServer([refused], async ({ url, seen }) => {
       const controller = new AbortController();
@@ -148,6 +158,19 @@ describe("a 401", () => {
       await expect(client.post("orders", first)).rejects.toMatchObject(refusal);
       const unknown = { code: "outcome_unknown", status: 401 };
       await expect(client.post("orders", again)).rejects.toMatchObject(unknown);
+    });
+  });
+
+  it("of a plain call is its result if the hook takes longer than the deadline", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
+    await withServer([refused], async ({ url }) => {
+      const hang = () => (vi.advanceTimersByTime(60_000), new Promise<void>(() => {}));
+      const { client, warnings } = createMember(url, { onUnauthorized: hang });
+      const refusal = { code: undefined, status: 401 };
+      await expect(client.post("orders")).rejects.toMatchObject(refusal);
+      expect(warnings).toMatchObject([
+        { code: "callback_failed", message: "[oncekey] onUnauthorized failed" },
+      ]);
     });
   });
 
