@@ -100,7 +100,7 @@ export async function send(
   const stop = new AbortController();
   // The signal is the run's own, and ends with it.
   whenAborted(turn.signal, () => stop.abort(turn.signal.reason));
-  // Another user's credentials must not carry this one's request, nor may a hook have read them meanwhile.
+  // Another user's credentials must not carry this request. A hook may have read them although the owner is back.
   const changes = client.ownerChanges();
   const signedOut = (): void => {
     if (client.owner() !== owner || client.ownerChanges() !== changes)

@@ -21,7 +21,7 @@ export interface Answer {
  * Reads a response to its end, inside the attempt. As text, since React Native reads no bytes.
  *
  * @param sent the headers of the request.
- * @param keepsBody whether a copy is read, for somebody who reads the body again. In Chromium a copy takes about a millisecond.
+ * @param keepsBody whether the body of a copy is read, and the response stays unread. In Chromium a copy takes about a millisecond.
  */
 export async function readWhole(
   response: Response,

@@ -45,7 +45,7 @@ describe("the page of a measurement", () => {
     expect(text).not.toContain("loaded");
   });
 
-  it("says so if the machine was loaded", () => {
+  it("has a note if the machine was loaded", () => {
     expect(page(true)).toContain("Measured on a loaded machine");
   });
 });

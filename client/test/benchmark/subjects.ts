@@ -1,4 +1,4 @@
-/** What is compared: one request with a JSON body, in each way to send it. Runs in Node and in a page. */
+/** The subjects of the comparison: one request with a JSON body, in each way to send it. Runs in Node and in a page. */
 import ky from "ky";
 import { createClient, memoryStorage, webStorage } from "@oncekey/client";
 import type { OperationStorage } from "@oncekey/client";

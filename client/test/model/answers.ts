@@ -9,8 +9,8 @@ export const GATEWAY_STATUSES = [
 ] as const;
 
 /**
- * `page`: HTML. `json`: JSON without a code. `wait`: JSON with `Retry-After`. `words`: JSON about a duplicate in words that are in no
- * table.
+ * `page`: HTML. `json`: JSON without a code. `wait`: JSON with `Retry-After`. `words`: JSON about a duplicate, in a wording that is in
+ * no table.
  */
 export const GATEWAY_FORMS = ["page", "text", "json", "wait", "words"] as const;
 

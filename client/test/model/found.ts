@@ -23,7 +23,7 @@ const apple2 = { cart: "cart-2", lines: "apple" };
 const pear2 = { cart: "cart-2", lines: "pear" };
 
 export const FOUND: readonly History[] = [
-  // The page ends before its slow storage removes what forgetAll gave up. The run that forgetAll aborted must not write meanwhile.
+  // The page ends before its slow storage removes what forgetAll gave up. The run that forgetAll aborted must write no record.
   {
     ...plain,
     setting: "one tab, slow storage",

@@ -99,7 +99,7 @@ export interface Key {
   /** Whether it is settled at the server, or has been given up. */
   readonly isResolved: boolean;
   readonly isStored: boolean;
-  /** Contents that a page gave up. What is sent under the key afterwards is not among them. */
+  /** Contents that a page gave up, without those that are sent under the key afterwards. */
   readonly givenUp: readonly string[];
   /** The moment when its outcome was first reported, and the time of it. */
   readonly reportedAt: number | undefined;

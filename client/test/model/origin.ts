@@ -79,7 +79,7 @@ export function openOrigin(time: VirtualTime, hasLocks: boolean): Origin {
     postMessage(message: unknown): void {
       if (gone.has(this.tab)) return;
       const data: unknown = structuredClone(message);
-      // The HTML Standard ("Broadcasting to other browsing contexts") delivers to channels that are open now and do not close meanwhile.
+      // The HTML Standard ("Broadcasting to other browsing contexts") delivers to channels that are open now and stay open.
       const others = channels.filter((channel) => channel !== this && channel.name === this.name);
       time.after(MESSAGE_MS, () => {
         for (const channel of others.filter((other) => channels.includes(other)))

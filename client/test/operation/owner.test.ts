@@ -113,7 +113,7 @@ describe("after another user has signed in", () => {
           error: { cause: { message: "The signed-in user changed" } },
         });
       } else {
-        // No call reached the client in between: with `forgetAll()` at signing out, somebody does.
+        // No call reached the client in between: `forgetAll()` at signing out is such a call.
         expect([result.kind, seen.length]).toEqual(["done", 1]);
       }
     });
