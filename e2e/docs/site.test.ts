@@ -10,6 +10,7 @@ import { extname, join } from "node:path";
 import { promisify } from "node:util";
 import { launchBrowser } from "@oncekey/test-support/browser/browser";
 import type { TestBrowser } from "@oncekey/test-support/browser/browser";
+import { byDepth } from "@oncekey/test-support/lanes/depth";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { checkSite } from "../../site/check-site.ts";
 import { findViolations } from "../browser/axe.ts";
@@ -23,6 +24,22 @@ const TYPES: Readonly<Record<string, string>> = {
   ".svg": "image/svg+xml",
   ".png": "image/png",
 };
+
+/** The start and a guide; in test:deep also a story with output, wide and generated tables, a runbook and a decision. */
+const AXE_PAGES = [
+  "index.html",
+  "guides/lease.html",
+  ...byDepth(
+    [],
+    [
+      "story.html",
+      "reports/fault-matrix.html",
+      "reference/server.html",
+      "runbook/idempotency_in_flight.html",
+      "decisions/0009-encryption-is-a-row-codec.html",
+    ],
+  ),
+];
 
 /** Ends only what hangs. */
 const BUILD_MS = 300_000;
@@ -85,8 +102,10 @@ describe("the site", () => {
     page.on("request", (request) => {
       if (!request.url().startsWith(origin)) elsewhere.push(request.url());
     });
-    await page.goto(`${origin}/guides/lease.html`);
-    expect(await findViolations(page)).toEqual([]);
+    for (const path of AXE_PAGES) {
+      await page.goto(`${origin}/${path}`);
+      expect(await findViolations(page), path).toEqual([]);
+    }
     expect(elsewhere).toEqual([]);
   });
 
