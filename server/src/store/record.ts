@@ -19,8 +19,8 @@ export function ticketValues(
 /**
  * Returns the values of a statement that stores a response.
  *
- * @param mark what a row is recognised by: its fingerprint, or the owner of its lease.
- * @param response as it is to stand in the row.
+ * @param mark the row's fingerprint, or the owner of its lease.
+ * @param response the sealed response.
  */
 export function recordValues(
   ticket: Omit<Ticket, "fingerprint">,

@@ -31,7 +31,7 @@ export function createStoreParts(
 /** The options of a route that change its parts. */
 export interface PartsOptions {
   readonly codec: RecordCodec;
-  /** How long a handler may run. */
+  /** Longest time of a handler, in ms. */
   readonly maxHandlerMs: number;
 }
 

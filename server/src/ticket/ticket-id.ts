@@ -1,4 +1,4 @@
-/** The id of a ticket: what one process tells its tickets apart by. */
+/** The id by which a process distinguishes its tickets. */
 import type { Ticket } from "../store/store.ts";
 
 /** Returns scope, target and key as one string, which begins with the scope. */

@@ -28,9 +28,9 @@ export interface Taken {
   readonly claim: Claim;
 }
 
-/** How a route keeps its leases. */
+/** Options of a route for its leases. */
 export interface LeaseRules extends Retention {
-  /** How long a claim lasts without being renewed, in ms. */
+  /** Duration of a claim that is not renewed, in ms. */
   readonly leaseDurationMs: number;
   readonly codec: RecordCodec;
 }

@@ -52,7 +52,7 @@ export function ask(
 
 /**
  * Sends a batch that begins its transaction. If a prepared statement was lost or its plan is out of date, no statement of the
- * batch stands. Then the batch is sent once more, and every statement is prepared anew.
+ * batch stands. Then the batch is sent again, and every statement is prepared anew.
  */
 export async function askToBegin(
   client: PoolClient,
