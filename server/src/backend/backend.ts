@@ -25,7 +25,7 @@ export interface Engine {
   begin(ticket: Ticket, pool: Pool, onWait: () => void): MaybePromise<Outcome>;
   /** Looks up what is stored or running; starts nothing. */
   lookup(ticket: Ticket, pool: Pool): MaybePromise<Outcome>;
-  open(pool: Pool): Promise<OpenOutcome>;
+  open(pool: Pool, scope: string | undefined): Promise<OpenOutcome>;
   /** Returns the pool that a request's record is in. */
   poolOf(request: FastifyRequest): Pool;
 }
@@ -124,9 +124,9 @@ function createEngine(
       chain<PerPool | Unavailable, Outcome>(of(used), (found) =>
         "kind" in found ? found : found.records.lookup(ticket, options),
       ),
-    async open(used) {
+    async open(used, scope) {
       const found = await of(used);
-      return "kind" in found ? found : found.store.open();
+      return "kind" in found ? found : found.store.open(scope);
     },
   };
 }

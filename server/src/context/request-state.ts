@@ -12,6 +12,8 @@ export class RequestState {
   readonly options: RouteOptions;
   /** `undefined` for a request without a usable key. */
   ticket: Ticket | undefined;
+  /** The caller's scope, of a request without a key. */
+  keylessScope: string | undefined;
   outcome: BeginOutcomeName = "refused";
   /** The pool that was asked for the claim. */
   pool: Pool | undefined;

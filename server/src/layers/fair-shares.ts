@@ -2,7 +2,7 @@
 import type { Pool } from "pg";
 import { patienceMs } from "../store/postgres/connection.ts";
 import { ConnectionTimeoutError } from "../store/postgres/slots.ts";
-import type { BeginOutcome, LookupOutcome, Store, Ticket } from "../store/store.ts";
+import type { BeginOutcome, Claim, LookupOutcome, Store, Ticket } from "../store/store.ts";
 
 /** Places of each scope, for one kind of use. */
 interface Places {
@@ -52,9 +52,29 @@ export function fairStore(store: Store, pool: Pool, limit: number = quarterOf(po
     }
   }
 
+  /** Keeps the place of a scope until the claim ends, or frees it if there is none. */
+  async function inPlace<Begun extends BeginOutcome>(
+    scope: string,
+    begin: () => Promise<Begun>,
+  ): Promise<Begun> {
+    let claim: Claim | undefined;
+    try {
+      const outcome = await begin();
+      if (outcome.kind === "claimed" || outcome.kind === "crashed") ({ claim } = outcome);
+      return outcome;
+    } finally {
+      if (claim === undefined) handlers.free(scope);
+      else claim.onEnd(() => handlers.free(scope));
+    }
+  }
+
   return {
     lookup,
-    open: () => store.open(),
+    async open(scope) {
+      if (scope === undefined) return store.open(scope);
+      if (!(await handlers.take(scope, limit, waitMs))) return { kind: "busy" };
+      return inPlace(scope, () => store.open(scope));
+    },
     async begin(ticket, ...retention) {
       const { scope } = ticket;
       if (!handlers.tryTake(scope, limit)) {
@@ -62,15 +82,7 @@ export function fairStore(store: Store, pool: Pool, limit: number = quarterOf(po
         if (found.kind !== "absent" && found.kind !== "unknown") return found;
         if (!(await handlers.take(scope, limit, waitMs))) return { kind: "busy" };
       }
-      let outcome: BeginOutcome | undefined;
-      try {
-        outcome = await store.begin(ticket, ...retention);
-      } finally {
-        if (outcome?.kind !== "claimed" && outcome?.kind !== "crashed") handlers.free(scope);
-      }
-      if (outcome.kind !== "claimed" && outcome.kind !== "crashed") return outcome;
-      outcome.claim.onEnd(() => handlers.free(scope));
-      return outcome;
+      return inPlace(scope, () => store.begin(ticket, ...retention));
     },
   };
 }

@@ -217,9 +217,10 @@ export interface IdempotencyOptions extends RouteIdempotencyOptions {
    * Connections of the pool that one-commit handlers of one scope hold at a time in this process.
    * A storm of one tenant leaves the rest to the others. A further new key waits for one as long as
    * the pool waits for a connection (`connectionTimeoutMillis`, 5 s if unset), then gets 503 with
-   * `Retry-After`. Replays and look-ups are never refused for it. Not counted: scope
-   * `'single-tenant'`, whose callers share all, strategy `'lease'` and requests without a
-   * key. A number that reaches the pool's `max` sets no limit.
+   * `Retry-After`. Replays and look-ups are never refused for it. Requests without a key are
+   * counted if option `scope` names their caller. Not counted: scope `'single-tenant'`, whose
+   * callers share all, and strategy `'lease'`, whose handlers hold no connection before
+   * `commit()`. A number that reaches the pool's `max` sets no limit.
    *
    * @range 1–10_000
    * @default a quarter of the pool's max, at least 1 (one storm leaves three quarters to the others)

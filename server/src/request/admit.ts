@@ -58,6 +58,7 @@ function admitRead(
 ): MaybePromise<Admitted> {
   const { options } = state;
   if (read.kind === "ticket") state.ticket = read.ticket;
+  if (read.kind === "keyless") state.keylessScope = read.scope;
   const mayRun = read.kind !== "ticket" || !read.onlyIfStored;
   const admission = { engine, request, reply, state, mayRun };
   acknowledge(reply, state.ticket?.key, options.fenceMs);

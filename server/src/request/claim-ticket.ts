@@ -62,7 +62,7 @@ function ask(
   const { options, ticket } = state;
   const pool = engine.poolOf(request);
   state.pool = pool;
-  if (ticket === undefined) return engine.open(pool);
+  if (ticket === undefined) return engine.open(pool, state.keylessScope);
   if (!mayRun) return engine.lookup(ticket, pool);
   if (!isOutOfTime(ticket.key, options.maxKeyAgeMs)) return engine.begin(ticket, pool, onWait);
   // The server does not run it, and still replays what is stored.

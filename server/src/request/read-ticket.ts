@@ -17,11 +17,12 @@ import type { Ticket } from "../store/store.ts";
 import { ARRIVAL } from "./arrival.ts";
 
 /**
- * Ticket of a request, or the reason for none. `keyless`: it carries no key and none is required.
+ * Ticket of a request, or the reason for none. `keyless`: it carries no key and none is required. Its scope counts for
+ * `maxInFlightPerScope`, if the caller has one.
  */
 export type TicketReading =
   | { readonly kind: "ticket"; readonly ticket: Ticket; readonly onlyIfStored: boolean }
-  | { readonly kind: "keyless" }
+  | { readonly kind: "keyless"; readonly scope: string | undefined }
   | { readonly kind: "refused"; readonly code: ProblemCode; readonly detail: string }
   | { readonly kind: "no-scope"; readonly cause?: unknown };
 
@@ -39,7 +40,7 @@ export function readTicket(
   const onlyIfStored = asksOnlyIfStored(request);
   const found = options.key === undefined ? headerKey(request) : optionKey(request, options.key);
   if (found.kind === "missing") {
-    if (!options.required && !onlyIfStored) return { kind: "keyless" };
+    if (!options.required && !onlyIfStored) return readKeyless(request, options);
     return refused("idempotency_key_required", found.detail);
   }
   if (found.kind === "invalid") return refused("idempotency_key_invalid", found.detail);
@@ -55,6 +56,18 @@ export function readTicket(
       ? { kind: "no-scope" }
       : { kind: "ticket", ticket: makeTicket(key, named, request, options), onlyIfStored };
   return scope instanceof Promise ? scope.then(finish, withoutScope) : finish(scope);
+}
+
+/** A request without a key needs no scope: one that cannot be had refuses nothing. */
+function readKeyless(request: FastifyRequest, options: RouteOptions): MaybePromise<TicketReading> {
+  const keyless = (scope?: string): TicketReading => ({ kind: "keyless", scope });
+  if (options.scope === "single-tenant") return keyless();
+  try {
+    const scope = resolveScope(options.scope, request);
+    return scope instanceof Promise ? scope.then(keyless, () => keyless()) : keyless(scope);
+  } catch {
+    return keyless();
+  }
 }
 
 function makeTicket(

@@ -6,6 +6,7 @@ import { createProblem, PROBLEM_CONTENT_TYPE } from "@oncekey/shared";
 import type { FastifyRequest } from "fastify";
 import { toStored } from "../response/crash-response.ts";
 import type { Decided } from "../response/crash-response.ts";
+import { docsLink } from "../response/replay.ts";
 import { deriveKey } from "../ticket/derive-key.ts";
 import { publish } from "../telemetry/events.ts";
 import { digestKey } from "../telemetry/key-digest.ts";
@@ -127,9 +128,13 @@ function outcomeUnknown(options: RouteOptions): StoredResponse {
     "The handler of this request failed or did not finish, and what it did is not known";
   const code = "idempotency_outcome_unknown";
   const problem = createProblem(code, { detail, baseUri: options.problemBaseUri });
+  const link = docsLink(code, options);
   return {
     status: problem.status,
-    headers: [["content-type", PROBLEM_CONTENT_TYPE]],
+    headers: [
+      ["content-type", PROBLEM_CONTENT_TYPE],
+      ...(link === undefined ? [] : [["link", link] as const]),
+    ],
     body: Buffer.from(JSON.stringify(problem)),
   };
 }

@@ -45,10 +45,16 @@ export function writeProblem(reply: FastifyReply, refusal: Refusal, options: Rou
   const { status, retryable } = PROBLEMS[code];
   const problem = createProblem(code, { detail, originalStatus, baseUri: options.problemBaseUri });
   reply.code(status).type(PROBLEM_CONTENT_TYPE).header("cache-control", "no-store");
-  const { docsUrl = `${RUNBOOK}/${code}.md` } = options;
-  if (docsUrl !== false) reply.header("link", `<${docsUrl}>; rel="describedby"`);
+  const link = docsLink(code, options);
+  if (link !== undefined) reply.header("link", link);
   if (retryable) reply.header("retry-after", RETRY_AFTER_S);
   return Buffer.from(JSON.stringify(problem));
+}
+
+/** Returns the `Link` header of a problem: its page in the runbook, unless option `docsUrl` says otherwise. */
+export function docsLink(code: ProblemCode, options: RouteOptions): string | undefined {
+  const { docsUrl = `${RUNBOOK}/${code}.md` } = options;
+  return docsUrl === false ? undefined : `<${docsUrl}>; rel="describedby"`;
 }
 
 /** An error of the application, outside of the contract's codes. */

@@ -182,7 +182,10 @@ export interface StepMemory {
 }
 
 /** A transaction without a record, for a request that carries no key where none is required. */
-export type OpenOutcome = { readonly kind: "claimed"; readonly claim: Claim } | Unavailable;
+export type OpenOutcome =
+  | { readonly kind: "claimed"; readonly claim: Claim }
+  | { readonly kind: "busy" }
+  | Unavailable;
 
 /** One strategy. Every method answers with a value; a database that fails is `unavailable`, not an exception. */
 export interface Store {
@@ -193,6 +196,6 @@ export interface Store {
   begin(ticket: Ticket, retention: Retention): Promise<BeginOutcome>;
   /** Looks the ticket up and starts nothing. */
   lookup(ticket: Ticket): Promise<LookupOutcome>;
-  /** A transaction that commits with the reply and stores nothing. */
-  open(): Promise<OpenOutcome>;
+  /** A transaction that commits with the reply and stores nothing. @param scope `undefined` if the caller has none. */
+  open(scope?: string): Promise<OpenOutcome>;
 }

@@ -58,6 +58,15 @@ async function inStorm(
   );
 }
 
+/** Resolves when that many requests have got their 503, while the gate is closed. */
+async function refusedOf(storm: readonly Promise<Answer>[], count: number): Promise<Answer[]> {
+  const refused: Answer[] = [];
+  for (const answer of storm)
+    void answer.then((one) => (one.status === 503 ? refused.push(one) : undefined));
+  await expect.poll(() => refused.length, { timeout: 20_000 }).toBe(count);
+  return refused;
+}
+
 describe("a storm of hanging handlers in one scope", () => {
   it("holds a quarter of the pool, and requests of another scope are served meanwhile", async () => {
     await inStorm({ max: 8 }, async ({ order, gate }) => {
@@ -129,6 +138,64 @@ describe("a storm of hanging handlers in one scope", () => {
         expect(started.toSorted()).toEqual(keys.toSorted());
       },
     );
+  });
+});
+
+describe("a storm of one scope beside requests of another", () => {
+  it("refuses only requests of the scope that storms, and leaves the others its connections", async () => {
+    await inStorm({ max: 8, patienceMs: 1_000 }, async ({ order, gate, shop }) => {
+      const held = (): number => shop.pool.totalCount - shop.pool.idleCount;
+      const storm = Array.from({ length: 40 }, (_, index) => order("a", `storm-${index}`, true));
+      await expect.poll(gate.passed).toBe(2);
+      let mostHeld = 0;
+      const others: Answer[] = [];
+      for (let index = 0; index < 30; index += 1) {
+        others.push(await order("b", `calm-${index}`));
+        mostHeld = Math.max(mostHeld, held());
+      }
+      expect(others.map(({ status }) => status)).toEqual(Array(30).fill(200));
+      // Two handlers, two look-ups of waiting keys at the most, and the one request of the other scope.
+      expect(mostHeld).toBeLessThanOrEqual(5);
+      const refused = await refusedOf(storm, 38);
+      expect(refused.every(({ headers }) => headers.get("retry-after") === "1")).toBe(true);
+      gate.open();
+      const served = (await Promise.all(storm)).filter(({ status }) => status === 200);
+      expect(served).toHaveLength(2);
+    });
+  });
+
+  it("counts requests without a key by the scope of their caller", async () => {
+    await inStorm({ max: 8, required: false, patienceMs: 1_000 }, async ({ gate, shop }) => {
+      const keyless = (tenant: string, hang: boolean): Promise<Answer> =>
+        shop.post("/orders", { json: { hang }, headers: { "x-tenant": tenant } });
+      const storm = Array.from({ length: 10 }, () => keyless("a", true));
+      await expect.poll(gate.passed).toBe(2);
+      expect((await keyless("b", false)).status).toBe(200);
+      const refused = await refusedOf(storm, 8);
+      expect(refused.every(({ headers }) => headers.get("retry-after") === "1")).toBe(true);
+      expect(gate.passed()).toBe(2);
+      gate.open();
+      const served = (await Promise.all(storm)).filter(({ status }) => status === 200);
+      expect(served).toHaveLength(2);
+    });
+  });
+
+  it("refuses no request without a key whose caller has no scope, or whose scope throws", async () => {
+    const scopes: ((request: FastifyRequest) => string)[] = [
+      () => "",
+      () => {
+        throw new Error("who is it?");
+      },
+    ];
+    for (const unknown of scopes) {
+      await inStorm({ max: 8, required: false, scope: unknown }, async ({ gate, shop }) => {
+        const storm = [1, 2, 3].map(() => shop.post("/orders", { json: { hang: true } }));
+        await expect.poll(gate.passed).toBe(3);
+        gate.open();
+        const answers = await Promise.all(storm);
+        expect(answers.map(({ status }) => status)).toEqual([200, 200, 200]);
+      });
+    }
   });
 });
 

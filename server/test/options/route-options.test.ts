@@ -178,6 +178,27 @@ describe("docsUrl", () => {
 });
 
 describe("docsUrl by default", () => {
+  it("is linked from a key that onCrash closed, in every replay of it", async () => {
+    const idempotency = { strategy: "lease", lease: { onCrash: "fail" } } as const;
+    await withShop(
+      { pool },
+      (app) =>
+        app.post("/dies", { config: { idempotency } }, () => {
+          throw new Error("planned");
+        }),
+      async ({ post }) => {
+        const key = "closed-by-on-crash";
+        await post("/dies", { key });
+        for (const answer of [await post("/dies", { key }), await post("/dies", { key })]) {
+          expect(answer.json()["code"]).toBe("idempotency_outcome_unknown");
+          expect(answer.headers.get("link")).toBe(
+            '<https://github.com/oncekey/oncekey/blob/main/docs/runbook/idempotency_outcome_unknown.md>; rel="describedby"',
+          );
+        }
+      },
+    );
+  });
+
   it("is the page of the problem in the runbook, and false leaves the link out", async () => {
     for (const [docsUrl, link] of [
       [

@@ -182,7 +182,7 @@ describe("the last writes of a lease", () => {
     const ended = database.pool();
     await ended.end();
     const claim = await createLeaseStore(createStoreParts(ended, "oncekey"), 60_000).open();
-    if (claim.kind !== "claimed") throw new Error(claim.detail);
+    if (claim.kind !== "claimed") throw new Error(claim.kind);
     const writes = commitOf(claim.claim)(() => 1);
     await expect(writes).rejects.toMatchObject({ statusCode: 503 });
   });
@@ -190,7 +190,7 @@ describe("the last writes of a lease", () => {
   it("commit with the reply of a request without a key as well", async () => {
     const ticket = createTicket();
     const outcome = await store.open();
-    if (outcome.kind !== "claimed") throw new Error(outcome.detail);
+    if (outcome.kind !== "claimed") throw new Error(outcome.kind);
     const { claim } = outcome;
     await commitOf(claim)((tx) => tx.query("insert into effects values ($1)", [ticket.key]));
     expect(await effects(pool, ticket)).toBe(0);

@@ -14,7 +14,7 @@ beforeAll(async () => {
 describe("lease store, without a key", () => {
   it("holds no connection, stores nothing, and remembers steps for as long as the handler runs", async () => {
     const outcome = await createLeaseStore(createStoreParts(pool, "oncekey"), 60_000).open();
-    if (outcome.kind !== "claimed") throw new Error(outcome.detail);
+    if (outcome.kind !== "claimed") throw new Error(outcome.kind);
     const { claim } = outcome;
     expect([claim.tx, claim.attempt, claim.signal.aborted]).toEqual([undefined, 1, false]);
     expect(pool.totalCount - pool.idleCount).toBe(0);

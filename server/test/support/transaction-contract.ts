@@ -76,7 +76,7 @@ export function describeTransactionalStore({ name, pool, create }: StoreUnderTes
     ])("runs nothing of the handler's behind its end: a claim that is %s", async (_name, end) => {
       const ticket = createTicket();
       const opened = await store.open();
-      if (opened.kind !== "claimed") throw new Error(opened.detail);
+      if (opened.kind !== "claimed") throw new Error(opened.kind);
       for (const claim of [await claimed(store, ticket), opened.claim]) {
         const tx = txOf(claim);
         const query = tx.query.bind(tx) as (text: string) => Promise<unknown>;
@@ -104,7 +104,7 @@ export function describeTransactionalStore({ name, pool, create }: StoreUnderTes
       ] as const) {
         const ticket = createTicket();
         const outcome = await store.open();
-        if (outcome.kind !== "claimed") throw new Error(outcome.detail);
+        if (outcome.kind !== "claimed") throw new Error(outcome.kind);
         await effect(outcome.claim, ticket);
         await outcome.claim.complete(response("made"), writes);
         expect(await effects(pool(), ticket)).toBe(count);
@@ -115,7 +115,7 @@ export function describeTransactionalStore({ name, pool, create }: StoreUnderTes
     it("takes a final answer out of a failed transaction without a key, also of a query that still runs", async () => {
       const ticket = createTicket();
       const outcome = await store.open();
-      if (outcome.kind !== "claimed") throw new Error(outcome.detail);
+      if (outcome.kind !== "claimed") throw new Error(outcome.kind);
       await effect(outcome.claim, ticket);
       const failed = expect(txOf(outcome.claim).query("select 1 / 0")).rejects.toThrow("division");
       expect(await outcome.claim.complete(response("refused", 422), "keep")).toMatchObject({
@@ -129,7 +129,7 @@ export function describeTransactionalStore({ name, pool, create }: StoreUnderTes
     it("takes no success out of a failed transaction without a key either", async () => {
       const ticket = createTicket();
       const outcome = await store.open();
-      if (outcome.kind !== "claimed") throw new Error(outcome.detail);
+      if (outcome.kind !== "claimed") throw new Error(outcome.kind);
       await effect(outcome.claim, ticket);
       await expect(txOf(outcome.claim).query("select 1 / 0")).rejects.toThrow("division by zero");
       expect(await outcome.claim.complete(response("made"), "keep")).toMatchObject({
