@@ -59,7 +59,7 @@ export function createSettlements(warn: Warn): Settlements {
       if (result.kind === "rejected" && (result.earlier || result.earlierResult)) return;
       if (reported.has(result.key)) return;
       reported.add(result.key);
-      for (const key of [...reported].slice(0, -KEPT)) reported.delete(key);
+      for (const key of reported) if (reported.size > KEPT) reported.delete(key);
       if (callbacks.has(operation)) void call(settlement);
       else early.push(settlement);
     },
