@@ -4,7 +4,10 @@ import { SUBJECTS } from "./subjects.ts";
 import type { Subject } from "./subjects.ts";
 
 export interface Plan {
+  /** At most. */
   readonly rounds: number;
+  /** No round begins later, in ms, except the first measured one. */
+  readonly limitMs: number;
   /** Rounds before the first measured one. */
   readonly warmUp: number;
   /** Calls of a subject in each round. */
@@ -23,6 +26,8 @@ export interface Cost {
 
 export interface Measurement {
   readonly runtime: string;
+  /** Number of measured rounds. */
+  readonly rounds: number;
   readonly costs: readonly Cost[];
 }
 
@@ -30,10 +35,12 @@ type Round = Readonly<Record<Subject, number>>;
 
 export async function measure(
   runtime: Runtime,
-  { rounds, warmUp, calls }: Plan,
+  { rounds, limitMs, warmUp, calls }: Plan,
 ): Promise<Measurement> {
+  const endsAt = performance.now() + limitMs;
   const measured: Round[] = [];
   for (let round = -warmUp; round < rounds; round += 1) {
+    if (performance.now() > endsAt && measured.length > 0) break;
     const times: [Subject, number][] = [];
     for (const subject of SUBJECTS) times.push([subject, await runtime.time(subject, calls)]);
     if (round >= 0) measured.push(Object.fromEntries(times) as Round);
@@ -49,7 +56,7 @@ export async function measure(
       bytes,
     });
   }
-  return { runtime: runtime.name, costs };
+  return { runtime: runtime.name, rounds: measured.length, costs };
 }
 
 function medianOf(values: readonly number[]): number {

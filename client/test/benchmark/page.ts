@@ -4,7 +4,7 @@ import type { Measurement, Plan } from "./measurement.ts";
 
 export function pageOf(
   measurements: readonly Measurement[],
-  { rounds, calls }: Plan,
+  { calls }: Plan,
   commit: string,
   isLoaded: boolean,
 ): string {
@@ -15,12 +15,16 @@ export function pageOf(
 
 ${provenance("npx -y pnpm@12 bench:client", commit)}
 
-${note}One POST with 20 lines of JSON and a JSON answer, made without a network, so that the difference between two rows is the client's own. Times are medians of ${rounds} rounds of ${calls} calls; each round measures all rows one after the other. \`× fetch\` and \`× ky\` are medians of pairs of the same round. Bytes are everything that a call allocates, by V8's sampling heap profiler.
+${note}One POST with 20 lines of JSON and a JSON answer, made without a network, so that the difference between two rows is the client's own. Times are medians of rounds of ${calls} calls; each round measures all rows one after the other. \`× fetch\` and \`× ky\` are medians of pairs of the same round. Bytes are everything that a call allocates, by V8's sampling heap profiler.
 
 \`run\` writes the key and the request before the first byte leaves, and removes both after \`done\` (\`rememberMs: 0\`). In Chromium \`webStorage\` is the page's \`localStorage\` with a Web Lock for each run and a channel to other tabs; in Node the storage is in memory and there is neither.
 
-${measurements.map(({ runtime, costs }) => `## ${runtime}\n\n${costTable(costs)}`).join("\n\n")}
+${measurements.map(sectionOf).join("\n\n")}
 `;
+}
+
+function sectionOf({ runtime, rounds, costs }: Measurement): string {
+  return `## ${runtime}\n\n${costTable(costs)}\n\nMedians of ${rounds} rounds.`;
 }
 
 export function costTable(costs: Measurement["costs"]): string {

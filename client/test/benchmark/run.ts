@@ -6,7 +6,7 @@ import type { Measurement, Plan } from "./measurement.ts";
 import { costTable, pageOf } from "./page.ts";
 import { OPEN } from "./runtimes.ts";
 
-const PLAN: Plan = { rounds: 15, warmUp: 2, calls: 200 };
+const PLAN: Plan = { rounds: 15, limitMs: 30_000, warmUp: 2, calls: 200 };
 
 const commit = describeCommit();
 // Before: the measurement itself keeps a core busy.
