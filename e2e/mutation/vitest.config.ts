@@ -12,6 +12,8 @@ const copy = process.cwd();
 const support = fileURLToPath(new URL("../../test-support/", import.meta.url));
 // A fault that hangs ends by Stryker's own time limit.
 const TIMEOUT_MS = 300_000;
+// Some tests wait for what the client removes after 3 s.
+const POLL_MS = 20_000;
 
 const given = (process.env[TESTS_VARIABLE] ?? "").split(",").filter((path) => path !== "");
 const files = given.flatMap((path) =>
@@ -32,6 +34,7 @@ function project(name: string, include: string[], isolate: boolean) {
       globalSetup: [join(support, "postgres/global-setup.ts")],
       testTimeout: TIMEOUT_MS,
       hookTimeout: TIMEOUT_MS,
+      expect: { poll: { timeout: POLL_MS } },
     },
   };
 }
