@@ -7,7 +7,10 @@ import type { Reply } from "../support/server.ts";
 
 const unprotected: Reply = (response) => response.writeHead(201).end();
 
-afterEach(() => vi.restoreAllMocks());
+afterEach(() => {
+  vi.restoreAllMocks();
+  vi.unstubAllGlobals();
+});
 
 describe("warnings", () => {
   it("go to console.warn unless the application listens", async () => {
@@ -56,7 +59,29 @@ describe("warnings", () => {
         'its preflight needs "Access-Control-Allow-Headers: Idempotency-Key, content-type"',
       );
     });
-    vi.unstubAllGlobals();
+  });
+
+  it("do not name a preflight if the lost request stayed on the page's origin", async () => {
+    await withServer([reset, json(201, {}, { "idempotency-key": "echo" })], async ({ url }) => {
+      vi.stubGlobal("location", new URL(url));
+      const { order, warnings } = createShop(url, { onUnacknowledged: "ignore" });
+      expect((await order.run(cart)).kind).toBe("done");
+      expect(warnings).toEqual([]);
+    });
+  });
+
+  it.each([
+    ["cors", "the API must name it in Access-Control-Expose-Headers"],
+    ["basic", "is the route protected?"],
+  ])("name why a success has no echo, if its response is %s", async (type, why) => {
+    await withServer([unprotected], async ({ url }) => {
+      const send = async (...asked: Parameters<typeof fetch>): Promise<Response> =>
+        Object.defineProperty(await fetch(...asked), "type", { value: type });
+      const { order, warnings } = createShop(url, { ky: { fetch: send } });
+      await order.run(cart);
+      const message = `[oncekey] POST ${url}orders succeeded without echoing Idempotency-Key: ${why}`;
+      expect(warnings).toEqual([{ code: "unacknowledged", message }]);
+    });
   });
 });
 
