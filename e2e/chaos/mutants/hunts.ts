@@ -50,7 +50,6 @@ const SETTLE_MS = 15_000;
 const BEAT_MS = LEASE_MS / 3 - 8;
 
 const BUSY_MIX: Mix = { ...CALM_MIX, routes: oneCommit, workMs: BUSY_WORK_MS, duplicates: 0 };
-const rows = ROUTES.filter(({ policy }) => policy.strategy === "row");
 
 // A quick hunt strikes nothing. With all slots gone, or a key in flight for ever, keys are asked for until the time is up.
 const NOT_QUICK = NO_DISTURBANCES;
@@ -65,14 +64,23 @@ const HUNTS: Readonly<Record<HuntName, Partial<Plan>>> = {
     mix: { ...CALM_MIX, routes: oneCommit, failures: 1, failing: ["hang"] },
     disturbances: NOT_QUICK,
   },
-  abandoned: { operations: 60, abandoned: 40, mix: { ...CALM_MIX, routes: leases } },
+  abandoned: {
+    operations: 60,
+    settleMs: 2 * SETTLE_MS,
+    abandoned: 40,
+    mix: { ...CALM_MIX, routes: leases },
+  },
   expiry: {
     operations: 60,
     disturbances: NOT_QUICK,
     // Each of them is repeated around its expiry, for four seconds.
     mix: { ...CALM_MIX, others: 1, routes: [...SHORT_ROUTES, ...FENCED_ROUTES], duplicates: 0 },
   },
-  few: { operations: 48, settleMs: SETTLE_MS, mix: { ...CALM_MIX, routes: oneCommit } },
+  few: {
+    operations: 48,
+    settleMs: SETTLE_MS,
+    mix: { ...CALM_MIX, routes: oneCommit, failures: 1, failing: ["break"] },
+  },
   // More handlers than the pool has connections: some wait for longer than it allows.
   crowd: {
     operations: 200,
@@ -93,12 +101,13 @@ const HUNTS: Readonly<Record<HuntName, Partial<Plan>>> = {
     disturbances: NOT_QUICK,
     mix: { ...BUSY_MIX, scopeCount: 2 },
   },
-  // One server: no other answers for a key that stays in flight there.
+  // One server, which finds no connection for a second: no other answers for a key that stays in flight there.
   lone: {
-    settleMs: 2 * SETTLE_MS,
-    mix: { ...CALM_MIX, routes: rows, duplicates: 0 },
-    disturbances: { ...NO_DISTURBANCES, commitFaults: 10 },
-    servers: ["C"],
+    operations: 150,
+    settleMs: SETTLE_MS,
+    servers: ["A"],
+    disturbances: { ...NO_DISTURBANCES, databasesFilled: 2 },
+    mix: { ...CALM_MIX, routes: oneCommit, duplicates: 0 },
   },
   // Handlers end while a beat is under way.
   beats: { disturbances: NOT_QUICK, mix: { ...CALM_MIX, routes: leases, workMs: BEAT_MS } },

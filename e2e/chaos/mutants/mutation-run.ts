@@ -11,6 +11,12 @@ import type { Catch } from "./hunt.ts";
 import type { Hunted } from "./hunted.ts";
 import type { HuntName, Mutant } from "./mutant.ts";
 
+/** Hunts at a time, each with a copy and a fleet of its own: a hunt waits most of its time. */
+const LANES = 3;
+
+/** One hunt, in the copy of its lane. */
+type Hunting = (copy: ProjectCopy) => Promise<void>;
+
 /**
  * @param signal ends the hunts; what was hunted until then is returned.
  * @param controls the hunts to repeat where no bug is planted. Default: each that hunts one of the mutants.
@@ -21,73 +27,67 @@ export async function huntMutants(
   controls: readonly HuntName[] = mutants.map(({ hunt: name }) => name),
 ): Promise<Hunted> {
   const names = [...new Set(controls)];
-  const copy = await copyProject();
+  const caughtBy = new Map<Mutant, Catch>();
+  const hunts: Catch[] = [];
   const broken: string[] = [];
-  const attempt: Attempt = async (name, hunting) => {
+  const attempt = async (name: string, hunting: () => Promise<void>): Promise<void> => {
     try {
-      return await hunting();
+      await hunting();
     } catch (error) {
       // One that breaks off is no reason to know nothing of the others.
       broken.push(name);
       console.error(`${name} broke off:`, error);
-      return undefined;
     }
   };
-  try {
-    const catches = await huntPlanted(copy, mutants, signal, attempt);
-    const hunts = await huntNothing(copy, names, signal, attempt);
-    const alarms = hunts.filter(({ invariants }) => invariants.length > 0).length;
-    const control = { planned: names.length, hunts: hunts.length, alarms };
-    return { planned: mutants.length, catches, control, broken };
-  } finally {
-    await copy.remove();
-  }
-}
-
-/** Undefined: it was interrupted, or broke off. */
-type Attempt = (
-  name: string,
-  hunting: () => Promise<Catch | undefined>,
-) => Promise<Catch | undefined>;
-
-async function huntPlanted(
-  copy: ProjectCopy,
-  mutants: readonly Mutant[],
-  signal: AbortSignal,
-  attempt: Attempt,
-): Promise<Hunted["catches"]> {
-  const catches: { mutant: Mutant; caught: Catch }[] = [];
-  for (const mutant of mutants) {
-    if (signal.aborted) break;
-    const caught = await attempt(mutant.name, async () => {
-      await copy.plant(mutant.edits);
-      return hunt(copy, mutant.hunt, "planted", signal);
-    });
-    if (caught === undefined) continue;
-    catches.push({ mutant, caught });
-    report(mutant.name, caught);
-  }
-  return catches;
-}
-
-async function huntNothing(
-  copy: ProjectCopy,
-  names: readonly HuntName[],
-  signal: AbortSignal,
-  attempt: Attempt,
-): Promise<Catch[]> {
-  await copy.plant([]);
-  const hunts: Catch[] = [];
-  for (const name of names) {
-    if (signal.aborted) break;
+  const huntPlanted = (mutant: Mutant): Hunting => {
+    return (copy) =>
+      attempt(mutant.name, async () => {
+        await copy.plant(mutant.edits);
+        const caught = await hunt(copy, mutant.hunt, "planted", signal);
+        if (caught === undefined) return;
+        caughtBy.set(mutant, caught);
+        report(mutant.name, caught);
+      });
+  };
+  const huntNothing = (name: HuntName): Hunting => {
     const what = `(no bug, ${name})`;
-    const caught = await attempt(what, () => hunt(copy, name, "control", signal));
-    if (caught === undefined) continue;
-    hunts.push(caught);
-    report(what, caught);
-    if (caught.invariants.length > 0) console.log(caught.verdict);
-  }
-  return hunts;
+    return (copy) =>
+      attempt(what, async () => {
+        await copy.plant([]);
+        const caught = await hunt(copy, name, "control", signal);
+        if (caught === undefined) return;
+        hunts.push(caught);
+        report(what, caught);
+        if (caught.invariants.length > 0) console.log(caught.verdict);
+      });
+  };
+  await workThrough([...mutants.map(huntPlanted), ...names.map(huntNothing)], signal);
+  const alarms = hunts.filter(({ invariants }) => invariants.length > 0).length;
+  return {
+    planned: mutants.length,
+    catches: mutants.flatMap((mutant) => {
+      const caught = caughtBy.get(mutant);
+      return caught === undefined ? [] : [{ mutant, caught }];
+    }),
+    control: { planned: names.length, hunts: hunts.length, alarms },
+    broken,
+  };
+}
+
+async function workThrough(huntings: readonly Hunting[], signal: AbortSignal): Promise<void> {
+  const queue = huntings.values();
+  const lane = async (): Promise<void> => {
+    const copy = await copyProject();
+    try {
+      for (const hunting of queue) {
+        if (signal.aborted) return;
+        await hunting(copy);
+      }
+    } finally {
+      await copy.remove();
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(LANES, huntings.length) }, lane));
 }
 
 /** Undefined: it was interrupted. */

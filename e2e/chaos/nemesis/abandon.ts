@@ -1,4 +1,5 @@
 /** Clients that send a lease's key once and never come back, and kills of their servers while the handlers run. */
+import { setTimeout as sleep } from "node:timers/promises";
 import { keyDigest } from "@oncekey/server";
 import { LimitError, until, within } from "@oncekey/test-support/processes/deadline";
 import { ABANDONED } from "../checker/abandoned.ts";
@@ -38,6 +39,7 @@ const SOON_MS = 5;
 // Of the handlers, one in so many ends before the kill: its answer finds no client.
 const ENDING = 8;
 const BEGIN_MS = 3_000;
+const BETWEEN_MS = 4_000;
 
 export function abandonKeys(options: AbandonOptions): Abandoning {
   const keys: Sending[] = [];
@@ -51,6 +53,8 @@ export function abandonKeys(options: AbandonOptions): Abandoning {
       keys.push(...batch);
       begun += await abandonBatch(options, batch);
       kills += 1;
+      // The other strikes need servers too.
+      if (begun < options.count) await sleep(BETWEEN_MS);
     }
   };
   return { keys, kills: () => kills, done: work() };
@@ -122,6 +126,7 @@ export async function awaitOutcomes(
   { anyServer, pool }: Fleet,
   keys: readonly Sending[],
   signal: AbortSignal,
+  patienceMs?: number,
 ): Promise<void> {
   if (keys.length === 0) return;
   const wanted = keys.map(({ key }) => key);
@@ -134,7 +139,9 @@ export async function awaitOutcomes(
     const { rows } = await pool.query<{ left: number }>(LEFT, [wanted]);
     return rows[0]?.left === 0;
   };
-  await until(isOver, { what: "outcomes of abandoned keys", everyMs: 250 }).catch(ignoreLimit);
+  const what = "outcomes of abandoned keys";
+  const limit = { what, everyMs: 250, ...(patienceMs === undefined ? {} : { patienceMs }) };
+  await until(isOver, limit).catch(ignoreLimit);
 }
 
 /** The keys whose crashed leases a server has reported. */

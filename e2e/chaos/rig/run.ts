@@ -110,7 +110,7 @@ export async function runOn(fleet: Fleet, options: RunOptions): Promise<RunRepor
     const toAsk = { keys: work.asked(), random: forSettling, settleMs: options.settleMs };
     const [unasked] = await Promise.all([
       askOnceMore(fleet, toAsk, history, over),
-      awaitOutcomes(fleet, work.abandoned(), over),
+      awaitOutcomes(fleet, work.abandoned(), over, options.settleMs),
     ]);
     const wasInterrupted = signal.aborted;
     const left = { wasInterrupted, unasked, abandoned: work.abandoned() };
