@@ -111,11 +111,6 @@ const HUNTS: Readonly<Record<HuntName, Partial<Plan>>> = {
   },
   // Handlers end while a beat is under way.
   beats: { disturbances: NOT_QUICK, mix: { ...CALM_MIX, routes: leases, workMs: BEAT_MS } },
-  restarts: {
-    strikes: { ...NO_STRIKES, terminate: 2, kill: 2 },
-    only: { strategy: "advisory", boundary: "S1" },
-    mix: { ...CALM_MIX, routes: oneCommit },
-  },
   // Longer than a client waits for an answer, and then a server for the first request.
   slowLeases: {
     operations: 48,

@@ -20,7 +20,6 @@ export type HuntName =
   | "shares"
   | "lone"
   | "beats"
-  | "restarts"
   | "slowLeases"
   | "strangers"
   | "mismatch"

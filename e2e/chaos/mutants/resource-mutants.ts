@@ -105,8 +105,8 @@ export const RESOURCE_MUTANTS: readonly Mutant[] = [
   },
   {
     name: "stale-names",
-    what: "the prepared statements of an earlier connection are taken for those of the one after a restart",
-    hunt: "restarts",
+    what: "the prepared statements of an earlier connection are taken for those of a new one, as after a restart",
+    hunt: "race",
     edits: [
       {
         file: `${POSTGRES}/session.ts`,
@@ -136,7 +136,7 @@ export const RESOURCE_MUTANTS: readonly Mutant[] = [
         file: "client/src/retry/retry-loop.ts",
         find: '    return { kind: "retry", cause: error };',
         replace:
-          '    return loop.isSent\n      ? { kind: "rejected", error, told: loop }\n      : { kind: "retry", cause: error };',
+          '    return loop.isSent\n      ? { kind: "rejected", error }\n      : { kind: "retry", cause: error };',
       },
     ],
   },
@@ -147,8 +147,8 @@ export const RESOURCE_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: "client/src/retry/classify.ts",
-        find: 'if (!mayRetry) return { kind: "unknown", error, told: loop };',
-        replace: 'if (code === "idempotency_in_flight") return rejected(error, loop);',
+        find: 'if (!mayRetry) return { kind: "unknown", error };',
+        replace: 'if (code === "idempotency_in_flight") return { kind: "rejected", error };',
       },
     ],
   },
