@@ -1,46 +1,25 @@
 /** A large file in IndexedDB: the client hands the Blob on as it is, and copies and encodes nothing on the main thread. */
-import http from "node:http";
-import type { AddressInfo } from "node:net";
-import { afterAll, beforeAll, expect, test } from "vitest";
-import { launchBrowser } from "@oncekey/test-support/browser/browser";
-import type { TestBrowser } from "@oncekey/test-support/browser/browser";
-import { bundle } from "@oncekey/test-support/browser/bundle";
+import { expect, test } from "vitest";
+import { withClientPage } from "./with-client-page.ts";
 
 const SIZE = 10_000_000;
 
 /** The key and the size of each upload. */
 const uploads: { readonly key: string; readonly size: number }[] = [];
 
-/** Serves an empty page, and an API that fails at the first upload. */
-const server = http.createServer((request, response) => {
-  if (request.method === "GET") {
-    response.writeHead(200, { "content-type": "text/html" }).end("<!doctype html>");
-    return;
-  }
-  let size = 0;
-  request.on("data", (part: Buffer) => (size += part.length));
-  request.on("end", () => {
-    const key = String(request.headers["idempotency-key"]);
-    uploads.push({ key, size });
-    // Not a lost connection: Chromium sends again by itself.
-    if (uploads.length === 1) response.writeHead(500).end();
-    else response.writeHead(201, { "idempotency-key": key }).end();
-  });
-});
-
-let chromium: TestBrowser;
-let script = "";
-let origin = "";
-beforeAll(async () => {
-  chromium = await launchBrowser();
-  const code = 'export { createClient, indexedDbStorage } from "@oncekey/client"';
-  script = (await bundle(code, "iife")).code;
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-});
-afterAll(async () => {
-  await chromium.close();
-  server.close();
+/** An API that fails at the first upload. */
+const shop = withClientPage({
+  exports: "createClient, indexedDbStorage",
+  answer(request, response, key) {
+    let size = 0;
+    request.on("data", (part: Buffer) => (size += part.length));
+    request.on("end", () => {
+      uploads.push({ key, size });
+      // Not a lost connection: Chromium sends again by itself.
+      if (uploads.length === 1) response.writeHead(500).end();
+      else response.writeHead(201, { "idempotency-key": key }).end();
+    });
+  },
 });
 
 /** Records every way by which a script reads, copies or encodes content, from the given size on. */
@@ -71,7 +50,7 @@ const WATCH = `
 
 const OPEN = (): string => `
   const shop = bundle.createClient({
-    ky: { prefix: "${origin}" },
+    ky: { prefix: "${shop.origin}" },
     attempts: 1,
     storage: bundle.indexedDbStorage(),
   });
@@ -95,9 +74,8 @@ const LIST = `
 `;
 
 test("is stored as a Blob, sent, and resumed by a later page, without a copy on the main thread", async () => {
-  const page = await chromium.browser.newPage();
-  await page.goto(origin);
-  await page.evaluate(script + WATCH);
+  const page = await shop.openEmpty();
+  await page.evaluate(shop.script + WATCH);
   const first = await page.evaluate(`(async () => {
     ${OPEN()}
     const file = new File([new Uint8Array(${SIZE})], "photo.raw", { type: "image/raw" });
@@ -116,7 +94,7 @@ test("is stored as a Blob, sent, and resumed by a later page, without a copy on 
     copies: [],
   });
   await page.reload();
-  await page.evaluate(script + WATCH);
+  await page.evaluate(shop.script + WATCH);
   const resumed = await page.evaluate(`(async () => {
     ${OPEN()}
     const [left] = await shop.pending();

@@ -1,52 +1,25 @@
-import http from "node:http";
-import type { AddressInfo } from "node:net";
 import { EXPOSED_HEADERS } from "@oncekey/server";
 import type { Frame } from "playwright-core";
-import { afterAll, beforeAll, expect, test } from "vitest";
-import { launchBrowser } from "@oncekey/test-support/browser/browser";
-import type { TestBrowser } from "@oncekey/test-support/browser/browser";
-import { bundle } from "@oncekey/test-support/browser/bundle";
+import { expect, test } from "vitest";
+import { withClientPage } from "./with-client-page.ts";
 
 /** The key of each request; the effects by key. */
 const seen: string[] = [];
 const effects = new Set<string>();
 
-/** Serves a page with a frame that has no origin, and an API that loses its first answer. */
-const server = http.createServer((request, response) => {
-  if (request.method === "GET") {
-    const frame = '<iframe sandbox="allow-scripts" src="/frame"></iframe>';
-    const isFrame = request.url === "/frame";
-    response.writeHead(200, { "content-type": "text/html" });
-    response.end(`<!doctype html>${isFrame ? "" : frame}`);
-    return;
-  }
-  response.setHeader("access-control-allow-origin", "*");
-  response.setHeader("access-control-allow-headers", "content-type, idempotency-key");
-  response.setHeader("access-control-expose-headers", EXPOSED_HEADERS.join());
-  if (request.method === "OPTIONS") {
-    response.writeHead(204).end();
-    return;
-  }
-  const key = String(request.headers["idempotency-key"]);
-  seen.push(key);
-  effects.add(key);
-  if (seen.length === 1) response.destroy();
-  else response.writeHead(201, { "idempotency-key": key }).end();
-});
+const FRAME = '<iframe sandbox="allow-scripts" src="/frame"></iframe>';
 
-let chromium: TestBrowser;
-let script = "";
-let origin = "";
-beforeAll(async () => {
-  chromium = await launchBrowser();
-  const code = 'export { createClient, webStorage } from "@oncekey/client"';
-  script = (await bundle(code, "iife")).code;
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-});
-afterAll(async () => {
-  await chromium.close();
-  server.close();
+/** A page with a frame that has no origin, and an API that loses its first answer. */
+const shop = withClientPage({
+  exports: "createClient, webStorage",
+  page: (path) => `<!doctype html>${path === "/frame" ? "" : FRAME}`,
+  exposed: () => EXPOSED_HEADERS.join(),
+  answer(_request, response, key) {
+    seen.push(key);
+    effects.add(key);
+    if (seen.length === 1) response.destroy();
+    else response.writeHead(201, { "idempotency-key": key }).end();
+  },
 });
 
 /** The name of the error with which the frame is refused, or what it got instead. */
@@ -56,7 +29,7 @@ const refusal = (use: string): string =>
 const PAY = (): string => `(async () => {
   const warnings = [];
   const shop = bundle.createClient({
-    ky: { prefix: "${origin}" },
+    ky: { prefix: "${shop.origin}" },
     storage: bundle.webStorage(),
     backoff: { baseMs: 1 },
     onWarning: ({ code }) => warnings.push(code),
@@ -76,12 +49,11 @@ interface Told {
 }
 
 test("in a sandboxed frame without an origin, two clicks and a lost reply have one key and one effect, and a warning", async () => {
-  const tab = await chromium.browser.newPage();
+  const tab = await shop.openEmpty();
   const errors: Error[] = [];
   tab.on("pageerror", (error) => errors.push(error));
-  await tab.goto(origin);
   const frame = tab.frames().find((one) => one.url().endsWith("/frame")) as Frame;
-  await frame.addScriptTag({ content: script });
+  await frame.addScriptTag({ content: shop.script });
   expect(await frame.evaluate<string>(refusal("localStorage"))).toBe("SecurityError");
   expect(await frame.evaluate<string>(refusal("navigator.locks.query()"))).toBe("SecurityError");
   const { atStart, results, left, warnings } = await frame.evaluate<Told>(PAY());
