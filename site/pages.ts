@@ -30,7 +30,9 @@ const GUIDES: readonly Section[] = [
   { title: "With your framework", pages: guides("neighbours nestjs trpc graphql migrating") },
   {
     title: "In operation",
-    pages: guides("stuck-keys command operator telemetry costs poolers serverless bun distributed"),
+    pages: guides(
+      "stuck-keys command operator telemetry costs poolers serverless bun partitions distributed",
+    ),
   },
 ];
 

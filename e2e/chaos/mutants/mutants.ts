@@ -129,7 +129,7 @@ export const MUTANTS: readonly Mutant[] = [
     hunt: "race",
     edits: [
       {
-        file: `${STORE}/sql/statements.ts`,
+        file: `${STORE}/sql/sweep-statements.ts`,
         find: '"expires_at <= statement_timestamp() and (lease_until is null',
         replace: `"expires_at <= statement_timestamp() + interval '2 days' and (lease_until is null`,
       },

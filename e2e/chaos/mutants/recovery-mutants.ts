@@ -76,7 +76,7 @@ export const RECOVERY_MUTANTS: readonly Mutant[] = [
     hunt: "abandoned",
     edits: [
       {
-        file: STATEMENTS,
+        file: `${STORE}/sql/sweep-statements.ts`,
         find: "const sweepable = `${over} and not ${crashed}`;",
         replace: "const sweepable = over;",
       },

@@ -17,6 +17,7 @@ import { createRowStore } from "../store/strategies/row.ts";
 import { partsOfRoute } from "../store/store-parts.ts";
 import type { StoreParts } from "../store/store-parts.ts";
 import type { OpenOutcome, Store, StoredRecord, Ticket, Unavailable } from "../store/store.ts";
+import { isDropped, mayBeDropped } from "../store/maintenance/days.ts";
 import { createUniqueStore } from "../store/strategies/unique.ts";
 
 /** The outcomes of one route's requests. */
@@ -26,6 +27,8 @@ export interface Engine {
   /** Looks up what is stored or running; starts nothing. */
   lookup(ticket: Ticket, pool: Pool): MaybePromise<Outcome>;
   open(pool: Pool, scope: string | undefined): Promise<OpenOutcome>;
+  /** Whether the table has partitions by the day of a key, and that of this key was dropped. */
+  isDropped(key: string, pool: Pool): MaybePromise<boolean | Unavailable>;
   /** Returns the pool that a request's record is in. */
   poolOf(request: FastifyRequest): Pool;
 }
@@ -41,6 +44,7 @@ export interface Engines {
 
 /** The records of one route in one pool. */
 interface PerPool {
+  readonly parts: StoreParts;
   readonly records: RouteStore;
   readonly store: Store;
 }
@@ -93,7 +97,7 @@ export function createEngines({
         const store = createRouteStore(parts, options, used, maxInFlightPerScope);
         const once = (onRecord: OnRecord): RouteStore => createSingleFlight(store, onRecord);
         const records = cache === undefined ? once(() => {}) : withReplayCache(once, cache, used);
-        const made = { store, records };
+        const made = { parts, store, records };
         perPool.set(used, made);
         return made;
       };
@@ -124,6 +128,12 @@ function createEngine(
       chain<PerPool | Unavailable, Outcome>(of(used), (found) =>
         "kind" in found ? found : found.records.lookup(ticket, options),
       ),
+    isDropped: (key, used) =>
+      mayBeDropped(key)
+        ? chain<PerPool | Unavailable, boolean | Unavailable>(of(used), (found) =>
+            "kind" in found ? found : isDropped(found.parts, key),
+          )
+        : false,
     async open(used, scope) {
       const found = await of(used);
       return "kind" in found ? found : found.store.open(scope);

@@ -1,5 +1,6 @@
 /** Claims a request's ticket in the store, and publishes the outcome. */
 import type { FastifyRequest } from "fastify";
+import type { Pool } from "pg";
 import type { Engine } from "../backend/backend.ts";
 import { chain } from "../maybe-promise.ts";
 import type { MaybePromise } from "../maybe-promise.ts";
@@ -14,7 +15,7 @@ import type {
   CompleteEvent,
   RouteLabels,
 } from "../telemetry/events.ts";
-import type { Claim, ClaimEnd } from "../store/store.ts";
+import type { Claim, ClaimEnd, Ticket } from "../store/store.ts";
 
 /** `expired`: the server does not run a key of that time, and nothing is stored for it. */
 export type ClaimOutcome = Outcome | { readonly kind: "expired" };
@@ -64,8 +65,15 @@ function ask(
   state.pool = pool;
   if (ticket === undefined) return engine.open(pool, state.keylessScope);
   if (!mayRun) return engine.lookup(ticket, pool);
-  if (!isOutOfTime(ticket.key, options.maxKeyAgeMs)) return engine.begin(ticket, pool, onWait);
-  // The server does not run it, and still replays what is stored.
+  if (isOutOfTime(ticket.key, options.maxKeyAgeMs)) return askStored(engine, ticket, pool);
+  return chain(engine.isDropped(ticket.key, pool), (dropped): MaybePromise<ClaimOutcome> => {
+    if (typeof dropped === "object") return dropped;
+    return dropped ? askStored(engine, ticket, pool) : engine.begin(ticket, pool, onWait);
+  });
+}
+
+/** Asks for a key that the server does not run: it still replays what is stored. */
+function askStored(engine: Engine, ticket: Ticket, pool: Pool): MaybePromise<ClaimOutcome> {
   return chain<Outcome, ClaimOutcome>(engine.lookup(ticket, pool), (outcome) =>
     outcome.kind === "absent" ? { kind: "expired" } : outcome,
   );

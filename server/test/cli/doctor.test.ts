@@ -39,6 +39,7 @@ describe("oncekey doctor on a database", () => {
       "advisory locks",
       "clock",
       "schema",
+      "partitions",
       "logged table",
       "rights",
       "dead rows",
@@ -57,7 +58,7 @@ describe("oncekey doctor on a database", () => {
     expect(code).toBe(1);
     expect(out).toMatch(/^ok {4}schema {10}"oncekey" is up to date \(0001_records\.sql\)$/m);
     expect(out).toMatch(/^fail {2}durability {6}fsync is off: .*; set fsync = on$/m);
-    expect(out).toMatch(/\n\n12 ok, 2 to consider, 1 failed\n$/);
+    expect(out).toMatch(/\n\n13 ok, 2 to consider, 1 failed\n$/);
   });
 
   it("fails with that finding alone if the database does not answer", async () => {

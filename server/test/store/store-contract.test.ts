@@ -5,21 +5,9 @@
 import type pg from "pg";
 import { afterAll, afterEach, beforeAll, describe, expect } from "vitest";
 import { withDatabase } from "@oncekey/test-support/postgres/database";
-import { createAdvisoryStore } from "../../src/store/strategies/advisory.ts";
-import { createLeaseStore } from "../../src/store/strategies/lease.ts";
-import { createRowStore } from "../../src/store/strategies/row.ts";
-import type { StoreParts } from "../../src/store/store-parts.ts";
-import type { Store } from "../../src/store/store.ts";
-import { createUniqueStore } from "../../src/store/strategies/unique.ts";
+import { STRATEGIES } from "../support/strategies.ts";
 import { describeStore } from "../support/store-contract.ts";
 import { describeTransactionalStore } from "../support/transaction-contract.ts";
-
-const STRATEGIES: Readonly<Record<string, (parts: StoreParts) => Store>> = {
-  advisory: createAdvisoryStore,
-  unique: createUniqueStore,
-  row: createRowStore,
-  lease: (parts) => createLeaseStore(parts, 60_000),
-};
 
 const database = withDatabase();
 let pool: pg.Pool;

@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import type pg from "pg";
 import { beforeAll, describe, expect, it } from "vitest";
 import { sweepBatch } from "../../src/store/maintenance/sweep-batch.ts";
-import { createStoreParts, openStoreParts } from "../../src/store/store-parts.ts";
+import { openStoreParts } from "../../src/store/store-parts.ts";
 import type { StoreParts } from "../../src/store/store-parts.ts";
 import type { Claim, Retention, Store, StoredResponse, Ticket } from "../../src/store/store.ts";
 
@@ -12,6 +12,10 @@ export interface StoreUnderTest {
   /** A pool of a migrated database that has the table `effects (key text)`. */
   readonly pool: () => pg.Pool;
   readonly create: (parts: StoreParts) => Store;
+  /** Default: UUIDv4. */
+  readonly createKey?: () => string;
+  /** Whether the keys are in a partition that is dropped as a whole, so that the sweep deletes none of its rows. */
+  readonly isDroppedByDay?: boolean;
 }
 
 const RETENTION_MS = 60_000;
@@ -19,8 +23,16 @@ const FENCE_MS = 10 * RETENTION_MS;
 export const RETENTION: Retention = { retentionMs: RETENTION_MS, fenceMs: FENCE_MS };
 
 /** The contract of every strategy. */
-export function describeStore({ name, pool, create }: StoreUnderTest): void {
+export function describeStore({
+  name,
+  pool,
+  create,
+  createKey = randomUUID,
+  isDroppedByDay = false,
+}: StoreUnderTest): void {
   describe(`${name} store`, () => {
+    const makeTicket = (): Ticket => ({ ...createTicket(), key: createKey() });
+    const byRow = (deleted: number): number => (isDroppedByDay ? 0 : deleted);
     let store: Store;
     let other: Store;
     beforeAll(async () => {
@@ -38,7 +50,7 @@ export function describeStore({ name, pool, create }: StoreUnderTest): void {
     }
 
     it("lets the first one claim, stores its response, and replays it to all others", async () => {
-      const ticket = createTicket();
+      const ticket = makeTicket();
       const claim = await claimed(store, ticket);
       await effectOf(claim, ticket);
       expect(claim).toMatchObject({ attempt: 1, signal: { aborted: false } });
@@ -54,7 +66,7 @@ export function describeStore({ name, pool, create }: StoreUnderTest): void {
     });
 
     it("touches no row whose response is stored: a replay takes no lock, and writes nothing", async () => {
-      const ticket = createTicket();
+      const ticket = makeTicket();
       await (await claimed(store, ticket)).complete(response("made"), "keep");
       // The transaction that last locked or changed this version of the row.
       const lastTouched = async (): Promise<unknown> => {
@@ -68,7 +80,7 @@ export function describeStore({ name, pool, create }: StoreUnderTest): void {
     });
 
     it("keeps a body of all 256 bytes and header values as they are", async () => {
-      const ticket = createTicket();
+      const ticket = makeTicket();
       const body = Buffer.from(Array.from({ length: 256 }, (_, byte) => byte));
       const kept: StoredResponse = {
         status: 201,
@@ -85,7 +97,7 @@ export function describeStore({ name, pool, create }: StoreUnderTest): void {
 
     it("keeps no body where there is none to keep, which is not an empty one", async () => {
       for (const body of [undefined, Buffer.alloc(0)]) {
-        const ticket = createTicket();
+        const ticket = makeTicket();
         await (await claimed(store, ticket)).complete({ status: 200, headers: [], body }, "keep");
         const outcome = await store.begin(ticket, RETENTION);
         expect(outcome.kind === "replay" && outcome.record.response.body).toEqual(body);
@@ -93,7 +105,7 @@ export function describeStore({ name, pool, create }: StoreUnderTest): void {
     });
 
     it("reports in flight while another holds the claim, and holds no connection for it", async () => {
-      const ticket = createTicket();
+      const ticket = makeTicket();
       const claim = await claimed(store, ticket);
       expect(await other.begin(ticket, RETENTION)).toMatchObject({ kind: "in-flight" });
       expect(await other.lookup(ticket)).toMatchObject({ kind: "in-flight" });
@@ -102,7 +114,7 @@ export function describeStore({ name, pool, create }: StoreUnderTest): void {
     });
 
     it("keeps nothing of a released claim, and the key is free again", async () => {
-      const ticket = createTicket();
+      const ticket = makeTicket();
       const claim = await claimed(store, ticket);
       await effectOf(claim, ticket);
       await claim.release("free");
@@ -112,19 +124,15 @@ export function describeStore({ name, pool, create }: StoreUnderTest): void {
     });
 
     it("distinguishes scope, target and key", async () => {
-      const ticket = createTicket();
+      const ticket = makeTicket();
       await (await claimed(store, ticket)).complete(response("made"), "keep");
-      for (const different of [
-        { scope: "else" },
-        { target: "POST /else" },
-        { key: `${ticket.key}-else` },
-      ]) {
+      for (const different of [{ scope: "else" }, { target: "POST /else" }, { key: createKey() }]) {
         await (await claimed(store, { ...ticket, ...different })).release("free");
       }
     });
 
     it("counts an expired record as absent: it runs again and replaces the record", async () => {
-      const ticket = createTicket();
+      const ticket = makeTicket();
       await (await claimed(store, ticket)).complete(response("first"), "keep");
       await expire(pool(), ticket);
       expect(await store.lookup(ticket)).toEqual({ kind: "absent" });
@@ -135,7 +143,7 @@ export function describeStore({ name, pool, create }: StoreUnderTest): void {
     });
 
     it("runs nothing between the end of a response and the end of its key, swept or not", async () => {
-      const ticket = createTicket();
+      const ticket = makeTicket();
       await (await claimed(store, ticket)).complete(response("made", 202), "keep");
       await expireResponse(pool(), ticket);
       const gone = {
@@ -162,7 +170,7 @@ export function describeStore({ name, pool, create }: StoreUnderTest): void {
     });
 
     it("runs a key again once its tombstone is over, and the sweep deletes the row", async () => {
-      const [again, swept] = [createTicket(), createTicket()];
+      const [again, swept] = [makeTicket(), makeTicket()];
       const parts = await openStoreParts(pool(), "oncekey");
       for (const ticket of [again, swept]) {
         await (await claimed(store, ticket)).complete(response("made"), "keep");
@@ -171,7 +179,7 @@ export function describeStore({ name, pool, create }: StoreUnderTest): void {
       await sweepBatch(parts, 100);
       for (const ticket of [again, swept]) await expireResponse(pool(), ticket);
       await (await claimed(store, again)).complete(response("second"), "keep");
-      expect(await sweepBatch(parts, 100)).toMatchObject({ deleted: 1, buried: 0 });
+      expect(await sweepBatch(parts, 100)).toMatchObject({ deleted: byRow(1), buried: 0 });
       expect(await store.lookup(swept)).toEqual({ kind: "absent" });
       expect(await store.lookup(again)).toMatchObject({
         record: { response: { body: Buffer.from("second") } },
@@ -179,25 +187,19 @@ export function describeStore({ name, pool, create }: StoreUnderTest): void {
     });
 
     it("sweeps expired records only, and no more than asked", async () => {
-      const [kept, ...gone] = [createTicket(), createTicket(), createTicket(), createTicket()];
+      const [kept, ...gone] = [makeTicket(), makeTicket(), makeTicket(), makeTicket()];
       for (const ticket of [kept, ...gone]) {
         await (await claimed(store, ticket)).complete(response("made"), "keep");
       }
       for (const ticket of gone) await expire(pool(), ticket);
-      expect(await sweepBatch(createStoreParts(pool(), "oncekey"), 2)).toMatchObject({
-        deleted: 2,
-      });
-      expect(await sweepBatch(createStoreParts(pool(), "oncekey"), 2)).toMatchObject({
-        deleted: 1,
-      });
-      expect(await sweepBatch(createStoreParts(pool(), "oncekey"), 2)).toMatchObject({
-        deleted: 0,
-      });
+      const parts = await openStoreParts(pool(), "oncekey");
+      for (const deleted of [2, 1, 0])
+        expect(await sweepBatch(parts, 2)).toMatchObject({ deleted: byRow(deleted) });
       expect(await store.lookup(kept)).toMatchObject({ kind: "replay" });
     });
 
     it("makes one effect of a ticket that many try at once", async () => {
-      const ticket = createTicket();
+      const ticket = makeTicket();
       const outcomes = await Promise.all(
         Array.from({ length: 12 }, async (_, index) => {
           const outcome = await (index % 2 === 0 ? store : other).begin(ticket, RETENTION);

@@ -1,9 +1,10 @@
 /**
  * The further contract of strategies whose handler writes in the transaction that holds the claim.
  */
+import { randomUUID } from "node:crypto";
 import { beforeAll, describe, expect, it } from "vitest";
 import { openStoreParts } from "../../src/store/store-parts.ts";
-import type { Claim, Store } from "../../src/store/store.ts";
+import type { Claim, Store, Ticket } from "../../src/store/store.ts";
 import {
   claimed,
   createTicket,
@@ -16,8 +17,14 @@ import {
 import type { StoreUnderTest } from "./store-contract.ts";
 
 /** The contract of the one-commit strategies, beside that of every strategy. */
-export function describeTransactionalStore({ name, pool, create }: StoreUnderTest): void {
+export function describeTransactionalStore({
+  name,
+  pool,
+  create,
+  createKey = randomUUID,
+}: StoreUnderTest): void {
   describe(`${name} store, one commit`, () => {
+    const makeTicket = (): Ticket => ({ ...createTicket(), key: createKey() });
     let store: Store;
     let other: Store;
     beforeAll(async () => {
@@ -26,7 +33,7 @@ export function describeTransactionalStore({ name, pool, create }: StoreUnderTes
     });
 
     it("lets the first one claim and stores its effect and response together", async () => {
-      const ticket = createTicket();
+      const ticket = makeTicket();
       const claim = await claimed(store, ticket);
       await effect(claim, ticket);
       expect(await effects(pool(), ticket), "before the commit").toBe(0);
@@ -39,7 +46,7 @@ export function describeTransactionalStore({ name, pool, create }: StoreUnderTes
     });
 
     it("rolls the writes back and stores the answer where the handler failed with one", async () => {
-      const ticket = createTicket();
+      const ticket = makeTicket();
       const claim = await claimed(store, ticket);
       await effect(claim, ticket);
       expect(await claim.complete(response("declined", 402), "discard")).toMatchObject({
@@ -50,7 +57,7 @@ export function describeTransactionalStore({ name, pool, create }: StoreUnderTes
     });
 
     it("stores a final answer of a handler that ran into an SQL error, without its writes", async () => {
-      const ticket = createTicket();
+      const ticket = makeTicket();
       const claim = await claimed(store, ticket);
       await effect(claim, ticket);
       await expect(txOf(claim).query("select 1 / 0")).rejects.toThrow("division by zero");
@@ -61,7 +68,7 @@ export function describeTransactionalStore({ name, pool, create }: StoreUnderTes
     });
 
     it("takes no success out of a failed transaction", async () => {
-      const ticket = createTicket();
+      const ticket = makeTicket();
       const claim = await claimed(store, ticket);
       await effect(claim, ticket);
       await expect(txOf(claim).query("select 1 / 0")).rejects.toThrow("division by zero");
@@ -74,7 +81,7 @@ export function describeTransactionalStore({ name, pool, create }: StoreUnderTes
       ["completed", (claim) => claim.complete(response("made"), "keep")],
       ["completed without its writes", (claim) => claim.complete(response("no", 402), "discard")],
     ])("runs nothing of the handler's behind its end: a claim that is %s", async (_name, end) => {
-      const ticket = createTicket();
+      const ticket = makeTicket();
       const opened = await store.open();
       if (opened.kind !== "claimed") throw new Error(opened.kind);
       for (const claim of [await claimed(store, ticket), opened.claim]) {
@@ -102,7 +109,7 @@ export function describeTransactionalStore({ name, pool, create }: StoreUnderTes
         ["keep", 1],
         ["discard", 0],
       ] as const) {
-        const ticket = createTicket();
+        const ticket = makeTicket();
         const outcome = await store.open();
         if (outcome.kind !== "claimed") throw new Error(outcome.kind);
         await effect(outcome.claim, ticket);
@@ -113,7 +120,7 @@ export function describeTransactionalStore({ name, pool, create }: StoreUnderTes
     });
 
     it("takes a final answer out of a failed transaction without a key, also of a query that still runs", async () => {
-      const ticket = createTicket();
+      const ticket = makeTicket();
       const outcome = await store.open();
       if (outcome.kind !== "claimed") throw new Error(outcome.kind);
       await effect(outcome.claim, ticket);
@@ -127,7 +134,7 @@ export function describeTransactionalStore({ name, pool, create }: StoreUnderTes
     });
 
     it("takes no success out of a failed transaction without a key either", async () => {
-      const ticket = createTicket();
+      const ticket = makeTicket();
       const outcome = await store.open();
       if (outcome.kind !== "claimed") throw new Error(outcome.kind);
       await effect(outcome.claim, ticket);

@@ -3,7 +3,9 @@ import {
   inSchema,
   MIGRATIONS_TABLE,
   migrationNames,
+  PARTITIONED_SCRIPT,
   readMigration,
+  readPartitionedScript,
 } from "../../store/sql/migration-files.ts";
 
 export interface MigrationScript {
@@ -14,9 +16,9 @@ export interface MigrationScript {
 
 /**
  * For which kind of database. `distributed`: Citus. There `scope` has the database's own collation, because only tables whose
- * distribution columns have the same type and collation are co-located, and only co-located are record and effect one commit.
+ * distribution columns have the same type and collation are co-located, and only co-located are record and effect one commit. `partitioned`: by the day of UUIDv7 keys.
  */
-export type MigrationForm = "one-node" | "distributed";
+export type MigrationForm = "one-node" | "distributed" | "partitioned";
 
 const RECORDS = "create table {{schema}}.records";
 const OPENING = `create schema if not exists {{schema}};\n${MIGRATIONS_TABLE}`;
@@ -28,7 +30,7 @@ export async function migrationScripts(
   form: MigrationForm,
 ): Promise<MigrationScript[]> {
   const names = await migrationNames();
-  return Promise.all(
+  const scripts = await Promise.all(
     names.map(async (name, index) => {
       const text = await readMigration(name);
       const parts = [
@@ -40,6 +42,9 @@ export async function migrationScripts(
       return { name, sql: inSchema(sql, schema) };
     }),
   );
+  if (form !== "partitioned") return scripts;
+  const sql = inSchema(await readPartitionedScript(), schema);
+  return [...scripts, { name: PARTITIONED_SCRIPT, sql }];
 }
 
 function distributed(text: string): string {

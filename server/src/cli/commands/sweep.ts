@@ -18,7 +18,11 @@ export function sweepCommand(): CommandUnknownOpts {
         const { expired } = await readSweepLag(pool, schema);
         const parts = await openStoreParts(pool, schema);
         const progress = createProgress(expired);
-        const { deleted, buried } = await sweepAll(async (...batch) => {
+        const {
+          deleted,
+          buried,
+          droppedDays = 0,
+        } = await sweepAll(async (...batch) => {
           const swept = await sweepBatch(parts, ...batch, announce);
           progress.add(swept.deleted + swept.buried);
           return swept;
@@ -26,6 +30,7 @@ export function sweepCommand(): CommandUnknownOpts {
         progress.end();
         printLine(`deleted ${count(deleted, "expired record")}`);
         if (buried > 0) printLine(`deleted ${count(buried, "expired response")}, kept their keys`);
+        if (droppedDays > 0) printLine(`dropped the partitions of ${count(droppedDays, "day")}`);
         // Another process may have deleted the rest, or be about to.
         const left = deleted + buried < expired ? await readSweepLag(pool, schema) : undefined;
         if (left !== undefined && left.expired > 0) {

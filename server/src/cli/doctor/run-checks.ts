@@ -16,6 +16,7 @@ import {
   examineIdleLimit,
   examineKeepalives,
 } from "./settings.ts";
+import { examinePartitions } from "./partitions.ts";
 import {
   examineBloat,
   examineLogged,
@@ -35,6 +36,7 @@ const DATABASE: readonly Check[] = [
 ];
 
 const TABLE: readonly Check[] = [
+  { name: "partitions", examine: examinePartitions },
   { name: "logged table", examine: examineLogged },
   { name: "rights", examine: examineRights },
   { name: "dead rows", examine: examineBloat },

@@ -1,5 +1,5 @@
 /** Checks of the tables: existence, logging, permissions and size. */
-import { readSweepLag } from "../../store/maintenance/records.ts";
+import { PARTS, readSweepLag } from "../../store/maintenance/records.ts";
 import { migrationNames } from "../../store/sql/migration-files.ts";
 import { count, formatDuration } from "../io/print.ts";
 import { fail, ok, warn } from "./finding.ts";
@@ -32,11 +32,11 @@ export const examineSchema: Examine = async ({ one, schema }) => {
 };
 
 export const examineLogged: Examine = async ({ one, schema }) => {
-  const { rows } = await one.query<{ persistence: string }>(
-    "select relpersistence::text as persistence from pg_class where oid = to_regclass($1::text)",
+  const { rows } = await one.query<{ logged: boolean }>(
+    `select bool_and(relpersistence = 'p') as logged from ${PARTS} join pg_class on oid = part`,
     [records(schema)],
   );
-  if (rows[0]?.persistence === "p") return ok("the records are logged: they survive a crash");
+  if (rows[0]?.logged === true) return ok("the records are logged: they survive a crash");
   return fail(
     "the records are not logged: a crash empties the table, and what was done is done again",
     `alter table ${records(schema)} set logged`,
@@ -77,9 +77,9 @@ const MAX_DEAD_SHARE = 0.2;
 
 export const examineBloat: Examine = async ({ one, schema }) => {
   const { rows } = await one.query<{ live: number; dead: number; vacuumedAt: string | null }>(
-    `select n_live_tup::float8 as live, n_dead_tup::float8 as dead,
-       greatest(last_vacuum, last_autovacuum)::text as "vacuumedAt"
-     from pg_stat_all_tables where relid = to_regclass($1::text)`,
+    `select sum(n_live_tup)::float8 as live, sum(n_dead_tup)::float8 as dead,
+       max(greatest(last_vacuum, last_autovacuum))::text as "vacuumedAt"
+     from ${PARTS} join pg_stat_all_tables on relid = part`,
     [records(schema)],
   );
   const { live = 0, dead = 0, vacuumedAt = null } = rows[0] ?? {};

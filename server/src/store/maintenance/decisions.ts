@@ -185,18 +185,22 @@ export async function forgetScope(
       parts,
       [
         {
+          // A ctid names a row of one partition only.
           text: `with seen as materialized (
-              select ctid as id, key, scope, target from ${records}
+              select tableoid as part, ctid as id, key, scope, target from ${records}
               where $4::text is null or (key, scope, target) > ($4::text, $5::text, $6::text)
               order by key, scope, target limit $7::int
             ),
+            locked as materialized (
+              select tableoid as part, ctid as id from ${records}
+              where ctid = any (array(select id from seen where scope = $1::text))
+                and (tableoid, ctid) in (select part, id from seen) and scope = $1::text and ${NOT_HELD}
+              for update skip locked
+            ),
             gone as (
-              delete from ${records} where ctid = any (array(
-                select ctid from ${records}
-                where ctid = any (array(select id from seen where scope = $1::text))
-                  and scope = $1::text and ${NOT_HELD}
-                for update skip locked
-              )) returning 1
+              delete from ${records} where ctid = any (array(select id from locked))
+                and (tableoid, ctid) in (select part, id from locked)
+              returning 1
             ),
             counted as (select count(*)::int as records from gone),
             audited as (

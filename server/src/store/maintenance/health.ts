@@ -2,7 +2,7 @@
 import type { Pool } from "pg";
 import { queryPlain } from "../postgres/plain-query.ts";
 import { OPEN, STATE } from "./record-state.ts";
-import { readSweepLag } from "./records.ts";
+import { PARTS, readSweepLag } from "./records.ts";
 
 /** Figures of a table at this moment, by the clock of the database. Unfinished rows of strategy `row` are not counted. */
 export interface TableHealth {
@@ -27,10 +27,11 @@ export async function readHealth(pool: Pool, schema: string): Promise<TableHealt
   const { rows } = await queryPlain<Omit<TableHealth, "expired" | "sweepLagMs">>(
     pool,
     `select crashed, failed, unfinished, "oldestUnfinishedMs",
-       greatest(0, coalesce((select round(reltuples * null_frac) from pg_class
+       greatest(0, coalesce((select round(sum(reltuples * null_frac)) from ${PARTS}
+         join pg_class on pg_class.oid = part
          join pg_namespace on pg_namespace.oid = relnamespace
          join pg_stats on schemaname = nspname and tablename = relname and attname = 'headers'
-         where pg_class.oid = $1::regclass and reltuples > 0), 0) - unfinished)::float8 as tombstones
+         where relkind = 'r' and reltuples > 0), 0) - unfinished)::float8 as tombstones
      from (select count(*) filter (where state = 'crashed')::float8 as crashed,
          count(*) filter (where state = 'failed')::float8 as failed,
          count(*) filter (where status is null)::float8 as unfinished,

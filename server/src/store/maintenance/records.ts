@@ -1,6 +1,7 @@
 /** Reads and counts records on request of a person or the application. */
 import type { Pool, PoolClient } from "pg";
 import { queryPlain } from "../postgres/plain-query.ts";
+import { readEngine } from "../postgres/dialect.ts";
 import { STATE } from "./record-state.ts";
 import type { RecordState } from "./record-state.ts";
 import { instant, recordColumns, toRecord } from "./table-record.ts";
@@ -29,6 +30,10 @@ export interface TableStats extends SweepLag {
   readonly sizeBytes: number;
 }
 
+/** The table `$1` and its partitions, if it has any. */
+export const PARTS =
+  "(select $1::regclass::oid union select relid::oid from pg_partition_tree($1::regclass)) as parts (part)";
+
 // The condition of the sweep: it leaves a row alone whose lease still runs.
 const SWEEPABLE =
   "expires_at <= statement_timestamp() and (lease_until is null or lease_until <= statement_timestamp())";
@@ -51,15 +56,28 @@ export async function findRecords(
   return rows.map(toRecord);
 }
 
-/** Reads only, by the index on expiry. Throws what the database throws. */
+/** Reads only, by the indexes on expiry. Throws what the database throws. */
 export async function readSweepLag(database: Pool | PoolClient, schema: string): Promise<SweepLag> {
+  const { dialect } = await readEngine(database, schema);
+  const isPartitioned = dialect.kind === "postgres" && dialect.isPartitioned === true;
   const { rows } = await queryPlain<SweepLag>(
     database,
     `select count(*)::float8 as expired, ${instant("min(expires_at)")} as "oldestExpiredAt",
        coalesce(extract(epoch from statement_timestamp() - min(expires_at)) * 1000, 0)::float8 as "lagMs"
-     from "${schema}".records where ${SWEEPABLE}`,
+     from ${isPartitioned ? sweepableIn(schema) : `"${schema}".records where ${SWEEPABLE}`}`,
   );
   return only(rows);
+}
+
+// In the partition of a day, what is over waits for the end of the day's keys: only expired responses are due.
+function sweepableIn(schema: string): string {
+  const others = ["records_other", "records_days_other"].map(
+    (name) => `select expires_at from "${schema}".${name} where ${SWEEPABLE}`,
+  );
+  const days = `select expires_at from "${schema}".records_days
+    where fence_until > expires_at and ${SWEEPABLE} and fence_until > statement_timestamp()
+      and tableoid <> '"${schema}".records_days_other'::regclass`;
+  return `(${[...others, days].join(" union all ")}) as sweepable`;
 }
 
 /** Reads only, the whole table: some seconds for tens of millions of records. Throws what the database throws. */
@@ -72,7 +90,7 @@ export async function readStats(pool: Pool, schema: string): Promise<TableStats>
        count(*) filter (where state = 'finished' and body is null)::float8 as "withoutBody",
        ${inState("running")}, ${inState("crashed")}, ${inState("failed")},
        ${instant("min(created_at)")} as "oldestCreatedAt",
-       pg_total_relation_size($1::regclass)::float8 as "sizeBytes"
+       (select sum(pg_total_relation_size(part)) from ${PARTS})::float8 as "sizeBytes"
      from (select ${STATE} as state, body, created_at from "${schema}".records) as record`,
     [`"${schema}".records`],
   );

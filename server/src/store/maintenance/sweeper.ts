@@ -19,10 +19,10 @@ export interface SweepOptions {
 export type SweepBatch = (
   batchSize: number,
   from: Position | undefined,
-) => Promise<Pick<Swept, "deleted" | "buried" | "next">>;
+) => Promise<Pick<Swept, "deleted" | "buried" | "next" | "droppedDays">>;
 
-/** Number of rows that a sweep has deleted, and of those that it has made tombstones of. */
-export type SweptRows = Pick<Swept, "deleted" | "buried">;
+/** Number of rows that a sweep has deleted, of those that it has made tombstones of, and of the partitions that it has dropped. */
+export type SweptRows = Pick<Swept, "deleted" | "buried" | "droppedDays">;
 
 export const DEFAULT_BATCH_SIZE = 1_000;
 const DEFAULT_INTERVAL_MS = 60_000;
@@ -41,8 +41,12 @@ export async function sweepAll(
   let total: SweptRows = { deleted: 0, buried: 0 };
   for (;;) {
     if (signal?.aborted) return total;
-    const { deleted, buried, next } = await sweep(batchSize, from);
-    total = { deleted: total.deleted + deleted, buried: total.buried + buried };
+    const { deleted, buried, next, droppedDays } = await sweep(batchSize, from);
+    total = {
+      deleted: total.deleted + deleted,
+      buried: total.buried + buried,
+      ...(droppedDays !== undefined && { droppedDays }),
+    };
     // A batch of locked rows alone would come again, if they all expired at one instant.
     if (next === undefined || (deleted + buried === 0 && next === from)) return total;
     from = next;

@@ -7,9 +7,12 @@ import { queryPlain } from "./plain-query.ts";
 import { readOwnLimits } from "./timeouts.ts";
 import type { OwnLimits } from "./timeouts.ts";
 
-/** The differences between engines. `citus`: the settings that its transactions begin with have to reach other nodes. */
+/**
+ * The differences between engines. `citus`: the settings that its transactions begin with have to reach other nodes.
+ * `isPartitioned`: the records have partitions by the day of a key.
+ */
 export type Dialect =
-  | { readonly kind: "postgres" }
+  | { readonly kind: "postgres"; readonly isPartitioned?: true }
   | { readonly kind: "citus"; readonly limits: OwnLimits };
 
 /** The judgement of an engine, in a sentence; with `advice` unless all is well. */
@@ -32,11 +35,14 @@ export interface EngineFacts {
   readonly number: number;
   /** Version of the extension, if it is installed. */
   readonly citus: string | null;
+  /** Whether there are days of keys: see `sql/partitioned.sql`. */
+  readonly isPartitioned?: boolean;
   /** Whether Citus keeps the records in shards; `undefined` where there is no Citus. */
   readonly isDistributed?: boolean | undefined;
 }
 
 export const POSTGRES: Dialect = Object.freeze({ kind: "postgres" });
+const PARTITIONED: Dialect = Object.freeze({ kind: "postgres", isPartitioned: true });
 
 /** Asks an engine what it is. Reads only. Throws what the database throws. */
 export async function readEngine(
@@ -46,11 +52,16 @@ export async function readEngine(
   const { rows } = await queryPlain<EngineFacts>(
     database,
     `select version() as version, current_setting('server_version_num')::int as number,
-       (select extversion from pg_extension where extname = 'citus') as citus`,
+       (select extversion from pg_extension where extname = 'citus') as citus,
+       to_regclass($1::text) is not null as "isPartitioned"`,
+    [`"${schema}".days`],
   );
   const [facts] = rows;
   if (facts === undefined) throw new Error("the engine did not report its version");
-  if (facts.citus === null) return { dialect: POSTGRES, judgement: judgeEngine(facts) };
+  if (facts.citus === null) {
+    const dialect = facts.isPartitioned === true ? PARTITIONED : POSTGRES;
+    return { dialect, judgement: judgeEngine(facts) };
+  }
   const distributed = await queryPlain<{ there: boolean }>(
     database,
     `select exists (

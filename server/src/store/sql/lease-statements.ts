@@ -26,6 +26,8 @@ interface Shared {
   readonly finished: string;
   /** The columns of a look-up, the fingerprint first and the status second. */
   readonly columns: string;
+  /** The end of a look-up: see `createStatements`. */
+  readonly one: string;
   readonly isCitus: boolean;
 }
 
@@ -34,6 +36,7 @@ export function leaseStatements({
   thisTicket,
   finished,
   columns,
+  one,
   isCitus,
 }: Shared): LeaseStatements {
   const ownLease = `${thisTicket} and owner = $4::uuid and status is null`;
@@ -112,6 +115,6 @@ export function leaseStatements({
     // Reads only: the record, or who holds an unfinished row, of what request, and whether its lease still runs.
     lookupLease: `
       select ${columns}, lease_until > statement_timestamp() from ${records}
-      where ${thisTicket} and ((${finished}) or (status is null and owner is not null))`,
+      where ${thisTicket} and ((${finished}) or (status is null and owner is not null)) ${one}`,
   };
 }

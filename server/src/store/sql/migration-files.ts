@@ -14,6 +14,14 @@ export function readMigration(name: string): Promise<string> {
   return readFile(new URL(name, FOLDER), "utf8");
 }
 
+/** The script that gives a table of records its partitions. No migration: only who asks for it has them. */
+export const PARTITIONED_SCRIPT = "partitioned.sql";
+
+/** Its text, with {@link inSchema} still to be applied. */
+export function readPartitionedScript(): Promise<string> {
+  return readFile(new URL(`../${PARTITIONED_SCRIPT}`, FOLDER), "utf8");
+}
+
 /** The table in which each notes itself as done. */
 export const MIGRATIONS_TABLE = `create table {{schema}}.migrations (
   name text primary key,

@@ -4,8 +4,10 @@
  */
 import type { Statement } from "../postgres/batch.ts";
 import type { Dialect } from "../postgres/dialect.ts";
-import { GIVEN_BACK, leaseStatements } from "./lease-statements.ts";
+import { leaseStatements } from "./lease-statements.ts";
 import type { LeaseStatements } from "./lease-statements.ts";
+import { sweepStatements } from "./sweep-statements.ts";
+import type { SweepStatements } from "./sweep-statements.ts";
 import {
   DEFAULT_MAX_HANDLER_MS,
   limitExpressions,
@@ -13,7 +15,7 @@ import {
   setLimits,
 } from "../postgres/timeouts.ts";
 
-export interface Statements extends LeaseStatements {
+export interface Statements extends LeaseStatements, SweepStatements {
   /** Begins a transaction that ends in the same batch. */
   readonly begin: readonly Statement[];
   /** Begins a transaction that stays open. */
@@ -36,13 +38,6 @@ export interface Statements extends LeaseStatements {
   /** Ends the batch of a claim: sets the limits of the handler's transaction, and looks up. */
   readonly lookupLast: (values: readonly string[]) => readonly Statement[];
   readonly store: string;
-  readonly planSweep: string;
-  readonly sweep: string;
-  readonly bury: string;
-  readonly gate: string;
-  readonly sweepBound: string;
-  readonly sweepUntil: string;
-  readonly buryUntil: string;
 }
 
 /** Pattern of a schema name: it needs no escaping inside the quotes. */
@@ -66,18 +61,10 @@ export function createStatements(
   const pending = "status is null and owner is null and expires_at > statement_timestamp()";
   const unfinished =
     "fingerprint = $4::bytea, status = null, headers = null, body = null, owner = null, lease_until = null, steps = null, fence_until = null, recoveries = null, recover_at = null";
-  const over =
-    "expires_at <= statement_timestamp() and (lease_until is null or lease_until <= statement_timestamp())";
   const isCitus = dialect.kind === "citus";
-  // A lease whose effects are not known is never deleted among others: `endCrashes` announces it first.
-  const crashed = `(status is null and owner is not null and not ${GIVEN_BACK})`;
-  const sweepable = `${over} and not ${crashed}`;
-  const fenced = "coalesce(fence_until > statement_timestamp(), false)";
-  // A tombstone: status and fingerprint stay, and the row comes up again at the end of its fence.
-  // Rounded up to a minute, so that the index on expiry stores equal entries once.
-  const buried = `headers = null, body = null, attempt = null, owner = null, fence_until = null,
-        recoveries = null, recover_at = null,
-        expires_at = (date_trunc('minute', fence_until at time zone 'UTC') + interval '1 minute') at time zone 'UTC'`;
+  const isPartitioned = dialect.kind === "postgres" && dialect.isPartitioned === true;
+  // Lets the planner see that one partition is read, whatever the key: it then plans the statement once, and not for each key.
+  const one = isPartitioned ? "limit 1" : "";
   const begin = beginOn(dialect);
   const limits = limitsOn(dialect, maxHandlerMs);
   // An expired response is not read, although the sweep has not removed it yet.
@@ -86,10 +73,13 @@ export function createStatements(
         case when expires_at > statement_timestamp() then encode(body, 'hex') end,
         floor(extract(epoch from expires_at - statement_timestamp()) * 1000)::bigint, owner,
         floor(extract(epoch from ${endsAt} - statement_timestamp()) * 1000)::bigint`;
-  const lookup = `select ${columns} from ${records} where ${thisTicket} and ${finished}`;
+  const lookup = `select ${columns} from ${records} where ${thisTicket} and ${finished} ${one}`;
+  const found = isPartitioned
+    ? `lateral (select * from ${records} where ${thisTicket} and ${finished} ${one}) as found on true`
+    : `${records} on ${thisTicket} and ${finished}`;
   const lookupAndLimit = `
       select ${columns}, ${limitExpressions(maxHandlerMs).join(", ")}
-      from (values (1)) as always left join ${records} on ${thisTicket} and ${finished}`;
+      from (values (1)) as always left join ${found}`;
   // Writes an unfinished row, or makes one of an expired one. A row that still counts is left alone by the first condition,
   // without a lock on it; by the second if it was committed just now.
   const claim = (expiresAt: string): string => `
@@ -156,20 +146,20 @@ export function createStatements(
     lockRow: `
       select 1 from ${records}
       where ${thisTicket} and ${pending} and fingerprint = $4::bytea
-      for update skip locked`,
+      ${one} for update skip locked`,
 
     // Whatever request it names, and weaker than the lock of a handler, which it respects. Two at once: one gets the row.
     lockPending: `
       select 1 from ${records}
       where ${thisTicket} and ${pending}
-      for no key update skip locked`,
+      ${one} for no key update skip locked`,
 
     // Finds the row unless a handler holds it: the lock above does not keep it away. Any number at once, and none waits; a
     // handler that would begin at that moment tries again.
     probeRow: `
       select 1 from ${records}
       where ${thisTicket} and ${pending}
-      for key share skip locked`,
+      ${one} for key share skip locked`,
 
     // Runs under that lock, so never twice at once. Names a row that an earlier request left behind
     // after the request that begins now.
@@ -179,9 +169,9 @@ export function createStatements(
       where ${thisTicket} and ${pending}`,
 
     // Reads only. After probeRow it returns the request that a handler works on.
-    pendingRow: `select encode(fingerprint, 'hex') from ${records} where ${thisTicket} and ${pending}`,
+    pendingRow: `select encode(fingerprint, 'hex') from ${records} where ${thisTicket} and ${pending} ${one}`,
 
-    ...leaseStatements({ records, thisTicket, finished, columns, isCitus }),
+    ...leaseStatements({ records, thisTicket, finished, columns, one, isCitus }),
 
     // Reads only, in a snapshot taken after the lock: under the lock it sees every record that was committed before.
     lookup,
@@ -218,71 +208,7 @@ export function createStatements(
         expires_at = excluded.expires_at,
         fence_until = excluded.fence_until`,
 
-    // Whatever the statistics are, the sweep goes along the index on expiry: a sort would read the
-    // whole backlog for each batch.
-    planSweep: `
-      select set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true),
-        set_config('jit', 'off', true)`,
-
-    // Deletes what is over, and returns the ids of finished rows whose fence still stands, for
-    // `bury`. Two at once: the second does not get the lock and deletes nothing. A row that a retry
-    // is overwriting, or that a handler holds, is locked and left alone; so is a row whose lease
-    // still runs. A batch ends at $4 bytes of bodies, each of which is many rows to delete. It
-    // begins at the instant $3 at which the previous batch ended: deleted rows stay in the index
-    // until a vacuum.
-    sweep: `
-      with gate as materialized (select pg_try_advisory_xact_lock($2::bigint) as is_mine),
-      due as materialized (
-        select ctid as id, expires_at, ${fenced} as is_fenced,
-          coalesce(octet_length(body), 0) + coalesce(octet_length(steps), 0) as bytes
-        from ${records}
-        where (select is_mine from gate) and ${sweepable}
-          and expires_at >= coalesce(
-            'epoch'::timestamptz + $3::bigint * interval '1 microsecond', '-infinity'::timestamptz)
-        order by expires_at
-        limit $1::int
-      ),
-      chosen as materialized (
-        select id, expires_at, is_fenced from (
-          select id, expires_at, is_fenced, sum(bytes) over (order by expires_at, id rows unbounded preceding) - bytes as before
-          from due
-        ) as counted
-        where before < $4::bigint
-      ),
-      gone as (
-        delete from ${records} where ctid = any (array(
-          select ctid from ${records}
-          where ctid = any (array(select id from chosen where not is_fenced)) and ${sweepable} and not ${fenced}
-          for update skip locked
-        ))
-        returning 1
-      )
-      select (select count(*) from gone), (select count(*) from chosen), (select count(*) from due),
-        (select (extract(epoch from max(expires_at)) * 1000000)::bigint from chosen),
-        (select string_agg(id::text, ' ' order by expires_at) from chosen where is_fenced)`,
-
-    // Makes tombstones of expired responses. Not a HOT update: expires_at is indexed, and has to
-    // be, or every sweep would read all tombstones again. So each row gets a second entry in the
-    // primary key until the first is vacuumed. The caller sends rows of one leaf in different
-    // transactions: then Postgres deletes the old entries before it would split the leaf. Two at
-    // once: the second does not get the lock. A row that a handler or a retry holds is left alone.
-    bury: `
-      update ${records} set ${buried}
-      where (select pg_try_advisory_xact_lock($2::bigint)) and ctid = any (array(
-        select ctid from ${records} where ctid = any ($1::tid[]) and ${sweepable} and ${fenced}
-        for update skip locked
-      ))`,
-
-    // The sweep on several nodes: there, a row cannot be addressed by its ctid, nor skipped if it
-    // is locked. So a slice of time is deleted at once. Two at once delete the same rows or none. A
-    // row that a retry has overwritten is no longer in the slice.
-    gate: "select pg_try_advisory_xact_lock($1::bigint)",
-    sweepBound: `
-      select max(expires_at)::text from (
-        select expires_at from ${records} where ${sweepable} order by expires_at limit $1::int
-      ) as slice`,
-    sweepUntil: `delete from ${records} where expires_at <= $1::timestamptz and ${sweepable} and not ${fenced}`,
-    buryUntil: `update ${records} set ${buried} where expires_at <= $1::timestamptz and ${sweepable} and ${fenced}`,
+    ...sweepStatements(records),
   });
 }
 
