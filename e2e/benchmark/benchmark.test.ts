@@ -45,6 +45,8 @@ describe.runIf(isDeep)("a measurement with a handful of requests (in test:deep)"
     // 64 duplicates and 15 bystanders never take the last connection of 16.
     expect(storms).toEqual([expect.objectContaining({ connections: expect.any(Number) })]);
     expect(storms[0]?.connections).toBeLessThan(16);
+    expect(storms[0]?.sharedConnections).toBeLessThan(16);
+    expect(storms[0]?.sharedBesideMs).toBeGreaterThan(0);
     expect(machine.postgres).toMatch(/^1[48]\./);
   });
 });

@@ -47,8 +47,10 @@ export async function openConnection(port: number): Promise<HttpConnection> {
   };
 }
 
-export function postRequest(path: string, key: string, body: string): string {
-  return `POST ${path} HTTP/1.1\r\nhost: shop\r\ncontent-type: application/json\r\nidempotency-key: ${key}\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
+/** @param tenant the scope of the caller, for a route whose option `scope` reads it. */
+export function postRequest(path: string, key: string, body: string, tenant?: string): string {
+  const scope = tenant === undefined ? "" : `x-tenant: ${tenant}\r\n`;
+  return `POST ${path} HTTP/1.1\r\nhost: shop\r\n${scope}content-type: application/json\r\nidempotency-key: ${key}\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
 }
 
 /** Returns the reply, or `undefined` if it is not whole yet. */

@@ -25,6 +25,8 @@ export interface StormOrder {
   readonly handlerMs: number;
   readonly bystanders: number;
   readonly gapMs: number;
+  /** Whether each request of the storm has a key of its own, all in one scope. The bystanders are of another, on the same path. */
+  readonly isOfOneScope?: boolean;
 }
 
 export type Order = LoadOrder | StormOrder;

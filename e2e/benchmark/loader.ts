@@ -75,9 +75,16 @@ async function load(order: LoadOrder): Promise<LoadResult> {
 }
 
 async function storm(order: StormOrder): Promise<StormResult> {
-  const { port, path, duplicates, handlerMs, bystanders, gapMs } = order;
+  const { port, path, duplicates, handlerMs, bystanders, gapMs, isOfOneScope = false } = order;
   const connections = await open(port, duplicates + bystanders);
-  const slow = postRequest(path, crypto.randomUUID(), JSON.stringify({ handlerMs }));
+  const body = JSON.stringify({ handlerMs });
+  const duplicate = postRequest(path, crypto.randomUUID(), body);
+  const slow = (): string =>
+    isOfOneScope ? postRequest(path, crypto.randomUUID(), body, "storm") : duplicate;
+  const bystander = (): string =>
+    isOfOneScope
+      ? postRequest(path, crypto.randomUUID(), BODY, "calm")
+      : postRequest("/payments", crypto.randomUUID(), BODY);
   const timed = async (connection: HttpConnection, request: string): Promise<number> => {
     const sentAt = performance.now();
     check(await connection.send(request), undefined);
@@ -86,10 +93,10 @@ async function storm(order: StormOrder): Promise<StormResult> {
   try {
     const beside = connections.slice(duplicates).map(async (connection, index) => {
       await sleep(index * gapMs);
-      return timed(connection, postRequest("/payments", crypto.randomUUID(), BODY));
+      return timed(connection, bystander());
     });
     const times = await Promise.all(
-      connections.slice(0, duplicates).map((connection) => timed(connection, slow)),
+      connections.slice(0, duplicates).map((connection) => timed(connection, slow())),
     );
     return { kind: "storm", stormMs: Math.max(0, ...times), besideMs: await Promise.all(beside) };
   } finally {

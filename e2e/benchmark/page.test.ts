@@ -40,6 +40,9 @@ const MEASUREMENT: Measurement = {
       bareBesideMs: 10,
       besideMs: 14,
       connections: 7,
+      sharedBesideMs: 4,
+      unlimitedBesideMs: 260,
+      sharedConnections: 9,
     },
   ],
   counts: [{ subject: "advisory", kind: "first", trips: 3, statements: 6 }],
@@ -79,6 +82,14 @@ describe("the page", () => {
     ])
       expect(page).toContain(text);
     expect(page).not.toContain("NaN");
+  });
+
+  it("shows what a storm of one scope costs a bystander of another, with its share and without", () => {
+    const page = pageOf(MEASUREMENT, ORIGIN);
+    expect(page).toContain(
+      "a bystander of another scope takes 2.00 (2.00–2.00) times as long as without a storm. Without `maxInFlightPerScope` it would take 130.00 (130.00–130.00).",
+    );
+    expect(page).toMatch(/the same without `maxInFlightPerScope` +\| 260\.0/);
   });
 
   it("judges no time and shows no picture if more than a fifth of the slices are noisy", () => {

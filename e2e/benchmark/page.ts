@@ -16,6 +16,7 @@ import {
   stormRatios,
   stormTable,
 } from "./table.ts";
+import { DUPLICATES, HANDLER_MS } from "./storm.ts";
 import { isMet, targetsOf } from "./targets.ts";
 import { NOISY } from "./slice.ts";
 
@@ -144,10 +145,12 @@ function targetTable(measurement: Measurement): string {
 }
 
 function stormSection({ storms }: Measurement): string {
-  const { toBareStorm, toBareRequest, bareToBareRequest, beside } = stormRatios(storms);
+  const { toBareStorm, toBareRequest, bareToBareRequest, beside, sharedBeside, unlimitedBeside } =
+    stormRatios(storms);
   const held = spreadOf(storms.map(({ connections }) => connections));
   return `${stormTable(storms)}
 
 The duplicates take ${spreadText(toBareStorm)} times as long as the same 64 to the bare route. By one request to the bare route they take ${spreadText(toBareRequest)}, and the bare 64 themselves ${spreadText(bareToBareRequest)}.
-Bystanders take ${spreadText(beside)} times as long as beside the bare route. Duplicates and bystanders held ${held.median} of 16 connections at the most, in the median round.`;
+Bystanders take ${spreadText(beside)} times as long as beside the bare route. Duplicates and bystanders held ${held.median} of 16 connections at the most, in the median round.
+While one scope sends ${DUPLICATES} new keys to a handler of ${HANDLER_MS} ms, a bystander of another scope takes ${spreadText(sharedBeside)} times as long as without a storm. Without \`maxInFlightPerScope\` it would take ${spreadText(unlimitedBeside)}.`;
 }

@@ -7,6 +7,7 @@ import { endWithParent, reportPort } from "@oncekey/test-support/processes/repor
 import { idempotency } from "@oncekey/server";
 import type { SweepEvent } from "@oncekey/server";
 import Fastify from "fastify";
+import type { FastifyReply, FastifyRequest } from "fastify";
 import pg from "pg";
 import { insertPayment, receipt } from "./handler.ts";
 import type { PeerServer } from "./peers/peer.ts";
@@ -18,7 +19,8 @@ const PATHS = ["/payments", "/uncached"];
 
 endWithParent();
 const [databaseUrl = "", name = "", redisUrl = ""] = process.argv.slice(2);
-const pool = new pg.Pool({ connectionString: databaseUrl, max: 16 });
+const MAX_CONNECTIONS = 16;
+const pool = new pg.Pool({ connectionString: databaseUrl, max: MAX_CONNECTIONS });
 pool.on("error", () => {});
 let mostHeld = 0;
 pool.on("acquire", () => {
@@ -110,18 +112,27 @@ async function addProtected(strategy: StrategyName): Promise<void> {
     sweep: false,
     ...(strategy === "lease" ? { lease: { onCrash: "fail" } } : {}),
   });
+  const handler = async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
+    const id = await insertPayment(strategy === "lease" ? pool : request.idempotency.tx);
+    const { handlerMs = 0 } = request.body as { handlerMs?: number };
+    if (handlerMs > 0) await sleep(handlerMs);
+    return reply.code(201).send(receipt(id));
+  };
   for (const path of PATHS) {
     const own = path === "/uncached" ? { replayCache: false } : true;
-    app.post<{ Body: { handlerMs?: number } }>(
-      path,
-      { config: { idempotency: own } },
-      async (request, reply) => {
-        const id = await insertPayment(strategy === "lease" ? pool : request.idempotency.tx);
-        const { handlerMs = 0 } = request.body;
-        if (handlerMs > 0) await sleep(handlerMs);
-        return reply.code(201).send(receipt(id));
-      },
-    );
+    app.post(path, { config: { idempotency: own } }, handler);
+  }
+  if (strategy !== "advisory") return;
+  // The same handler for callers of several scopes, with and without a share for each.
+  for (const [path, share] of [
+    ["/shared", {}],
+    ["/unlimited", { maxInFlightPerScope: MAX_CONNECTIONS }],
+  ] as const) {
+    await app.register(async (inner) => {
+      const scope = ({ headers }: FastifyRequest): string => String(headers["x-tenant"]);
+      await inner.register(idempotency, { pool, scope, strategy, sweep: false, ...share });
+      inner.post(path, { config: { idempotency: true } }, handler);
+    });
   }
 }
 

@@ -1,4 +1,4 @@
-/** 64 duplicates of one slow request at once, and what they cost all others; and the same 64 to a bare route. */
+/** 64 slow requests at once and what they cost all others: duplicates of one, new keys of one scope, and the same 64 to a bare route. */
 import type { Lab, MeasuredServer } from "./lab.ts";
 import { medianOf } from "./statistics.ts";
 
@@ -13,6 +13,11 @@ export interface StormRound {
   readonly besideMs: number;
   /** The most connections out of the pool during the storm, those of the bystanders included. */
   readonly connections: number;
+  /** Medians of bystanders of another scope, beside new keys of one scope: with its share of the pool, and without a limit. */
+  readonly sharedBesideMs: number;
+  readonly unlimitedBesideMs: number;
+  /** The most connections out of the pool during the storm of one scope. */
+  readonly sharedConnections: number;
 }
 
 export const DUPLICATES = 64;
@@ -29,16 +34,27 @@ export async function runStorms(
     const { stormMs, besideMs } = await loader.storm(order);
     return [stormMs, medianOf(besideMs)];
   };
+  const stormOfScope = async (path: string): Promise<number> => {
+    const order = { port: server.port, path, duplicates: DUPLICATES, handlerMs: HANDLER_MS };
+    const { besideMs } = await loader.storm({ ...order, ...BYSTANDERS, isOfOneScope: true });
+    return medianOf(besideMs);
+  };
+  const mostHeld = async (): Promise<number> => {
+    const held = await server.ask({ ask: "held" });
+    return held.kind === "held" ? held.connections : Number.NaN;
+  };
   const alone = { port: server.port, path: "/bare", duplicates: 1, handlerMs: HANDLER_MS };
   const found: StormRound[] = [];
   for (let round = 0; round <= rounds; round += 1) {
     const { stormMs: aloneMs } = await loader.storm({ ...alone, bystanders: 0, gapMs: 0 });
     const [, quietMs] = await storm("/bare", 0);
     const [bareStormMs, bareBesideMs] = await storm("/bare", DUPLICATES);
-    await server.ask({ ask: "held" });
+    await mostHeld();
     const [stormMs, besideMs] = await storm("/payments", DUPLICATES);
-    const held = await server.ask({ ask: "held" });
-    const connections = held.kind === "held" ? held.connections : Number.NaN;
+    const connections = await mostHeld();
+    const sharedBesideMs = await stormOfScope("/shared");
+    const sharedConnections = await mostHeld();
+    const unlimitedBesideMs = await stormOfScope("/unlimited");
     const measured = {
       aloneMs,
       quietMs,
@@ -47,6 +63,9 @@ export async function runStorms(
       stormMs,
       besideMs,
       connections,
+      sharedBesideMs,
+      unlimitedBesideMs,
+      sharedConnections,
     };
     // The first one warms up.
     if (round > 0) found.push(measured);

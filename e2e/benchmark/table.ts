@@ -67,6 +67,8 @@ export function stormRatios(rounds: readonly StormRound[]): Readonly<{
   toBareRequest: Spread;
   bareToBareRequest: Spread;
   beside: Spread;
+  sharedBeside: Spread;
+  unlimitedBeside: Spread;
 }> {
   const spread = (of: (round: StormRound) => number): Spread => spreadOf(rounds.map(of));
   return {
@@ -74,6 +76,8 @@ export function stormRatios(rounds: readonly StormRound[]): Readonly<{
     toBareRequest: spread((one) => one.stormMs / one.aloneMs),
     bareToBareRequest: spread((one) => one.bareStormMs / one.aloneMs),
     beside: spread((one) => one.besideMs / one.bareBesideMs),
+    sharedBeside: spread((one) => one.sharedBesideMs / one.quietMs),
+    unlimitedBeside: spread((one) => one.unlimitedBesideMs / one.quietMs),
   };
 }
 
@@ -88,7 +92,16 @@ export function stormTable(rounds: readonly StormRound[]): string {
     ["a bystander without a storm", ms((one) => one.quietMs)],
     ["a bystander beside the bare route's", ms((one) => one.bareBesideMs)],
     ["a bystander beside the duplicates", ms((one) => one.besideMs)],
+    [
+      `a bystander of another scope beside ${DUPLICATES} new keys of one`,
+      ms((one) => one.sharedBesideMs),
+    ],
+    ["the same without `maxInFlightPerScope`", ms((one) => one.unlimitedBesideMs)],
     ["connections held at the most", whole(medianOf(rounds.map((one) => one.connections)))],
+    [
+      "the same beside the new keys of one scope",
+      whole(medianOf(rounds.map((one) => one.sharedConnections))),
+    ],
   ]);
 }
 
