@@ -1,5 +1,6 @@
 /** A fault of a server, or of its connections, while it is stopped at a boundary. */
 import { setTimeout as sleep } from "node:timers/promises";
+import { until, within } from "@oncekey/test-support/processes/deadline";
 import type { Pool } from "pg";
 import type { Policy } from "../checker/case.ts";
 import { borrow, giveBack } from "../rig/borrow.ts";
@@ -85,10 +86,35 @@ export async function deal(
       blow satisfies never;
   }
   server.signal("SIGCONT");
+  if (blow === "crash") await untilDatabaseAnswers(pool);
 }
 
-/** Kills one session's process, of the rig's own: Postgres cannot know what it left in shared memory, and starts over. */
+/** On a busy machine, recovery takes longer than the aftermath of a fault. */
+async function untilDatabaseAnswers(pool: Pool): Promise<void> {
+  const ask = (): Promise<boolean> =>
+    pool.query("select").then(
+      () => true,
+      () => false,
+    );
+  await until(ask, { what: "the database to recover" });
+}
+
+/**
+ * Kills one session's process, of the rig's own: Postgres cannot know what it left in shared memory, and starts over. Resolves
+ * when Postgres has ended the other sessions for that.
+ */
 async function crash(pool: Pool): Promise<void> {
+  const witness = await borrow(pool);
+  const hasEnded = new Promise<void>((resolve) => witness.once("end", resolve));
+  try {
+    await killSession(pool);
+    await within(hasEnded, { what: "the database to end its sessions" });
+  } finally {
+    giveBack(witness, true);
+  }
+}
+
+async function killSession(pool: Pool): Promise<void> {
   const client = await borrow(pool);
   try {
     const { rows } = await client.query<{ pid: number }>("select pg_backend_pid() as pid");
