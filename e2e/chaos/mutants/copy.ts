@@ -11,8 +11,8 @@ import type { Edit } from "./mutant.ts";
 
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 const PACKAGES = ["shared", "client", "server", "e2e"];
-// Vite reads the configuration of TypeScript as it transforms a source.
-const FILES = ["package.json", "tsconfig.json", "tsconfig.base.json"];
+// Vite reads the configuration of TypeScript as it transforms a source. That of the root refers to folders that are not here.
+const FILES = ["package.json", "tsconfig.base.json"];
 
 export interface ProjectCopy {
   readonly folder: string;
