@@ -80,8 +80,8 @@ describe("the page", () => {
   ]);
 
   it("has the share of noticed mutants, and names what was not run", () => {
-    expect(page).toContain(
-      "| `client/src/retry` | 4 | code | 2 | 1 | 1 | 0 | 75.0 % | 2026-11-30 |",
+    expect(page).toMatch(
+      /\| `client\/src\/retry`, 1 of \d+ files \| 4 \| code \| 2 \| 1 \| 1 \| 0 \| 75.0 % \| 2026-11-30 \|/,
     );
     expect(page).toContain("| `client/src/wire` | not run |");
     expect(page).toContain("`client/src/retry/classify.ts`");

@@ -20,7 +20,7 @@ export function formatPage(results: readonly FileResult[]): string {
   return `# Mutation testing
 
 Made by \`npx -y pnpm@12 test:mutation\`, which takes files and folders. Each mutant changes one place of the code, or one condition of an SQL statement, and the tests of its folder run until one fails.
-Survivors of the client's folders then meet the rest of the client's tests.
+Survivors of the client's folders then meet the rest of the client's tests; column _tests_ has whether they did.
 The score is the share of mutants that a test noticed. A mutant that never ends counts as noticed. Equivalent mutants, which no test can notice, stay in the score and are listed with their reasons.
 
 ## Scores
@@ -47,8 +47,8 @@ ${table([
 Seconds were measured on a machine that did other work as well.
 
 ${table([
-  ["file", "mutants of", "noticed", "survived", "score", "date (UTC)", "seconds"],
-  Array.from({ length: 7 }, () => "---"),
+  ["file", "mutants of", "noticed", "survived", "score", "tests", "date (UTC)", "seconds"],
+  Array.from({ length: 8 }, () => "---"),
   ...results.map(fileRow),
 ])}
 
@@ -82,9 +82,11 @@ function rowsOf(area: Area, results: readonly FileResult[]): string[][] {
       of.reduce((total, result) => total + pick(result), 0);
     const mutants = sum(countMutants);
     const equivalent = survivors.filter((survivor) => reasonOf(survivor) !== undefined).length;
+    const files = globSync(`${area.folder}/**/*.ts`, { cwd: ROOT });
+    const isPart = kind === "code" && of.length < files.length;
     const dates = of.map(({ date }) => date.slice(0, 10)).toSorted();
     return [
-      name,
+      isPart ? `${name}, ${of.length} of ${files.length} files` : name,
       String(mutants),
       KINDS[kind],
       String(sum(({ killed }) => killed)),
@@ -107,6 +109,7 @@ function fileRow(result: FileResult): string[] {
     String(noticed),
     String(result.survivors.length),
     percent(noticed, mutants),
+    result.hasMetAll ? "of the package" : "of the folder",
     result.date,
     String(result.seconds),
   ];

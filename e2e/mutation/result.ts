@@ -31,6 +31,8 @@ export interface FileResult {
   /** Mutants that never ended: they count as noticed. */
   readonly timedOut: number;
   readonly survivors: readonly Survivor[];
+  /** Whether the survivors have met the further tests of the area. */
+  readonly hasMetAll?: boolean;
 }
 
 /** Whether Stryker mutates the code, or our own mutator the statements in it. */

@@ -148,13 +148,14 @@ async function runFurther(
     .filter(({ kind }) => kind === "code")
     .flatMap(({ survivors }) => survivors)
     .filter((survivor) => reasonOf(survivor) === undefined);
-  if (open.length === 0 || tests.length === 0) return results;
+  if (tests.length === 0) return results;
+  if (open.length === 0) return results.map((result) => ({ ...result, hasMetAll: true }));
   console.log(`\n${open.length} survivors, further tests`);
   const noticed = new Set(await runSurvivors(open, tests));
   return results.map((result) => {
     const survivors = result.survivors.filter((survivor) => !noticed.has(survivor));
     const killed = result.killed + result.survivors.length - survivors.length;
-    return { ...result, killed, survivors };
+    return { ...result, killed, survivors, hasMetAll: true };
   });
 }
 
