@@ -119,7 +119,9 @@ export async function createDay(client: PoolClient, schema: string, day: number)
     `create table ${table} (like ${days} including defaults including constraints including comments)
      with (autovacuum_vacuum_scale_factor = 0.01, toast.autovacuum_vacuum_scale_factor = 0.01)`,
   );
-  // The lock that ATTACH takes as well. Requests hold the parents' locks before this one, and the parents' here are not in their way.
+  // A request locks the parents first, and reads which partitions there are once it has their locks. One that waited for the
+  // partition alone would go on with the partitions of before, and miss the rows that are moved.
+  await client.query(`lock table only ${days} in access exclusive mode`);
   await client.query(`lock table ${days}_other in access exclusive mode`);
   await client.query(
     `with moved as (delete from ${days}_other where key >= '${from}' and key < '${to}' returning *)
