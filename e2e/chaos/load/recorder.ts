@@ -191,8 +191,13 @@ function problemOf(headers: Headers, body: string): Problem | undefined {
 }
 
 // A handler that is bounded by `maxHandlerMs` hangs on purpose here, or has a busy machine.
+// A scope that more clients use than its share has places waits for them.
 function hasRunOut(detail: string): boolean {
-  return detail.endsWith("in time") || detail.startsWith("The handler did not finish within");
+  return (
+    detail.endsWith("in time") ||
+    detail.startsWith("The handler did not finish within") ||
+    detail.startsWith("Other requests of the same scope")
+  );
 }
 
 function reasonOf(error: unknown): string {

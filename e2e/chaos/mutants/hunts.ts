@@ -146,8 +146,10 @@ const HUNTS: Readonly<Record<HuntName, Partial<Plan>>> = {
   zombie: {
     operations: 100,
     mix: { ...CALM_MIX, routes: mayRunAgain, workMs: LONG_WORK_MS },
-    strikes: { ...NO_STRIKES, pause: 3 },
+    strikes: { ...NO_STRIKES, pause: 6 },
     only: { strategy: "lease", boundary: "S5" },
+    // Two may stand at once: the third takes their leases over.
+    servers: ["A", "B", "D"],
     pauseMs: ZOMBIE_MS,
   },
   commit: {
