@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { cart, createShop } from "../support/shop.ts";
-import { done, json, withServer } from "../support/server.ts";
+import { done, json, reset, withServer } from "../support/server.ts";
 import type { Reply } from "../support/server.ts";
 
 const redirect =
@@ -42,6 +42,17 @@ describe("a refusal at the end of a redirect", () => {
       expect(result).toMatchObject({ kind: "done", attempts: 2 });
       expect([seen[0]?.key, seen[2]?.key]).toEqual([result.key, result.key]);
     });
+  });
+});
+
+it("an echo at the end of a redirect does not show that the API itself echoes keys", async () => {
+  const replies = [redirect(307, "/moved"), done, reset, plain(422)];
+  await withServer(replies, async ({ url }) => {
+    const { order } = createShop(url);
+    expect(await order.run(cart)).toMatchObject({ kind: "done" });
+    // Of an API that echoes keys, a 422 without the echo would come from a proxy.
+    const second = await order.run({ ...cart, id: "second" });
+    expect(second).toMatchObject({ kind: "rejected", attempts: 2, error: { status: 422 } });
   });
 });
 

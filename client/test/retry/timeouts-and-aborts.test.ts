@@ -64,6 +64,16 @@ describe("between two attempts", () => {
     expect(afterMs).toBeLessThan(floorMs + 200);
   });
 
+  it("jitter comes on top of Retry-After: clients that failed together do not retry together", async () => {
+    vi.spyOn(Math, "random").mockReturnValue(0.999);
+    answer(busy({ "retry-after": "2" }), created);
+    const { value, afterMs } = await settled(
+      createShop(BASE, { backoff: { baseMs: 1_000, capMs: 3_000 } }).order.run(cart),
+    );
+    expect(value).toMatchObject({ kind: "done", attempts: 2 });
+    expect(afterMs).toBeGreaterThanOrEqual(2_990);
+  });
+
   it("jitter grows with the attempts where the server names no time", async () => {
     vi.spyOn(Math, "random").mockReturnValue(0.999);
     answer(busy(), busy(), busy(), created);

@@ -226,3 +226,21 @@ describe("a resumed operation whose credentials are refused", () => {
     });
   });
 });
+
+it("a resumed operation stays unknown if the attempt times out before it is sent", async () => {
+  await withServer([reset, done], async ({ url, seen }) => {
+    let isHanging = false;
+    const hang = () => (isHanging ? new Promise<void>(() => {}) : undefined);
+    const { client, order } = createShop(url, {
+      attempts: 1,
+      attemptTimeoutMs: 1_000,
+      ky: { hooks: { beforeRequest: [hang] } },
+    });
+    const first = await order.run(cart);
+    if (first.kind !== "unknown") throw new Error(first.kind);
+    isHanging = true;
+    expect(await first.resume()).toMatchObject({ kind: "unknown", key: first.key });
+    expect(await client.pending()).toMatchObject([{ key: first.key }]);
+    expect(seen).toHaveLength(1);
+  });
+});
