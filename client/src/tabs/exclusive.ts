@@ -112,19 +112,18 @@ export function createExclusive<Value>(
         receive,
         announce: channel.post,
       });
-    const takeTurn = async (): Promise<Value> => {
+    const takeTurn = async (receive: Receive): Promise<Value> => {
       // A queued run that aborts ends at once: it does not wait for its turn.
       const isTurn = before === undefined || (await endsFirst(before.over, joined.signal));
       if (before !== undefined && isTurn && job.identity === undefined) return resolved;
       const lock = { locks: manager(), name: ask.id + suffix, waitMs: ask.waitMs };
-      return withInbox(channel, (receive) =>
-        isTurn
-          ? withLock({ ...lock, signal: joined.signal }, (state) => begin(state, receive))
-          : begin({ isAlone: false, waitedFor: "page" }, receive),
-      );
+      return isTurn
+        ? withLock({ ...lock, signal: joined.signal }, (state) => begin(state, receive))
+        : begin({ isAlone: false, waitedFor: "page" }, receive);
     };
+    // The inbox is open while the run is queued: without Web Locks another tab may end the operation then.
     // Before a caller gets the result: a run that starts then is another one.
-    const result = takeTurn().finally(() => (job.identity = undefined));
+    const result = withInbox(channel, takeTurn).finally(() => (job.identity = undefined));
     const job: Job<Value> = {
       identity: ask.identity,
       joined,
