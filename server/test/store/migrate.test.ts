@@ -66,6 +66,13 @@ describe("migrate", () => {
     }
   });
 
+  it("refuses an option partitioned that is neither true nor false", async () => {
+    const options = { partitioned: "yes" as unknown as boolean };
+    await expect(migrate(database.pool(), options)).rejects.toThrow(
+      'partitioned must be true or false, got "yes"',
+    );
+  });
+
   it("leaves nothing behind when it fails", async () => {
     const pool = database.pool();
     await pool.query("create schema taken; create table taken.records (id int)");
