@@ -26,7 +26,7 @@ const ENTRIES: readonly Entry[] = [
   {
     name: "@oncekey/client, all of it",
     code: 'export * from "@oncekey/client"',
-    limitBytes: 31_600,
+    limitBytes: 31_610,
     without: NOT_FOR_PAGES,
   },
   {

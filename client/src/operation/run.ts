@@ -52,7 +52,9 @@ async function runInTurn(run: OperationRun, request: PreparedRequest): Promise<C
       const fresh = mint(run, request);
       if (!turn.isAlone) return concludeUnstarted(run, fresh.key);
       // The page may end before it removes what an aborted run wrote, and the next page would send that.
-      if (turn.signal.aborted) return concludeUnstarted(run, fresh.key, "Stopped");
+      // What it would replace may be a remembered key, which an owner that has signed out needs once more.
+      if (turn.signal.aborted || client.owner() !== run.owner)
+        return concludeUnstarted(run, fresh.key, "Stopped");
       // Before the first byte: what is not written down is lost with the page.
       if (await handle.replace(fresh)) return start(run, handle, fresh);
     }
@@ -91,8 +93,8 @@ async function settleFound(
     // Without a bundler there is no way to know that this is development.
   }
   if (turn.signal.aborted) return left(stoppedBefore(run, found));
-  const isTooOld = whyTooOld(found, definition.policy) !== undefined;
-  if (definition.policy.onChange === "resolve-first" || isTooOld)
+  const { policy } = definition;
+  if (policy.onChange === "resolve-first" || whyTooOld(found, policy))
     return settleEarlier(run, handle, found);
   // Before it is sent: later runs have to know that the server may have run it.
   if (!(await handle.replace(addRequest(found, identity, request)))) return undefined;
@@ -181,8 +183,8 @@ function stoppedBefore(run: OperationRun, found: OperationRecord): Unknown<unkno
 /** Concludes for the record of a later release: this release cannot read it, and sends nothing. */
 function concludeLater(run: OperationRun, key: string): Conclusion {
   const { client, id, identity } = run;
-  const message = "A later release left an operation unresolved: reload the page";
-  const error = unknownBecause(undefined, message, key);
+  const why = "A later release left an operation unresolved: reload the page";
+  const error = unknownBecause(undefined, why, key);
   // By then the later release may have settled it.
   const readAgain = (options: RunOptions = {}): Promise<RunResult<unknown>> =>
     runExclusive({ ...run, options }, async (next) => {

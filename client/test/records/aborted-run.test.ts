@@ -53,6 +53,22 @@ describe("a run that aborts before its key is written", () => {
     });
   });
 
+  it("as another user signs in keeps the key that is remembered in its place", async () => {
+    await withServer([done], async ({ url, seen }) => {
+      let user = "bob";
+      const { storage, open } = holdReads();
+      const { order } = createShop(url, { storage, owner: () => user, rememberMs: 60_000 });
+      open();
+      const { key } = await order.run(cart);
+      const other = order.run({ ...cart, lines: ["pear"] });
+      user = "alice";
+      expect(await other).toMatchObject(stopped);
+      user = "bob";
+      expect(await order.run(cart)).toMatchObject({ kind: "done", key });
+      expect(new Set(seen.map((request) => request.headers["idempotency-key"])).size).toBe(1);
+    });
+  });
+
   it("writes no second key if the clock turns out wrong", async () => {
     const date = { date: new Date(Date.now() + 3 * 86_400_000).toUTCString() };
     await withServer([problem(412, "idempotency_key_expired", date)], async ({ url, seen }) => {
