@@ -26,6 +26,22 @@ test("I3: what was answered is in the database, with its headers and until its d
   expect(broken({ events, rows: [effect("e1"), record({ keptMs: 1 })] })).toEqual(["I10"]);
 });
 
+test("I3: two owners of a lease that answer for one effect each by its own run are found", () => {
+  const policy = { strategy: "lease", onCrash: "rerun", leaseMs: 2_000 } as const;
+  const ownBody = bodyOf("e1").replace("answer-e1", "answer of the late owner");
+  const lateOwner = (end: object) =>
+    broken({
+      events: [
+        ...tell({ to: 4_000, end: { kind: "ok", ...end } }),
+        ...tell({ attempt: 2, from: 2_500, to: 5_000, server: "B" }),
+      ],
+      policy,
+    });
+  expect(lateOwner({ body: ownBody })).toEqual(["I3"]);
+  // Superseded, it replays what its successor stored.
+  expect(lateOwner({ isReplayed: true })).toEqual([]);
+});
+
 test("I4: after a final answer no attempt gets 409 in flight", () => {
   const late = [...tell(), ...tell({ attempt: 2, from: 20, end: inFlight })];
   const early = [...tell(), ...tell({ attempt: 2, from: 5, end: inFlight })];

@@ -103,11 +103,13 @@ async function handleOutside({ outside }: Parts, run: Run): Promise<FastifyReply
     rollback();
     return mask(reply, answer);
   }
-  const answer = await step("charge", async () => {
-    const made = answerTo(request);
-    await charge(outside, request, made, deriveKey("charge"));
-    return made;
+  const own = answerTo(request);
+  // Only the effect is the step's: a late owner and its successor have different answers.
+  const effect = await step("charge", async () => {
+    await charge(outside, request, own, deriveKey("charge"));
+    return own.effect;
   });
+  const answer = { ...own, effect };
   reach("S3");
   if (workMs > 0) await sleep(workMs);
   // The step is kept: the next attempt must not charge again.
