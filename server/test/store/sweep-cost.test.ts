@@ -87,8 +87,21 @@ async function aged(isVacuumed: boolean): Promise<void> {
   for (let retention = 0; retention < 4; retention += 1) {
     await add(RETENTION, "-1 day");
     await sweepAll();
+    await untilNobodyReads();
     if (isVacuumed) await pool.query("vacuum oncekey.records");
+    // Finds dead what the sweep deleted.
+    else await buffersOf(undefined);
   }
+}
+
+/** Until no other session, such as one that gathers statistics, may still see what was deleted. */
+async function untilNobodyReads(): Promise<void> {
+  const readers = `select count(*)::int as readers from pg_stat_activity
+    where datname = current_database() and pid <> pg_backend_pid()
+      and (backend_xmin is not null or backend_xid is not null)`;
+  await expect
+    .poll(async () => (await pool.query<{ readers: number }>(readers)).rows[0]?.readers)
+    .toBe(0);
 }
 
 describe("a batch of the sweep", () => {

@@ -43,9 +43,11 @@ export async function endCrashes(parts: StoreParts, announce?: AnnounceCrash): P
   const outcome = await withConnection(connect, async (connection) => {
     const { client } = connection;
     const lock = { text: statements.gate, values: [purposeLockId(schema, "sweep")] };
-    const begun = await askToBegin(client, [...statements.open, lock, find]);
-    const [gate, found] = begun.slice(statements.open.length);
-    const crashes = gate?.rows[0]?.[0] === "t" ? (found?.rows ?? []) : [];
+    const begun = await askToBegin(client, [...statements.open, lock]);
+    const isAlone = begun.at(statements.open.length)?.rows[0]?.[0] === "t";
+    // Not in the batch of the lock: without it, the rows would be locked before whoever has it.
+    const [found] = isAlone ? await ask(client, [find]) : [];
+    const crashes = found?.rows ?? [];
     for (const crash of crashes) announceOne(crash, announce);
     const results = await ask(client, [
       ...crashes.flatMap((crash) => deletion(schema, crash)),
