@@ -5,6 +5,7 @@ import { expect, test } from "vitest";
 import { withDatabase } from "@oncekey/test-support/postgres/database";
 import { createGate } from "../support/gate.ts";
 import { post } from "../support/shop.ts";
+import { createConnect } from "../../src/store/postgres/connection.ts";
 import { ConnectionTimeoutError, slotsOf } from "../../src/store/postgres/slots.ts";
 
 const database = withDatabase();
@@ -68,4 +69,12 @@ test("a waiter that got its slot keeps it when its time would have been up", asy
   await new Promise((resolve) => setTimeout(resolve, 10));
   slots.free();
   await behind;
+});
+
+test("a connection that the database refuses gives its slot back to the next request", async () => {
+  // Nothing listens on port 1. A pool of 2 has one slot.
+  const pool = new Pool({ host: "127.0.0.1", port: 1, max: 2, connectionTimeoutMillis: 5_000 });
+  const connect = createConnect(pool);
+  await expect(connect()).rejects.toMatchObject({ code: "ECONNREFUSED" });
+  await expect(connect()).rejects.toMatchObject({ code: "ECONNREFUSED" });
 });

@@ -13,7 +13,12 @@ beforeAll(async () => {
   pool = database.pool();
   await pool.query(`
     create table parents (id int primary key);
-    create table children (key text, parent int references parents deferrable initially deferred)`);
+    create table children (key text, parent int references parents deferrable initially deferred);
+    create table orders (key text);
+    create function shut_down() returns trigger language plpgsql as
+      $$ begin raise exception 'shutdown' using errcode = 'admin_shutdown'; end $$;
+    create constraint trigger at_commit after insert on orders
+      deferrable initially deferred for each row execute function shut_down()`);
 });
 
 describe.each(["advisory", "unique", "row"] as const)("strategy %s", (strategy) => {
@@ -43,6 +48,44 @@ describe.each(["advisory", "unique", "row"] as const)("strategy %s", (strategy) 
       expect([made.status, made.headers.get("idempotent-replayed")]).toEqual([201, null]);
       expect((await post("/children", { key })).text).toBe(made.text);
       expect(await children(key)).toBe(1);
+    });
+  });
+
+  it("SQLSTATE 57P01 at COMMIT: 503 that calls the outcome unknown, because the COMMIT may stand", async () => {
+    const addOrder = (app: FastifyInstance): unknown =>
+      app.post("/orders", { config }, async ({ idempotency: { tx, key } }) => {
+        await tx.query("insert into orders values ($1)", [key]);
+        return "ordered";
+      });
+    await withShop({ pool }, addOrder, async ({ post }) => {
+      const answer = await post("/orders", { key: `shutdown-${strategy}` });
+      expect(answer.status).toBe(503);
+      expect(answer.json()).toMatchObject({
+        code: "idempotency_unavailable",
+        retryable: true,
+        detail: "Whether this request was done is not known yet; send it again with the same key",
+      });
+    });
+  });
+
+  it("a statement that fails and is caught before a 400: its writes are gone, and a retry gets the stored 400", async () => {
+    const key = `refused-${strategy}`;
+    let runs = 0;
+    const addChild = (app: FastifyInstance): unknown =>
+      app.post("/children", { config }, async (request, reply) => {
+        runs += 1;
+        const { tx } = request.idempotency;
+        await tx.query("insert into children values ($1)", [key]);
+        await tx.query("insert into children values (null, 'no number')").catch(() => {});
+        return reply.code(400).send({ run: runs });
+      });
+    await withShop({ pool }, addChild, async ({ post }) => {
+      const first = await post("/children", { key });
+      const again = await post("/children", { key });
+      expect([first.status, first.json()]).toEqual([400, { run: 1 }]);
+      expect([again.status, again.text]).toEqual([400, first.text]);
+      expect(again.headers.get("idempotent-replayed")).toBe("true");
+      expect([runs, await children(key)]).toEqual([1, 0]);
     });
   });
 

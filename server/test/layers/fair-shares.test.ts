@@ -3,10 +3,14 @@ import { randomUUID } from "node:crypto";
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { describe, expect, it } from "vitest";
 import { withDatabase } from "@oncekey/test-support/postgres/database";
+import { fairStore } from "../../src/layers/fair-shares.ts";
+import { createStoreParts } from "../../src/store/store-parts.ts";
+import { createLeaseStore } from "../../src/store/strategies/lease.ts";
 import { createGate } from "../support/gate.ts";
 import type { Gate } from "../support/gate.ts";
 import { withShop } from "../support/shop.ts";
 import type { Answer, Shop, ShopOptions } from "../support/shop.ts";
+import { claimed, createTicket, RETENTION, response } from "../support/store-contract.ts";
 
 const database = withDatabase();
 
@@ -138,6 +142,21 @@ describe("a storm of hanging handlers in one scope", () => {
         expect(started.toSorted()).toEqual(keys.toSorted());
       },
     );
+  });
+});
+
+describe("the claim of a crashed key", () => {
+  it("holds the place of its scope until it ends", async () => {
+    const pool = database.pool({ max: 4, connectionTimeoutMillis: 1_000 });
+    const leases = createLeaseStore(createStoreParts(pool, "oncekey"), 60_000);
+    const ticket = createTicket();
+    await (await claimed(leases, ticket)).release("failed");
+    const shared = fairStore(leases, pool, 1);
+    const retry = await shared.begin(ticket, RETENTION);
+    if (retry.kind !== "crashed") throw new Error(`expected a crash, got ${retry.kind}`);
+    expect(await shared.begin(createTicket(), RETENTION)).toEqual({ kind: "busy" });
+    await retry.claim.complete(response("rerun"), "keep");
+    await (await claimed(shared, createTicket())).release("free");
   });
 });
 

@@ -89,6 +89,14 @@ describe("a stored response", () => {
     ]);
   });
 
+  it("replays three headers of one name as three", async () => {
+    const [first, again] = await twice((reply) =>
+      reply.header("link", ["</a>", "</b>", "</c>"]).send("done"),
+    );
+    expect(first.headers.get("link")).toBe("</a>, </b>, </c>");
+    expect(again.headers.get("link")).toBe("</a>, </b>, </c>");
+  });
+
   it("keeps the headers that storeHeaders names in place of the default ones", async () => {
     const [, again] = await twice(
       (reply) => reply.header("etag", '"1"').header("x-order", "7").send("done"),

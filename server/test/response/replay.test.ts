@@ -157,6 +157,19 @@ describe("only if stored", () => {
     },
   );
 
+  it.each(["false", "?0"])("runs the handler if the value is a plain no: %j", async (value) => {
+    await withShop(
+      { pool },
+      (app) => addPayments(app),
+      async ({ post }) => {
+        const plainNo = { "idempotency-only-if-stored": value };
+        const request = { key: `no-${value}`, json: { amount: 1 }, headers: plainNo };
+        const made = await post("/payments", request);
+        expect([made.status, made.headers.get("idempotent-replayed")]).toEqual([201, null]);
+      },
+    );
+  });
+
   it("needs a key even where the route does not", async () => {
     await withShop(
       { pool },
