@@ -55,18 +55,20 @@ describe("oncekey doctor on a table with partitions", () => {
 
   it("warns if the role cannot add partitions", async () => {
     await pool.query(`
-      drop role if exists clerk;
-      create role clerk login password 'clerk';
-      grant usage on schema oncekey to clerk;
-      grant select on all tables in schema oncekey to clerk`);
+      drop role if exists partition_reader;
+      create role partition_reader login password 'partition_reader';
+      grant usage on schema oncekey to partition_reader;
+      grant select on all tables in schema oncekey to partition_reader`);
     const url = new URL(database.url);
-    url.username = "clerk";
-    url.password = "clerk";
+    url.username = "partition_reader";
+    url.password = "partition_reader";
     expect((await diagnose(url.href, 1))["partitions"]).toMatchObject({
       verdict: "warn",
-      found: expect.stringMatching(/^clerk can neither add nor drop partitions: .* belong to \w+$/),
+      found: expect.stringMatching(
+        /^partition_reader can neither add nor drop partitions: .* belong to \w+$/,
+      ),
     });
-    await pool.query("drop owned by clerk; drop role clerk");
+    await pool.query("drop owned by partition_reader; drop role partition_reader");
   });
 
   it.each([

@@ -54,10 +54,10 @@ describe("oncekey sql --partitioned", () => {
   it("gives an existing table its partitions from tomorrow on, and loses no key and no privilege", async () => {
     await migrate();
     await pool.query(`
-      drop role if exists clerk;
-      create role clerk login password 'clerk';
-      grant usage on schema oncekey to clerk;
-      grant select, insert, update, delete on all tables in schema oncekey to clerk`);
+      drop role if exists partition_writer;
+      create role partition_writer login password 'partition_writer';
+      grant usage on schema oncekey to partition_writer;
+      grant select, insert, update, delete on all tables in schema oncekey to partition_writer`);
     const live = { expiresIn: 3_600, fencedFor: 7_200 };
     const tomorrow = daysAgo(-1);
     const places: [key: string, before: string, after: string][] = [
@@ -82,13 +82,13 @@ describe("oncekey sql --partitioned", () => {
       expect([key, await tableOf(pool, key)]).toEqual([key, table]);
     expect((await pool.query(all)).rows).toEqual(before);
     const url = new URL(database.url);
-    url.username = "clerk";
-    url.password = "clerk";
+    url.username = "partition_writer";
+    url.password = "partition_writer";
     const clerk = new pg.Pool({ connectionString: url.href });
     await addRows(clerk, { key: v7(), ...live }, { key: keyOf(tomorrow), ...live });
     expect((await clerk.query("select from oncekey.days")).rowCount).toBe(1);
     await clerk.end();
-    await pool.query("drop owned by clerk; drop role clerk");
+    await pool.query("drop owned by partition_writer; drop role partition_writer");
   });
 
   it("leaves the columns, their order, checks and comments as they were", async () => {

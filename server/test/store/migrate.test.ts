@@ -30,34 +30,36 @@ describe("migrate", () => {
     const pool = database.pool();
     await migrate(pool);
     await pool.query(`
-      drop role if exists clerk;
-      create role clerk login password 'clerk';
-      grant usage on schema oncekey to clerk;
-      grant select, insert, update, delete on all tables in schema oncekey to clerk`);
+      drop role if exists migration_writer;
+      create role migration_writer login password 'migration_writer';
+      grant usage on schema oncekey to migration_writer;
+      grant select, insert, update, delete on all tables in schema oncekey to migration_writer`);
     const url = new URL(database.url);
-    url.username = "clerk";
-    url.password = "clerk";
+    url.username = "migration_writer";
+    url.password = "migration_writer";
     const clerk = new pg.Pool({ connectionString: url.href });
     expect(await migrate(clerk)).toEqual([]);
     await clerk.end();
-    await pool.query("drop owned by clerk; drop role clerk");
+    await pool.query("drop owned by migration_writer; drop role migration_writer");
   });
 
   it("needs no right on the database as the owner of a schema that is there already", async () => {
     const pool = database.pool();
     await pool.query(`
-      drop role if exists tenant;
-      create role tenant login password 'tenant';
-      create schema tenant_keys authorization tenant`);
+      drop role if exists schema_owner;
+      create role schema_owner login password 'schema_owner';
+      create schema tenant_keys authorization schema_owner`);
     const url = new URL(database.url);
-    url.username = "tenant";
-    url.password = "tenant";
+    url.username = "schema_owner";
+    url.password = "schema_owner";
     const tenant = new pg.Pool({ connectionString: url.href });
     expect(await migrate(tenant, { schema: "tenant_keys" })).toEqual(["0001_records.sql"]);
     expect(await migrate(tenant, { schema: "tenant_keys" })).toEqual([]);
     await expect(migrate(tenant, { schema: "elsewhere" })).rejects.toThrow("permission denied");
     await tenant.end();
-    await pool.query("drop schema tenant_keys cascade; drop owned by tenant; drop role tenant");
+    await pool.query(
+      "drop schema tenant_keys cascade; drop owned by schema_owner; drop role schema_owner",
+    );
   });
 
   it("refuses a schema that is no plain name, before it touches the database", async () => {
