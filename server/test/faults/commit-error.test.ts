@@ -89,6 +89,18 @@ describe.each(["advisory", "unique", "row"] as const)("strategy %s", (strategy) 
     });
   });
 
+  it("a statement that fails and is caught before a 400 to a request without a key: the caller gets the 400", async () => {
+    const addChild = (app: FastifyInstance): unknown =>
+      app.post("/children", { config }, async ({ idempotency: { tx } }, reply) => {
+        await tx.query("insert into children values (null, 'no number')").catch(() => {});
+        return reply.code(400).send({ refused: "no number" });
+      });
+    await withShop({ pool, required: false }, addChild, async ({ post }) => {
+      const answer = await post("/children");
+      expect([answer.status, answer.json()]).toEqual([400, { refused: "no number" }]);
+    });
+  });
+
   it.each([
     ["fails for good", "insert into children values (null, 'no number')", 500, "22P02"],
     ["could succeed later", "select pg_temp.conflict()", 503, "40001"],
