@@ -50,6 +50,20 @@ test("I4: after a final answer no attempt gets 409 in flight", () => {
   expect(broken({ events: [...early, ...settled] })).toEqual([]);
 });
 
+test("I4: a server may report that the key runs while a request that it took earlier has no answer", () => {
+  const refused = (server: string) =>
+    broken({
+      events: [
+        ...tell({ server: "B" }),
+        ...tell({ attempt: 2, from: 20, to: 2_300, end: inFlight }),
+        // Sent after it, and taken before it by a server that stood still.
+        ...tell({ attempt: 3, from: 50, to: 2_700, server, end: replay }),
+      ],
+    });
+  expect(refused("A")).toEqual([]);
+  expect(refused("B")).toEqual(["I4"]);
+});
+
 test("I4: a server that lost an answer may report that the key runs, but not for ever", () => {
   const lost = tell({ attempt: 9, from: 1, end: { kind: "info", reason: "reset" } });
   const refused = (from: number) => {
