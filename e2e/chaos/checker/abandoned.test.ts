@@ -43,6 +43,12 @@ describe("I11: a lease whose client never comes back", () => {
 
   test("is reported by an event before it is decided", () => {
     expect(broke(effect("e1"), decided, decision())).toEqual(["I11"]);
+    // Which an operator may be faster than, where crash recovery decides nothing.
+    const operated = { ...policy, onCrash: "rerun" } as const;
+    const rows = [effect("e1"), decided, decision()];
+    expect(broken({ events, rows, policy: operated })).toEqual([]);
+    const swept = [effect("e1"), decision({ action: "expired", status: null })];
+    expect(broken({ events, rows: swept, policy: operated })).toEqual(["I11"]);
   });
 
   test("takes effect once", () => {
