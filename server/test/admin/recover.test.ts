@@ -10,6 +10,7 @@ import { resolveRouteOptions } from "../../src/options/options.ts";
 import type { RecoverOptions } from "../../src/options/lease-options.ts";
 import { recoverAll } from "../../src/recover.ts";
 import type { Recovered } from "../../src/recover.ts";
+import { purposeLockId } from "../../src/store/lock-id.ts";
 import { findRecords } from "../../src/store/maintenance/records.ts";
 import { sweepBatch } from "../../src/store/maintenance/sweep-batch.ts";
 import { createStoreParts } from "../../src/store/store-parts.ts";
@@ -88,6 +89,24 @@ describe("crash recovery", () => {
         decided_by: "crash recovery",
       },
     ]);
+  });
+
+  it.each<["recover" | "sweep", () => Promise<unknown>]>([
+    ["recover", () => pass(charged)],
+    ["sweep", () => sweepBatch(createStoreParts(pool, "oncekey"), 100)],
+  ])("locks no row while another process has the lock of %s", async (purpose, work) => {
+    const { key } = await crash();
+    await pool.query("update oncekey.records set expires_at = now()");
+    const other = await pool.connect();
+    await other.query("select pg_advisory_lock($1::bigint)", [purposeLockId("oncekey", purpose)]);
+    await work();
+    await other.query("select pg_advisory_unlock_all()");
+    other.release();
+    // A row remembers a lock, also one that was rolled back.
+    const { rows } = await pool.query("select xmax::text from oncekey.records where key = $1", [
+      key,
+    ]);
+    expect(rows).toEqual([{ xmax: "0" }]);
   });
 
   it("closes a key under 'fail', and leaves it to the next retry under 'rerun'", async () => {

@@ -45,7 +45,7 @@ export async function endCrashes(parts: StoreParts, announce?: AnnounceCrash): P
     const lock = { text: statements.gate, values: [purposeLockId(schema, "sweep")] };
     const begun = await askToBegin(client, [...statements.open, lock]);
     const isAlone = begun.at(statements.open.length)?.rows[0]?.[0] === "t";
-    // Not in the batch of the lock: without it, the rows would be locked before whoever has it.
+    // Not in the batch of the lock: a process without it would lock rows, and the one that has it would pass over them.
     const [found] = isAlone ? await ask(client, [find]) : [];
     const crashes = found?.rows ?? [];
     for (const crash of crashes) announceOne(crash, announce);

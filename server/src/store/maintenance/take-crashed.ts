@@ -76,9 +76,11 @@ export async function takeCrashed(parts: StoreParts, options: TakeOptions): Prom
   const outcome = await withConnection(connect, async (connection) => {
     const { client } = connection;
     const lock = { text: statements.gate, values: [purposeLockId(schema, "recover")] };
-    const begun = await askToBegin(client, [...statements.open, lock, find]);
-    const [gate, found] = begun.slice(statements.open.length);
-    const rows = gate?.rows[0]?.[0] === "t" ? (found?.rows ?? []) : [];
+    const begun = await askToBegin(client, [...statements.open, lock]);
+    const isAlone = begun.at(statements.open.length)?.rows[0]?.[0] === "t";
+    // Not in the batch of the lock: a process without it would lock rows, and the one that has it would pass over them.
+    const [found] = isAlone ? await ask(client, [find]) : [];
+    const rows = found?.rows ?? [];
     if (rows.length === 0) {
       await ask(client, [{ text: "rollback" }]);
       connection.release();
