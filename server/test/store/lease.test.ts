@@ -266,6 +266,21 @@ describe("a lost answer of the database", () => {
     },
   );
 
+  it("to a store, and the look-up comes after the retention: nobody else is answered with it", async () => {
+    const ticket = createTicket();
+    const claim = await claimed(one, ticket);
+    // As the lost answer left it, and as the clock found it.
+    await pool.query(
+      `update oncekey.records set status = 201, headers = '[]', lease_until = null,
+         expires_at = statement_timestamp() - interval '1 second',
+         fence_until = statement_timestamp() + interval '1 hour'
+       where key = $1`,
+      [ticket.key],
+    );
+    const completion = await claim.complete(response("made"), "keep");
+    expect(completion).toMatchObject({ kind: "stored", lifetimeMs: 0 });
+  });
+
   async function withRelay(use: (store: Store, wire: Wire) => Promise<void>): Promise<void> {
     const { hostname, port } = new URL(database.url);
     const wire = await createWire({ host: hostname, port: Number(port) });

@@ -167,8 +167,10 @@ async function findOwn(
   return undefined;
 }
 
+// If the look-up came after the retention, nobody else is answered with the response: a tombstone's lifetime is its fence's.
 function lifetimeOf(record: StoredRecord | undefined): Omit<Lifetime, "askedAt"> {
-  return { lifetimeMs: record?.lifetimeMs ?? 0, fenceMs: record?.fenceMs ?? 0 };
+  const { lifetimeMs = 0, fenceMs = 0, isTombstone = false } = record ?? {};
+  return { lifetimeMs: isTombstone ? 0 : lifetimeMs, fenceMs };
 }
 
 function storeStatements(
