@@ -98,9 +98,13 @@ describe("crash recovery", () => {
     const { key } = await crash();
     await pool.query("update oncekey.records set expires_at = now()");
     const other = await pool.connect();
-    await other.query("select pg_advisory_lock($1::bigint)", [purposeLockId("oncekey", purpose)]);
+    // Held by a transaction: behind a pooler a session is nobody's for longer.
+    await other.query("begin");
+    await other.query("select pg_advisory_xact_lock($1::bigint)", [
+      purposeLockId("oncekey", purpose),
+    ]);
     await work();
-    await other.query("select pg_advisory_unlock_all()");
+    await other.query("rollback");
     other.release();
     // A row remembers a lock, also one that was rolled back.
     const { rows } = await pool.query("select xmax::text from oncekey.records where key = $1", [
