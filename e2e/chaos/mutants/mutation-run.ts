@@ -97,6 +97,8 @@ async function hunt(
   kind: "planted" | "control",
   signal: AbortSignal,
 ): Promise<Catch | undefined> {
+  // A signal that has aborted while the bug was planted calls no listener any more.
+  if (signal.aborted) return undefined;
   const child = fork(join(folder, "e2e/chaos/mutants/hunt.ts"), [name, kind], {
     cwd: folder,
     execArgv: ["--conditions=@oncekey/source"],
