@@ -29,7 +29,7 @@ import { createWarn } from "./options/warnings.ts";
 import { createBodyCodec } from "./records/body-codec.ts";
 import { createRecordNames } from "./records/record-names.ts";
 import { createRecordStore } from "./records/record-store.ts";
-import type { PendingOperation } from "./result.ts";
+import type { PendingOperation } from "./operation/result.ts";
 import { repeat } from "./retry/repeat.ts";
 import { createRenewal } from "./retry/renew-credentials.ts";
 import { memoryStorage } from "./storage/memory.ts";

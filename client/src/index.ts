@@ -47,7 +47,7 @@ export type {
   RunResult,
   Settled,
   Unknown,
-} from "./result.ts";
+} from "./operation/result.ts";
 export type { IndexedDbStorageOptions } from "./storage/indexed-db.ts";
 export type { RetryOptions } from "./options/retry-options.ts";
 export type { OperationStorage, StoredBody } from "./storage/storage.ts";

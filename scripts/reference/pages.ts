@@ -22,7 +22,7 @@ export interface Page {
 export const ENTRIES: readonly Entry[] = [
   { name: "@oncekey/server", source: "server/src/index.ts" },
   { name: "@oncekey/server/opentelemetry", source: "server/src/opentelemetry.ts" },
-  { name: "@oncekey/server/operator", source: "server/src/operator.ts" },
+  { name: "@oncekey/server/operator", source: "server/src/operator/index.ts" },
   { name: "@oncekey/server/testing", source: "server/src/testing.ts" },
   { name: "@oncekey/client", source: "client/src/index.ts" },
   { name: "@oncekey/client/fetch", source: "client/src/fetch.ts" },

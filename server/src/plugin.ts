@@ -2,7 +2,7 @@
 import type { FastifyInstance, FastifyPluginAsync, FastifyRequest } from "fastify";
 import fp from "fastify-plugin";
 import type { Pool } from "pg";
-import { withDeadline } from "./deadline.ts";
+import { withDeadline } from "./async/deadline.ts";
 import { createAdministration } from "./admin-api.ts";
 import { ARRIVAL, readBody, readTarget } from "./request/arrival.ts";
 import { createEngines } from "./backend/backend.ts";

@@ -1,7 +1,7 @@
 /** Crash recovery without a request: asks `onCrash` about leases that no retry finishes. */
 import type { FastifyBaseLogger } from "fastify";
 import type { Pool } from "pg";
-import { withDeadline } from "./deadline.ts";
+import { withDeadline } from "./async/deadline.ts";
 import type { RecoverOptions } from "./options/lease-options.ts";
 import { recoverCrash } from "./request/resolve-crash.ts";
 import type { RouteTable } from "./request/route-table.ts";

@@ -4,7 +4,7 @@ import type { LifeOptions, OperationPolicy } from "../options/client-options.ts"
 import { RETRY_CHECKS } from "../options/retry-options.ts";
 import type { RetryOptions } from "../options/retry-options.ts";
 import { digest } from "../records/record-names.ts";
-import type { RunOptions, RunResult } from "../result.ts";
+import type { RunOptions, RunResult } from "./result.ts";
 import { accept, checkOptions, isFilled, isFunction } from "../validation/check.ts";
 import { isSchema } from "../validation/schema.ts";
 import type { ResponseSchema } from "../validation/schema.ts";

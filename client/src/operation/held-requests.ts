@@ -3,7 +3,7 @@ import { EarlierOperationExistsError, IdempotencyError, isIdempotencyError } fro
 import type { AllErrorDetails } from "@oncekey/shared";
 import { candidatesOf, withCandidates } from "../records/record.ts";
 import type { OperationRecord, SendableRecord } from "../records/record.ts";
-import type { CodedError, Settled } from "../result.ts";
+import type { CodedError, Settled } from "./result.ts";
 import { isDone, isRefused, OTHER_CONTENT } from "../retry/classify.ts";
 import type { PreparedRequest } from "../wire/request.ts";
 

@@ -1,5 +1,5 @@
 /** Passes what other tabs settle on to `onSettled` and the states of this page. */
-import { isTabMessage, resultOf } from "../tabs/tab-message.ts";
+import { isTabMessage, resultOf } from "./tab-message.ts";
 import type { ClientContext } from "./operation-run.ts";
 
 const listening = new WeakSet<ClientContext>();

@@ -3,7 +3,7 @@ import type { EventCallbacks } from "../options/events.ts";
 import type { OperationPolicy } from "../options/client-options.ts";
 import type { RecordNames } from "../records/record-names.ts";
 import type { RecordHandle, RecordStore } from "../records/record-store.ts";
-import type { RunOptions, RunResult } from "../result.ts";
+import type { RunOptions, RunResult } from "./result.ts";
 import type { LoopParts } from "../retry/loop-state.ts";
 import type { Exclusive, Turn } from "../tabs/exclusive.ts";
 import type { TabChannel } from "../tabs/tab-channel.ts";

@@ -1,6 +1,6 @@
 /** Lists the unresolved operations of earlier pages, and resumes them at start-up. */
 import { isFunction, checkOptions } from "../validation/check.ts";
-import type { PendingOperation } from "../result.ts";
+import type { PendingOperation } from "./result.ts";
 import type { ClientContext, Definition } from "./operation-run.ts";
 import { listLeft } from "./remove-settled.ts";
 import { toPending } from "./settle.ts";

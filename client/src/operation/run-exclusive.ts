@@ -2,8 +2,8 @@
 import { IDLE } from "./state.ts";
 import type { OperationState } from "./state.ts";
 import type { Conclusion, OperationRun, RunRequest } from "./operation-run.ts";
-import type { RunResult } from "../result.ts";
-import { announce } from "../tabs/tab-message.ts";
+import type { RunResult } from "./result.ts";
+import { announce } from "./tab-message.ts";
 
 /**
  * Runs `start` once no other run of the instance is under way, here or in another tab. A done result is announced before its

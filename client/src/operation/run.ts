@@ -3,10 +3,10 @@ import { EarlierOperationExistsError, IdempotencyError, isKey, KEY_RULE } from "
 import { hasIdentity } from "../records/record.ts";
 import type { OperationRecord, SendableRecord } from "../records/record.ts";
 import type { RecordHandle } from "../records/record-store.ts";
-import type { CodedError, Rejected, RunOptions, RunResult, Settled, Unknown } from "../result.ts";
+import type { CodedError, Rejected, RunOptions, RunResult, Settled, Unknown } from "./result.ts";
 import { unknownBecause } from "../retry/loop-result.ts";
 import type { LoopResult } from "../retry/loop-result.ts";
-import { isOpen } from "../tabs/tab-message.ts";
+import { isOpen } from "./tab-message.ts";
 import type { PreparedRequest } from "../wire/request.ts";
 import { reasonOf } from "../wire/timeout.ts";
 import { warnOfChange } from "./changed-input.ts";

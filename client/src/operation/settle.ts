@@ -15,12 +15,12 @@ import type {
   RunOptions,
   RunResult,
   Unknown,
-} from "../result.ts";
+} from "./result.ts";
 import { isAcknowledged } from "../retry/classify.ts";
 import { sendUntilSettled } from "../retry/retry-loop.ts";
 import type { LoopResult } from "../retry/loop-result.ts";
 import type { Told } from "../retry/loop-state.ts";
-import { receiveResult } from "../tabs/tab-message.ts";
+import { receiveResult } from "./tab-message.ts";
 import { whenAborted } from "../wire/timeout.ts";
 import { checkValue } from "./check-value.ts";
 import {

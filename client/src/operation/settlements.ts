@@ -1,6 +1,6 @@
 /** The one place that an application hears of settled operations: `onSettled`, once for each key. */
 import type { Warn } from "../options/warnings.ts";
-import type { Settled } from "../result.ts";
+import type { Settled } from "./result.ts";
 
 /** Second argument of {@link SettledCallback}. */
 export interface SettledOperation<Input = unknown> {

@@ -1,7 +1,7 @@
 /** State of each operation for its observers: one for each instance, whichever run changes it. */
 import { guard } from "../options/events.ts";
 import type { Report } from "../options/events.ts";
-import type { Done, Rejected, Unknown } from "../result.ts";
+import type { Done, Rejected, Unknown } from "./result.ts";
 import type { Warn } from "../options/warnings.ts";
 
 /** The state of an instance of an operation. Each state is one object until the next one replaces it. */

@@ -1,6 +1,6 @@
-/** Waits between attempts, and the budget of retries. */
-import { whenAborted } from "../wire/timeout.ts";
+/** Length of the waits between attempts, and the budget of retries. */
 
+/** Bounds of the waits between attempts. */
 export interface BackoffOptions {
   /**
    * Upper end of the first wait, in ms. It doubles with each attempt.
@@ -60,31 +60,6 @@ export function later(waitMs: number | undefined): Date | undefined {
   const at = new Date(Date.now() + (waitMs ?? Number.NaN));
   // A number that no date can hold is a floor all the same, but nothing to plan with.
   return Number.isNaN(at.getTime()) ? undefined : at;
-}
-
-/**
- * Waits, or ends early and without an error if the signal aborts: the next attempt checks the signal.
- *
- * @param network sends the event `online`, which ends the wait as well.
- */
-export function pause(
-  ms: number,
-  signal: AbortSignal | undefined,
-  network?: Partial<Pick<EventTarget, "addEventListener" | "removeEventListener">>,
-): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal?.aborted) return resolve();
-    const end = (): void => {
-      clearTimeout(timer);
-      unlisten();
-      network?.removeEventListener?.("online", end);
-      resolve();
-    };
-    const timer = setTimeout(end, ms);
-    const unlisten = whenAborted(signal, end);
-    // Not everything that has a navigator has events: React Native has none.
-    network?.addEventListener?.("online", end);
-  });
 }
 
 /** Retries that the whole client has left. */

@@ -1,6 +1,6 @@
 /** The retry loop: sends the same key and bytes until the answer is final or the time is up. */
 import { IdempotencyError } from "@oncekey/shared";
-import { fullJitterMs, pause } from "../options/backoff.ts";
+import { fullJitterMs } from "../options/backoff.ts";
 import { classify } from "./classify.ts";
 import { isAgain } from "./again.ts";
 import type { Again } from "./again.ts";
@@ -12,6 +12,7 @@ import { isOffline } from "./offline.ts";
 import { warnOfOrigin } from "./server-warnings.ts";
 import type { Answer } from "../wire/answer.ts";
 import { HookError } from "../wire/hook-error.ts";
+import { pause } from "../wire/timeout.ts";
 
 /** Sends until the outcome is known, or until the client gives up. Never throws for a network or server error. */
 export async function sendUntilSettled(parts: LoopParts, input: LoopInput): Promise<LoopResult> {

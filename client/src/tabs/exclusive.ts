@@ -1,6 +1,5 @@
 /** One run of an instance at a time: a queue within the page, and a Web Lock among the tabs that share the storage. */
-import { pause } from "../options/backoff.ts";
-import { reasonOf, whenAborted } from "../wire/timeout.ts";
+import { pause, reasonOf, whenAborted } from "../wire/timeout.ts";
 import type { TabChannel } from "./tab-channel.ts";
 
 /** The turn of one run. */

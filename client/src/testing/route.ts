@@ -1,7 +1,7 @@
 /** Looks a request up, runs and stores it, or refuses it. */
 import { IDEMPOTENT_REPLAYED } from "@oncekey/shared";
 import type { ProblemCode } from "@oncekey/shared";
-import { pause } from "../options/backoff.ts";
+import { pause } from "../wire/timeout.ts";
 import type { Fault } from "./fault.ts";
 import type { Intake } from "./intake.ts";
 import { isKept, toStored } from "./ledger.ts";

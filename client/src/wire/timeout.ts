@@ -1,4 +1,4 @@
-/** Bounds of an attempt or another wait: a timeout, and the signal of the caller. */
+/** Waits and their bounds: a timeout, and the signal of the caller. */
 
 export interface Limit {
   /** Milliseconds until the attempt times out, the reading of its body included. */
@@ -33,6 +33,31 @@ export async function withinLimit<Result>(
     clearTimeout(timer);
     unlisten();
   }
+}
+
+/**
+ * Waits, or ends early and without an error if the signal aborts: the next attempt checks the signal.
+ *
+ * @param network sends the event `online`, which ends the wait as well.
+ */
+export function pause(
+  ms: number,
+  signal: AbortSignal | undefined,
+  network?: Partial<Pick<EventTarget, "addEventListener" | "removeEventListener">>,
+): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal?.aborted) return resolve();
+    const end = (): void => {
+      clearTimeout(timer);
+      unlisten();
+      network?.removeEventListener?.("online", end);
+      resolve();
+    };
+    const timer = setTimeout(end, ms);
+    const unlisten = whenAborted(signal, end);
+    // Not everything that has a navigator has events: React Native has none.
+    network?.addEventListener?.("online", end);
+  });
 }
 
 /** Calls `act` when a signal aborts, or at once if it has aborted. Returns the function that stops listening. */

@@ -2,7 +2,7 @@
 import type { Settlements } from "../../src/operation/settlements.ts";
 import type { Conclusion, OperationRun, RunRequest } from "../../src/operation/operation-run.ts";
 import type { RecordNames } from "../../src/records/record-names.ts";
-import type { RunResult } from "../../src/result.ts";
+import type { RunResult } from "../../src/operation/result.ts";
 import type { Again } from "../../src/retry/again.ts";
 import type { LoopEnd } from "../../src/retry/loop-result.ts";
 import type { Loop } from "../../src/retry/loop-state.ts";

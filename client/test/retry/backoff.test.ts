@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { createRetryBudget, fullJitterMs, pause, retryAfterMs } from "../../src/options/backoff.ts";
+import { createRetryBudget, fullJitterMs, retryAfterMs } from "../../src/options/backoff.ts";
+import { pause } from "../../src/wire/timeout.ts";
 
 const NOW = Date.parse("2026-01-01T00:00:00Z");
 

@@ -1,8 +1,8 @@
 /** Connects the routes with the store: one store and its single flight for each pool and each way of keeping records. */
 import type { FastifyRequest } from "fastify";
 import type { Pool } from "pg";
-import { chain } from "../maybe-promise.ts";
-import type { MaybePromise } from "../maybe-promise.ts";
+import { chain } from "../async/maybe-promise.ts";
+import type { MaybePromise } from "../async/maybe-promise.ts";
 import { whyNot } from "./pools.ts";
 import type { Opened, Pools } from "./pools.ts";
 import type { PoolOption, RouteOptions, Strategy } from "../options/options.ts";

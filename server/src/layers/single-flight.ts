@@ -1,7 +1,7 @@
 /** Deduplicates within this process: one request per ticket goes to the database, the others wait for its result. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { withDeadline } from "../deadline.ts";
-import type { MaybePromise } from "../maybe-promise.ts";
+import { withDeadline } from "../async/deadline.ts";
+import type { MaybePromise } from "../async/maybe-promise.ts";
 import { remainingMs } from "../store/record.ts";
 import { scopePrefix, ticketId } from "../ticket/ticket-id.ts";
 import type {

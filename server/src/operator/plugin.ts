@@ -6,15 +6,15 @@ import type {
   FastifyRequest,
   onRequestHookHandler,
 } from "fastify";
-import { watchActivity } from "./activity.ts";
-import type { Activity } from "./activity.ts";
+import { watchActivity } from "./desk/activity.ts";
+import type { Activity } from "./desk/activity.ts";
 import { ICON, SCRIPT, STYLE } from "./assets.ts";
-import { createDesk } from "./desk.ts";
-import type { Address, Desk } from "./desk.ts";
+import { createDesk } from "./desk/desk.ts";
+import type { Address, Desk } from "./desk/desk.ts";
 import { isOwnForm, setSecurityHeaders } from "./guard.ts";
-import { html } from "./html.ts";
-import { page } from "./layout.ts";
-import type { Frame } from "./layout.ts";
+import { html } from "./pages/html.ts";
+import { page } from "./pages/layout.ts";
+import type { Frame } from "./pages/layout.ts";
 import { checkOperatorOptions } from "./options.ts";
 import type { OperatorOptions } from "./options.ts";
 import { keyPage } from "./pages/key.ts";

@@ -2,8 +2,8 @@
 import type { FastifyRequest } from "fastify";
 import type { Pool } from "pg";
 import type { Engine } from "../backend/backend.ts";
-import { chain } from "../maybe-promise.ts";
-import type { MaybePromise } from "../maybe-promise.ts";
+import { chain } from "../async/maybe-promise.ts";
+import type { MaybePromise } from "../async/maybe-promise.ts";
 import { isOutOfTime } from "../ticket/key-age.ts";
 import type { RequestState } from "../context/request-state.ts";
 import type { Outcome } from "../layers/single-flight.ts";

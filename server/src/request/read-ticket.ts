@@ -12,7 +12,7 @@ import { fingerprintBy, fingerprintWhole, unreadable } from "../ticket/fingerpri
 import type { KeyOption, RouteOptions } from "../options/options.ts";
 import { resolveScope } from "../ticket/scope.ts";
 import { ticketId } from "../ticket/ticket-id.ts";
-import type { MaybePromise } from "../maybe-promise.ts";
+import type { MaybePromise } from "../async/maybe-promise.ts";
 import type { Ticket } from "../store/store.ts";
 import { ARRIVAL } from "./arrival.ts";
 

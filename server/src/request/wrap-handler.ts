@@ -3,7 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest, RouteHandlerMethod 
 import { leaveScope } from "../context/handler-scope.ts";
 import { STATE } from "../context/request-state.ts";
 import type { RequestState } from "../context/request-state.ts";
-import type { MaybePromise } from "../maybe-promise.ts";
+import type { MaybePromise } from "../async/maybe-promise.ts";
 import { hasHungUp } from "../response/caller.ts";
 import { digestKey } from "../telemetry/key-digest.ts";
 

@@ -5,7 +5,7 @@ import { Readable } from "node:stream";
 import type { FastifyReply } from "fastify";
 import { isResponse } from "../context/payload.ts";
 import { decode } from "./content-encoding.ts";
-import type { MaybePromise } from "../maybe-promise.ts";
+import type { MaybePromise } from "../async/maybe-promise.ts";
 import type { RouteOptions } from "../options/options.ts";
 import type { StoredResponse } from "../store/store.ts";
 

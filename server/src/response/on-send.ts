@@ -21,7 +21,7 @@ import {
 import { remainingFenceMs } from "../store/record.ts";
 import type { Completion } from "../store/store.ts";
 import { digestKey } from "../telemetry/key-digest.ts";
-import type { MaybePromise } from "../maybe-promise.ts";
+import type { MaybePromise } from "../async/maybe-promise.ts";
 
 /**
  * The `onSend` hook: stores what a claim's handler answered before it leaves, and puts the stored bytes of a replay in place of

@@ -1,6 +1,6 @@
 /** Scope of a request: the owner of its key. */
 import type { FastifyRequest } from "fastify";
-import type { MaybePromise } from "../maybe-promise.ts";
+import type { MaybePromise } from "../async/maybe-promise.ts";
 
 /**
  * Names the owner of a key: a function of the request, which may be asynchronous, or the literal `'single-tenant'`, one scope for

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { watchActivity } from "../../src/operator/activity.ts";
+import { watchActivity } from "../../src/operator/desk/activity.ts";
 import { publish } from "../../src/telemetry/events.ts";
 import type { BeginOutcomeName } from "../../src/telemetry/events.ts";
 

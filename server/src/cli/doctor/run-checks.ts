@@ -1,6 +1,6 @@
 /** Every check of the doctor, in the order in which a person would ask. */
 import type { Pool, PoolClient } from "pg";
-import { withDeadline } from "../../deadline.ts";
+import { withDeadline } from "../../async/deadline.ts";
 import { acquire, giveBack } from "../../store/postgres/connection.ts";
 import { isConnectionFailure } from "../../store/postgres/transaction.ts";
 import { describeFailure } from "../io/database.ts";

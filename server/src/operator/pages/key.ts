@@ -1,13 +1,13 @@
 /** The page of one key: its records, their story, and the forms that decide. */
 import { randomUUID } from "node:crypto";
-import type { Activity, SeenEvent } from "../activity.ts";
-import { instant, outcomeBadge, stateBadge, toneOf } from "../format.ts";
-import type { Tone } from "../format.ts";
-import { html } from "../html.ts";
-import type { Html } from "../html.ts";
-import { findForm, page } from "../layout.ts";
+import type { Activity, SeenEvent } from "../desk/activity.ts";
+import { instant, outcomeBadge, stateBadge, toneOf } from "./format.ts";
+import type { Tone } from "./format.ts";
+import { html } from "./html.ts";
+import type { Html } from "./html.ts";
+import { findForm, page } from "./layout.ts";
 import type { Decision } from "../../store/maintenance/decisions.ts";
-import type { Frame } from "../layout.ts";
+import type { Frame } from "./layout.ts";
 import type { TableRecord } from "../../store/maintenance/table-record.ts";
 import { digestKey } from "../../telemetry/key-digest.ts";
 

@@ -1,12 +1,12 @@
 /** The first page: figures of the table, outcomes of the last minute, unfinished records and busy keys. */
-import type { Activity } from "../activity.ts";
-import type { Desk } from "../desk.ts";
-import { count, duration, outcomeBadge, stateBadge } from "../format.ts";
-import type { Tone } from "../format.ts";
-import { html } from "../html.ts";
-import type { Html } from "../html.ts";
-import { findForm, page } from "../layout.ts";
-import type { Frame } from "../layout.ts";
+import type { Activity } from "../desk/activity.ts";
+import type { Desk } from "../desk/desk.ts";
+import { count, duration, outcomeBadge, stateBadge } from "./format.ts";
+import type { Tone } from "./format.ts";
+import { html } from "./html.ts";
+import type { Html } from "./html.ts";
+import { findForm, page } from "./layout.ts";
+import type { Frame } from "./layout.ts";
 import type { TableHealth } from "../../store/maintenance/health.ts";
 import type { TableRecord } from "../../store/maintenance/table-record.ts";
 

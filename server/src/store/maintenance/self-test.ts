@@ -1,7 +1,7 @@
 /** Tests at start-up whether a strategy can keep its promise on a database. */
 import { randomInt } from "node:crypto";
 import type { Pool, PoolClient } from "pg";
-import { withDeadline } from "../../deadline.ts";
+import { withDeadline } from "../../async/deadline.ts";
 import { acquire, giveBack, patienceMs } from "../postgres/connection.ts";
 import { readEngine } from "../postgres/dialect.ts";
 import type { DatabaseEngine } from "../postgres/dialect.ts";

@@ -1,6 +1,6 @@
 /** Sweeps expired rows in the background, a batch at a time. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { withDeadline } from "../../deadline.ts";
+import { withDeadline } from "../../async/deadline.ts";
 import type { Position, Swept } from "./sweep-batch.ts";
 
 export interface SweepOptions {

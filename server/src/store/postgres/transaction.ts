@@ -1,7 +1,7 @@
 /** Checked begin and commit: what a transaction did is read from its command tags, its notices and a clock of our own. */
 import { LOST_STATEMENT, sendBatch } from "./batch.ts";
 import type { Statement, StatementResult } from "./batch.ts";
-import { withDeadline } from "../../deadline.ts";
+import { withDeadline } from "../../async/deadline.ts";
 import type { Connection } from "./connection.ts";
 import { sessionOf } from "./session.ts";
 import type { PoolClient } from "pg";

@@ -1,6 +1,6 @@
 /** Remembers the latest events of this process: outcomes of the last minute, busy keys, and the story of a key. Bounded. */
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
-import type { TelemetryEvents } from "../telemetry/events.ts";
+import type { TelemetryEvents } from "../../telemetry/events.ts";
 
 /** One event of a key. */
 export interface SeenEvent {

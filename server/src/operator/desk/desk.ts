@@ -1,14 +1,14 @@
 /** The records as the operator's page works with them. */
 import type { FastifyInstance } from "fastify";
 import type { Pool } from "pg";
-import { DecisionRefusedError } from "../admin-api.ts";
-import { originalPool } from "../context/transactional.ts";
-import type { CrashResponse } from "../options/on-crash.ts";
-import { REGISTRATION } from "../request/protect-route.ts";
-import type { Decision, DecisionReason } from "../store/maintenance/decisions.ts";
-import type { TableHealth } from "../store/maintenance/health.ts";
-import { findScopes } from "../store/maintenance/health.ts";
-import type { TableRecord } from "../store/maintenance/table-record.ts";
+import { DecisionRefusedError } from "../../admin-api.ts";
+import { originalPool } from "../../context/transactional.ts";
+import type { CrashResponse } from "../../options/on-crash.ts";
+import { REGISTRATION } from "../../request/protect-route.ts";
+import type { Decision, DecisionReason } from "../../store/maintenance/decisions.ts";
+import type { TableHealth } from "../../store/maintenance/health.ts";
+import { findScopes } from "../../store/maintenance/health.ts";
+import type { TableRecord } from "../../store/maintenance/table-record.ts";
 
 /** Which record. */
 export interface Address {

@@ -1,6 +1,6 @@
 /** The result of a run, in the three kinds that a page must distinguish. */
 import type { ErrorByCode, IdempotencyError, UnexpectedAnswerError } from "@oncekey/shared";
-import type { EventCallbacks } from "./options/events.ts";
+import type { EventCallbacks } from "../options/events.ts";
 
 /** An error of the application, such as a declined card: it has no code of the contract. */
 export type ApplicationError = IdempotencyError & { readonly code: undefined };

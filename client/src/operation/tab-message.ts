@@ -1,11 +1,11 @@
 /** The message that announces the end of a run to other tabs. */
 import { createError, isKey } from "@oncekey/shared";
 import type { AllErrorDetails, ErrorCode, IdempotencyError } from "@oncekey/shared";
-import { nextMoment } from "../operation/operation-run.ts";
-import type { OperationRun } from "../operation/operation-run.ts";
+import { nextMoment } from "./operation-run.ts";
+import type { OperationRun } from "./operation-run.ts";
 import type { OperationRecord } from "../records/record.ts";
 import { hasIdentity } from "../records/record.ts";
-import type { RunResult } from "../result.ts";
+import type { RunResult } from "./result.ts";
 import { isMembers } from "../validation/is-object.ts";
 import type { Members } from "../validation/is-object.ts";
 

@@ -1,2 +1,0 @@
-export { operator } from "./operator/plugin.ts";
-export type { Authenticate, OperatorOptions } from "./operator/options.ts";

@@ -1,0 +1,2 @@
+export { operator } from "./plugin.ts";
+export type { Authenticate, OperatorOptions } from "./options.ts";
