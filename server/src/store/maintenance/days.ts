@@ -31,10 +31,11 @@ const MIN_AGE_MS = DAY_MS;
 // For so long a request may wait behind this process, which tries again at its next sweep.
 const LOCK_WAIT_MS = 100;
 
-const ENDS = "greatest(expires_at, fence_until, lease_until)";
+// The expression of the index `records_ends`. A lease that runs is in `records_open`.
+const STANDS = "greatest(expires_at, fence_until) > statement_timestamp()";
 // A lease whose effects are not known stays until it is decided, or until the sweep has announced its end.
-const STANDS = `(${ENDS} > statement_timestamp() or (status is null and owner is not null and not ${GIVEN_BACK}))`;
-const OF_DAY = `(key ~ '${UUID_V7}')`;
+const UNDECIDED = `status is null and owner is not null and not ${GIVEN_BACK}`;
+const OF_DAY = `key ~ '${UUID_V7}'`;
 
 /** Adds and drops what is due. What is locked at the moment is left for the next time. Throws what the database throws. */
 export async function keepDays(parts: StoreParts): Promise<KeptDays> {
@@ -119,8 +120,9 @@ async function dropDay(client: PoolClient, schema: string, day: number): Promise
   const table = `"${schema}".${partitionOf(day)}`;
   const days = `"${schema}".records_days`;
   await client.query(`lock table ${table} in share row exclusive mode`);
-  const { held, strays } = await readStanding(client, table);
-  if (held !== null) {
+  await client.query("set local enable_seqscan = off; set local jit = off");
+  const held = await findStanding(client, table);
+  if (held !== undefined) {
     await client.query(
       `update "${schema}".days set look_at = greatest(statement_timestamp(),
          least($1::timestamptz, statement_timestamp() + interval '1 day'))`,
@@ -130,9 +132,7 @@ async function dropDay(client: PoolClient, schema: string, day: number): Promise
   }
   await client.query(`lock table only ${days} in access exclusive mode`);
   await client.query(`alter table ${days} detach partition ${table}`);
-  await client.query(`insert into ${days} select * from ${table} where ctid = any ($1::tid[])`, [
-    strays?.split(" ") ?? [],
-  ]);
+  await client.query(moveStrays(days, table));
   await client.query(`drop table ${table}`);
   await client.query(
     `update "${schema}".days set dropped_until = '${boundOf(day + DAY_MS)}', look_at = '-infinity'`,
@@ -140,21 +140,23 @@ async function dropDay(client: PoolClient, schema: string, day: number): Promise
   return true;
 }
 
-interface Standing {
-  /** When the last record of a key of this day ends; `null` if none stands. */
-  readonly held: string | null;
-  /** Ids of other keys' rows that stand. */
-  readonly strays: string | null;
+/** Returns when a record of a key of this day ends: the day goes no sooner. `undefined` if none stands. */
+async function findStanding(client: PoolClient, table: string): Promise<string | undefined> {
+  const { rows } = await queryPlain<{ until: string }>(client, standingOf(table));
+  return rows[0]?.until;
 }
 
-async function readStanding(client: PoolClient, table: string): Promise<Standing> {
-  const { rows } = await queryPlain<Standing>(
-    client,
-    `select max(${ENDS}) filter (where ${OF_DAY})::text as held,
-       string_agg(ctid::text, ' ') filter (where not ${OF_DAY}) as strays
-     from ${table} where ${STANDS}`,
-  );
-  return rows[0] ?? { held: null, strays: null };
+/** Reads the two indexes, and rows only in the ranges that may hold one that stands, up to the first that does. */
+export function standingOf(table: string): string {
+  const first = (condition: string): string =>
+    `(select greatest(expires_at, fence_until, lease_until)::text as until from ${table} where ${condition} and ${OF_DAY} limit 1)`;
+  return `${first(STANDS)} union all ${first(UNDECIDED)} limit 1`;
+}
+
+/** Moves rows of other keys that stand. No key of the day does any more, so few ranges are read. */
+export function moveStrays(days: string, table: string): string {
+  return `insert into ${days} select * from ${table} where ctid = any (array(
+    select ctid from ${table} where ${STANDS} union all select ctid from ${table} where ${UNDECIDED}))`;
 }
 
 const UUID_V7_KEY = new RegExp(UUID_V7);
