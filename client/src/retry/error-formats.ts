@@ -51,7 +51,7 @@ const ROWS: readonly (readonly [ProblemCode, ...string[]])[] = [
 ];
 
 const ABOUT_KEY =
-  /idempoten|dedup|concurren|uncertain|replay|nonce|double (sub|sp|ch|cl)|duplicat(e|ed|ion)? ?(\.|$|of|req|op|ord|pay|trans|cha|sub|key|call|mess|found|det)|(in|still) (flight|prog|proc|run)|being proc|already (be(en|ing) )?(proc|sub|rec|acc|han|run|exec|comp|paid|cha|cap|pl|in )|(request|operation|transaction|payment|order|key|token)[^.]{0,30}(already|outstanding|pending)|(this|same|the|your|that|another|provided|given|client) key|key (is |was )?(in use|re ?us|us|conf|mis|exp|exi)/;
+  /idempoten|dedup|concurren|uncertain|replay|nonce|double (sub|sp|ch|cl)|duplicat(e|ed|ion) ?(\.|$|of|req|op|ord|pay|trans|cha|sub|key|call|mess|found|det)|(in|still) (flight|prog|proc|run)|being proc|already (be(en|ing) )?(proc|sub|rec|acc|han|run|exec|comp|paid|cha|cap|pl|in )|(request|operation|transaction|payment|order|key|token)[^.]{0,30}(already|outstanding|pending)|(this|same|the|your|that|another|provided|given|client) key|key (is |was )?(in use|re ?us|us|conf|mis|exp|exi)/;
 
 /** Members whose text is a service's word for a refusal. All others are its data. */
 const NAMING = /^(code|type|title|name|issue|reason|error|errorCode)$/;

@@ -55,6 +55,26 @@ describe("a page in the place of JSON", () => {
     expect(await run(replies, { onUnacknowledged: "refuse" })).toMatchObject(UNEXPECTED);
   });
 
+  it("is named in the error, with the text and the status", async () => {
+    await withServer([page], async ({ url }) => {
+      const result = await createShop(url).order.run(cart);
+      expect(result).toMatchObject({
+        kind: "unknown",
+        error: {
+          key: result.key,
+          message: `Got a page instead of JSON: ${url}orders`,
+          status: 200,
+          problem: "<!doctype html><h1>Log in</h1>",
+        },
+      });
+    });
+  });
+
+  it("that refuses is judged by its status, whatever words are on it", async () => {
+    const lost = bare(404, "<html>No page, nor a replay of one", HTML);
+    expect(await run([lost])).toMatchObject({ kind: "rejected", keys: 1, pending: 0 });
+  });
+
   it("is one if the caller accepts pages", async () => {
     await withServer([page], async ({ url }) => {
       const response = createShop(url).client.post("orders", { headers: { accept: "text/html" } });
@@ -100,7 +120,9 @@ describe("a success", () => {
       response.writeHead(201, { ...JSON_TYPE, ...echo, connection: "close" }).end('{"id":');
     };
     expect(await run([cutOff, whole])).toMatchObject({ kind: "done", keys: 1 });
-    expect(await run([cutOff])).toMatchObject({ kind: "unknown", keys: 1, pending: 1 });
+    const lost = await run([cutOff]);
+    const error = { cause: { message: "A cut-off answer", status: 201, problem: '{"id":' } };
+    expect(lost).toMatchObject({ kind: "unknown", keys: 1, pending: 1, result: { error } });
   });
 });
 
@@ -164,6 +186,24 @@ describe("a 4xx after an attempt whose outcome is not known", () => {
       expect(await order.run(cart)).toMatchObject({ kind: "done", key });
       expect(new Set(seen.map((one) => one.key)).size).toBe(1);
     });
+  });
+});
+
+describe("a refusal that is about the key, in words of its own,", () => {
+  const locked = { message: "still processing" };
+  const now = { "retry-after": "0" };
+
+  it.each<[string, readonly Reply[], number]>([
+    ["is polled if it names a time", [json(423, locked, now), json(423, locked, now)], 1],
+    ["is polled after a lost reply", [reset, json(409, locked), json(423, locked)], 2],
+    ["is retried if its status asks for that", [json(503, locked)], 2],
+  ])("%s", async (_name, replies, attempts) => {
+    const known = await run([...replies, done], { attempts: 2 });
+    expect(known).toMatchObject({ kind: "done", keys: 1, result: { attempts } });
+  });
+
+  it("leaves the outcome unknown if it does neither", async () => {
+    expect(await run([json(423, locked), done])).toMatchObject({ kind: "unknown", pending: 1 });
   });
 });
 

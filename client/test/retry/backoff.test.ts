@@ -1,6 +1,7 @@
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { createRetryBudget, fullJitterMs, retryAfterMs } from "../../src/options/backoff.ts";
+import { repeat } from "../../src/retry/repeat.ts";
 import { pause } from "../../src/wire/timeout.ts";
 
 const NOW = Date.parse("2026-01-01T00:00:00Z");
@@ -74,6 +75,14 @@ describe("the retry budget", () => {
     budget.refill();
     expect([budget.take(), budget.take()]).toEqual([true, false]);
   });
+});
+
+it("an error of the code itself ends the attempts, and is no reason for another one", async () => {
+  const broken = new Error("broken");
+  const once = vi.fn(() => Promise.reject(broken));
+  const next = vi.fn(() => Promise.resolve(undefined));
+  await expect(repeat({ attempts: 3, once, next })).rejects.toBe(broken);
+  expect([once.mock.calls.length, next.mock.calls.length]).toEqual([1, 0]);
 });
 
 describe("a pause", () => {

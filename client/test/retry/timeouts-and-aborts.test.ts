@@ -150,6 +150,28 @@ describe("one attempt", () => {
     expect(afterMs).toBeLessThan(3_300);
   });
 
+  it("whose hook hangs was never sent: the error has the reason of the last one", async () => {
+    const hang = (): Promise<void> => new Promise(() => {});
+    const options = {
+      attempts: 2,
+      attemptTimeoutMs: 1_000,
+      ky: { hooks: { beforeRequest: [hang] } },
+    };
+    const { value } = await settled(createShop(BASE, options).order.run(cart));
+    const why = "No answer: no whole answer within 1000 ms";
+    expect(value).toMatchObject({
+      kind: "rejected",
+      attempts: 2,
+      error: {
+        code: undefined,
+        key: value.key,
+        message: `No final answer after 2 attempts; nothing was sent: ${why}`,
+        cause: { message: why },
+      },
+    });
+    expect(requests).toBe(0);
+  });
+
   it("ends with the deadline of the whole run", async () => {
     answer(async () => (await delay("infinite"), created()));
     const { value, afterMs } = await settled(
@@ -163,11 +185,12 @@ describe("one attempt", () => {
 describe("a signal", () => {
   it("that aborts before anything was sent: rejected, and nothing is sent or kept", async () => {
     const { order, client } = createShop(BASE);
-    const { value } = await settled(order.run(cart, { signal: AbortSignal.abort() }));
+    const reason = new Error("left the page");
+    const { value } = await settled(order.run(cart, { signal: AbortSignal.abort(reason) }));
     expect(value).toMatchObject({
       kind: "rejected",
       attempts: 0,
-      error: { message: expect.stringContaining("nothing was sent") },
+      error: { key: value.key, message: "Stopped; nothing was sent", cause: reason },
     });
     expect([requests, await client.pending()]).toEqual([0, []]);
   });
