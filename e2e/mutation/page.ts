@@ -20,7 +20,7 @@ export function formatPage(results: readonly FileResult[]): string {
   return `# Mutation testing
 
 Made by \`npx -y pnpm@12 test:mutation\`, which takes files and folders. Each mutant changes one place of the code, or one condition of an SQL statement, and the tests of its folder run until one fails.
-Survivors of the client's folders then meet the rest of the client's tests; column _tests_ has whether they did.
+Survivors then meet further tests; column _tests_ has whether they did.
 The score is the share of mutants that a test noticed. A mutant that never ends counts as noticed. Equivalent mutants, which no test can notice, stay in the score and are listed with their reasons.
 
 ## Scores
@@ -40,6 +40,14 @@ ${table([
   ],
   Array.from({ length: 10 }, () => "---"),
   ...AREAS.flatMap((area) => rowsOf(area, results)),
+])}
+
+## Tests
+
+${table([
+  ["folder", "tests", "further tests"],
+  ["---", "---", "---"],
+  ...AREAS.map(({ folder, tests, further }) => [`\`${folder}\``, namesOf(tests), namesOf(further)]),
 ])}
 
 ## Files
@@ -109,10 +117,14 @@ function fileRow(result: FileResult): string[] {
     String(noticed),
     String(result.survivors.length),
     percent(noticed, mutants),
-    result.hasMetAll ? "of the package" : "of the folder",
+    result.hasMetAll ? "with the further ones" : "of the folder",
     result.date,
     String(result.seconds),
   ];
+}
+
+function namesOf(tests: readonly string[]): string {
+  return tests.map((test) => `\`${test}\``).join(", ");
 }
 
 /** Names the files of areas that have a result, if they have none themselves. */
