@@ -4,8 +4,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { createWire } from "@oncekey/test-support/wire/wire";
 import type { Wire } from "@oncekey/test-support/wire/wire";
 import type { Lab } from "./lab.ts";
-import { PATH, SUBJECTS } from "./subjects.ts";
-import type { Kind, SubjectName } from "./subjects.ts";
+import { PATH, SUBJECTS } from "./subjects/subjects.ts";
+import type { Kind, SubjectName } from "./subjects/subjects.ts";
 
 /** Means of one request, those behind its reply included. */
 export interface Count {

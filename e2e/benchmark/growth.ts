@@ -12,7 +12,7 @@ import { createKeys } from "./rounds.ts";
 import type { Plan } from "./settings.ts";
 import { measureSlice } from "./slice.ts";
 import type { Figures } from "./slice.ts";
-import { PATH } from "./subjects.ts";
+import { PATH } from "./subjects/subjects.ts";
 
 /** `filled`: the responses came in order and none has expired. `turned`: as many had come and expired before. */
 export type Phase = "filled" | "turned";

@@ -5,12 +5,12 @@ import { findProcess } from "@oncekey/test-support/processes/processes";
 import { startPostgres } from "@oncekey/test-support/postgres/postgres";
 import { superviseScript } from "@oncekey/test-support/processes/supervised";
 import pg from "pg";
-import { CREATE_PAYMENTS } from "./handler.ts";
+import { CREATE_PAYMENTS } from "./subjects/handler.ts";
 import { startLoadGenerator } from "./load-generator.ts";
 import type { LoadGenerator } from "./load-generator.ts";
 import { startRedis } from "./peers/redis.ts";
 import type { Question, ServerAnswer } from "./server-message.ts";
-import type { SubjectName } from "./subjects.ts";
+import type { SubjectName } from "./subjects/subjects.ts";
 
 export interface MeasuredServer {
   readonly port: number;

@@ -13,8 +13,8 @@ import type { Slice } from "./rounds.ts";
 import type { Plan } from "./settings.ts";
 import { runStorms } from "./storm.ts";
 import type { StormRound } from "./storm.ts";
-import { PEERS } from "./subjects.ts";
-import type { SubjectName } from "./subjects.ts";
+import { PEERS } from "./subjects/subjects.ts";
+import type { SubjectName } from "./subjects/subjects.ts";
 
 export interface Measurement {
   readonly machine: Machine;

@@ -4,8 +4,8 @@ import { drawBars } from "./chart.ts";
 import type { BarGroup } from "./chart.ts";
 import type { Measurement } from "./measurement.ts";
 import { spreadOf } from "./statistics.ts";
-import { KINDS, REFERENCE, SUBJECTS } from "./subjects.ts";
-import type { Kind } from "./subjects.ts";
+import { KINDS, REFERENCE, SUBJECTS } from "./subjects/subjects.ts";
+import type { Kind } from "./subjects/subjects.ts";
 import { noiseOf, summarise } from "./summary.ts";
 import type { Summary } from "./summary.ts";
 import {

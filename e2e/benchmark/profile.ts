@@ -10,8 +10,8 @@ import type { OnProgress } from "./progress.ts";
 import { createKeys, LOAD_CONNECTIONS } from "./rounds.ts";
 import type { Plan } from "./settings.ts";
 import { readStatements } from "./statement-profile.ts";
-import { PATH, SUBJECTS } from "./subjects.ts";
-import type { Kind, SubjectName } from "./subjects.ts";
+import { PATH, SUBJECTS } from "./subjects/subjects.ts";
+import type { Kind, SubjectName } from "./subjects/subjects.ts";
 import { summariseCpuProfile } from "./cpu-profile.ts";
 import type { CpuProfile } from "./cpu-profile.ts";
 

@@ -6,8 +6,8 @@ import type { Plan } from "./settings.ts";
 import type { OnProgress } from "./progress.ts";
 import { measureSlice, NOISY } from "./slice.ts";
 import type { Figures } from "./slice.ts";
-import { PATH, REFERENCE, SUBJECTS } from "./subjects.ts";
-import type { Kind, SubjectName } from "./subjects.ts";
+import { PATH, REFERENCE, SUBJECTS } from "./subjects/subjects.ts";
+import type { Kind, SubjectName } from "./subjects/subjects.ts";
 
 export interface Cell {
   readonly kind: Kind;

@@ -9,11 +9,11 @@ import type { SweepEvent } from "@oncekey/server";
 import Fastify from "fastify";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import pg from "pg";
-import { insertPayment, receipt } from "./handler.ts";
+import { insertPayment, receipt } from "./subjects/handler.ts";
 import type { PeerServer } from "./peers/peer.ts";
-import { STRATEGIES } from "./subjects.ts";
+import { STRATEGIES } from "./subjects/subjects.ts";
 import type { Question, ServerAnswer } from "./server-message.ts";
-import type { StrategyName, SubjectName } from "./subjects.ts";
+import type { StrategyName, SubjectName } from "./subjects/subjects.ts";
 
 const PATHS = ["/payments", "/uncached"];
 

@@ -2,8 +2,8 @@
 import { parseArgs } from "node:util";
 import { PAGES } from "@oncekey/test-support/reporting/page";
 import type { Until } from "./load-order.ts";
-import { KINDS, PEERS, STRATEGIES, SUBJECTS } from "./subjects.ts";
-import type { Kind, SubjectName } from "./subjects.ts";
+import { KINDS, PEERS, STRATEGIES, SUBJECTS } from "./subjects/subjects.ts";
+import type { Kind, SubjectName } from "./subjects/subjects.ts";
 
 export interface Plan {
   /** The subjects that are measured; references come along as they are needed. */

@@ -3,8 +3,8 @@ import { medianOf, spreadOf } from "./statistics.ts";
 import type { Spread } from "./statistics.ts";
 import type { Cell, Slice } from "./rounds.ts";
 import { NOISY } from "./slice.ts";
-import { SUBJECTS } from "./subjects.ts";
-import type { SubjectName } from "./subjects.ts";
+import { SUBJECTS } from "./subjects/subjects.ts";
+import type { SubjectName } from "./subjects/subjects.ts";
 
 export interface Summary extends Cell {
   readonly subject: SubjectName;

@@ -5,8 +5,8 @@ import type { Spread } from "./statistics.ts";
 import type { StormRound } from "./storm.ts";
 import { DUPLICATES, HANDLER_MS } from "./storm.ts";
 import { medianOf, spreadOf } from "./statistics.ts";
-import { KINDS, REFERENCE } from "./subjects.ts";
-import type { Kind } from "./subjects.ts";
+import { KINDS, REFERENCE } from "./subjects/subjects.ts";
+import type { Kind } from "./subjects/subjects.ts";
 import type { Summary } from "./summary.ts";
 
 export const KIND_TITLE: Readonly<Record<Kind, string>> = {

@@ -1,9 +1,9 @@
 /** Targets of the design, each beside what was measured. */
 import type { Measurement } from "./measurement.ts";
-import { REPLY_BYTES } from "./handler.ts";
+import { REPLY_BYTES } from "./subjects/handler.ts";
 import { spreadOf } from "./statistics.ts";
 import type { Spread } from "./statistics.ts";
-import type { Kind, SubjectName } from "./subjects.ts";
+import type { Kind, SubjectName } from "./subjects/subjects.ts";
 import { summarise } from "./summary.ts";
 import type { Summary } from "./summary.ts";
 import { stormRatios } from "./table.ts";

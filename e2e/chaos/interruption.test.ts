@@ -14,7 +14,7 @@ import type { RunningProcess } from "@oncekey/test-support/processes/processes";
 const TEST_TIMEOUT_MS = 300_000;
 const HUNT = "/e2e/chaos/mutants/hunt.ts";
 /** A whole fleet: servers, a Postgres and what keeps them; PgBouncer where there is one. */
-const FLEET = ["rig/server.ts", "postgres -D", "reaper.ts"];
+const FLEET = ["system/server.ts", "postgres -D", "reaper.ts"];
 
 let pages: string;
 beforeEach(async () => {
@@ -87,7 +87,8 @@ test(
   async () => {
     const { rig } = await startRig(["run.ts", "--operations", "300"]);
     const fleet = await descendantsOf(rig);
-    for (const { pid, command } of fleet) if (command.includes("rig/server.ts")) stopProcess(pid);
+    for (const { pid, command } of fleet)
+      if (command.includes("system/server.ts")) stopProcess(pid);
     rig.kill("SIGKILL");
     await allGone(fleet);
   },

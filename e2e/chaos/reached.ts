@@ -1,7 +1,7 @@
 /** Compares a run with its plan: a run with too few faults shows nothing. */
-import { COMMIT_FAULTS } from "./rig/database-proxy.ts";
-import type { RunReport } from "./rig/run.ts";
-import type { Plan } from "./settings.ts";
+import { COMMIT_FAULTS } from "./fleet/database-proxy.ts";
+import type { RunReport } from "./one-run/run.ts";
+import type { Plan } from "./one-run/settings.ts";
 
 const ENOUGH = 0.5;
 

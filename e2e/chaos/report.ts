@@ -1,6 +1,6 @@
 /** The page about a run: made by the run itself, from what it measured. */
-import { BOUNDARIES } from "./rig/boundaries.ts";
-import type { RunReport } from "./rig/run.ts";
+import { BOUNDARIES } from "./protocol/boundaries.ts";
+import type { RunReport } from "./one-run/run.ts";
 import type { Abandoned } from "./checker/abandoned.ts";
 import { formatVerdict } from "./checker/verdict.ts";
 import { summarize } from "./mutants/hunted.ts";

@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { formatVerdict } from "./checker/verdict.ts";
-import { keepHistory, readHistory } from "./history/keep.ts";
+import { keepHistory, readHistory } from "./one-run/keep.ts";
 import { INCOMPLETE, listenForEnd } from "./interruption.ts";
 import { countWrong, formatPlanted, huntedNone, isWhole } from "./mutants/hunted.ts";
 import type { Hunted } from "./mutants/hunted.ts";
@@ -15,12 +15,12 @@ import type { HuntName, Mutant } from "./mutants/mutant.ts";
 import { describeCommit, writePage } from "@oncekey/test-support/reporting/page";
 import { findShort } from "./reached.ts";
 import { formatReport } from "./report.ts";
-import { judgeRun } from "./rig/judge-run.ts";
-import type { RunEvidence } from "./rig/judge-run.ts";
-import { createRandomFor } from "./rig/random.ts";
-import { run } from "./rig/run.ts";
-import { MINUTE_MS, readSettings, USAGE } from "./settings.ts";
-import type { Plan, Settings } from "./settings.ts";
+import { judgeRun } from "./one-run/judge-run.ts";
+import type { RunEvidence } from "./one-run/judge-run.ts";
+import { createRandomFor } from "./protocol/random.ts";
+import { run } from "./one-run/run.ts";
+import { MINUTE_MS, readSettings, USAGE } from "./one-run/settings.ts";
+import type { Plan, Settings } from "./one-run/settings.ts";
 
 /** Exit code: a promise was broken, or the command could not do its work. */
 const BROKEN = 1;

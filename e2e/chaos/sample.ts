@@ -1,7 +1,7 @@
 /** Quantities that a soak samples every few seconds. */
-import type { Fleet } from "./rig/fleet.ts";
-import type { Inspection } from "./rig/messages.ts";
-import type { ServerProcess } from "./rig/server-process.ts";
+import type { Fleet } from "./fleet/fleet.ts";
+import type { Inspection } from "./protocol/messages.ts";
+import type { ServerProcess } from "./fleet/server-process.ts";
 
 export interface Sample {
   readonly atMs: number;

@@ -10,10 +10,10 @@ import { makeFolder } from "@oncekey/test-support/postgres/binaries";
 import { findProcess } from "@oncekey/test-support/processes/processes";
 import { startReaper } from "@oncekey/test-support/processes/reaper";
 import type { Reaper } from "@oncekey/test-support/processes/reaper";
-import { FINGERPRINT_HEADER, OPERATION_HEADER, SCOPE_HEADER } from "./rig/order.ts";
-import { startServer } from "./rig/server-process.ts";
-import type { ServerProcess } from "./rig/server-process.ts";
-import { createTables } from "./rig/tables.ts";
+import { FINGERPRINT_HEADER, OPERATION_HEADER, SCOPE_HEADER } from "./protocol/order.ts";
+import { startServer } from "./fleet/server-process.ts";
+import type { ServerProcess } from "./fleet/server-process.ts";
+import { createTables } from "./fleet/tables.ts";
 
 // Ends only what hangs.
 const HELD_MS = 600_000;

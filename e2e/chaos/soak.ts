@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { formatVerdict } from "./checker/verdict.ts";
 import { drawChart } from "./chart.ts";
-import { keepHistory } from "./history/keep.ts";
+import { keepHistory } from "./one-run/keep.ts";
 import { INCOMPLETE, listenForEnd } from "./interruption.ts";
 import {
   describeCommit,
@@ -12,13 +12,14 @@ import {
   table,
   writePage,
 } from "@oncekey/test-support/reporting/page";
-import { startFleet } from "./rig/fleet.ts";
-import type { Fleet } from "./rig/fleet.ts";
-import { runOn } from "./rig/run.ts";
-import type { RunReport } from "./rig/run.ts";
-import { endRetention } from "./rig/tables.ts";
-import { MINUTE_MS, MIX, USAGE } from "./settings.ts";
-import type { Plan } from "./settings.ts";
+import { startFleet } from "./fleet/fleet.ts";
+import type { Fleet } from "./fleet/fleet.ts";
+import { runOn } from "./one-run/run.ts";
+import type { RunReport } from "./one-run/run.ts";
+import { endRetention } from "./fleet/tables.ts";
+import { MIX } from "./load/operation.ts";
+import { MINUTE_MS, USAGE } from "./one-run/settings.ts";
+import type { Plan } from "./one-run/settings.ts";
 import { FEWEST_SAMPLES, QUANTITIES, takeSample, trendsOf } from "./sample.ts";
 import type { Sample, Trend } from "./sample.ts";
 

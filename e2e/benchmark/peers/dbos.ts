@@ -1,7 +1,7 @@
 /** DBOS: a workflow whose id is the key, with the INSERT as its one step. */
 import { AsyncLocalStorage } from "node:async_hooks";
 import { DBOS } from "@dbos-inc/dbos-sdk";
-import { insertPayment, receipt } from "../handler.ts";
+import { insertPayment, receipt } from "../subjects/handler.ts";
 import { readRequest, reply } from "./peer.ts";
 import type { PeerServer } from "./peer.ts";
 

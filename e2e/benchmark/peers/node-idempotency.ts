@@ -1,7 +1,7 @@
 /** `@node-idempotency/core` with its Redis storage. */
 import { Idempotency } from "@node-idempotency/core";
 import { RedisStorageAdapter } from "@node-idempotency/storage-adapter-redis";
-import { insertPayment, receipt } from "../handler.ts";
+import { insertPayment, receipt } from "../subjects/handler.ts";
 import { readRequest, reply } from "./peer.ts";
 import type { PeerServer } from "./peer.ts";
 

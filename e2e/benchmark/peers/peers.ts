@@ -1,6 +1,6 @@
 /** Peers of this run, and the reasons why others are not in it. */
 import { spawnSync } from "node:child_process";
-import type { PeerName, SubjectName } from "../subjects.ts";
+import type { PeerName, SubjectName } from "../subjects/subjects.ts";
 
 export interface Skipped {
   readonly name: string;

@@ -2,7 +2,7 @@
 import { IdempotencyConfig, makeIdempotent } from "@aws-lambda-powertools/idempotency";
 import { CachePersistenceLayer } from "@aws-lambda-powertools/idempotency/cache";
 import { createClient } from "@redis/client";
-import { insertPayment, receipt } from "../handler.ts";
+import { insertPayment, receipt } from "../subjects/handler.ts";
 import { readRequest, reply } from "./peer.ts";
 import type { PaymentRequest, PeerServer } from "./peer.ts";
 

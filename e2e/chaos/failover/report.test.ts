@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { broken, effect, judged, record, tell } from "../checker/by-hand.ts";
-import type { RunEvidence } from "../rig/judge-run.ts";
+import type { RunEvidence } from "../one-run/judge-run.ts";
 import type { Phase, PhaseResult } from "./phase.ts";
 import { policyOf } from "./routes.ts";
 import { countBroken, formatTable, isAsPromised } from "./report.ts";

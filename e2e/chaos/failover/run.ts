@@ -4,7 +4,7 @@ import { parseArgs } from "node:util";
 import { migrate } from "@oncekey/server";
 import { Pool } from "pg";
 import { formatVerdict } from "../checker/verdict.ts";
-import { writeHistory } from "../history/keep.ts";
+import { writeHistory } from "../one-run/keep.ts";
 import { INCOMPLETE, listenForEnd } from "../interruption.ts";
 import { describeCommit, PAGES, writePage } from "@oncekey/test-support/reporting/page";
 import { startCluster } from "./cluster.ts";

@@ -7,7 +7,7 @@ import Fastify from "fastify";
 import type { FastifyRequest } from "fastify";
 import { Pool } from "pg";
 import type { ClientBase } from "pg";
-import { FINGERPRINT_HEADER, OPERATION_HEADER, SCOPE_HEADER } from "../rig/order.ts";
+import { FINGERPRINT_HEADER, OPERATION_HEADER, SCOPE_HEADER } from "../protocol/order.ts";
 
 /** The longest that a handler takes between its effect and its answer, so that faults fall in between. */
 const HANDLER_MS = 40;

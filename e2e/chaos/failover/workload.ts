@@ -5,7 +5,7 @@ import type { Client } from "@oncekey/client";
 import type { Strategy } from "@oncekey/server";
 import type { History } from "../history/history.ts";
 import { createRecordedFetch } from "../load/recorder.ts";
-import { OPERATION_HEADER, SCOPE_HEADER } from "../rig/order.ts";
+import { OPERATION_HEADER, SCOPE_HEADER } from "../protocol/order.ts";
 import { policyOf, STRATEGIES } from "./routes.ts";
 
 export interface Workload {

@@ -3,9 +3,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { createClient } from "@oncekey/client";
 import { createIdempotentFetch } from "@oncekey/client/fetch";
 import type { History } from "../history/history.ts";
-import { OPERATION_HEADER, SCOPE_HEADER } from "../rig/order.ts";
-import type { Order } from "../rig/order.ts";
-import type { Random } from "../rig/random.ts";
+import { OPERATION_HEADER, SCOPE_HEADER } from "../protocol/order.ts";
+import type { Order } from "../protocol/order.ts";
+import type { Random } from "../protocol/random.ts";
 import { fingerprintOf } from "./recorder.ts";
 
 /** One request under one key. */

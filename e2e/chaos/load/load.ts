@@ -1,8 +1,8 @@
 /** Clients that work through a run's operations, some at once, with all that interferes. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { Agent } from "undici";
-import type { Order } from "../rig/order.ts";
-import type { Random } from "../rig/random.ts";
+import type { Order } from "../protocol/order.ts";
+import type { Random } from "../protocol/random.ts";
 import { ATTEMPT_MS, createFetchSend, createOncekeySend, createPlainSend } from "./clients.ts";
 import type { Send, Sending } from "./clients.ts";
 import type { ClientKind, Operation } from "./operation.ts";

@@ -1,7 +1,6 @@
 import { expect, test } from "vitest";
-import { createRandomFor } from "../rig/random.ts";
-import { MIX } from "../settings.ts";
-import { drawOperation } from "./operation.ts";
+import { createRandomFor } from "../protocol/random.ts";
+import { drawOperation, MIX } from "./operation.ts";
 import type { Operation } from "./operation.ts";
 
 const COUNT = 200;

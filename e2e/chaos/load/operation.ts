@@ -1,8 +1,15 @@
 /** Operations of the clients of a run, drawn from its seed. */
-import type { Deed } from "../rig/order.ts";
-import type { Random } from "../rig/random.ts";
-import { FENCED_ROUTES, KEYLESS_ROUTE, SHORT_MS, SHORT_ROUTES } from "../rig/routes.ts";
-import type { Route } from "../rig/routes.ts";
+import type { Deed } from "../protocol/order.ts";
+import type { Random } from "../protocol/random.ts";
+import {
+  FENCED_ROUTES,
+  KEYLESS_ROUTE,
+  ROUTES,
+  SHORT_MS,
+  SHORT_ROUTES,
+  TURNING_ROUTE,
+} from "../protocol/routes.ts";
+import type { Route } from "../protocol/routes.ts";
 
 /** `plain`: a hand-written loop, from which duplicates and requests without a key come too. */
 export type ClientKind = "oncekey" | "fetch" | "undici" | "plain";
@@ -54,6 +61,19 @@ export interface Mix {
   /** Duration of handlers. Default: most of them no time, some of them up to 80 ms. */
   readonly workMs?: number;
 }
+
+/** The mix of a whole run: of the operations 30 % are sent twice or more, and 5 % meet another body under their key. */
+export const MIX: Mix = {
+  scopes: "scope",
+  routes: [...ROUTES, TURNING_ROUTE],
+  others: 0.01,
+  duplicates: 0.3,
+  mismatches: 0.05,
+  queries: 0.02,
+  strangers: 0.05,
+  failures: 0.05,
+  clients: ["oncekey", "fetch", "undici"],
+};
 
 const FAILING: readonly Deed[] = [
   "busy",

@@ -6,7 +6,7 @@ import { buffer } from "node:stream/consumers";
 import { Agent } from "undici";
 import { expect, onTestFinished, test } from "vitest";
 import { createHistory } from "../history/history.ts";
-import { CHANCE_HEADER } from "../rig/order.ts";
+import { CHANCE_HEADER } from "../protocol/order.ts";
 import { createUndiciSend } from "./undici.ts";
 
 type Answer = (response: ServerResponse) => void;

@@ -1,9 +1,9 @@
 /** Runs in a copy of the project: one hunt, and on the channel what it caught. */
 import type { HistoryEvent } from "../history/event.ts";
 import { formatVerdict } from "../checker/verdict.ts";
-import { writeHistory } from "../history/keep.ts";
-import { run } from "../rig/run.ts";
-import type { RunReport } from "../rig/run.ts";
+import { writeHistory } from "../one-run/keep.ts";
+import { run } from "../one-run/run.ts";
+import type { RunReport } from "../one-run/run.ts";
 import { planHunt } from "./hunts.ts";
 import type { HuntName } from "./mutant.ts";
 

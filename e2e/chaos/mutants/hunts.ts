@@ -1,8 +1,14 @@
 /** The runs that catch planted bugs: short, and aimed. */
-import type { Plan } from "../settings.ts";
-import { MIX } from "../settings.ts";
+import type { Plan } from "../one-run/settings.ts";
+import { MIX } from "../load/operation.ts";
 import type { Mix } from "../load/operation.ts";
-import { FENCED_ROUTES, KEYLESS_ROUTE, LEASE_MS, ROUTES, SHORT_ROUTES } from "../rig/routes.ts";
+import {
+  FENCED_ROUTES,
+  KEYLESS_ROUTE,
+  LEASE_MS,
+  ROUTES,
+  SHORT_ROUTES,
+} from "../protocol/routes.ts";
 import type { HuntName } from "./mutant.ts";
 
 const NO_STRIKES = { kill: 0, pause: 0, terminate: 0, crash: 0 };

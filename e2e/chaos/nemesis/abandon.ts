@@ -8,10 +8,10 @@ import { NOWHERE, toInit } from "../load/clients.ts";
 import type { Sending } from "../load/clients.ts";
 import { createRecordedFetch } from "../load/recorder.ts";
 import type { RecorderParts, Way } from "../load/recorder.ts";
-import type { Fleet } from "../rig/fleet.ts";
-import { DIGEST_SECRET } from "../rig/messages.ts";
-import type { Random } from "../rig/random.ts";
-import { ABANDONED_ROUTES, UNDECIDED_ROUTE } from "../rig/routes.ts";
+import type { Fleet } from "../fleet/fleet.ts";
+import { DIGEST_SECRET } from "../protocol/messages.ts";
+import type { Random } from "../protocol/random.ts";
+import { ABANDONED_ROUTES, UNDECIDED_ROUTE } from "../protocol/routes.ts";
 
 export interface AbandonOptions extends RecorderParts {
   readonly fleet: Fleet;

@@ -5,10 +5,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Client } from "pg";
 import type { History } from "../history/history.ts";
-import { borrow, giveBack } from "../rig/borrow.ts";
-import { COMMIT_FAULTS } from "../rig/database-proxy.ts";
-import type { Fleet } from "../rig/fleet.ts";
-import type { Random } from "../rig/random.ts";
+import { borrow, giveBack } from "@oncekey/test-support/postgres/borrow";
+import { COMMIT_FAULTS } from "../fleet/database-proxy.ts";
+import type { Fleet } from "../fleet/fleet.ts";
+import type { Random } from "../protocol/random.ts";
 
 export interface Counts {
   /** COMMITs to be struck, of each kind. */

@@ -4,9 +4,9 @@ import type { Sending } from "../load/clients.ts";
 import { createRecordedFetch } from "../load/recorder.ts";
 import { settleOne } from "../load/settle.ts";
 import type { RecorderParts, Way } from "../load/recorder.ts";
-import type { Fleet } from "../rig/fleet.ts";
-import type { Random } from "../rig/random.ts";
-import type { Route } from "../rig/routes.ts";
+import type { Fleet } from "../fleet/fleet.ts";
+import type { Random } from "../protocol/random.ts";
+import type { Route } from "../protocol/routes.ts";
 
 export interface ForgetterOptions extends RecorderParts {
   readonly fleet: Fleet;

@@ -4,8 +4,8 @@ import { toInit, NOWHERE } from "../load/clients.ts";
 import type { Sending } from "../load/clients.ts";
 import { createRecordedFetch } from "../load/recorder.ts";
 import type { RecorderParts } from "../load/recorder.ts";
-import type { Random } from "../rig/random.ts";
-import type { Route } from "../rig/routes.ts";
+import type { Random } from "../protocol/random.ts";
+import type { Route } from "../protocol/routes.ts";
 
 export interface HangUpOptions extends RecorderParts {
   readonly random: Random;

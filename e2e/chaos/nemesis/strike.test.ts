@@ -1,8 +1,8 @@
 import { startPostgres } from "@oncekey/test-support/postgres/postgres";
 import { Pool } from "pg";
 import { expect, onTestFinished, test } from "vitest";
-import { createRandom } from "../rig/random.ts";
-import type { ServerProcess } from "../rig/server-process.ts";
+import { createRandom } from "../protocol/random.ts";
+import type { ServerProcess } from "../fleet/server-process.ts";
 import { deal, planStrikes } from "./strike.ts";
 
 const TIMES = { kill: 3, pause: 1, terminate: 1, crash: 1 };

@@ -3,12 +3,12 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { until, within } from "@oncekey/test-support/processes/deadline";
 import type { Pool } from "pg";
 import type { Policy } from "../checker/case.ts";
-import { borrow, giveBack } from "../rig/borrow.ts";
-import { BOUNDARIES } from "../rig/boundaries.ts";
-import type { Boundary } from "../rig/boundaries.ts";
-import type { Random } from "../rig/random.ts";
-import { IDLE_MS, LEASE_MS } from "../rig/routes.ts";
-import type { ServerProcess } from "../rig/server-process.ts";
+import { borrow, giveBack } from "@oncekey/test-support/postgres/borrow";
+import { BOUNDARIES } from "../protocol/boundaries.ts";
+import type { Boundary } from "../protocol/boundaries.ts";
+import type { Random } from "../protocol/random.ts";
+import { IDLE_MS, LEASE_MS } from "../protocol/routes.ts";
+import type { ServerProcess } from "../fleet/server-process.ts";
 
 /**
  * `kill`: SIGKILL. `pause`: SIGSTOP, and SIGCONT when its lease and its transaction are over. `terminate`: its database sessions

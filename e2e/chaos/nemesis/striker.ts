@@ -1,8 +1,8 @@
 /** Works through the strikes, a few servers at a time, and counts what it has done. */
 import type { Pool } from "pg";
 import type { History } from "../history/history.ts";
-import type { Random } from "../rig/random.ts";
-import type { ServerProcess } from "../rig/server-process.ts";
+import type { Random } from "../protocol/random.ts";
+import type { ServerProcess } from "../fleet/server-process.ts";
 import { deal } from "./strike.ts";
 import type { Blow, Strike } from "./strike.ts";
 

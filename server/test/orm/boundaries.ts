@@ -1,7 +1,7 @@
 /** The limits of `transactional(pool)`: concurrent requests, and all code outside a protected one-commit handler. */
 import { describe, expect, it } from "vitest";
 import { createGate } from "../support/gate.ts";
-import type { Library, Transaction } from "./library.ts";
+import type { Library, Transaction } from "./libraries/library.ts";
 import type { Payments } from "./payments.ts";
 import { protect, withLibraryShop } from "./with-library.ts";
 

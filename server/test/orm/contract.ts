@@ -1,6 +1,6 @@
 /** The contract that `transactional(pool)` keeps for every library, on real Postgres. */
 import { boundariesOf } from "./boundaries.ts";
-import type { Library } from "./library.ts";
+import type { Library } from "./libraries/library.ts";
 import { oneRoute } from "./one-route.ts";
 import { withPayments } from "./payments.ts";
 import { transactionsOf } from "./transactions.ts";

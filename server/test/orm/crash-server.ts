@@ -2,7 +2,7 @@
 import { idempotency, transactional } from "@oncekey/server";
 import Fastify from "fastify";
 import pg from "pg";
-import type { Library } from "./library.ts";
+import type { Library } from "./libraries/library.ts";
 
 const { library } = (await import(`./libraries/${process.argv[2]}.ts`)) as { library: Library };
 const pool = new pg.Pool({ connectionString: process.env["DATABASE_URL"], max: 4 });

@@ -1,6 +1,6 @@
 /** One protected route, whose handler is the test's. */
 import type { Answer, Shop } from "../support/shop.ts";
-import type { Database, Library } from "./library.ts";
+import type { Database, Library } from "./libraries/library.ts";
 import type { Payments } from "./payments.ts";
 import { protect, withLibraryShop } from "./with-library.ts";
 import type { LibraryShop } from "./with-library.ts";

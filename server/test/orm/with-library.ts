@@ -4,7 +4,7 @@ import type { FastifyInstance } from "fastify";
 import type { TestDatabase } from "@oncekey/test-support/postgres/database";
 import { withShop } from "../support/shop.ts";
 import type { Shop, ShopOptions } from "../support/shop.ts";
-import type { Database, Library } from "./library.ts";
+import type { Database, Library } from "./libraries/library.ts";
 
 /** The routes' `db`, and what each of them may need beside it. */
 export type AddRoutes = (app: FastifyInstance, db: Database) => unknown;

@@ -1,7 +1,7 @@
 import { drizzle } from "drizzle-orm/node-postgres";
 import { integer, pgTable } from "drizzle-orm/pg-core";
 import type { PgDatabase, PgQueryResultHKT } from "drizzle-orm/pg-core";
-import type { Library, Transaction } from "../library.ts";
+import type { Library, Transaction } from "./library.ts";
 
 const payments = pgTable("payments", {
   id: integer().primaryKey().generatedAlwaysAsIdentity(),

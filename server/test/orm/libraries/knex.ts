@@ -1,6 +1,6 @@
 import createKnex from "knex";
 import type { Knex } from "knex";
-import type { Library, Transaction } from "../library.ts";
+import type { Library, Transaction } from "./library.ts";
 
 const writer = (db: Knex) => ({
   async insert(amount: number) {

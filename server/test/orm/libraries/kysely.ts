@@ -1,6 +1,6 @@
 import { Kysely, PostgresDialect } from "kysely";
 import type { ControlledTransaction, Generated } from "kysely";
-import type { Library, Transaction } from "../library.ts";
+import type { Library, Transaction } from "./library.ts";
 
 interface Tables {
   payments: { id: Generated<number>; amount: number };

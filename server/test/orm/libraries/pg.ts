@@ -1,5 +1,5 @@
 import type pg from "pg";
-import type { Library, Transaction } from "../library.ts";
+import type { Library, Transaction } from "./library.ts";
 
 type Queryable = Pick<pg.Pool, "query">;
 

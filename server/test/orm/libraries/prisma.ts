@@ -2,7 +2,7 @@
  * Prisma's driver adapter, asked as Prisma's engine asks it. The generated client is left out: its generator downloads a program.
  */
 import { PrismaPg } from "@prisma/adapter-pg";
-import type { Library, Transaction } from "../library.ts";
+import type { Library, Transaction } from "./library.ts";
 
 type Adapter = Awaited<ReturnType<PrismaPg["connect"]>>;
 type AdapterTransaction = Awaited<ReturnType<Adapter["startTransaction"]>>;

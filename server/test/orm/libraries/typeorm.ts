@@ -1,6 +1,6 @@
 import { DataSource, EntitySchema } from "typeorm";
 import type { EntityManager } from "typeorm";
-import type { Library, Transaction } from "../library.ts";
+import type { Library, Transaction } from "./library.ts";
 
 const Payment = new EntitySchema<{ id?: number; amount: number }>({
   name: "payments",

@@ -1,6 +1,6 @@
 /** The rig's own tables, and what is read from the database when the work is over. */
 import type { Pool } from "pg";
-import { IDLE_MS } from "./routes.ts";
+import { IDLE_MS } from "../protocol/routes.ts";
 import type { DecisionRow, Effect, RecordRow, Row } from "../checker/case.ts";
 import { headersText } from "../load/recorder.ts";
 

@@ -1,8 +1,8 @@
 /** Which server an attempt goes to, and whether the fault proxy gets it on its way. */
 import { FAULT_KINDS } from "../../fault-proxy/fault.ts";
 import type { Way } from "../load/recorder.ts";
-import type { Fleet } from "./fleet.ts";
-import type { Random } from "./random.ts";
+import type { Fleet } from "../fleet/fleet.ts";
+import type { Random } from "../protocol/random.ts";
 
 // Faults of the wire; the striker ends servers.
 const WIRE_FAULTS = FAULT_KINDS.filter((kind) => kind !== "kill-server");

@@ -1,5 +1,5 @@
 /** Holds the handlers of a server before their effects until the rig lets them go on. */
-import { reportLine } from "./report-line.ts";
+import { reportLine } from "../protocol/report-line.ts";
 
 let gate: PromiseWithResolvers<void> | undefined;
 

@@ -2,9 +2,9 @@
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Policy, Row } from "../checker/case.ts";
-import type { RunEvidence } from "../rig/judge-run.ts";
-import type { HistoryEvent } from "./event.ts";
-import { readLines, writeLines } from "./history.ts";
+import type { RunEvidence } from "./judge-run.ts";
+import type { HistoryEvent } from "../history/event.ts";
+import { readLines, writeLines } from "../history/history.ts";
 
 /** The first line of its file: facts that are in neither an event nor a row of the database. */
 interface Header extends Pick<RunEvidence, "leftovers" | "raced" | "isComplete" | "unasked"> {

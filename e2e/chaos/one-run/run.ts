@@ -16,14 +16,14 @@ import { planStrikes } from "../nemesis/strike.ts";
 import type { Blow, Strike } from "../nemesis/strike.ts";
 import { startStriker } from "../nemesis/striker.ts";
 import { askOnceMore } from "./ask-once-more.ts";
-import { startFleet } from "./fleet.ts";
-import type { Fleet } from "./fleet.ts";
+import { startFleet } from "../fleet/fleet.ts";
+import type { Fleet } from "../fleet/fleet.ts";
 import { judgeRun } from "./judge-run.ts";
 import type { RunEvidence } from "./judge-run.ts";
-import { createRandom, createRandomFor } from "./random.ts";
-import { policyOf, TURNING_ROUTE } from "./routes.ts";
+import { createRandom, createRandomFor } from "../protocol/random.ts";
+import { policyOf, TURNING_ROUTE } from "../protocol/routes.ts";
 import { watchStalls } from "./stalls.ts";
-import { dump } from "./tables.ts";
+import { dump } from "../fleet/tables.ts";
 import { chooseWay } from "./way.ts";
 
 export interface RunOptions {

@@ -9,10 +9,10 @@ import type { Readable } from "node:stream";
 import { LimitError, until, within } from "@oncekey/test-support/processes/deadline";
 import type { Reaper } from "@oncekey/test-support/processes/reaper";
 import { superviseScript } from "@oncekey/test-support/processes/supervised";
-import type { Trap } from "./boundaries.ts";
-import { ENVIRONMENT } from "./messages.ts";
-import type { FromServer, Inspection, ToServer } from "./messages.ts";
-import type { ReportLine } from "./report-line.ts";
+import type { Trap } from "../protocol/boundaries.ts";
+import { ENVIRONMENT } from "../protocol/messages.ts";
+import type { FromServer, Inspection, ToServer } from "../protocol/messages.ts";
+import type { ReportLine } from "../protocol/report-line.ts";
 
 export interface ServerPlan {
   readonly name: string;
@@ -65,7 +65,7 @@ export function startServer(plan: ServerPlan): ServerProcess {
   const crashed = new Set<string>();
   const server = superviseScript({
     name: plan.name,
-    script: new URL("server.ts", import.meta.url),
+    script: new URL("../system/server.ts", import.meta.url),
     env: environmentOf(plan),
     stdio: ["ignore", "ignore", "inherit", "ipc", "pipe"],
     // The rig decides when its servers end.

@@ -4,9 +4,9 @@ import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { at, effect, record, tell } from "../checker/by-hand.ts";
 import type { Policy } from "../checker/case.ts";
-import { judgeRun } from "../rig/judge-run.ts";
-import type { RunEvidence } from "../rig/judge-run.ts";
-import { writeLines } from "./history.ts";
+import { judgeRun } from "./judge-run.ts";
+import type { RunEvidence } from "./judge-run.ts";
+import { writeLines } from "../history/history.ts";
 import { readHistory, writeHistory } from "./keep.ts";
 
 const POLICY: Policy = { strategy: "advisory", mismatch: "replay", retentionMs: 2_000 };

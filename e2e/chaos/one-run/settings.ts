@@ -1,22 +1,8 @@
 /** Settings of a run of `test:faults`, and its command-line arguments. */
 import { parseArgs } from "node:util";
 import { PAGES } from "@oncekey/test-support/reporting/page";
-import type { Mix } from "./load/operation.ts";
-import { ROUTES, TURNING_ROUTE } from "./rig/routes.ts";
-import type { RunOptions } from "./rig/run.ts";
-
-/** The mix of a whole run: of the operations 30 % are sent twice or more, and 5 % meet another body under their key. */
-export const MIX: Mix = {
-  scopes: "scope",
-  routes: [...ROUTES, TURNING_ROUTE],
-  others: 0.01,
-  duplicates: 0.3,
-  mismatches: 0.05,
-  queries: 0.02,
-  strangers: 0.05,
-  failures: 0.05,
-  clients: ["oncekey", "fetch", "undici"],
-};
+import { MIX } from "../load/operation.ts";
+import type { RunOptions } from "./run.ts";
 
 const OPERATIONS = 30_000;
 /** For each operation, so many lease keys whose clients never come back: 500 beside 10,000. */

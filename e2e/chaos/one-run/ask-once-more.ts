@@ -3,9 +3,9 @@ import type { History } from "../history/history.ts";
 import type { Sending } from "../load/clients.ts";
 import type { Way } from "../load/recorder.ts";
 import { settle, stillAsked } from "../load/settle.ts";
-import type { Fleet } from "./fleet.ts";
-import type { Random } from "./random.ts";
-import { LEASE_MS, policyOf } from "./routes.ts";
+import type { Fleet } from "../fleet/fleet.ts";
+import type { Random } from "../protocol/random.ts";
+import { LEASE_MS, policyOf } from "../protocol/routes.ts";
 import { chooseWay } from "./way.ts";
 
 // A handler that breaks more often than not is asked again until it does not: on a busy machine that takes its time.

@@ -7,11 +7,16 @@ import type { Pool, PoolClient } from "pg";
 import type { Answer } from "../checker/case.ts";
 import { reach } from "./freeze.ts";
 import { passGate } from "./gate.ts";
-import { CHANCE_HEADER, FINGERPRINT_HEADER, OPERATION_HEADER, SCOPE_HEADER } from "./order.ts";
-import type { Deed, Order } from "./order.ts";
-import { createRandom } from "./random.ts";
-import type { Random } from "./random.ts";
-import type { Route } from "./routes.ts";
+import {
+  CHANCE_HEADER,
+  FINGERPRINT_HEADER,
+  OPERATION_HEADER,
+  SCOPE_HEADER,
+} from "../protocol/order.ts";
+import type { Deed, Order } from "../protocol/order.ts";
+import { createRandom } from "../protocol/random.ts";
+import type { Random } from "../protocol/random.ts";
+import type { Route } from "../protocol/routes.ts";
 
 export interface Parts {
   readonly route: Route;

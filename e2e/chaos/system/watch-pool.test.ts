@@ -9,11 +9,11 @@ import { withDatabase } from "@oncekey/test-support/postgres/database";
 import { makeFolder } from "@oncekey/test-support/postgres/binaries";
 import { startReaper } from "@oncekey/test-support/processes/reaper";
 import type { Reaper } from "@oncekey/test-support/processes/reaper";
-import { FINGERPRINT_HEADER, OPERATION_HEADER, SCOPE_HEADER } from "./order.ts";
-import { policyOf } from "./routes.ts";
-import { startServer } from "./server-process.ts";
-import type { ServerProcess } from "./server-process.ts";
-import { createTables } from "./tables.ts";
+import { FINGERPRINT_HEADER, OPERATION_HEADER, SCOPE_HEADER } from "../protocol/order.ts";
+import { policyOf } from "../protocol/routes.ts";
+import { startServer } from "../fleet/server-process.ts";
+import type { ServerProcess } from "../fleet/server-process.ts";
+import { createTables } from "../fleet/tables.ts";
 
 const database = withDatabase({ from: "empty" });
 const PATIENCE_MS = 10_000;

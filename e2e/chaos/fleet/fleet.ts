@@ -17,8 +17,8 @@ import { startServer } from "./server-process.ts";
 import type { ServerProcess } from "./server-process.ts";
 import { findLeftovers } from "./leftovers.ts";
 import { startPooled } from "./pooled.ts";
-import { createRandomFor } from "./random.ts";
-import type { Random } from "./random.ts";
+import { createRandomFor } from "../protocol/random.ts";
+import type { Random } from "../protocol/random.ts";
 import { createTables } from "./tables.ts";
 
 export interface Fleet {

@@ -2,8 +2,8 @@
  * In a server of the rig: stops the whole process at the requested boundary, and reports it before.
  */
 import { AsyncLocalStorage } from "node:async_hooks";
-import type { Boundary, Trap } from "./boundaries.ts";
-import { reportLine } from "./report-line.ts";
+import type { Boundary, Trap } from "../protocol/boundaries.ts";
+import { reportLine } from "../protocol/report-line.ts";
 
 /** The request for which the running code works. */
 export interface Passage {

@@ -4,7 +4,7 @@ import type { CrashResponse, OnCrash } from "@oncekey/server";
 import type { FastifyInstance } from "fastify";
 import type { Pool } from "pg";
 import type { Answer } from "../checker/case.ts";
-import { OPERATED_ROUTE } from "./routes.ts";
+import { OPERATED_ROUTE } from "../protocol/routes.ts";
 
 /** Share of the questions to the outside world that fail. */
 const FAILURE_RATE = 0.2;

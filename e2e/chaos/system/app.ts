@@ -6,17 +6,17 @@ import type { IdempotencyOptions, OnCrash, RouteIdempotencyOptions } from "@once
 import Fastify from "fastify";
 import type { FastifyInstance } from "fastify";
 import type { Pool } from "pg";
-import { borrow, giveBack } from "./borrow.ts";
+import { borrow, giveBack } from "@oncekey/test-support/postgres/borrow";
 import { addOperator, createOnCrash } from "./decide.ts";
 import { passage, reach } from "./freeze.ts";
-import { DIGEST_SECRET } from "./messages.ts";
+import { DIGEST_SECRET } from "../protocol/messages.ts";
 import { createHandler } from "./handler.ts";
 import type { Parts } from "./handler.ts";
-import { SCOPE_HEADER } from "./order.ts";
-import type { Order } from "./order.ts";
+import { SCOPE_HEADER } from "../protocol/order.ts";
+import type { Order } from "../protocol/order.ts";
 import { breakOff } from "./partial-reply.ts";
-import { ALL_ROUTES, LEASE_MS, TURNING_ROUTE } from "./routes.ts";
-import type { Route } from "./routes.ts";
+import { ALL_ROUTES, LEASE_MS, TURNING_ROUTE } from "../protocol/routes.ts";
+import type { Route } from "../protocol/routes.ts";
 import type { TurningPool } from "./turning-pool.ts";
 
 interface Pools {
