@@ -5,6 +5,7 @@ import { idempotency, migrate } from "@oncekey/server";
 import Fastify from "fastify";
 import type { FastifyInstance } from "fastify";
 import { Pool } from "pg";
+import type { QueryResult, QueryResultRow } from "pg";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { startPostgres } from "@oncekey/test-support/postgres/postgres";
 import type { Postgres } from "@oncekey/test-support/postgres/postgres";
@@ -163,38 +164,45 @@ async function untilSettled(pay: () => Promise<Answer>): Promise<Answer> {
 
 /** Begins a segment of the log, the last that there is, and writes it but for the room that is to be left. */
 async function leaveRoom(): Promise<void> {
-  await untilBack();
   for (;;) {
-    await write(1);
-    await pool.query("select pg_switch_wal()");
-    const { rows } = await pool.query<{ segment: string; used: number }>(
+    await untilAnswered(MESSAGE, [1]);
+    await untilAnswered("select pg_switch_wal()");
+    const { rows } = await untilAnswered<{ segment: string; used: number }>(
       `select pg_walfile_name(pg_current_wal_insert_lsn()) as segment,
          (pg_current_wal_insert_lsn() - '0/0')::float8 as used`,
     );
     const [{ segment, used } = { segment: "", used: 0 }] = rows;
     const segments = await readdir(walFolder);
     if (segments.some((name) => /^[0-9A-F]{24}$/.test(name) && name > segment)) continue;
-    await write(SEGMENT_BYTES - (used % SEGMENT_BYTES) - ROOM_BYTES);
+    await untilAnswered(MESSAGE, [SEGMENT_BYTES - (used % SEGMENT_BYTES) - ROOM_BYTES]);
     // A commit, so that the segment is on the disk.
-    await pool.query("select pg_logical_emit_message(true, 'filler', '')");
+    await untilAnswered("select pg_logical_emit_message(true, 'filler', '')");
     return;
   }
 }
 
+const MESSAGE = "select pg_logical_emit_message(false, 'filler', repeat('x', $1))";
+
 /** Into the log, outside of every transaction, and not to the disk. */
 function write(bytes: number): Promise<unknown> {
-  return pool.query("select pg_logical_emit_message(false, 'filler', repeat('x', $1))", [bytes]);
+  return pool.query(MESSAGE, [bytes]);
 }
 
 async function effects(key: string): Promise<number> {
-  await untilBack();
-  const { rowCount } = await pool.query("select from effects where key = $1", [key]);
+  const { rowCount } = await untilAnswered("select from effects where key = $1", [key]);
   return rowCount ?? -1;
 }
 
-/** Until Postgres takes statements again, whose end may just have come: an answer out of the memory of this process is no sign of it. */
-function untilBack(): Promise<unknown> {
-  return expect
-    .poll(() => pool.query("select 1").then(() => "back", String), { interval: 50 })
-    .toBe("back");
+/** Asks until Postgres answers. The end of one of its processes ends all others, some time after it took statements from them. */
+async function untilAnswered<Row extends QueryResultRow>(
+  statement: string,
+  values: readonly unknown[] = [],
+): Promise<QueryResult<Row>> {
+  const results: QueryResult<Row>[] = [];
+  const asking = async (): Promise<unknown> =>
+    results.push(await pool.query<Row>(statement, [...values]));
+  await expect.poll(() => asking().catch(String), { interval: 50 }).toBe(1);
+  const [result] = results;
+  if (result === undefined) throw new Error("it was answered");
+  return result;
 }
