@@ -62,4 +62,16 @@ export const FOUND: readonly History[] = [
       { kind: "click", tab: 0, content: apple1, again: false },
     ],
   },
+  // A page dies with the answer that its key was another caller's. The next page cannot know, and takes that answer for an earlier one.
+  {
+    ...plain,
+    setting: "two tabs, slow storage",
+    onChange: "hold",
+    faults: ["key of another caller"],
+    events: [
+      { kind: "click", tab: 0, content: apple2, again: false },
+      { kind: "click", tab: 1, content: pear2, again: true },
+      { kind: "pass", ms: 150 },
+    ],
+  },
 ];

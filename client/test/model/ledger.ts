@@ -22,8 +22,8 @@ export type Seen =
       readonly signedIn: string;
       readonly isLook: boolean;
     } & Content)
-  /** The key has a stored response at the server. */
-  | { readonly kind: "stored"; readonly key: string }
+  /** The key has a stored response at the server. `foreign`: its value, if another caller used the key before. */
+  | { readonly kind: "stored"; readonly key: string; readonly foreign?: string | undefined }
   /** The only request under the key was refused before the server looked at the key. */
   | { readonly kind: "refused"; readonly key: string }
   /** `value`: the response that the server stores. */
@@ -99,6 +99,8 @@ export interface Key {
   /** Whether it is settled at the server, or has been given up. */
   readonly isResolved: boolean;
   readonly isStored: boolean;
+  /** The stored value, if it is the answer to another caller. */
+  readonly foreign: string | undefined;
   /** Contents that a page gave up, without those that are sent under the key afterwards. */
   readonly givenUp: readonly string[];
   /** The moment when its outcome was first reported, and the time of it. */

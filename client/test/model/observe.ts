@@ -42,7 +42,11 @@ export function observe(before: Ledger, seen: Seen, time: number): Ledger {
     case "sent":
       return send(checkOwner(ledger, seen), seen);
     case "stored":
-      return change(ledger, seen.key, { isResolved: true, isStored: true });
+      return change(ledger, seen.key, {
+        isResolved: true,
+        isStored: true,
+        foreign: seen.foreign,
+      });
     case "refused":
       return change(ledger, seen.key, { isResolved: true });
     case "charged":
@@ -152,6 +156,7 @@ function send(before: Ledger, seen: Extract<Seen, { kind: "sent" }>): Ledger {
     charged: [],
     isResolved: false,
     isStored: false,
+    foreign: undefined,
     givenUp: [],
     reportedAt: undefined,
     reportTime: 0,
@@ -280,14 +285,21 @@ function settle(before: Ledger, seen: Extract<Seen, { kind: "settled" }>): Ledge
 function reportEarlier(ledger: Ledger, key: string, value: string): Ledger {
   const own = ledger.keys.get(key);
   const charged = own?.charged.find((one) => one.value === value);
-  if (own === undefined || charged === undefined)
+  if (own === undefined || (charged === undefined && !isUntold(ledger, own, value)))
     return violate(ledger, `${value} is not the response of ${key}`);
   const { moment, time } = ledger;
   const next = change(ledger, key, {
     reportedAt: own.reportedAt ?? moment,
     reportTime: own.reportedAt === undefined ? time : own.reportTime,
   });
+  if (charged === undefined) return next;
   return endIntent(next, key, charged.name, true);
+}
+
+/** Whether the page that could have seen that the key was another caller's died with the answer: the next page cannot know. */
+function isUntold({ intents }: Ledger, own: Key, value: string): boolean {
+  const isLost = [...own.intents.keys()].some((name) => intents.get(name)?.isCutOff === true);
+  return own.foreign === value && isLost;
 }
 
 /** Marks an intent as reported if it is the one that was sent under the key. */

@@ -56,8 +56,12 @@ export interface ShopRules {
 export interface ShopLog {
   /** @param value the stored response, in the transaction of the charge. */
   charged(key: string, content: Content, value: unknown): void;
-  /** The key has a stored response from now on. */
-  stored(key: string): void;
+  /**
+   * The key has a stored response from now on.
+   *
+   * @param foreign the response's value, if another caller used the key before.
+   */
+  stored(key: string, foreign?: unknown): void;
   /** The only request under the key was refused before the server looked at the key. */
   refused(key: string): void;
 }
@@ -118,6 +122,9 @@ const DELAYS_MS: { readonly [Name in Fault]?: number } = {
 
 const ECHO = Object.keys(echo(""));
 
+/** The value of another caller's response. */
+const ANOTHER = { order: "another" };
+
 const RETRY_LATER = { "retry-after": "1" };
 
 export function createShopServer(
@@ -140,7 +147,6 @@ export function createShopServer(
     return record === undefined || record.expiresAt <= time.now() ? undefined : record;
   };
   const store = (key: string, body: string, status: number, value: unknown): void => {
-    log.stored(key);
     records.set(key, { status, value, text: body, expiresAt: time.now() + RETENTION_MS });
   };
 
@@ -153,8 +159,10 @@ export function createShopServer(
       return reply(refusal);
     }
     // Only a key that another caller used before is not taken for one of the client's own requests.
-    if (fault === "key of another caller" && requests.get(key) === 1)
-      store(key, "another request", 201, { order: "another" });
+    if (fault === "key of another caller" && requests.get(key) === 1) {
+      store(key, "another request", 201, ANOTHER);
+      log.stored(key, ANOTHER);
+    }
     const record = find(key);
     if (record !== undefined) return reply(replay(record, key, arrival.text, rules));
     if (running.has(key)) return reply(problem(409, "idempotency_in_flight", key, RETRY_LATER));
@@ -180,12 +188,14 @@ export function createShopServer(
     if (fault === "declined") {
       const value = { error: "declined" };
       store(key, body, 402, value);
+      log.stored(key);
       return reply(json(402, value, echo(key)));
     }
     orders += 1;
     const value = { order: orders, lines: content.lines };
     log.charged(key, content, value);
     store(key, body, 201, value);
+    log.stored(key);
     return reply(json(201, value, echo(key)));
   }
 

@@ -74,7 +74,7 @@ async function playAt(
     ledger = observe(ledger, seen, time.now());
   };
   const server = createShopServer(time, history, history.faults, {
-    stored: (key) => note({ kind: "stored", key }),
+    stored: (key, foreign) => note({ kind: "stored", key, foreign: JSON.stringify(foreign) }),
     refused: (key) => note({ kind: "refused", key }),
     charged: (key, content, value) =>
       note({ kind: "charged", key, value: JSON.stringify(value), ...content }),
