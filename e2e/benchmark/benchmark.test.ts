@@ -1,5 +1,6 @@
 import { isDeep } from "@oncekey/test-support/lanes/depth";
 import { describe, expect, it } from "vitest";
+import { measureFloor } from "./floor/floor.ts";
 import { measure } from "./measurement.ts";
 import type { Plan } from "./settings.ts";
 
@@ -48,5 +49,26 @@ describe.runIf(isDeep)("a measurement with a handful of requests (in test:deep)"
     expect(storms[0]?.sharedConnections).toBeLessThan(16);
     expect(storms[0]?.sharedBesideMs).toBeGreaterThan(0);
     expect(machine.postgres).toMatch(/^1[48]\./);
+  });
+
+  it("plays what each server sends for a first request, and stores a record each time", async () => {
+    const { scripts, played, slices } = await measureFloor(
+      { ...PLAN, subjects: ["F2", "bare", "advisory", "lease"], kinds: ["first"], rounds: 1 },
+      () => {},
+    );
+
+    expect(scripts.map(({ subject, flights }) => [subject, flights])).toEqual([
+      ["F2", 3],
+      ["advisory", 3],
+      ["lease", 3],
+    ]);
+    // The reply has 535 bytes, so the log shows that it was stored with each played request.
+    for (const { subject, requests, walBytes } of played) {
+      expect(requests).toBeGreaterThanOrEqual(REQUESTS);
+      if (subject !== "F2") expect(walBytes).toBeGreaterThan(700);
+    }
+    expect(new Set(slices.map(({ subject }) => subject))).toEqual(
+      new Set(["F2", "bare", "advisory", "lease"]),
+    );
   });
 });

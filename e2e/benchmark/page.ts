@@ -91,11 +91,13 @@ A ratio compares a server with its reference of the same round, so it is a media
 
 ${targetTable(measurement)}
 
+\`bench --floor\` shows what Postgres alone and a bare handler allow for each ratio: \`floor.md\` beside this page.
+
 ${wasLoaded(measurement) ? "" : pictures.join("\n\n")}
 
 ## Who is compared
 
-${table([["subject", "what it is"], ["-", "-"], ...SUBJECTS.map(({ name, description }) => [name, description])])}
+${table([["subject", "what it is"], ["-", "-"], ...measuredSubjects(measurement)])}
 
 The handler of all inserts one row by a named statement and replies with 535 bytes of JSON. A peer's INSERT commits by itself, before the peer stores the response. The CPU of a database is that of Postgres with all its backends and, for the peers with Redis, that of Redis.
 
@@ -117,6 +119,14 @@ ${countTable(counts)}
 
 ${storms.length === 0 ? "Not measured." : stormSection(measurement)}
 `;
+}
+
+function measuredSubjects({ slices }: Measurement): string[][] {
+  const measured = new Set(slices.map(({ subject }) => subject));
+  return SUBJECTS.filter(({ name }) => measured.has(name)).map(({ name, description }) => [
+    name,
+    description,
+  ]);
 }
 
 function wasLoaded({ slices }: Measurement): boolean {

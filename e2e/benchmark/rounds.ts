@@ -4,7 +4,7 @@ import type { Lab, MeasuredServer } from "./lab.ts";
 import type { Until } from "./load-order.ts";
 import type { Plan } from "./settings.ts";
 import type { OnProgress } from "./progress.ts";
-import { measureSlice, NOISY } from "./slice.ts";
+import { createQuietly, measureSlice } from "./slice.ts";
 import type { Figures } from "./slice.ts";
 import { PATH, REFERENCE, SUBJECTS } from "./subjects/subjects.ts";
 import type { Kind, SubjectName } from "./subjects/subjects.ts";
@@ -36,7 +36,7 @@ interface Group extends Cell {
 export const LOAD_CONNECTIONS = 16;
 
 // Peers get a reference of their own: between a reference and a subject there are at most five others.
-const GROUPS = [["reference", "strategy"], ["peer"]] as const;
+const GROUPS = [["reference", "prototype", "strategy"], ["peer"]] as const;
 
 export async function runRounds(
   lab: Lab,
@@ -50,7 +50,6 @@ export async function runRounds(
   const aRound = groups.reduce((sum, { subjects }) => sum + subjects.length, 0);
   const all = warmUps.length + aRound * plan.rounds;
   let done = 0;
-  let repeatMs = plan.repeatMs;
   const slices: Slice[] = [];
 
   const measure = async (
@@ -80,17 +79,7 @@ export async function runRounds(
     return keys;
   };
 
-  /** Measures again while others use the CPU, and keeps the quietest. */
-  const measureQuietly = async (cell: Cell, subject: SubjectName): Promise<Figures> => {
-    let best = await measure(cell, subject, plan.slice);
-    for (let left = plan.repeats; left > 0 && isNoisy(best) && repeatMs > 0; left -= 1) {
-      const again = await measure(cell, subject, plan.slice);
-      repeatMs -= (again.requests / again.rate) * 1_000;
-      if ((again.noise ?? 0) < (best.noise ?? 0)) best = again;
-    }
-    return best;
-  };
-
+  const quietly = createQuietly(plan);
   for (const { kind, connections, subject } of warmUps) {
     onProgress(done, all, `warm-up: ${kind}, ${subject}`);
     done += 1;
@@ -109,7 +98,7 @@ export async function runRounds(
         const where = `${kind} × ${connections}, ${subject}`;
         onProgress(done, all, `round ${round} of at most ${plan.rounds}: ${where}`);
         done += 1;
-        measured.set(subject, await measureQuietly(group, subject));
+        measured.set(subject, await quietly(() => measure(group, subject, plan.slice)));
       }
       const reference = measured.get(REFERENCE[kind]);
       if (reference === undefined) continue;
@@ -167,8 +156,4 @@ function warmUpsOf(groups: readonly Group[]): (Cell & { readonly subject: Subjec
 
 function cpuOf({ serverUs = Number.NaN, databaseUs = Number.NaN }: Figures): number {
   return serverUs + databaseUs;
-}
-
-function isNoisy({ noise = 0 }: Figures): boolean {
-  return noise > NOISY;
 }

@@ -1,5 +1,7 @@
 /** `bench`: what a request costs with Oncekey, with its peers and without either, in one interleaved run. */
 import { describeCommit } from "@oncekey/test-support/reporting/page";
+import { measureFloor } from "./floor/floor.ts";
+import { printFloor, writeFloor } from "./floor/floor-page.ts";
 import { measureGrowth } from "./growth.ts";
 import { growthTable, writeGrowth } from "./growth-page.ts";
 import { measure } from "./measurement.ts";
@@ -31,6 +33,13 @@ switch (command) {
     const growth = await measureGrowth(rows, plan, showProgress());
     console.log(growthTable(growth));
     if (pages !== undefined) await writeGrowth(growth, { command: said, commit }, pages);
+    break;
+  }
+  case "floor": {
+    const commit = describeCommit();
+    const floor = await measureFloor(plan, showProgress());
+    printFloor(floor);
+    if (pages !== undefined) await writeFloor(floor, { command: said, commit }, pages);
     break;
   }
   default:

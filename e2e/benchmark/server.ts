@@ -9,6 +9,7 @@ import type { SweepEvent } from "@oncekey/server";
 import Fastify from "fastify";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import pg from "pg";
+import { addBare } from "./subjects/bare.ts";
 import { insertPayment, receipt } from "./subjects/handler.ts";
 import type { PeerServer } from "./peers/peer.ts";
 import { STRATEGIES } from "./subjects/subjects.ts";
@@ -54,6 +55,9 @@ async function addRoutes(subject: SubjectName): Promise<void> {
     case "F2":
       addTransaction();
       break;
+    case "bare":
+      addBare(app, pool, PATHS);
+      break;
     case "advisory":
     case "unique":
     case "row":
@@ -77,7 +81,7 @@ async function addRoutes(subject: SubjectName): Promise<void> {
     }
     default:
       throw new RangeError(
-        `no subject is called ${name}; there are F0, F1, F2, ${STRATEGIES.join(", ")}`,
+        `no subject is called ${name}; there are F0, F1, F2, bare, ${STRATEGIES.join(", ")}`,
       );
   }
 }

@@ -24,6 +24,13 @@ describe("the arguments of bench", () => {
     expect(pages).toBeUndefined();
   });
 
+  it("measure the floor of all strategies, and write its page", () => {
+    const { command, plan, pages } = readSettings(["--floor"]);
+    expect(command).toBe("floor");
+    expect(plan.subjects).toEqual(["F0", "F2", "bare", "advisory", "unique", "row", "lease"]);
+    expect(pages).toMatch(/docs\/reports\/$/);
+  });
+
   it.each([
     [["--subjects", "nobody"], "--subjects must be of F0, F1"],
     [["--concurrency", "0"], "--concurrency must be a whole number from 1, got 0"],

@@ -26,7 +26,7 @@ export interface Plan {
 }
 
 export interface Settings {
-  readonly command: "run" | "profile" | "growth" | "help";
+  readonly command: "run" | "profile" | "growth" | "floor" | "help";
   readonly plan: Plan;
   /** The folder that pages, JSON and pictures go to. `undefined`: only the terminal. */
   readonly pages: string | undefined;
@@ -36,6 +36,8 @@ export interface Settings {
 
 export const USAGE = `bench                                the whole run, about half an hour, and docs/reports/benchmark.md
 bench --quick                        the same with short slices, under three minutes, and no page
+bench --floor                        what Postgres alone and a bare handler allow, about half an hour, and docs/reports/floor.md
+bench --floor --quick                the same with short slices, about four minutes, and no page
 bench --profile                      CPU profiles of the server and statement statistics of Postgres
 bench --growth --rows 0,1000000      first requests, replays and sweeps beside that many records, and docs/reports/growth.md
 with --subjects F2,advisory          of ${SUBJECTS.map(({ name }) => name).join(", ")}, peers
@@ -63,6 +65,7 @@ const QUICK = {
   storm: 5,
 };
 const REFERENCES = "F0,F1,F2";
+const FLOOR_REFERENCES = "F0,F2,bare";
 
 /** @throws TypeError for a word that is not known, RangeError for a value that is not allowed. */
 export function readSettings(words: readonly string[]): Settings {
@@ -71,6 +74,7 @@ export function readSettings(words: readonly string[]): Settings {
     options: {
       quick: { type: "boolean", default: false },
       profile: { type: "boolean", default: false },
+      floor: { type: "boolean", default: false },
       growth: { type: "boolean", default: false },
       rows: { type: "string", default: "0,1000000,10000000" },
       help: { type: "boolean", default: false },
@@ -82,17 +86,18 @@ export function readSettings(words: readonly string[]): Settings {
       pages: { type: "string" },
     },
   });
-  const { quick, profile, growth, help } = values;
+  const { quick, profile, growth, floor, help } = values;
   const pace = quick ? QUICK : FULL;
   const kinds = listOf("kinds", values.kinds, [...KINDS, "storm"]);
   const strategies = STRATEGIES.join(",");
-  const defaults = profile ? "advisory" : quick ? strategies : `${strategies},peers`;
+  const defaults = profile ? "advisory" : quick || floor ? strategies : `${strategies},peers`;
   const asked = (values.subjects ?? defaults).replace("peers", PEERS.join(","));
   const names = SUBJECTS.map(({ name }) => name);
+  const references = floor ? FLOOR_REFERENCES : REFERENCES;
   return {
-    command: help ? "help" : profile ? "profile" : growth ? "growth" : "run",
+    command: help ? "help" : profile ? "profile" : growth ? "growth" : floor ? "floor" : "run",
     plan: {
-      subjects: listOf("subjects", profile ? asked : `${REFERENCES},${asked}`, names),
+      subjects: listOf("subjects", profile ? asked : `${references},${asked}`, names),
       kinds: KINDS.filter((kind) => kinds.includes(kind)),
       concurrencies: numbersOf("concurrency", values.concurrency, 1),
       rounds: numberOf("rounds", values.rounds ?? String(pace.rounds), 1),

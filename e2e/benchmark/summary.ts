@@ -61,7 +61,7 @@ export interface Noise {
   readonly noisySlices: number;
 }
 
-export function noiseOf(slices: readonly Slice[]): Noise {
+export function noiseOf(slices: readonly Pick<Slice, "noise">[]): Noise {
   const noises = slices.map(({ noise = Number.NaN }) => noise);
   const noisy = noises.filter((noise) => noise > NOISY).length;
   return { median: medianOf(noises), noisySlices: noisy / Math.max(1, slices.length) };

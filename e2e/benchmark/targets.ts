@@ -3,6 +3,7 @@ import type { Measurement } from "./measurement.ts";
 import { REPLY_BYTES } from "./subjects/handler.ts";
 import { spreadOf } from "./statistics.ts";
 import type { Spread } from "./statistics.ts";
+import { REFERENCE } from "./subjects/subjects.ts";
 import type { Kind, SubjectName } from "./subjects/subjects.ts";
 import { summarise } from "./summary.ts";
 import type { Summary } from "./summary.ts";
@@ -18,6 +19,33 @@ export interface Target {
   readonly isCounter?: boolean;
 }
 
+/** The least throughput by that of the reference. */
+export interface RatioTarget {
+  readonly subject: SubjectName;
+  readonly kind: Kind;
+  readonly connections: number;
+  readonly value: number;
+}
+
+export const RATIO_TARGETS: readonly RatioTarget[] = [
+  { subject: "advisory", kind: "first", connections: 1, value: 0.9 },
+  { subject: "advisory", kind: "first", connections: 16, value: 0.7 },
+  { subject: "advisory", kind: "first", connections: 64, value: 0.62 },
+  { subject: "unique", kind: "first", connections: 16, value: 0.62 },
+  { subject: "row", kind: "first", connections: 16, value: 0.55 },
+  { subject: "lease", kind: "first", connections: 16, value: 0.6 },
+  ...ofAdvisory("replay", 0.35),
+  ...ofAdvisory("cached", 0.95),
+];
+
+function ofAdvisory(kind: Kind, value: number): RatioTarget[] {
+  return [1, 16, 64].map((connections) => ({ subject: "advisory", kind, connections, value }));
+}
+
+export function ratioName({ subject, kind, connections }: Omit<RatioTarget, "value">): string {
+  return `${NAMES[kind]} × ${REFERENCE[kind]}, \`${subject}\`, ${connections} connections`;
+}
+
 const WAL_BEYOND_BODY = 350;
 
 /** Returns a row for each target that the run has measured. */
@@ -27,18 +55,13 @@ export function targetsOf({ slices, storms, counts }: Measurement): Target[] {
     summaries.find(
       (one) => one.subject === subject && one.kind === kind && one.connections === connections,
     );
-  const ratio = (
-    subject: SubjectName,
-    kind: Kind,
-    connections: number,
-    value: number,
-  ): Target[] => {
-    const measured = find(subject, kind, connections)?.ratio;
-    if (measured === undefined) return [];
-    const by = kind === "first" ? "F2" : "F0";
-    const what = `${NAMES[kind]} × ${by}, \`${subject}\`, ${connections} connections`;
-    return [{ what, bound: "at least", value, measured, digits: 2 }];
-  };
+  const ratios = (of: Kind): Target[] =>
+    RATIO_TARGETS.flatMap((target) => {
+      const { subject, kind, connections, value } = target;
+      const measured = kind === of ? find(subject, kind, connections)?.ratio : undefined;
+      if (measured === undefined) return [];
+      return [{ what: ratioName(target), bound: "at least", value, measured, digits: 2 }];
+    });
   const cost = (
     what: string,
     value: number,
@@ -66,12 +89,7 @@ export function targetsOf({ slices, storms, counts }: Measurement): Target[] {
   const f2 = find("F2", "first", 16);
   const wal = (f2?.walBytes.median ?? Number.NaN) + REPLY_BYTES + WAL_BEYOND_BODY;
   return [
-    ...ratio("advisory", "first", 1, 0.9),
-    ...ratio("advisory", "first", 16, 0.7),
-    ...ratio("advisory", "first", 64, 0.62),
-    ...ratio("unique", "first", 16, 0.62),
-    ...ratio("row", "first", 16, 0.55),
-    ...ratio("lease", "first", 16, 0.6),
+    ...ratios("first"),
     ...cost("First request: Postgres CPU, µs, 16 connections", 600, (one) => one.databaseUs),
     ...cost("First request: Node CPU, µs, 16 connections", 650, (one) => one.serverUs),
     ...cost(
@@ -79,8 +97,8 @@ export function targetsOf({ slices, storms, counts }: Measurement): Target[] {
       Math.round(wal),
       (one) => one.walBytes,
     ).map((target) => ({ ...target, isCounter: true })),
-    ...[1, 16, 64].flatMap((connections) => ratio("advisory", "replay", connections, 0.35)),
-    ...[1, 16, 64].flatMap((connections) => ratio("advisory", "cached", connections, 0.95)),
+    ...ratios("replay"),
+    ...ratios("cached"),
     ...trips("first", 3),
     // One that the reply waits for, and the end of its transaction behind the reply.
     ...trips("replay", 2),

@@ -7,7 +7,7 @@ export const KINDS: readonly Kind[] = ["first", "replay", "cached"];
 
 export interface Subject {
   readonly name: SubjectName;
-  readonly role: "reference" | "strategy" | "peer";
+  readonly role: "reference" | "prototype" | "strategy" | "peer";
   readonly kinds: readonly Kind[];
   readonly description: string;
 }
@@ -17,12 +17,19 @@ export const PEERS = ["node-idempotency", "powertools", "dbos"] as const;
 
 export type StrategyName = (typeof STRATEGIES)[number];
 export type PeerName = (typeof PEERS)[number];
-export type SubjectName = "F0" | "F1" | "F2" | StrategyName | PeerName;
+export type SubjectName = "F0" | "F1" | "F2" | "bare" | StrategyName | PeerName;
 
 export const SUBJECTS: readonly Subject[] = [
   reference("F0", ["replay", "cached"], "Fastify without a database"),
   reference("F1", ["first"], "one INSERT that commits by itself"),
   reference("F2", ["first"], "BEGIN; INSERT; COMMIT"),
+  {
+    name: "bare",
+    role: "prototype",
+    kinds: KINDS,
+    description:
+      "the statements of `advisory` in a single handler, without a plugin: a lower bound of the cost of Node",
+  },
   ...STRATEGIES.map((name) => ({
     name,
     role: "strategy" as const,
