@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 import type { MutantResult, PartialStrykerOptions } from "@stryker-mutator/api/core";
 import { Stryker } from "@stryker-mutator/core";
 import type { Lines } from "./changed-lines.ts";
+import { findRange, rangeOf, textAt } from "./place.ts";
 import { collapse } from "./result.ts";
 import type { FileResult, Survivor } from "./result.ts";
 import { TESTS_VARIABLE } from "./tests-variable.ts";
@@ -43,17 +44,25 @@ export async function runSurvivors(
   survivors: readonly Survivor[],
   tests: readonly string[],
 ): Promise<Survivor[]> {
-  const mutate = survivors.map(({ file, range }) => `${file}:${range}`);
+  const places = new Map<Survivor, string>();
+  for (const survivor of survivors) {
+    const range = findRange(await readFile(survivor.file, "utf8"), survivor);
+    if (range === undefined)
+      console.log(`${survivor.file}:${survivor.line} has changed since: run the file again`);
+    else places.set(survivor, range);
+  }
+  const mutate = [...places].map(([{ file }, range]) => `${file}:${range}`);
+  if (mutate.length === 0) return [];
   const mutants = await runStryker({ mutate, tests });
   const noticed = mutants.filter(({ status }) => status === "Killed" || status === "Timeout");
   // Stryker also mutates what lies within these places.
-  return survivors.filter(({ file, range, mutator, replacement }) =>
+  return survivors.filter((survivor) =>
     noticed.some(
       (mutant) =>
-        mutant.fileName.endsWith(file) &&
-        rangeOf(mutant) === range &&
-        mutant.mutatorName === mutator &&
-        collapse(mutant.replacement) === replacement,
+        mutant.fileName.endsWith(survivor.file) &&
+        rangeOf(mutant.location) === places.get(survivor) &&
+        mutant.mutatorName === survivor.mutator &&
+        collapse(mutant.replacement) === survivor.replacement,
     ),
   );
 }
@@ -99,22 +108,10 @@ function toSurvivor(file: string, source: string, mutant: MutantResult): Survivo
   return {
     file,
     line: location.start.line,
-    range: rangeOf(mutant),
+    range: rangeOf(mutant.location),
     mutator: mutatorName,
     original: collapse(textAt(source, location)),
     replacement: collapse(replacement),
     status: status === "Survived" ? "survived" : "not covered",
   };
-}
-
-function rangeOf({ location: { start, end } }: MutantResult): string {
-  return `${start.line}:${start.column - 1}-${end.line}:${end.column - 1}`;
-}
-
-/** Lines and columns are counted from 1. */
-function textAt(source: string, { start, end }: MutantResult["location"]): string {
-  const lines = source.split("\n").slice(start.line - 1, end.line);
-  const last = lines.length - 1;
-  const cut = lines.map((line, index) => (index === last ? line.slice(0, end.column - 1) : line));
-  return [cut[0]?.slice(start.column - 1), ...cut.slice(1)].join("\n");
 }

@@ -6,6 +6,7 @@ import { AREAS, findAreas } from "./areas.ts";
 import { parseDiff } from "./changed-lines.ts";
 import { EQUIVALENT } from "./equivalent.ts";
 import { formatPage } from "./page.ts";
+import { findRange } from "./place.ts";
 import { collapse } from "./result.ts";
 import { readSettings } from "./settings.ts";
 
@@ -56,6 +57,19 @@ it("changed lines are read from a diff, without places where lines were only rem
     ["client/src/one.ts", [[3, 4]]],
     ["client/src/two.ts", [[1, 1]]],
   ]);
+});
+
+describe("the place of a survivor", () => {
+  const kept = { range: "2:2-3:5", original: "a || b" };
+
+  it("is where its text stands by now, nearest to where it was", () => {
+    expect(findRange("a || b\nx(a ||\n    b)\n", kept)).toBe("2:2-3:5");
+    expect(findRange("\n\nx(a ||\n    b)\nx(a ||\n    b)\n", kept)).toBe("3:2-4:5");
+  });
+
+  it("is nowhere if its text has changed", () => {
+    expect(findRange("x(a &&\n    b)\n", kept)).toBeUndefined();
+  });
 });
 
 describe("the page", () => {
