@@ -79,4 +79,23 @@ describe("a queued run", () => {
       expect(seen).toHaveLength(1);
     });
   });
+
+  it("that has ended by its signal leaves the next one waiting for the live one", async () => {
+    const held = createHeld();
+    await withServer([held.reply, done], async ({ url, seen }) => {
+      const { order } = createShop(url);
+      const live = order.run(cart);
+      await held.arrived;
+      const controller = new AbortController();
+      const cancelled = order.run(changed, { signal: controller.signal });
+      controller.abort();
+      await cancelled;
+      const next = order.run(changed);
+      held.go();
+      const [first, second] = await Promise.all([live, next]);
+      expect([first.kind, second.kind]).toEqual(["done", "done"]);
+      expect(second.key).not.toBe(first.key);
+      expect(seen).toHaveLength(2);
+    });
+  });
 });
