@@ -110,6 +110,28 @@ describe.each(STORAGES)("the record of another client in a storage %s", (_name, 
     },
   );
 
+  it.each<[string, Reply]>([
+    ["done", json(201, { id: 1 })],
+    ["rejected", json(402, { message: "declined" })],
+  ])(
+    "ends with its key when the first client is %s, whatever the other one has sent under it since",
+    async (kind, reply) => {
+      const storage = make();
+      const late = held(reply);
+      await withServer([late.reply, reset], async ({ url, seen }) => {
+        const one = createShop(url, { storage, attempts: 1 });
+        const two = createShop(url, { storage, attempts: 1 });
+        const running = one.order.run(cart);
+        await late.arrived;
+        expect(await two.order.run(other)).toMatchObject({ kind: "unknown" });
+        late.go();
+        expect(await running).toMatchObject({ kind });
+        expect(new Set(seen.map(({ key }) => key)).size).toBe(1);
+        await expect.poll(() => two.client.pending()).toEqual([]);
+      });
+    },
+  );
+
   it("is not overtaken by a second key of the first client, whose clock the server has corrected", async () => {
     vi.useFakeTimers({ toFake: ["Date"], now: new Date("2026-01-02T00:00:00Z") });
     const storage = make();

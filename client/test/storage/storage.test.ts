@@ -114,6 +114,26 @@ describe("a storage that recovers", () => {
       expect(told).toEqual([1, 1, 2]);
     });
   });
+
+  it("is read again: a run goes on with what another tab wrote since", async () => {
+    const inner = memoryStorage();
+    let isFull = true;
+    const storage: OperationStorage = {
+      ...inner,
+      setItem(name, value) {
+        if (isFull) throw new Error("full");
+        return inner.setItem(name, value);
+      },
+    };
+    await withServer([json(503, {}), done, json(503, {}), done], async ({ url }) => {
+      const [mine, other] = [1, 2].map(() => createShop(url, { storage, attempts: 1 }));
+      await mine?.order.run(cart);
+      isFull = false;
+      expect(await mine?.order.run(cart)).toMatchObject({ kind: "done" });
+      const theirs = await other?.order.run(cart);
+      expect(await mine?.order.run(cart)).toMatchObject({ kind: "done", key: theirs?.key });
+    });
+  });
 });
 
 describe("a storage that fails in everything, at once and not by a promise,", () => {
