@@ -45,6 +45,16 @@ describe.each([
     });
   });
 
+  it("is corrected back when the machine's clock is set right", async () => {
+    await withServer([expired, done, expired, done], async ({ url, seen }) => {
+      const { order } = createShop(url);
+      await order.run(cart);
+      vi.setSystemTime(TRUE_AT);
+      expect(await order.run(cart)).toMatchObject({ kind: "done", attempts: 2 });
+      expect(seen.slice(2).map(timeIn)).toEqual([TRUE_AT - offMs, TRUE_AT]);
+    });
+  });
+
   it("is noticed by a plain call as well", async () => {
     await withServer([expired, done], async ({ url, seen }) => {
       expect((await createShop(url).client.post("orders")).status).toBe(201);

@@ -97,6 +97,17 @@ describe("a ky instance", () => {
     });
   });
 
+  it("whose repeat after a 401 is lost leaves the outcome open: the client retries with the same key", async () => {
+    const afterResponse: Hooks["afterResponse"] = [
+      ({ response }) => (response.status === 401 ? ky.retry() : undefined),
+    ];
+    await withServer([json(401, {}), reset, done], async ({ url, seen }) => {
+      const result = await withHooks(url, { afterResponse }).order.run(cart);
+      expect(result).toMatchObject({ kind: "done", attempts: 2 });
+      expect(seen.map(({ key }) => key)).toEqual(Array(3).fill(result.key));
+    });
+  });
+
   it("that forces a retry without end ends with the second answer", async () => {
     const afterResponse: Hooks["afterResponse"] = [() => ky.retry()];
     await withServer([json(401, {})], async ({ url, seen }) => {

@@ -1,11 +1,13 @@
 /** A storm of one scope on a real pool, with handlers that the test holds. */
 import { randomUUID } from "node:crypto";
+import { setImmediate } from "node:timers/promises";
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { describe, expect, it } from "vitest";
 import { withDatabase } from "@oncekey/test-support/postgres/database";
 import { fairStore } from "../../src/layers/fair-shares.ts";
 import { createStoreParts } from "../../src/store/store-parts.ts";
 import { createLeaseStore } from "../../src/store/strategies/lease.ts";
+import type { Store } from "../../src/store/store.ts";
 import { createGate } from "../support/gate.ts";
 import type { Gate } from "../support/gate.ts";
 import { withShop } from "../support/shop.ts";
@@ -157,6 +159,40 @@ describe("the claim of a crashed key", () => {
     expect(await shared.begin(createTicket(), RETENTION)).toEqual({ kind: "busy" });
     await retry.claim.complete(response("rerun"), "keep");
     await (await claimed(shared, createTicket())).release("free");
+  });
+});
+
+describe("a place that a waiting request takes over", () => {
+  it("is taken: the next request of the scope waits for it", async () => {
+    const pool = database.pool({ max: 4 });
+    const leases = createLeaseStore(createStoreParts(pool, "oncekey"), 60_000);
+    const begun: string[] = [];
+    const looked = Promise.withResolvers<void>();
+    const watched: Store = {
+      ...leases,
+      begin(ticket, retention) {
+        begun.push(ticket.key);
+        return leases.begin(ticket, retention);
+      },
+      async lookup(ticket) {
+        const found = await leases.lookup(ticket);
+        looked.resolve();
+        return found;
+      },
+    };
+    const shared = fairStore(watched, pool, 1);
+    const [one, two, three] = [createTicket(), createTicket(), createTicket()];
+    const first = await claimed(shared, one);
+    const waiting = claimed(shared, two);
+    await looked.promise;
+    await setImmediate();
+    await first.release("free");
+    const second = await waiting;
+    const last = claimed(shared, three);
+    expect(begun).toEqual([one.key, two.key]);
+    await second.release("free");
+    await (await last).release("free");
+    expect(begun).toEqual([one.key, two.key, three.key]);
   });
 });
 
