@@ -1,6 +1,6 @@
 /** Actions of a test on the bare page, in the page itself or in a worker of it. */
 import type { FaultKind } from "../fault-proxy/fault.ts";
-import type { Order } from "../demo/wire.ts";
+import type { Order } from "../shop/wire.ts";
 
 /** Storage of the client's unfinished operations. */
 export type Kept = "localStorage" | "IndexedDB";

@@ -1,7 +1,7 @@
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
-import { buildFiles } from "../demo/page-files.ts";
-import { shopperOf } from "../demo/shopper.ts";
+import { buildFiles } from "../shop/page-files.ts";
+import { shopperOf } from "../shop/shopper.ts";
 import { withCheckout } from "./with-checkout.ts";
 
 const root = fileURLToPath(new URL("page", import.meta.url));

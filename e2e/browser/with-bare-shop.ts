@@ -1,9 +1,9 @@
 /** For browser tests: the client on an empty page, its requests, and the charges that they led to. */
 import { fileURLToPath } from "node:url";
 import type { BrowserContext, BrowserContextOptions, Page } from "playwright-core";
-import { buildFiles } from "../demo/page-files.ts";
-import { shopperOf } from "../demo/shopper.ts";
-import type { Order } from "../demo/wire.ts";
+import { buildFiles } from "../shop/page-files.ts";
+import { shopperOf } from "../shop/shopper.ts";
+import type { Order } from "../shop/wire.ts";
 import type { BrowserOptions } from "@oncekey/test-support/browser/browser";
 import type { BareShop, CallIn, Place } from "./bare-shop.ts";
 import { withCheckout } from "./with-checkout.ts";

@@ -1,8 +1,9 @@
 /** For browser tests: one running shop and one browser a file. */
 import type { BrowserContext, BrowserContextOptions } from "playwright-core";
 import { afterAll, afterEach, beforeAll } from "vitest";
-import { startCheckout } from "../demo/checkout.ts";
-import type { Checkout, CheckoutOptions } from "../demo/checkout.ts";
+import { buildPage } from "../demo/page-files.ts";
+import { startCheckout } from "../shop/checkout.ts";
+import type { Checkout, CheckoutOptions } from "../shop/checkout.ts";
 import { launchBrowser } from "@oncekey/test-support/browser/browser";
 import type { BrowserOptions, TestBrowser } from "@oncekey/test-support/browser/browser";
 import { withDatabase } from "@oncekey/test-support/postgres/database";
@@ -33,7 +34,7 @@ export function withCheckout(options: WithCheckoutOptions = {}): () => Promise<O
     const [checkout, chromium] = await Promise.all([
       startCheckout({
         databaseUrl: database.url,
-        files: options.files,
+        files: options.files ?? (await buildPage()),
         delayMs: options.delayMs,
       }),
       launchBrowser(options),

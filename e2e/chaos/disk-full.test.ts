@@ -1,12 +1,13 @@
 import { randomBytes } from "node:crypto";
 import { chown } from "node:fs/promises";
-import { idempotency, migrate } from "@oncekey/server";
-import Fastify from "fastify";
+import { migrate } from "@oncekey/server";
 import type { Pool } from "pg";
 import { afterAll, expect, test } from "vitest";
 import { withDatabase } from "@oncekey/test-support/postgres/database";
 import { idsOf } from "@oncekey/test-support/postgres/binaries";
 import { mountSmallDisk } from "@oncekey/test-support/postgres/small-disk";
+import { countEffects, EFFECTS } from "../shop/effects.ts";
+import { createStrategyShop } from "../shop/strategy-shop.ts";
 
 const DISK = mountSmallDisk(8 * 1_048_576);
 const database = withDatabase();
@@ -19,25 +20,24 @@ test.skipIf(DISK === undefined)(
   async () => {
     const pool = database.pool({ max: 4, connectionTimeoutMillis: 5_000 });
     await prepare(pool, DISK?.folder ?? "");
-    const app = Fastify();
-    await app.register(idempotency, { pool, scope: "single-tenant", sweep: false });
-    app.post("/pay", { config: { idempotency: true } }, async (request, reply) => {
-      await request.idempotency.tx.query("insert into charges default values");
-      return reply.code(201).send({ paid: true });
+    const app = await createStrategyShop({
+      pool,
+      sweep: false,
+      lease: { onCrash: "fail" },
+      answer: async (paid) => ({ paid }),
     });
     const pay = () =>
-      app.inject({ method: "POST", url: "/pay", headers: { "idempotency-key": "full-disk" } });
-    const charges = async () => (await pool.query("select from charges")).rowCount;
+      app.inject({ method: "POST", url: "/advisory", headers: { "idempotency-key": "full-disk" } });
     await expect(fill(pool)).rejects.toMatchObject({ code: "53100" });
 
     expect((await pay()).statusCode).toBe(503);
-    expect(await charges()).toBe(0);
+    expect(await countEffects(pool)).toBe(0);
 
     await pool.query("drop table filler");
     const paid = await pay();
     expect(paid.statusCode).toBe(201);
     expect((await pay()).headers["idempotent-replayed"]).toBe("true");
-    expect(await charges()).toBe(1);
+    expect(await countEffects(pool)).toBe(1);
     await pool.query("drop schema oncekey cascade");
     await pool.query("drop tablespace small_disk");
     await app.close();
@@ -50,35 +50,35 @@ test.skipIf(DISK === undefined)(
     const pool = database.pool({ max: 4, connectionTimeoutMillis: 5_000 });
     await migrate(pool);
     await prepare(pool, DISK?.folder ?? "");
-    const app = Fastify();
-    await app.register(idempotency, { pool, scope: "single-tenant", sweep: false, waitMs: 50 });
-    const lease = { durationMs: 1_000, onCrash: "fail" as const };
     let meanwhile = async (): Promise<void> => undefined;
-    const config = { idempotency: { strategy: "lease" as const, lease } };
-    app.post("/pay", { config }, async (_request, reply) => {
-      await pool.query("insert into charges default values");
-      await meanwhile();
-      return reply.code(201).send({ paid: LARGE });
+    const app = await createStrategyShop({
+      pool,
+      sweep: false,
+      waitMs: 50,
+      lease: { durationMs: 1_000, onCrash: "fail" },
+      async answer() {
+        await meanwhile();
+        return { paid: LARGE };
+      },
     });
     const pay = (key: string) =>
-      app.inject({ method: "POST", url: "/pay", headers: { "idempotency-key": key } });
-    const charges = async () => (await pool.query("select from charges")).rowCount;
+      app.inject({ method: "POST", url: "/lease", headers: { "idempotency-key": key } });
 
     meanwhile = () => fill(pool).catch(() => undefined);
     expect((await pay("running")).statusCode).toBe(503);
-    expect(await charges()).toBe(1);
+    expect(await countEffects(pool)).toBe(1);
     await fillRecords(pool);
     expect((await pay("fresh")).statusCode).toBe(503);
-    expect(await charges()).toBe(1);
+    expect(await countEffects(pool)).toBe(1);
 
     await pool.query("drop table filler");
     meanwhile = async () => undefined;
     await expect.poll(async () => (await pay("running")).statusCode).toBe(500);
     expect((await pay("running")).json().code).toBe("idempotency_outcome_unknown");
-    expect(await charges()).toBe(1);
+    expect(await countEffects(pool)).toBe(1);
     expect((await pay("fresh")).statusCode).toBe(201);
     expect((await pay("fresh")).headers["idempotent-replayed"]).toBe("true");
-    expect(await charges()).toBe(2);
+    expect(await countEffects(pool)).toBe(2);
     await pool.query("drop schema oncekey cascade");
     await pool.query("drop tablespace small_disk");
     await app.close();
@@ -108,8 +108,7 @@ async function prepare(pool: Pool, disk: string): Promise<void> {
   await chown(disk, uid, gid);
   await pool.query(`create tablespace small_disk location '${disk}'`);
   await pool.query("alter table oncekey.records set tablespace small_disk");
-  await pool.query("drop table if exists charges");
-  await pool.query("create table charges (id bigint generated always as identity)");
+  await pool.query(`drop table if exists effects; ${EFFECTS}`);
   await pool.query("create table filler (what text) tablespace small_disk");
   await pool.query("alter table filler alter what set storage plain");
 }

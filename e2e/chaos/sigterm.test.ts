@@ -10,7 +10,14 @@ import { makeFolder } from "@oncekey/test-support/postgres/binaries";
 import { findProcess } from "@oncekey/test-support/processes/processes";
 import { startReaper } from "@oncekey/test-support/processes/reaper";
 import type { Reaper } from "@oncekey/test-support/processes/reaper";
-import { FINGERPRINT_HEADER, OPERATION_HEADER, SCOPE_HEADER } from "./protocol/order.ts";
+import {
+  countEffects,
+  FINGERPRINT_HEADER,
+  OPERATION_HEADER,
+  SCOPE_HEADER,
+} from "../shop/effects.ts";
+import { post as send } from "../shop/request.ts";
+import type { Answer } from "../shop/request.ts";
 import { startServer } from "./fleet/server-process.ts";
 import type { ServerProcess } from "./fleet/server-process.ts";
 import { createTables } from "./fleet/tables.ts";
@@ -73,7 +80,7 @@ test.each(["/advisory/replay", "/lease-fail/replay"])(
     expect(await leaseOf(key)).toBe(0);
     const again = await post(staying.port() ?? 0, path, key);
     expect(again).toEqual({ ...answer, isReplayed: true });
-    expect((await pool.query("select from effects where key = $1", [key])).rowCount).toBe(1);
+    expect(await countEffects(pool, key)).toBe(1);
   },
 );
 
@@ -93,25 +100,13 @@ async function isRefused(port: number, path: string): Promise<boolean> {
   return answer === undefined || answer.status === 503;
 }
 
-interface Answer {
-  readonly status: number;
-  readonly body: string;
-  readonly isReplayed: boolean;
-}
-
 async function post(port: number, path: string, key: string, deed = "charge"): Promise<Answer> {
-  const response = await fetch(`http://127.0.0.1:${port}${path}`, {
-    method: "POST",
-    headers: {
-      "content-type": "application/json",
-      "idempotency-key": key,
-      [SCOPE_HEADER]: "scope-0",
-      [OPERATION_HEADER]: key,
-      [FINGERPRINT_HEADER]: "same",
-    },
-    body: JSON.stringify({ deed, amount: 1, workMs: 0 }),
-  });
-  const { status, headers } = response;
-  const isReplayed = headers.get("idempotent-replayed") === "true";
-  return { status, body: await response.text(), isReplayed };
+  const headers = {
+    [SCOPE_HEADER]: "scope-0",
+    [OPERATION_HEADER]: key,
+    [FINGERPRINT_HEADER]: "same",
+  };
+  const json = { deed, amount: 1, workMs: 0 };
+  const [answer] = await send(`http://127.0.0.1:${port}${path}`, { key, json, headers });
+  return answer;
 }

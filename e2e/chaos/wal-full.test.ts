@@ -1,8 +1,7 @@
 import { chown, mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { idempotency, migrate } from "@oncekey/server";
-import Fastify from "fastify";
+import { migrate } from "@oncekey/server";
 import type { FastifyInstance } from "fastify";
 import { Pool } from "pg";
 import type { QueryResult, QueryResultRow } from "pg";
@@ -11,6 +10,8 @@ import { startPostgres } from "@oncekey/test-support/postgres/postgres";
 import type { Postgres } from "@oncekey/test-support/postgres/postgres";
 import { idsOf } from "@oncekey/test-support/postgres/binaries";
 import { mountSmallDisk } from "@oncekey/test-support/postgres/small-disk";
+import { EFFECTS } from "../shop/effects.ts";
+import { createStrategyShop, STRATEGIES } from "../shop/strategy-shop.ts";
 
 const DISK = mountSmallDisk(32 * 1_048_576);
 const UNABLE = DISK === undefined ? " (not tried: this user may not mount a tmpfs)" : "";
@@ -61,19 +62,17 @@ beforeAll(async () => {
   });
   pool.on("error", () => undefined);
   await migrate(pool);
-  await pool.query("create table effects (key text)");
-  app = Fastify();
-  await app.register(idempotency, { pool, scope: "single-tenant", sweep: false, waitMs: 500 });
-  for (const strategy of ["advisory", "unique", "row", "lease"] as const) {
-    const lease = { durationMs: LEASE_MS, onCrash: "fail" as const };
-    const config = { idempotency: strategy === "lease" ? { strategy, lease } : { strategy } };
-    app.post(`/${strategy}`, { config }, async (request, reply) => {
-      const db = strategy === "lease" ? pool : request.idempotency.tx;
-      await db.query("insert into effects values ($1)", [request.idempotency.key]);
+  await pool.query(EFFECTS);
+  app = await createStrategyShop({
+    pool,
+    sweep: false,
+    waitMs: 500,
+    lease: { durationMs: LEASE_MS, onCrash: "fail" },
+    async answer(paid) {
       await meanwhile();
-      return reply.code(201).send({ paid: crypto.randomUUID() });
-    });
-  }
+      return { paid };
+    },
+  });
 });
 afterAll(async () => {
   if (DISK === undefined) return;
@@ -83,7 +82,7 @@ afterAll(async () => {
   DISK.remove();
 });
 
-test.skipIf(DISK === undefined).each(["advisory", "unique", "row", "lease"])(
+test.skipIf(DISK === undefined).each(STRATEGIES)(
   `strategy %s: a COMMIT that finds no room for the log is 503, and settles to one effect when there is some${UNABLE}`,
   async (strategy) => {
     const pay = payer(strategy);

@@ -1,7 +1,9 @@
 /** For fault tests: two shop servers behind the fault proxy, and plain requests to them. */
 import { afterAll, beforeAll } from "vitest";
-import { startCheckout } from "../demo/checkout.ts";
-import type { Checkout } from "../demo/checkout.ts";
+import { startCheckout } from "../shop/checkout.ts";
+import type { Checkout } from "../shop/checkout.ts";
+import { post as send } from "../shop/request.ts";
+import type { Answer } from "../shop/request.ts";
 import { withDatabase } from "@oncekey/test-support/postgres/database";
 import { FAULT_HEADER, formatFault, SERVER_HEADER } from "../fault-proxy/fault.ts";
 import type { Fault } from "../fault-proxy/fault.ts";
@@ -18,10 +20,7 @@ export interface KeyedRequest {
   readonly fault?: Fault;
 }
 
-export interface KeyedAnswer {
-  readonly status: number;
-  readonly body: string;
-  readonly isReplayed: boolean;
+export interface KeyedAnswer extends Answer {
   readonly server: string | null;
 }
 
@@ -44,21 +43,13 @@ export function withServers(): () => Servers {
 
 async function post(origin: string, request: KeyedRequest): Promise<KeyedAnswer> {
   const { key, shopper, cart, fault } = request;
-  const response = await fetch(`${origin}/api/orders`, {
-    method: "POST",
+  const [answer, headers] = await send(`${origin}/api/orders`, {
+    key,
+    json: { cart, amountCents: 47_00 },
     headers: {
-      "content-type": "application/json",
-      "idempotency-key": key,
       cookie: `shopper=${shopper}`,
       ...(fault === undefined ? {} : { [FAULT_HEADER]: formatFault(fault) }),
     },
-    body: JSON.stringify({ cart, amountCents: 47_00 }),
   });
-  const { status, headers } = response;
-  return {
-    status,
-    body: await response.text(),
-    isReplayed: headers.get("idempotent-replayed") === "true",
-    server: headers.get(SERVER_HEADER),
-  };
+  return { ...answer, server: headers.get(SERVER_HEADER) };
 }

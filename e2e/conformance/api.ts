@@ -1,6 +1,6 @@
 /** One API over two servers: the real one on Postgres, and the model that users' tests run against. */
 import { idempotency } from "@oncekey/server";
-import type { RouteIdempotencyOptions } from "@oncekey/server";
+import type { IdempotencyOptions } from "@oncekey/server";
 import { createModelServer } from "@oncekey/client/testing";
 import type { Asked, ModelServer, ModelServerOptions } from "@oncekey/client/testing";
 import Fastify from "fastify";
@@ -26,7 +26,7 @@ export interface Api {
   readonly call: (call: Call) => Promise<Seen>;
   /** Lets the handlers of `/held` go on; resolves `isHeld` once one of them has begun. */
   readonly gate: Gate;
-  /** Returns how often a handler has answered with a success. */
+  /** Returns how often a handler has run. */
   readonly ran: () => number;
 }
 
@@ -51,10 +51,11 @@ interface Handled {
 function createWork(): Work {
   const held = Promise.withResolvers<void>();
   const opened = Promise.withResolvers<void>();
-  let successes = 0;
+  let runs = 0;
   let failures = 0;
   const gate = { isHeld: held.promise, open: () => opened.resolve() };
   async function answer(path: string): Promise<Handled> {
+    runs += 1;
     if (path.endsWith("/declined")) return { status: 402, body: { error: "no" }, headers: {} };
     if (path.endsWith("/unauthorized")) return { status: 401, body: { error: "who" }, headers: {} };
     if (path.endsWith("/broken") && failures === 0) {
@@ -65,12 +66,11 @@ function createWork(): Work {
       held.resolve();
       await opened.promise;
     }
-    successes += 1;
     if (path.endsWith("/empty")) return { status: 204, body: undefined, headers: {} };
-    const headers = { location: `/orders/${successes}`, "x-live": "yes", "set-cookie": "a=b" };
-    return { status: 201, body: { id: successes }, headers };
+    const headers = { location: `/orders/${runs}`, "x-live": "yes", "set-cookie": "a=b" };
+    return { status: 201, body: { id: runs }, headers };
   }
-  return { answer, gate, ran: () => successes };
+  return { answer, gate, ran: () => runs };
 }
 
 export const PATHS: readonly string[] = [
@@ -82,10 +82,10 @@ export const PATHS: readonly string[] = [
   "/empty",
 ];
 
-/** The real server, on a socket. `options` are those of its routes. */
+/** The real server, on a socket. */
 export async function withServer<Result>(
   pool: Pool,
-  options: RouteIdempotencyOptions,
+  options: Partial<IdempotencyOptions>,
   use: (api: Api, app: FastifyInstance) => Promise<Result>,
 ): Promise<Result> {
   const { answer, gate, ran } = createWork();

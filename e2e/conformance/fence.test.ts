@@ -1,10 +1,11 @@
 /** The client at a server that remembers a key for longer than its response. */
 import { createClient } from "@oncekey/client";
-import { idempotency } from "@oncekey/server";
-import Fastify from "fastify";
+import type { IdempotencyOptions } from "@oncekey/server";
 import type { Pool } from "pg";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { withDatabase } from "@oncekey/test-support/postgres/database";
+import { STRATEGIES } from "../shop/strategy-shop.ts";
+import { withServer } from "./api.ts";
 
 const database = withDatabase();
 let pool: Pool;
@@ -13,7 +14,6 @@ beforeAll(() => {
 });
 beforeEach(() => pool.query("truncate oncekey.records"));
 
-const STRATEGIES = ["advisory", "unique", "row", "lease"] as const;
 const DAY_S = 86_400;
 
 /** Ends the responses of all records, as their retention does. */
@@ -27,26 +27,18 @@ describe.each(STRATEGIES)("an order whose response has expired, under %s", (stra
     [201, true],
     [402, true],
   ])("is reported by its status %d, and not run again (swept: %o)", async (status, sweeps) => {
-    const app = Fastify();
-    const lease = strategy === "lease" ? { lease: { onCrash: "fail" as const } } : {};
-    const options = {
-      pool,
+    const options: Partial<IdempotencyOptions> = {
+      strategy,
+      ...(strategy === "lease" ? { lease: { onCrash: "fail" } } : {}),
       sweep: false,
       replayCache: false,
       fenceMs: 30 * DAY_S * 1_000,
-    } as const;
-    await app.register(idempotency, { ...options, scope: () => "shopper" });
-    let runs = 0;
-    app.post(
-      "/orders",
-      { config: { idempotency: { strategy, ...lease } } },
-      async (_request, reply) => reply.code(status).send({ run: (runs += 1) }),
-    );
-    const origin = await app.listen({ port: 0, host: "127.0.0.1" });
-    try {
-      const client = createClient({ ky: { prefix: origin }, server: "oncekey" });
+    };
+    const path = status === 201 ? "orders" : "declined";
+    await withServer(pool, options, async (api, app) => {
+      const client = createClient({ ky: { prefix: app.listeningOrigin }, server: "oncekey" });
       const order = client.operation("order", {
-        request: (lines: readonly string[]) => ({ path: "orders", json: { lines } }),
+        request: (lines: readonly string[]) => ({ path, json: { lines } }),
         instance: () => "cart",
         key: () => "the-order",
       });
@@ -64,15 +56,13 @@ describe.each(STRATEGIES)("an order whose response has expired, under %s", (stra
       );
       // Another order under its key is marked as such, and the first one keeps its own status.
       const other = await client
-        .post("orders", { json: { lines: ["pear"] }, key: "the-order" })
+        .post(path, { json: { lines: ["pear"] }, key: "the-order" })
         .catch((error: unknown) => error);
       expect(other).toMatchObject({
         code: "idempotency_conflict",
         original: { status, body: undefined, stored: false },
       });
-      expect(runs).toBe(1);
-    } finally {
-      await app.close();
-    }
+      expect(api.ran()).toBe(1);
+    });
   });
 });

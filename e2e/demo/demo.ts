@@ -1,8 +1,9 @@
 /** `demo`: everything a shop needs, started from nothing; the story as a table, then the page. `--once` ends after the table. */
 import { startPostgres } from "@oncekey/test-support/postgres/postgres";
-import { startCheckout } from "./checkout.ts";
+import { startCheckout } from "../shop/checkout.ts";
 import { watchLaunchers } from "./launchers.ts";
 import { isOnce, tellStory } from "./story.ts";
+import { buildPage } from "./page-files.ts";
 import { formatHead, formatRow, formatVerdict } from "./table.ts";
 
 /** Port of the page, unless it is taken. */
@@ -28,7 +29,11 @@ async function main(once: boolean): Promise<void> {
   console.log("Starting PostgreSQL 18 and two servers of a small shop …\n");
   const postgres = await startPostgres();
   stack.push(postgres.stop);
-  const checkout = await startCheckout({ databaseUrl: postgres.url("postgres"), port: PORT });
+  const checkout = await startCheckout({
+    databaseUrl: postgres.url("postgres"),
+    port: PORT,
+    files: await buildPage(),
+  });
   stack.push(checkout.stop);
 
   console.log(formatHead());

@@ -2,7 +2,7 @@
  * A payment as people write it by hand: a timeout, three tries, and no key that distinguishes the
  * tries from three orders.
  */
-import type { Order, Receipt } from "./wire.ts";
+import type { Order, Receipt } from "../shop/wire.ts";
 
 export interface ByHandOptions {
   /** Absolute, or relative to the page; ends in a slash. */

@@ -1,7 +1,7 @@
 /** Pays with Oncekey: all the code that a shop's front end needs. */
 import { createClient, memoryStorage } from "@oncekey/client";
 import type { Client, Operation, OperationStorage } from "@oncekey/client";
-import type { Order, Receipt } from "./wire.ts";
+import type { Order, Receipt } from "../shop/wire.ts";
 
 export interface OncekeyShopOptions {
   /** Absolute, or relative to the page; ends in a slash. */

@@ -2,10 +2,10 @@
 import type { Fault } from "../fault-proxy/fault.ts";
 import { createAttemptFetch } from "./attempts.ts";
 import type { Attempt } from "./attempts.ts";
-import type { Checkout } from "./checkout.ts";
+import type { Checkout } from "../shop/checkout.ts";
 import { payByHand } from "./pay-by-hand.ts";
 import { createOncekeyShop } from "./pay-with-oncekey.ts";
-import type { Via } from "./wire.ts";
+import type { Via } from "../shop/wire.ts";
 
 /** One fault and what became of one payment under it, each way. */
 export interface Row {

@@ -11,7 +11,7 @@ import { withDatabase } from "@oncekey/test-support/postgres/database";
 import { freePort } from "@oncekey/test-support/processes/free-port";
 import type { Page } from "playwright-core";
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
-import { buildFiles } from "../demo/page-files.ts";
+import { buildFiles } from "../shop/page-files.ts";
 import { paste } from "../docs/pasted.ts";
 import type { PastedFolder } from "../docs/pasted.ts";
 

@@ -2,6 +2,7 @@
 import { Pool } from "pg";
 import { afterAll, beforeAll } from "vitest";
 import { withDatabase } from "@oncekey/test-support/postgres/database";
+import { post as send } from "../shop/request.ts";
 
 export interface Orders {
   /** Lent to the server under test until the end of the file. */
@@ -40,22 +41,8 @@ export function withOrders(): () => Orders {
   };
 }
 
-export interface Answer {
-  readonly status: number;
-  readonly body: unknown;
-  readonly isReplayed: boolean;
-}
-
-/** Sends a POST with a key and a JSON body. */
-export async function post(url: string, key: string, json: unknown): Promise<Answer> {
-  const response = await fetch(url, {
-    method: "POST",
-    headers: { "content-type": "application/json", "idempotency-key": key },
-    body: JSON.stringify(json),
-  });
-  return {
-    status: response.status,
-    body: await response.json(),
-    isReplayed: response.headers.get("idempotent-replayed") === "true",
-  };
+/** Sends a POST with a key and a JSON body, and parses the answer. */
+export async function post(url: string, key: string, json: unknown) {
+  const [answer] = await send(url, { key, json });
+  return { ...answer, body: JSON.parse(answer.body) as unknown };
 }

@@ -3,7 +3,7 @@ import { createClient, indexedDbStorage, webStorage } from "@oncekey/client";
 import type { RunResult, Warning } from "@oncekey/client";
 import { FAULT_HEADER, formatFault } from "../../fault-proxy/fault.ts";
 import type { FaultKind } from "../../fault-proxy/fault.ts";
-import type { Order, Receipt } from "../../demo/wire.ts";
+import type { Order, Receipt } from "../../shop/wire.ts";
 import type { BareShop, Kept, Told } from "../bare-shop.ts";
 
 /** Longer than any attempt takes on a busy machine: the tests count attempts. */

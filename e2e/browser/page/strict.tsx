@@ -4,7 +4,7 @@ import { useOperation } from "@oncekey/client/react";
 import { StrictMode, useEffect, useState } from "react";
 import type { ReactNode } from "react";
 import { createRoot } from "react-dom/client";
-import type { Order, Receipt } from "../../demo/wire.ts";
+import type { Order, Receipt } from "../../shop/wire.ts";
 
 const shop = createClient({ ky: { prefix: "/api" }, storage: webStorage() });
 const placeOrder = shop.operation<Order, Receipt>("place-order", {

@@ -1,7 +1,7 @@
 /** The shop's page in the story of the docs. Everything that it logs is quoted there. */
 import { createClient, webStorage } from "@oncekey/client";
 import { FAULT_HEADER } from "../../fault-proxy/fault.ts";
-import type { Order, Receipt } from "../../demo/wire.ts";
+import type { Order, Receipt } from "../../shop/wire.ts";
 
 const fault = new URLSearchParams(location.search).get("fault");
 const headers = fault === null ? {} : { [FAULT_HEADER]: fault };

@@ -4,17 +4,19 @@
  */
 import { until } from "@oncekey/test-support/processes/deadline";
 import type { Verdict } from "../checker/judge.ts";
+import { Pool } from "pg";
+import { startServers } from "../../shop/servers.ts";
+import type { Servers } from "../../shop/servers.ts";
+import { STRATEGIES } from "../../shop/strategy-shop.ts";
+import { dump, heldInDatabase } from "../fleet/tables.ts";
 import { createHistory } from "../history/history.ts";
 import type { History } from "../history/history.ts";
 import { judgeRun } from "../one-run/judge-run.ts";
 import type { RunEvidence } from "../one-run/judge-run.ts";
 import type { Cluster } from "./cluster.ts";
-import { dump } from "./evidence.ts";
 import { awaitWhole, setReplication } from "./members.ts";
 import type { Replication } from "./members.ts";
-import { policyOf, STRATEGIES } from "./routes.ts";
-import { startServers } from "./servers.ts";
-import type { Servers } from "./servers.ts";
+import { policyOf } from "./routes.ts";
 import { strike } from "./strike.ts";
 import type { Strike } from "./strike.ts";
 import { startWorkload } from "./workload.ts";
@@ -47,15 +49,14 @@ export interface PhaseParts {
   readonly say: (line: string) => void;
 }
 
-/** With how many servers it is done. */
-const SERVERS = 3;
+const SERVERS = ["server 1", "server 2", "server 3"];
 
 export async function runPhase(phase: Phase, parts: PhaseParts): Promise<PhaseResult> {
   const { cluster, signal, say } = parts;
   const history = createHistory();
   await setReplication(cluster, phase.replication);
   const [struck, unasked, ended] = await withServers(cluster, async (servers) => {
-    const workload = startWorkload(servers.origins, phase.title, history);
+    const workload = startWorkload(servers.origins, `${phase.title}-0`, history);
     const strikes = await strikeAll(phase, parts, history, workload.answeredAt);
     await workload.finish(AbortSignal.any([signal, AbortSignal.timeout(PATIENCE_MS)]));
     say(`${phase.title}: ${workload.answeredAt.length} answers; every key is sent once more`);
@@ -65,19 +66,29 @@ export async function runPhase(phase: Phase, parts: PhaseParts): Promise<PhaseRe
     return [strikes, left, servers.ended()];
   });
   const isCut = signal.aborted;
-  const dumped = await dump(cluster.url, phase.title);
+  const found = await readDatabase(cluster, phase.title);
   const servers = { where: "servers", found: { "ended by themselves": ended } };
   const evidence: RunEvidence = {
     events: history.events,
-    rows: dumped.rows,
+    rows: found.rows,
     // Requests under way are still held when a run is cut off.
-    leftovers: isCut ? [servers] : [...dumped.leftovers, servers],
+    leftovers: isCut ? [servers] : [{ where: "the leader", found: found.held }, servers],
     policyOf,
     raced: STRATEGIES,
     isComplete: !isCut,
     unasked,
   };
   return { phase, ...struck, verdict: judgeRun(evidence), evidence };
+}
+
+/** Reads all rows of a phase, and what is still held, while no server works on them. */
+async function readDatabase({ url }: Cluster, scopes: string) {
+  const pool = new Pool({ connectionString: url, max: 1 });
+  try {
+    return { rows: await dump(pool, scopes), held: await heldInDatabase(pool) };
+  } finally {
+    await pool.end();
+  }
 }
 
 async function strikeAll(
@@ -141,7 +152,11 @@ async function withServers<Result>(
   { url }: Cluster,
   use: (servers: Servers) => Promise<Result>,
 ): Promise<Result> {
-  const servers = await startServers(SERVERS, url);
+  const servers = await startServers(SERVERS, url, {
+    script: new URL("server.ts", import.meta.url),
+    // The parent decides when its servers end.
+    detached: true,
+  });
   try {
     return await use(servers);
   } finally {

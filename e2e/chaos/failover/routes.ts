@@ -1,8 +1,6 @@
 /** The routes of the servers under failover: one for each strategy. */
-import type { Strategy } from "@oncekey/server";
+import { STRATEGIES } from "../../shop/strategy-shop.ts";
 import type { Policy } from "../checker/case.ts";
-
-export const STRATEGIES: readonly Strategy[] = ["advisory", "unique", "row", "lease"];
 
 const DAY_MS = 86_400_000;
 

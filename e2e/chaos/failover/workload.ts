@@ -5,8 +5,9 @@ import type { Client } from "@oncekey/client";
 import type { Strategy } from "@oncekey/server";
 import type { History } from "../history/history.ts";
 import { createRecordedFetch } from "../load/recorder.ts";
-import { OPERATION_HEADER, SCOPE_HEADER } from "../protocol/order.ts";
-import { policyOf, STRATEGIES } from "./routes.ts";
+import { OPERATION_HEADER, SCOPE_HEADER } from "../../shop/effects.ts";
+import { STRATEGIES } from "../../shop/strategy-shop.ts";
+import { policyOf } from "./routes.ts";
 
 export interface Workload {
   /** When answers came, by `performance.now()`, in order. */

@@ -1,22 +1,12 @@
 /** The rig's own tables, and what is read from the database when the work is over. */
 import type { Pool } from "pg";
+import { EFFECTS } from "../../shop/effects.ts";
 import { IDLE_MS } from "../protocol/routes.ts";
 import type { DecisionRow, Effect, RecordRow, Row } from "../checker/case.ts";
 import { headersText } from "../load/recorder.ts";
 
-// No unique constraint but on the row's own number: a double would be seen.
 const TABLES = `
-create table effects (
-  number bigint generated always as identity primary key,
-  id text not null,
-  operation text not null,
-  scope text not null,
-  key text not null,
-  target text not null,
-  fingerprint text not null,
-  downstream text,
-  at timestamptz not null default statement_timestamp()
-);
+${EFFECTS}
 create table hot_rows (id integer primary key, touched bigint not null);
 insert into hot_rows select id, 0 from generate_series(0, 2) as id;`;
 
@@ -37,7 +27,7 @@ export async function createTables(pool: Pool): Promise<void> {
   await pool.query(settings.join("\n"));
 }
 
-const EFFECTS = `
+const READ_EFFECTS = `
 select 'effect' as kind, id, operation, scope, key, target, fingerprint, downstream,
   (extract(epoch from at) * 1000)::float8 as "wallAt"
 from effects where scope like $1 order by number`;
@@ -53,7 +43,7 @@ from oncekey.decisions where scope like $1 and key is not null`;
 
 /** @param scopes what the names of the scopes begin with. */
 export async function dump(pool: Pool, scopes: string): Promise<Row[]> {
-  const effects = await pool.query<Effect>(EFFECTS, [`${scopes}-%`]);
+  const effects = await pool.query<Effect>(READ_EFFECTS, [`${scopes}-%`]);
   const records = await pool.query<RecordRow>(RECORDS, [`${scopes}-%`]);
   const decisions = await pool.query<DecisionRow>(DECISIONS, [`${scopes}-%`]);
   return [...effects.rows, ...records.rows.map(withHeaders), ...decisions.rows];

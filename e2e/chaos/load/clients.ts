@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { createClient } from "@oncekey/client";
 import { createIdempotentFetch } from "@oncekey/client/fetch";
 import type { History } from "../history/history.ts";
-import { OPERATION_HEADER, SCOPE_HEADER } from "../protocol/order.ts";
+import { OPERATION_HEADER, SCOPE_HEADER } from "../../shop/effects.ts";
 import type { Order } from "../protocol/order.ts";
 import type { Random } from "../protocol/random.ts";
 import { fingerprintOf } from "./recorder.ts";

@@ -4,12 +4,8 @@ import type { Happening, History } from "../history/history.ts";
 import type { Policy } from "../checker/case.ts";
 import { FAULT_HEADER } from "../../fault-proxy/fault.ts";
 import { seedOf } from "../protocol/random.ts";
-import {
-  CHANCE_HEADER,
-  FINGERPRINT_HEADER,
-  OPERATION_HEADER,
-  SCOPE_HEADER,
-} from "../protocol/order.ts";
+import { FINGERPRINT_HEADER, OPERATION_HEADER, SCOPE_HEADER } from "../../shop/effects.ts";
+import { CHANCE_HEADER } from "../protocol/order.ts";
 
 /** Route of a request, and the faults on it. */
 export interface Way {

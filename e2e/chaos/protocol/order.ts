@@ -1,4 +1,4 @@
-/** Orders of a client, and the headers by which the rig recognises its requests. */
+/** Orders of a client. */
 
 /**
  * Deed of the handler. `charge`: an effect, 201. `decline`: 402, no effect. `refuse`: an effect
@@ -30,9 +30,5 @@ export interface Order {
   readonly workMs: number;
 }
 
-/** The caller's scope: the rig's stand-in for a sign-in. */
-export const SCOPE_HEADER = "rig-scope";
-export const OPERATION_HEADER = "rig-operation";
-export const FINGERPRINT_HEADER = "rig-fingerprint";
 /** Seed of all that chance decides about this attempt in the handler. */
 export const CHANCE_HEADER = "rig-chance";

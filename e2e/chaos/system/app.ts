@@ -12,7 +12,7 @@ import { passage, reach } from "./freeze.ts";
 import { DIGEST_SECRET } from "../protocol/messages.ts";
 import { createHandler } from "./handler.ts";
 import type { Parts } from "./handler.ts";
-import { SCOPE_HEADER } from "../protocol/order.ts";
+import { scopeOf } from "../../shop/effects.ts";
 import type { Order } from "../protocol/order.ts";
 import { breakOff } from "./partial-reply.ts";
 import { ALL_ROUTES, LEASE_MS, TURNING_ROUTE } from "../protocol/routes.ts";
@@ -36,7 +36,7 @@ export async function createApp(
 ): Promise<FastifyInstance> {
   const app = Fastify({ logger: false });
   const options: Omit<IdempotencyOptions, "pool"> = {
-    scope: (request) => String(request.headers[SCOPE_HEADER]),
+    scope: scopeOf,
     waitMs: WAIT_MS,
     maxHandlerMs,
     sweep: { intervalMs: 1_000, batchSize: 500 },

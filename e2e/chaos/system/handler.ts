@@ -7,12 +7,8 @@ import type { Pool, PoolClient } from "pg";
 import type { Answer } from "../checker/case.ts";
 import { reach } from "./freeze.ts";
 import { passGate } from "./gate.ts";
-import {
-  CHANCE_HEADER,
-  FINGERPRINT_HEADER,
-  OPERATION_HEADER,
-  SCOPE_HEADER,
-} from "../protocol/order.ts";
+import { addEffect, scopeOf } from "../../shop/effects.ts";
+import { CHANCE_HEADER } from "../protocol/order.ts";
 import type { Deed, Order } from "../protocol/order.ts";
 import { createRandom } from "../protocol/random.ts";
 import type { Random } from "../protocol/random.ts";
@@ -82,7 +78,7 @@ async function handleInside({ repositories }: Parts, run: Run): Promise<FastifyR
   // Half of the time by a repository that has only the pool.
   const db = random.chance(0.5) ? (repositories ?? tx) : tx;
   if (comesToNothing && deed === "busy") return busy(reply);
-  await charge(db, request, answer, null);
+  await addEffect(db, request, answer.effect);
   reach("S3");
   if (workMs > 0) await sleep(workMs);
   if (deed === "refuse") throw refusal(answer);
@@ -104,14 +100,14 @@ async function handleOutside({ outside }: Parts, run: Run): Promise<FastifyReply
   if (deed === "refuse") throw refusal(answerTo(request));
   if (deed === "mask") {
     const answer = answerTo(request);
-    await commit((tx) => charge(tx, request, answer, null));
+    await commit((tx) => addEffect(tx, request, answer.effect));
     rollback();
     return mask(reply, answer);
   }
   const own = answerTo(request);
   // Only the effect is the step's: a late owner and its successor have different answers.
   const effect = await step("charge", async () => {
-    await charge(outside, request, own, deriveKey("charge"));
+    await addEffect(outside, request, own.effect, deriveKey("charge"));
     return own.effect;
   });
   const answer = { ...own, effect };
@@ -152,30 +148,8 @@ function refusal({ scope }: Answer): HandlerError {
 
 // Random, not from the seed: the ids distinguish all runs of the handler, even those of one
 // attempt.
-function answerTo({ headers }: FastifyRequest): Answer {
-  return { answer: randomUUID(), effect: randomUUID(), scope: String(headers[SCOPE_HEADER]) };
-}
-
-async function charge(
-  db: Pool | PoolClient,
-  request: FastifyRequest,
-  { effect }: Answer,
-  downstream: string | null,
-): Promise<void> {
-  const { headers, method, routeOptions } = request;
-  await db.query(
-    `insert into effects (id, operation, scope, key, target, fingerprint, downstream)
-     values ($1, $2, $3, $4, $5, $6, $7)`,
-    [
-      effect,
-      headers[OPERATION_HEADER],
-      headers[SCOPE_HEADER],
-      headers["idempotency-key"] ?? headers[OPERATION_HEADER],
-      `${method} ${routeOptions.url}`,
-      headers[FINGERPRINT_HEADER],
-      downstream,
-    ],
-  );
+function answerTo(request: FastifyRequest): Answer {
+  return { answer: randomUUID(), effect: randomUUID(), scope: scopeOf(request) };
 }
 
 /** Fails in the way of the deed, by a real error of Postgres if there is one. */

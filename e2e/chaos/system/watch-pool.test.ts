@@ -9,7 +9,13 @@ import { withDatabase } from "@oncekey/test-support/postgres/database";
 import { makeFolder } from "@oncekey/test-support/postgres/binaries";
 import { startReaper } from "@oncekey/test-support/processes/reaper";
 import type { Reaper } from "@oncekey/test-support/processes/reaper";
-import { FINGERPRINT_HEADER, OPERATION_HEADER, SCOPE_HEADER } from "../protocol/order.ts";
+import {
+  countEffects,
+  FINGERPRINT_HEADER,
+  OPERATION_HEADER,
+  SCOPE_HEADER,
+} from "../../shop/effects.ts";
+import { post } from "../../shop/request.ts";
 import { policyOf } from "../protocol/routes.ts";
 import { startServer } from "../fleet/server-process.ts";
 import type { ServerProcess } from "../fleet/server-process.ts";
@@ -61,24 +67,20 @@ test.each(PLACES)(
     else expect(await storedFor(key)).toBe(0);
     server.signal("SIGCONT");
     expect(await first).toBe(201);
-    expect([await storedFor(key), await effectsOf(key)]).toEqual([1, 1]);
+    expect([await storedFor(key), await countEffects(pool, key)]).toEqual([1, 1]);
   },
 );
 
 async function pay(server: ServerProcess, path: string, key: string): Promise<number> {
-  const response = await fetch(`http://127.0.0.1:${server.port()}${path}`, {
-    method: "POST",
-    headers: {
-      "content-type": "application/json",
-      "idempotency-key": key,
-      [SCOPE_HEADER]: "scope-0",
-      [OPERATION_HEADER]: key,
-      [FINGERPRINT_HEADER]: "same",
-    },
-    body: JSON.stringify({ deed: "charge", amount: 1, workMs: 0 }),
-  });
-  await response.arrayBuffer();
-  return response.status;
+  const headers = {
+    [SCOPE_HEADER]: "scope-0",
+    [OPERATION_HEADER]: key,
+    [FINGERPRINT_HEADER]: "same",
+  };
+  const json = { deed: "charge", amount: 1, workMs: 0 };
+  const url = `http://127.0.0.1:${server.port()}${path}`;
+  const [answer] = await post(url, { key, json, headers });
+  return answer.status;
 }
 
 async function storedFor(key: string): Promise<number | null> {
@@ -86,8 +88,4 @@ async function storedFor(key: string): Promise<number | null> {
     key,
   ]);
   return stored.rowCount;
-}
-
-async function effectsOf(key: string): Promise<number | null> {
-  return (await pool.query("select from effects where key = $1", [key])).rowCount;
 }

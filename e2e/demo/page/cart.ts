@@ -1,5 +1,5 @@
 /** The cart: what is in it, what it costs, whether it is paid. A reload does not empty it. */
-import type { Order, Receipt } from "../wire.ts";
+import type { Order, Receipt } from "../../shop/wire.ts";
 
 export interface CartState {
   readonly id: string;

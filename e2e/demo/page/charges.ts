@@ -1,5 +1,5 @@
 /** The number of charges, read from the database all the time. */
-import type { Count, Via } from "../wire.ts";
+import type { Count, Via } from "../../shop/wire.ts";
 import { find } from "./element.ts";
 
 export interface Charges {

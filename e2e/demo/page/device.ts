@@ -1,8 +1,8 @@
 /** Another tab or device of the shopper: a page of its own, in a hidden frame. */
 import type { RunResult } from "@oncekey/client";
-import type { Fault } from "../../fault-pro../../fault-proxy/fault.ts";
+import type { Fault } from "../../fault-proxy/fault.ts";
 import type { Attempt, Answer } from "../attempts.ts";
-import type { Order, Receipt } from "../wire.ts";
+import type { Order, Receipt } from "../../shop/wire.ts";
 import { make } from "./element.ts";
 
 export interface DeviceOptions {

@@ -1,6 +1,6 @@
 /** One switch for each fault. */
-import { FAULT_KINDS } from "../../fault-pro../../fault-proxy/fault.ts";
-import type { Fault, FaultKind } from "../../fault-pro../../fault-proxy/fault.ts";
+import { FAULT_KINDS } from "../../fault-proxy/fault.ts";
+import type { Fault, FaultKind } from "../../fault-proxy/fault.ts";
 import { find, make } from "./element.ts";
 
 interface Words {

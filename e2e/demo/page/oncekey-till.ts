@@ -1,10 +1,10 @@
 /** Pay with Oncekey: presses, tries and reloads of one cart are one payment. */
 import { webStorage } from "@oncekey/client";
 import type { RunResult } from "@oncekey/client";
-import type { Fault } from "../../fault-pro../../fault-proxy/fault.ts";
+import type { Fault } from "../../fault-proxy/fault.ts";
 import { createAttemptFetch } from "../attempts.ts";
 import { createOncekeyShop } from "../pay-with-oncekey.ts";
-import type { Receipt } from "../wire.ts";
+import type { Receipt } from "../../shop/wire.ts";
 import type { OpenPayment, Payments } from "./payments.ts";
 import { declined, paid, say } from "./status.ts";
 import type { Said } from "./status.ts";

@@ -1,6 +1,6 @@
 /** Every press of Pay since the tab was opened, with its attempts: what the timeline shows, and a reload does not lose. */
 import type { Answer, Attempt } from "../attempts.ts";
-import type { Via } from "../wire.ts";
+import type { Via } from "../../shop/wire.ts";
 import { announce } from "./status.ts";
 
 export interface Payment {

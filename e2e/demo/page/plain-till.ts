@@ -1,8 +1,8 @@
 /** Pay as people write it by hand: each press is on its own, and so is each try. */
-import type { Fault } from "../../fault-pro../../fault-proxy/fault.ts";
+import type { Fault } from "../../fault-proxy/fault.ts";
 import { createAttemptFetch } from "../attempts.ts";
 import { payByHand } from "../pay-by-hand.ts";
-import type { Order } from "../wire.ts";
+import type { Order } from "../../shop/wire.ts";
 import type { Payments } from "./payments.ts";
 import { declined, paid } from "./status.ts";
 import type { Said } from "./status.ts";

@@ -4,7 +4,7 @@ import { useOperation } from "@oncekey/client/react";
 import { StrictMode } from "react";
 import type { ReactNode } from "react";
 import { createRoot } from "react-dom/client";
-import type { Receipt } from "../wire.ts";
+import type { Receipt } from "../../shop/wire.ts";
 import { find } from "./element.ts";
 import { SmallCheckout } from "./small-checkout.tsx";
 import { createSmallShop, textOf } from "./small-shop.ts";

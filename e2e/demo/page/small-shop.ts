@@ -5,7 +5,7 @@ import { createAttemptFetch } from "../attempts.ts";
 import type { Attempt } from "../attempts.ts";
 import { createOncekeyShop } from "../pay-with-oncekey.ts";
 import type { OncekeyShop } from "../pay-with-oncekey.ts";
-import type { Order, Receipt } from "../wire.ts";
+import type { Order, Receipt } from "../../shop/wire.ts";
 import { createCart } from "./cart.ts";
 import { paid } from "./status.ts";
 import { BASE_URL, TIMEOUT_MS } from "./till.ts";

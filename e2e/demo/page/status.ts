@@ -2,7 +2,7 @@
  * Messages of the page: to the shopper below the Pay button, and to a screen reader about each
  * attempt.
  */
-import type { Receipt } from "../wire.ts";
+import type { Receipt } from "../../shop/wire.ts";
 import { formatAmount } from "./cart.ts";
 import { find, make } from "./element.ts";
 

@@ -1,6 +1,6 @@
 /** Four short stories that play themselves, each with a cart of its own and its attempts in the timeline. */
 import type { RunResult, Settled } from "@oncekey/client";
-import type { Order, Receipt } from "../wire.ts";
+import type { Order, Receipt } from "../../shop/wire.ts";
 import { withDevices } from "./device.ts";
 import { find, make } from "./element.ts";
 import type { OpenPayment, Payments } from "./payments.ts";

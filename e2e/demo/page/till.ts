@@ -1,6 +1,6 @@
 /** Interface of both ways to pay. */
-import type { Fault } from "../../fault-pro../../fault-proxy/fault.ts";
-import type { Order } from "../wire.ts";
+import type { Fault } from "../../fault-proxy/fault.ts";
+import type { Order } from "../../shop/wire.ts";
 import type { Said } from "./status.ts";
 
 /** Pays an order with the faults in turn, and returns the outcome. Never throws. */

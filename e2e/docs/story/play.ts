@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import type { BrowserContext, Page } from "playwright-core";
 import { Pool } from "pg";
-import { buildFiles } from "../../demo/page-files.ts";
-import { shopperOf } from "../../demo/shopper.ts";
+import { buildFiles } from "../../shop/page-files.ts";
+import { shopperOf } from "../../shop/shopper.ts";
 
 const ROOT = join(import.meta.dirname, "../../..");
 

@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { withDatabase } from "@oncekey/test-support/postgres/database";
 import { launchBrowser } from "@oncekey/test-support/browser/browser";
 import { expect, it, onTestFinished } from "vitest";
-import { startCheckout } from "../../demo/checkout.ts";
+import { startCheckout } from "../../shop/checkout.ts";
 import { PAGE, readBlocks } from "./blocks.ts";
 import { buildTrainPage, mask, playStory } from "./play.ts";
 

@@ -2,7 +2,7 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { launchBrowser } from "@oncekey/test-support/browser/browser";
 import { startPostgres } from "@oncekey/test-support/postgres/postgres";
-import { startCheckout } from "../../demo/checkout.ts";
+import { startCheckout } from "../../shop/checkout.ts";
 import { PAGE, writeBlocks } from "./blocks.ts";
 import { buildTrainPage, playStory } from "./play.ts";
 

@@ -1,4 +1,4 @@
-/** Everything of the demo but Postgres and the story: two shop servers, the fault proxy before them, and the page. */
+/** Two servers of the shop, the fault proxy before them, and pages. */
 import { once } from "node:events";
 import { createServer } from "node:http";
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
@@ -7,9 +7,8 @@ import { Pool } from "pg";
 import { createFaultProxy } from "../fault-proxy/proxy.ts";
 import type { Handler } from "../fault-proxy/proxy.ts";
 import { countCharges } from "./charges.ts";
-import { buildPage } from "./page-files.ts";
 import type { PageFile } from "./page-files.ts";
-import { startShopServers } from "./shop-servers.ts";
+import { startServers } from "./servers.ts";
 import { shopperOf, signIn } from "./shopper.ts";
 import { createTables } from "./shop.ts";
 import type { Count } from "./wire.ts";
@@ -19,7 +18,7 @@ export interface Checkout {
   readonly origin: string;
   readonly countCharges: (shopper: string) => Promise<Count[]>;
   /** Resolves when both servers are up, after kills too. */
-  readonly ready: () => Promise<void>;
+  readonly ready: () => Promise<unknown>;
   readonly stop: () => Promise<void>;
 }
 
@@ -33,7 +32,7 @@ export interface CheckoutOptions {
    * wait for one attempt.
    */
   readonly delayMs?: number | undefined;
-  /** Served files, by path. Default: the checkout page. */
+  /** Served files, by path. Default: none. */
   readonly files?: ReadonlyMap<string, PageFile> | undefined;
 }
 
@@ -41,15 +40,18 @@ const API = "/api";
 const CHARGES = "/demo/charges";
 
 export async function startCheckout(options: CheckoutOptions): Promise<Checkout> {
-  const { databaseUrl, port = 0, delayMs, files = buildPage() } = options;
+  const { databaseUrl, port = 0, delayMs, files = new Map() } = options;
   const pool = new Pool({ connectionString: databaseUrl, max: 4 });
   pool.on("error", () => undefined);
   await migrate(pool);
   await createTables(pool);
-  const [servers, page] = await Promise.all([startShopServers(databaseUrl), files]);
+  const servers = await startServers(["A", "B"], databaseUrl, {
+    script: new URL("shop-server.ts", import.meta.url),
+    isRestarted: true,
+  });
   const proxy = createFaultProxy({ next: servers.next, delayMs });
   const server = createServer((request, response) => {
-    route({ request, response, pool, page, proxy }).catch(() => response.destroy());
+    route({ request, response, pool, page: files, proxy }).catch(() => response.destroy());
   });
   // A browser sends a POST again by itself when a connection that it kept dies under it. Here, attempts are counted.
   server.maxRequestsPerSocket = 1;
