@@ -55,6 +55,14 @@ function dictionary(names: readonly string[]): Record<string, number> {
   return Object.fromEntries(names.map((name) => [name, name.length]));
 }
 
+function scatteredNames(count: number): string[] {
+  return Array.from({ length: count }, (_, index) => `name ${(index * 7_919) % count}`);
+}
+
+function namesThatEndAlike(): string[] {
+  return Array.from({ length: 100 }, (_, index) => `${1_000 + index} the same end`);
+}
+
 describe("digest", () => {
   it("is the same for equal JSON and different for different JSON", () => {
     fc.assert(
@@ -67,15 +75,63 @@ describe("digest", () => {
   });
 
   it("does not depend on the order of members, in an object and in a dictionary of many", () => {
-    const names = Array.from({ length: 1_000 }, (_, index) => `name ${(index * 7_919) % 1_000}`);
+    const names = scatteredNames(1_000);
     expect(of({ x: 1, y: { p: 1, q: 2 } })).toBe(of({ y: { q: 2, p: 1 }, x: 1 }));
     expect(of(dictionary(names))).toBe(of(dictionary(names.toReversed())));
     expect(of(dictionary(names))).not.toBe(of(dictionary(names.slice(1))));
   });
 
   it("sorts the names of a dictionary that end alike by their beginning", () => {
-    const names = Array.from({ length: 100 }, (_, index) => `${1_000 + index} the same end`);
+    const names = namesThatEndAlike();
     expect(of(dictionary(names))).toBe(of(dictionary(names.toReversed())));
+  });
+
+  // The digest is stored: another value for the same request would be a mismatch after an upgrade.
+  it.each<[string, unknown, string]>([
+    [
+      "a small order",
+      { amount: 5, to: "Ana", tags: ["a", null, true], at: 0.5 },
+      "76393a4ea5ba4bff467fa9506c7525d5aec63fc75294cc93766ea5417b8c9656",
+    ],
+    [
+      "a dictionary",
+      dictionary(scatteredNames(1_000)),
+      "5993f41b751789afc9bfb419d842a1ee60ba99c172a98a28277e4ed6c896800d",
+    ],
+    [
+      "a dictionary whose names end alike",
+      dictionary(namesThatEndAlike()),
+      "0a6fc7e2f18fef658ae12b973c384e04ec33cb0ff8d37a8c857b823d6c24800a",
+    ],
+    [
+      "long texts",
+      ["a".repeat(9_000), "b", "c".repeat(5_000)],
+      "f70e1e88c25adf541016fe70ed6214ae81fda728d60894a03ef9aa38ba71c464",
+    ],
+    [
+      "long texts above U+00FF",
+      ["kůň €".repeat(2_000), "😀".repeat(5_000), "x"],
+      "bf9a56db529aef38588b13c0e5652defa13b86a412adc1f7c475e8285d737081",
+    ],
+    [
+      "a pair on both sides of a long text's end",
+      [`${"a".repeat(5_000)}\ud83d`, "\ude00"],
+      "ab7346bc85466159fe2a8d2b9738ecdc635b98dce3389f2443487edc652f1274",
+    ],
+    [
+      "a long text with a lone surrogate",
+      ["b", `${"a".repeat(5_000)}\ud83d`],
+      "19c336ebb5949fd65411c2352afc4d515625e4c6a6431ac77ce56db0a3d52bba",
+    ],
+  ])("keeps the value that it has always had: %s", (_name, value, expected) => {
+    expect(of(value)).toBe(expected);
+  });
+
+  it("tells apart dictionaries of 130,000 names that end alike", () => {
+    const names = Array.from({ length: 130_000 }, (_, index) => `${index} the same end`);
+    const one = dictionary(names.map((name) => name.padStart(30, "-")));
+    const other = dictionary(names.map((name) => name.padStart(30, "+")));
+    expect(of(one)).not.toBe(of(other));
   });
 
   it("visits each value once", () => {
