@@ -22,7 +22,7 @@ export function formatReport(report: RunReport, hunted: Hunted, commit: string):
   const seconds = (ms: number): string => `${Math.round(ms / 1_000)} s`;
   return `# What tried to break the promise
 
-${provenance(`test:faults --seed ${seed}${report.share === 1 ? "" : ` --share ${report.share}`}`, commit)} ${ENDS[report.end]}
+${provenance(`test:faults --seed ${seed}${report.share === 1 ? "" : ` --share ${report.share}`}${report.isPartitioned ? " --partitioned" : " --no-partitioned"}`, commit)} ${ENDS[report.end]}
 
 \`\`\`text
 ${formatVerdict(verdict)}
@@ -30,7 +30,7 @@ ${formatVerdict(verdict)}
 
 Four server processes on one PostgreSQL: two of them on direct connections (one with \`pipeline: true\`, their clocks an hour fast and an
 hour slow), one behind a TCP proxy that breaks COMMITs, one ${report.isPooled ? "behind PgBouncer in transaction mode" : "on direct connections too: **this machine has no PgBouncer**"}. 64 clients: ours, our \`fetch\`, undici with its own
-retries, and one that repeats whatever fails. What is judged, and how, is in \`e2e/chaos/checker\`.
+retries, and one that repeats whatever fails. The records are ${report.isPartitioned ? "partitioned by the day of their key; days come and go beside the load" : "one table"}. What is judged, and how, is in \`e2e/chaos/checker\`.
 
 | | |
 | --- | --- |
@@ -41,6 +41,9 @@ ${table([
   ["effects", String(verdict.effects)],
   ["violations", String(verdict.violations.length)],
   ["repeats that got 410, because the response had expired", String(verdict.tombstones)],
+  ...(report.isPartitioned
+    ? [["attempts that got 412, because the day of their key was over", String(verdict.dropped)]]
+    : []),
   ["time under load", seconds(report.loadMs)],
   ["time to ask for every key once more", seconds(report.settleMs)],
   ["keys that there was no time to ask for once more", String(report.evidence.unasked.length)],
@@ -112,5 +115,7 @@ const NAMES: Readonly<Record<string, string>> = {
   "table wrapped": "20,000 expired rows put into the table, to be swept beside the load",
   "clients vanished": "SIGKILL of a server whose clients never came back, 50 leases each",
   "callers hung up": "callers that hung up on a handler or a reply stream without end",
+  "day added": "partition of a day added by a server beside the load, records of its keys included",
+  "day dropped": "partition of a day dropped by a server beside the load",
   "pool taken": "all connections of a server's pool taken by its own application",
 };

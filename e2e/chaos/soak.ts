@@ -58,7 +58,7 @@ const { minutes, seed, pages } = words;
 const interrupted = listenForEnd();
 const commit = describeCommit();
 
-const fleet = await startFleet(seed);
+const fleet = await startFleet({ seed });
 try {
   process.exitCode = await soak(fleet);
 } finally {

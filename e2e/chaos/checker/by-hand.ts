@@ -91,7 +91,7 @@ export function found(): FoundRow {
   return { kind: "found", ...TICKET };
 }
 
-interface ByHand extends Partial<Omit<Evidence, "policyOf">> {
+export interface ByHand extends Partial<Omit<Evidence, "policyOf">> {
   readonly policy?: Partial<Policy>;
 }
 

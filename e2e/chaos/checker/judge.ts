@@ -13,6 +13,7 @@ import {
   checkSingleOperation,
 } from "./effects.ts";
 import { disturbancesOf } from "./disturbance.ts";
+import { checkDropped, countDropped } from "./dropped.ts";
 import { checkMismatch, checkScope } from "./mismatch.ts";
 import { checkRaces, countRaces } from "./races.ts";
 import type { Races } from "./races.ts";
@@ -49,6 +50,8 @@ export interface Verdict {
   readonly late: number;
   /** Answers that a response is no longer kept (410). */
   readonly tombstones: number;
+  /** Answers that the day of a key was dropped (412). */
+  readonly dropped: number;
   readonly abandoned: Abandoned;
 }
 
@@ -65,6 +68,7 @@ const ALWAYS: readonly Invariant[] = [
   checkScope,
   checkRetention,
   checkTombstones,
+  checkDropped,
   checkRefused,
 ];
 
@@ -93,6 +97,7 @@ export function judge(evidence: Evidence): Verdict {
     races,
     late: cases.reduce((sum, one) => sum + countLate(one, disturbances), 0),
     tombstones: cases.reduce((sum, one) => sum + countTombstones(one), 0),
+    dropped: cases.reduce((sum, one) => sum + countDropped(one), 0),
     abandoned: countAbandoned(cases),
   };
 }

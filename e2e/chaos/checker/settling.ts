@@ -4,6 +4,7 @@ import { ABANDONED } from "./abandoned.ts";
 import type { Attempt, Case, Violation } from "./case.ts";
 import { disturbs } from "./disturbance.ts";
 import type { Disturbance } from "./disturbance.ts";
+import { isDayOver } from "./dropped.ts";
 import { isTombstone } from "./retention.ts";
 
 /** I7: the last attempt at each key, made after all faults have ended, got a final answer. */
@@ -26,7 +27,8 @@ export function checkSettled(one: Case): Violation[] {
 // A 422 is an end only if another request is known to have the key. A lease that this request left
 // unfinished has no known end.
 function isFinal(one: Case, attempt: Attempt): boolean {
-  if (attempt.ending?.kind === "ok" || isTombstone(attempt.ending)) return true;
+  const { ending } = attempt;
+  if (ending?.kind === "ok" || isTombstone(ending) || isDayOver(one, ending)) return true;
   if (!isConflict(attempt)) return false;
   const others = othersOf(one, attempt);
   if (one.policy.strategy === "lease" || typeof one.record?.status === "number")
@@ -78,6 +80,8 @@ export function checkRefused(one: Case): Violation[] {
       return [];
     // Whether the response could have expired is for I10.
     if (isTombstone(ending) && one.policy.fenceMs !== undefined) return [];
+    // Neither is whether the key was still remembered.
+    if (isDayOver(one, ending)) return [];
     const message = `attempt ${invoke.attempt} was refused with ${describe(ending)}`;
     return [{ invariant: "I7", message, at: one }];
   });

@@ -13,6 +13,9 @@ import { startPostgres } from "@oncekey/test-support/postgres/postgres";
 import { startReaper } from "@oncekey/test-support/processes/reaper";
 import { startDatabaseProxy } from "./database-proxy.ts";
 import type { DatabaseProxy } from "./database-proxy.ts";
+import { daysAround } from "../protocol/days.ts";
+import type { Days } from "../protocol/days.ts";
+import { addOldDays } from "./days.ts";
 import { startServer } from "./server-process.ts";
 import type { ServerProcess } from "./server-process.ts";
 import { findLeftovers } from "./leftovers.ts";
@@ -29,6 +32,8 @@ export interface Fleet {
   readonly restartPooler: (() => Promise<void>) | undefined;
   /** The rig's own way to the database. */
   readonly pool: Pool;
+  /** Undefined: the records are one table, without partitions. */
+  readonly days: Days | undefined;
   /** A server that is up, by chance. */
   readonly anyServer: () => Promise<Upstream>;
   /** Returns the origin of a server; waits while it is down. */
@@ -46,7 +51,19 @@ const DELAYED_COMMIT_MS = 400;
 const DELAYED_REPLY_MS = 4_000;
 const POLL_MS = 50;
 
-export async function startFleet(seed: number, names: readonly string[] = NAMES): Promise<Fleet> {
+export interface FleetOptions {
+  readonly seed: number;
+  /** Default all. */
+  readonly servers?: readonly string[] | undefined;
+  /** Whether the records have partitions by the day of their key. Default not. */
+  readonly partitioned?: boolean | undefined;
+}
+
+export async function startFleet({
+  seed,
+  servers: names = NAMES,
+  partitioned = false,
+}: FleetOptions): Promise<Fleet> {
   const stops: Stops = [];
   const stop = async (): Promise<void> => {
     // In the reverse order of their start: each stands on those before it.
@@ -55,7 +72,8 @@ export async function startFleet(seed: number, names: readonly string[] = NAMES)
   try {
     const reaper = startReaper(await makeFolder("oncekey-rig-"));
     stops.push(() => reaper.stop());
-    const { url, pool } = await startDatabase(stops);
+    const days = partitioned ? daysAround(Date.now()) : undefined;
+    const { url, pool } = await startDatabase(stops, days);
     const databaseProxy = await startDatabaseProxy({
       databaseUrl: url,
       delayMs: DELAYED_COMMIT_MS,
@@ -80,6 +98,7 @@ export async function startFleet(seed: number, names: readonly string[] = NAMES)
       databaseProxy,
       restartPooler: pooled?.restart,
       pool,
+      days,
       anyServer,
       originOf: (name) => originOf(servers, name),
       proxyOrigin: await startProxy(anyServer, stops),
@@ -94,14 +113,18 @@ export async function startFleet(seed: number, names: readonly string[] = NAMES)
 
 type Stops = (() => Promise<unknown>)[];
 
-async function startDatabase(stops: Stops): Promise<{ readonly url: string; readonly pool: Pool }> {
+async function startDatabase(
+  stops: Stops,
+  days: Days | undefined,
+): Promise<{ readonly url: string; readonly pool: Pool }> {
   const postgres = await startPostgres({ maxConnections: 260 });
   stops.push(() => postgres.stop());
   const url = postgres.url(DATABASE);
   const pool = new Pool({ connectionString: url, max: 4, application_name: "rig" });
   pool.on("error", () => undefined);
   stops.push(() => pool.end());
-  await migrate(pool);
+  await migrate(pool, { partitioned: days !== undefined });
+  if (days !== undefined) await addOldDays(pool, days);
   await createTables(pool);
   return { url, pool };
 }

@@ -10,6 +10,8 @@ import {
   TURNING_ROUTE,
 } from "../protocol/routes.ts";
 import type { Route } from "../protocol/routes.ts";
+import { drawUuid } from "../protocol/days.ts";
+import type { DrawKey } from "../protocol/days.ts";
 
 /** `plain`: a hand-written loop, from which duplicates and requests without a key come too. */
 export type ClientKind = "oncekey" | "fetch" | "undici" | "plain";
@@ -96,7 +98,7 @@ const AROUND_EXPIRY_MS = [
   SHORT_MS * 2,
 ];
 
-export function drawOperation(random: Random, mix: Mix): Operation {
+export function drawOperation(random: Random, mix: Mix, drawKey: DrawKey = drawUuid): Operation {
   const { scopeCount = SCOPES } = mix;
   const scope = random.below(scopeCount);
   const copies = random.chance(mix.duplicates) ? 1 + random.below(3) : 0;
@@ -107,7 +109,7 @@ export function drawOperation(random: Random, mix: Mix): Operation {
     id: random.uuid(),
     route,
     scope: `${mix.scopes}-${scope}`,
-    key: random.uuid(),
+    key: drawKey(random, route.policy),
     client: random.pick(mix.clients),
     deed: drawDeed(random, mix),
     amount: 1 + random.below(100_000),

@@ -38,6 +38,7 @@ const CALM: Plan = {
 };
 
 const leases = ROUTES.filter(({ policy }) => policy.strategy === "lease");
+const shortLeases = SHORT_ROUTES.filter(({ policy }) => policy.strategy === "lease");
 const mayRunAgain = ROUTES.filter(({ policy }) => policy.onCrash === "rerun");
 const mayFail = ROUTES.filter(({ policy }) => policy.onCrash === "fail");
 const strictRows = ROUTES.filter(
@@ -81,6 +82,27 @@ const HUNTS: Readonly<Record<HuntName, Partial<Plan>>> = {
     disturbances: NOT_QUICK,
     // Each of them is repeated around its expiry, for four seconds.
     mix: { ...CALM_MIX, others: 1, routes: [...SHORT_ROUTES, ...FENCED_ROUTES], duplicates: 0 },
+  },
+  // Old days have keys that are repeated between the end of their response and that of their fence.
+  days: {
+    partitioned: true,
+    operations: 72,
+    clients: 48,
+    settleMs: SETTLE_MS,
+    mix: { ...CALM_MIX, routes: [...ROUTES, ...FENCED_ROUTES, ...FENCED_ROUTES], duplicates: 0 },
+  },
+  // Handlers without a connection keep no lock: one old day after the other goes while they work.
+  goingDays: {
+    partitioned: true,
+    operations: 300,
+    settleMs: SETTLE_MS,
+    mix: {
+      ...CALM_MIX,
+      routes: [...leases, ...shortLeases],
+      aroundExpiry: 0,
+      duplicates: 0,
+      workMs: 400,
+    },
   },
   few: {
     operations: 48,

@@ -14,6 +14,8 @@ export interface Edit {
 export type HuntName =
   | "race"
   | "abandoned"
+  | "days"
+  | "goingDays"
   | "few"
   | "expiry"
   | "crowd"

@@ -4,6 +4,7 @@
  */
 import { LOCK_MUTANTS } from "./lock-mutants.ts";
 import type { Mutant } from "./mutant.ts";
+import { DAY_MUTANTS } from "./day-mutants.ts";
 import { RECOVERY_MUTANTS } from "./recovery-mutants.ts";
 import { RESOURCE_MUTANTS } from "./resource-mutants.ts";
 
@@ -11,6 +12,7 @@ const STORE = "server/src/store";
 
 export const MUTANTS: readonly Mutant[] = [
   ...LOCK_MUTANTS,
+  ...DAY_MUTANTS,
   ...RECOVERY_MUTANTS,
   ...RESOURCE_MUTANTS,
   {

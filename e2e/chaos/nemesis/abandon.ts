@@ -12,10 +12,12 @@ import type { Fleet } from "../fleet/fleet.ts";
 import { DIGEST_SECRET } from "../protocol/messages.ts";
 import type { Random } from "../protocol/random.ts";
 import { ABANDONED_ROUTES, UNDECIDED_ROUTE } from "../protocol/routes.ts";
+import type { DrawKey } from "../protocol/days.ts";
 
 export interface AbandonOptions extends RecorderParts {
   readonly fleet: Fleet;
   readonly random: Random;
+  readonly drawKey: DrawKey;
   /** Number of keys whose effects are there when their server is killed. */
   readonly count: number;
   /** Prefix of the scopes. */
@@ -60,13 +62,13 @@ export function abandonKeys(options: AbandonOptions): Abandoning {
   return { keys, kills: () => kills, done: work() };
 }
 
-function drawSending({ random, scopes }: AbandonOptions, number: number): Sending {
+function drawSending({ random, drawKey, scopes }: AbandonOptions, number: number): Sending {
   const route = ABANDONED_ROUTES[number % ABANDONED_ROUTES.length] ?? UNDECIDED_ROUTE;
   const isEnding = route !== UNDECIDED_ROUTE && random.below(ENDING) === 0;
   return {
     operation: random.uuid(),
     scope: `${scopes}-abandoned-${number % SCOPES}`,
-    key: random.uuid(),
+    key: drawKey(random, route.policy),
     path: route.path,
     search: "",
     order: { deed: "charge", amount: 1, workMs: isEnding ? SOON_MS : ENDLESS_MS },

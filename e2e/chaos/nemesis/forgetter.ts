@@ -7,10 +7,12 @@ import type { RecorderParts, Way } from "../load/recorder.ts";
 import type { Fleet } from "../fleet/fleet.ts";
 import type { Random } from "../protocol/random.ts";
 import type { Route } from "../protocol/routes.ts";
+import type { DrawKey } from "../protocol/days.ts";
 
 export interface ForgetterOptions extends RecorderParts {
   readonly fleet: Fleet;
   readonly random: Random;
+  readonly drawKey: DrawKey;
   readonly routes: readonly Route[];
   /** Scope of the records. */
   readonly scope: string;
@@ -37,12 +39,13 @@ export async function forgetAgainAndAgain(options: ForgetterOptions): Promise<vo
 }
 
 async function forgetOne(options: ForgetterOptions, route: Route): Promise<void> {
-  const { fleet, random, history, policyOf } = options;
+  const { fleet, random, drawKey, history, policyOf } = options;
   const { name: server } = await fleet.anyServer();
   const wayOf = async (): Promise<Way> => ({ server, origin: await fleet.originOf(server) });
   const recorded = createRecordedFetch({ history, policyOf, wayOf }, "forgetter");
   const operation = random.uuid();
-  const ticket = { scope: options.scope, key: random.uuid(), target: `POST ${route.path}` };
+  const key = drawKey(random, route.policy);
+  const ticket = { scope: options.scope, key, target: `POST ${route.path}` };
   const order = { deed: "charge" as const, amount: 1, workMs: 0 };
   const sending: Sending = { operation, ...ticket, path: route.path, search: "", order };
   options.onKey(sending);

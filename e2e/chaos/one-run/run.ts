@@ -1,5 +1,6 @@
 /** One run: the load, what interferes with it, and the verdict on what was left. */
 import type { Verdict } from "../checker/judge.ts";
+import type { Leftovers } from "../checker/settling.ts";
 import { createHistory } from "../history/history.ts";
 import type { History } from "../history/history.ts";
 import { startLoad } from "../load/load.ts";
@@ -10,6 +11,7 @@ import type { RecorderParts } from "../load/recorder.ts";
 import { abandonKeys, awaitOutcomes, foundRows } from "../nemesis/abandon.ts";
 import { startDisturbances } from "../nemesis/disturbances.ts";
 import type { Counts } from "../nemesis/disturbances.ts";
+import { turnDays } from "../nemesis/days.ts";
 import { forgetAgainAndAgain } from "../nemesis/forgetter.ts";
 import { hangUpAgainAndAgain } from "../nemesis/hang-up.ts";
 import { planStrikes } from "../nemesis/strike.ts";
@@ -18,6 +20,7 @@ import { startStriker } from "../nemesis/striker.ts";
 import { askOnceMore } from "./ask-once-more.ts";
 import { startFleet } from "../fleet/fleet.ts";
 import type { Fleet } from "../fleet/fleet.ts";
+import { drawKeyOf, drawUuid } from "../protocol/days.ts";
 import { judgeRun } from "./judge-run.ts";
 import type { RunEvidence } from "./judge-run.ts";
 import { createRandom, createRandomFor } from "../protocol/random.ts";
@@ -50,6 +53,10 @@ export interface RunOptions {
   readonly limitMs: number;
   /** Time in which a key gets its final answer when all faults have ended. Default 30 leases. */
   readonly settleMs?: number;
+  /**
+   * Whether the records are partitioned by the day of their key, and days come and go while the load runs. Default not.
+   */
+  readonly partitioned?: boolean;
   /** Which servers there are. Default all. */
   readonly servers?: readonly string[];
   /** Ends the run at once: what has happened until then is judged. */
@@ -70,6 +77,7 @@ export interface RunReport {
   readonly caused: Readonly<Record<string, number>>;
   /** Whether server `D` was behind a pooler: not where the machine has none. */
   readonly isPooled: boolean;
+  readonly isPartitioned: boolean;
   readonly loadMs: number;
   readonly settleMs: number;
   readonly end: "whole" | "out of time" | "interrupted";
@@ -80,7 +88,7 @@ const PROGRESS_MS = 5_000;
 const SETTLING_MS = 90_000;
 
 export async function run(options: RunOptions): Promise<RunReport> {
-  const fleet = await startFleet(options.seed, options.servers);
+  const fleet = await startFleet(options);
   try {
     return await runOn(fleet, options);
   } finally {
@@ -113,7 +121,8 @@ export async function runOn(fleet: Fleet, options: RunOptions): Promise<RunRepor
       awaitOutcomes(fleet, work.abandoned(), over, options.settleMs),
     ]);
     const wasInterrupted = signal.aborted;
-    const left = { wasInterrupted, unasked, abandoned: work.abandoned() };
+    const ofDays = wasInterrupted ? [] : await work.leftDays();
+    const left = { wasInterrupted, unasked, abandoned: work.abandoned(), ofDays };
     const evidence = await gather(fleet, history, options.mix, left);
     const { caused, ...counts } = work.counts();
     return {
@@ -124,6 +133,7 @@ export async function runOn(fleet: Fleet, options: RunOptions): Promise<RunRepor
       ...counts,
       caused: { ...caused, "rig stood still": stalls.count() },
       isPooled: fleet.restartPooler !== undefined,
+      isPartitioned: fleet.days !== undefined,
       loadMs,
       settleMs: performance.now() - startedAt - loadMs,
       end: wasInterrupted
@@ -142,18 +152,20 @@ interface Left {
   readonly wasInterrupted: boolean;
   readonly unasked: readonly Sending[];
   readonly abandoned: readonly Sending[];
+  /** About the partitions. */
+  readonly ofDays: readonly Leftovers[];
 }
 
 async function gather(
   fleet: Fleet,
   history: History,
   mix: Mix,
-  { wasInterrupted, unasked, abandoned }: Left,
+  { wasInterrupted, unasked, abandoned, ofDays }: Left,
 ): Promise<RunEvidence> {
   return {
     events: history.events,
     // The aftermath of the last faults is still held when a run is cut off.
-    leftovers: wasInterrupted ? [] : await fleet.leftovers(),
+    leftovers: wasInterrupted ? [] : [...(await fleet.leftovers()), ...ofDays],
     rows: [...(await dump(fleet.pool, mix.scopes)), ...foundRows(fleet, abandoned)],
     policyOf,
     raced: mix.duplicates > 0 ? [...new Set(mix.routes.map(({ policy }) => policy.strategy))] : [],
@@ -167,6 +179,8 @@ interface Work {
   readonly asked: () => readonly Sending[];
   /** Returns the requests that are never repeated. */
   readonly abandoned: () => readonly Sending[];
+  /** Returns the days that the servers have not added, when all is quiet. */
+  readonly leftDays: () => Promise<Leftovers[]>;
   readonly done: Promise<void>;
   readonly progress: () => string;
   readonly counts: () => Pick<
@@ -205,10 +219,13 @@ function startWork(fleet: Fleet, options: RunOptions, history: History, signal: 
   });
   // Strikes wait for a request that comes by: the work goes on until the last one is dealt.
   let drawn = 0;
+  const { days } = fleet;
+  const progressed = (): number => Math.min(1, drawn / Math.max(1, operations));
+  const drawKey = days === undefined ? drawUuid : drawKeyOf(days, progressed);
   const next = (): Operation | undefined => {
     if (drawn >= operations && !isDisturbed) return undefined;
     drawn += 1;
-    return drawOperation(forOperations, mix);
+    return drawOperation(forOperations, mix, drawKey);
   };
   const load = startLoad({
     ...parts,
@@ -220,6 +237,7 @@ function startWork(fleet: Fleet, options: RunOptions, history: History, signal: 
   const abandoning = abandonKeys({
     ...parts,
     fleet,
+    drawKey,
     random: createRandomFor(seed, "abandoned"),
     count: options.abandoned ?? 0,
     scopes: mix.scopes,
@@ -230,6 +248,7 @@ function startWork(fleet: Fleet, options: RunOptions, history: History, signal: 
   const forgetting = forgetAgainAndAgain({
     ...parts,
     fleet,
+    drawKey,
     random: createRandomFor(seed, "forgetter"),
     // The turning route has a registration of its own, which the servers' endpoint does not
     // inspect.
@@ -238,9 +257,17 @@ function startWork(fleet: Fleet, options: RunOptions, history: History, signal: 
     signal: ending.signal,
     onKey: (sending) => void forgotten.push(sending),
   });
+  const turning = turnDays({
+    pool,
+    days,
+    progress: progressed,
+    random: createRandomFor(seed, "days"),
+    signal: ending.signal,
+  });
   let hungUp = 0;
   const hangingUp = hangUpAgainAndAgain({
     ...parts,
+    drawKey,
     random: createRandomFor(seed, "hang-ups"),
     routes: options.hangUps === true ? mix.routes : [],
     scope: `${mix.scopes}-1`,
@@ -253,12 +280,13 @@ function startWork(fleet: Fleet, options: RunOptions, history: History, signal: 
   const finish = async (): Promise<void> => {
     await Promise.all([load.done, interference, abandoning.done]);
     ending.abort();
-    await Promise.all([forgetting, hangingUp]);
+    await Promise.all([forgetting, hangingUp, turning.done]);
   };
   const dealtCount = (): number => Object.values(striker.dealt).reduce((sum, one) => sum + one, 0);
   return {
     asked: () => [...load.firsts, ...forgotten],
     abandoned: () => abandoning.keys,
+    leftDays: turning.leftovers,
     done: finish(),
     progress: () => `${drawn} operations, ${planned.length - dealtCount()} strikes to come`,
     counts: () => ({
@@ -271,6 +299,7 @@ function startWork(fleet: Fleet, options: RunOptions, history: History, signal: 
         ...(options.hangUps === true ? { "callers hung up": hungUp } : {}),
         ...(abandoning.keys.length > 0 ? { "clients vanished": abandoning.kills() } : {}),
         ...fleet.databaseProxy.struck(),
+        ...turning.caused(),
       },
     }),
   };

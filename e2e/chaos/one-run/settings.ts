@@ -2,7 +2,11 @@
 import { parseArgs } from "node:util";
 import { PAGES } from "@oncekey/test-support/reporting/page";
 import { MIX } from "../load/operation.ts";
+import type { Mix } from "../load/operation.ts";
 import type { RunOptions } from "./run.ts";
+
+/** Old days have only keys whose records soon expire. Few of them are repeated around that, which takes seconds. */
+const MIX_OF_DAYS: Mix = { ...MIX, others: 0.1, aroundExpiry: 0.15 };
 
 const OPERATIONS = 30_000;
 /** For each operation, so many lease keys whose clients never come back: 500 beside 10,000. */
@@ -43,6 +47,7 @@ export const MINUTE_MS = 60_000;
 
 export const USAGE = `test:faults [--operations N] [--seed N] [--minutes N]   the whole run, quick planted bugs, and the page
 test:faults --share N                                    a part of all that, such as 0.3, chosen by the seed
+test:faults --partitioned                                on a table with partitions by day, as every odd seed does
 test:faults --mutants [--mutant NAME]                    planted bugs, and what catches them
 test:faults --failover [--rounds N]                      kills and hand-overs of a replicated PostgreSQL
 test:faults --judge FILE                                 judges a history that was written before
@@ -53,11 +58,13 @@ test:soak [--minutes N] [--seed N] [--pages FOLDER]      an hour of load without
 export function readSettings(words: readonly string[]): Settings {
   const { values } = parseArgs({
     args: [...words],
+    allowNegative: true,
     options: {
       operations: { type: "string" },
       share: { type: "string", default: "1" },
       seed: { type: "string", default: String(Date.now() % 1_000_000) },
       minutes: { type: "string", default: "9" },
+      partitioned: { type: "boolean" },
       mutants: { type: "boolean", default: false },
       mutant: { type: "string" },
       pages: { type: "string", default: PAGES },
@@ -70,17 +77,22 @@ export function readSettings(words: readonly string[]): Settings {
   const share = toShare(values.share);
   const operations = values.operations ?? String(Math.round(OPERATIONS * share));
   const count = toNumber("operations", operations);
+  const seed = toNumber("seed", values.seed);
+  // Every second seed: what takes no other time is not run twice.
+  const { partitioned = Math.round(seed) % 2 === 1 } = values;
   const plan: Plan = {
-    seed: toNumber("seed", values.seed),
+    seed,
     operations: count,
     abandoned: Math.round(count * ABANDONED),
     share,
     clients: 64,
-    mix: MIX,
+    partitioned,
+    mix: partitioned ? MIX_OF_DAYS : MIX,
     strikes: STRIKES,
     disturbances: scale(DISTURBANCES, share),
     wireFaults: 0.05,
-    hangUps: true,
+    // With a handler that hangs at every moment no day would ever be dropped.
+    hangUps: !partitioned,
     limitMs: toNumber("minutes", values.minutes) * MINUTE_MS,
   };
   const { pages, judge: file, mutant } = values;
