@@ -9,6 +9,13 @@ export interface Equivalent extends Change {
 
 export const EQUIVALENT: readonly Equivalent[] = [
   {
+    file: "client/src/tabs/tab-channel.ts",
+    mutator: "OptionalChaining",
+    original: "channel?.postMessage",
+    replacement: "channel.postMessage",
+    reason: "the error of a channel that is not open is dropped like that of a message",
+  },
+  {
     file: "client/src/retry/renew-credentials.ts",
     mutator: "AssignmentOperator",
     original: "renewals += 1",

@@ -13,28 +13,26 @@ export function createTabChannel(nameOf: () => string | undefined): TabChannel {
   const listeners = new Set<(message: unknown) => void>();
   let channel: BroadcastChannel | undefined;
 
-  // Without it (old browsers, a context without an origin) waiting tabs ask the server with the same key.
-  function open(): BroadcastChannel | undefined {
+  function open(): void {
     const name = nameOf();
-    const Broadcast = globalThis.BroadcastChannel as typeof BroadcastChannel | undefined;
-    if (name === undefined || Broadcast === undefined) return undefined;
+    if (name === undefined) return;
     try {
-      const opened = new Broadcast(name);
+      const opened = new BroadcastChannel(name);
       opened.addEventListener("message", ({ data }: MessageEvent<unknown>) => {
         for (const listener of listeners) listener(data);
       });
       // In Node an open channel keeps the process alive.
       (opened as { readonly unref?: () => void }).unref?.();
-      return opened;
+      channel = opened;
     } catch {
-      return undefined;
+      // Old browsers have none, a context without an origin may not open one: waiting tabs ask the server with the same key.
     }
   }
 
   return {
     isOpen: () => channel !== undefined,
     listen(listener) {
-      if (listeners.size === 0) channel = open();
+      if (listeners.size === 0) open();
       listeners.add(listener);
       return () => {
         listeners.delete(listener);

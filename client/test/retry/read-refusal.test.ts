@@ -44,6 +44,38 @@ describe("a text about a key", () => {
   });
 });
 
+describe("the words of a service", () => {
+  it.each([
+    ["title", "A request is outstanding for this Idempotency-Key", "idempotency_in_flight"],
+    ["code", "idempotency_key_in_use", "idempotency_in_flight"],
+    ["errorCode", "704", "idempotency_in_flight"],
+    ["issue", "PREVIOUS_REQUEST_IN_PROGRESS", "idempotency_in_flight"],
+    ["code", "IDEMPOTENCY_CONCURRENT_REQUEST", "idempotency_in_flight"],
+    ["code", "operation_in_progress", "idempotency_in_flight"],
+    ["title", "Idempotency-Key is already used", "idempotency_conflict"],
+    ["type", "idempotency_error", "idempotency_conflict"],
+    ["code", "IDEMPOTENCY_KEY_REUSED", "idempotency_conflict"],
+    ["issue", "PAYPAL_REQUEST_ID_PREVIOUSLY_USED", "idempotency_conflict"],
+    ["code", "IDEMPOTENCY_KEY_PARAMETER_MISMATCH", "idempotency_conflict"],
+    ["type", "idempotency_key_already_used_error", "idempotency_outcome_unknown"],
+    ["name", "DUPLICATE_REQUEST_ID", "idempotency_outcome_unknown"],
+    ["code", "operation_uncertain", "idempotency_outcome_unknown"],
+    ["code", "operation_abandoned", "idempotency_outcome_unknown"],
+    ["code", "operation_disputed", "idempotency_outcome_unknown"],
+    ["reason", "operation_result_unavailable", "idempotency_outcome_unknown"],
+    ["title", "Idempotency-Key is missing", "idempotency_key_required"],
+    ["error", "IDEMPOTENCY_KEY_REQUIRED", "idempotency_key_required"],
+    ["code", "704", undefined],
+  ])("in %s, %s, mean %s", (member, words, code) => {
+    expect(readRefusal({ [member]: words }, 409).code).toBe(code);
+  });
+
+  it("do not count if the service itself allows a new key", () => {
+    const body = { code: "operation_abandoned", safe_new_key: true };
+    expect(readRefusal(body, 409)).toMatchObject({ code: undefined, isAboutKey: false });
+  });
+});
+
 describe("the code of a refusal", () => {
   it.each<[string, unknown, string | undefined]>([
     ["in camel case", { code: "operationInProgress" }, "idempotency_in_flight"],
