@@ -17,6 +17,7 @@ beforeEach(() => {
 afterEach(() => {
   vi.useRealTimers();
   vi.restoreAllMocks();
+  vi.unstubAllGlobals();
   server.resetHandlers();
 });
 afterAll(() => server.close());
@@ -139,6 +140,15 @@ describe("between two attempts", () => {
   });
 });
 
+it("a success gives back the retry that an earlier outage took from the budget", async () => {
+  answer(busy(), created, busy(), created);
+  const { order } = createShop(BASE, { retryBudget: 1 });
+  for (const id of ["first", "second"]) {
+    const { value } = await settled(order.run({ ...cart, id }));
+    expect(value).toMatchObject({ kind: "done", attempts: 2 });
+  }
+});
+
 describe("one attempt", () => {
   it("ends by its own timeout, and the next one is made", async () => {
     answer(async () => (await delay("infinite"), created()), created);
@@ -172,6 +182,30 @@ describe("one attempt", () => {
     expect(requests).toBe(0);
   });
 
+  it("is not sent after a sleep of the device during its hooks", async () => {
+    vi.stubGlobal("location", new URL("https://page.example/"));
+    const sleep = (): void => void vi.setSystemTime(Date.now() + 3_600_000);
+    const { order, warnings } = createShop(BASE, { ky: { hooks: { beforeRequest: [sleep] } } });
+    const { value } = await settled(order.run(cart));
+    const message = "No final answer within 60000 ms; nothing was sent: No answer: too late";
+    expect(value).toMatchObject({ kind: "rejected", error: { message } });
+    // Nothing is said of a preflight that never was.
+    expect([requests, warnings]).toEqual([0, []]);
+  });
+
+  it("without an answer of another origin names its preflight, also for a plain call", async () => {
+    vi.stubGlobal("location", new URL("https://page.example/"));
+    answer(() => HttpResponse.error());
+    const { client, warnings } = createShop(BASE, { attempts: 1 });
+    const failed = client.post("orders").catch((error: unknown) => error);
+    const { value } = await settled(failed);
+    expect(value).toMatchObject({
+      code: "outcome_unknown",
+      cause: { message: expect.stringMatching(/^No answer: /), key: expect.any(String) },
+    });
+    expect(warnings.map(({ code }) => code)).toEqual(["cross_origin_failed"]);
+  });
+
   it("ends with the deadline of the whole run", async () => {
     answer(async () => (await delay("infinite"), created()));
     const { value, afterMs } = await settled(
@@ -201,9 +235,10 @@ describe("a signal", () => {
   ])(
     "that aborts %s: unknown at once, never cancelled, and the key is kept",
     async (_name, response) => {
+      vi.stubGlobal("location", new URL("https://page.example/"));
       answer(response);
       const controller = new AbortController();
-      const { order, client } = createShop(BASE);
+      const { order, client, warnings } = createShop(BASE);
       const run = order.run(cart, { signal: controller.signal });
       await vi.advanceTimersByTimeAsync(1_000);
       expect(requests).toBe(1);
@@ -216,6 +251,7 @@ describe("a signal", () => {
       });
       expect(afterMs).toBeLessThanOrEqual(50);
       expect((await client.pending()).map(({ key }) => key)).toEqual([value.key]);
+      expect(warnings).toEqual([]);
     },
   );
 
