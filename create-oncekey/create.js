@@ -26,5 +26,5 @@ const enter = folder === process.cwd() ? "" : `cd ${relative(process.cwd(), fold
 console.log(`A shop is in ${folder}. Next:
 
   ${enter}npm install
-  DATABASE_URL=postgres://localhost/shop npm start
+  DATABASE_URL=postgres://postgres@localhost/postgres npm start   # your PostgreSQL, or the one of README.md
 `);

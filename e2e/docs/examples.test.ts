@@ -42,11 +42,8 @@ const examples = (await Promise.all(pages.map(examplesOf))).flat();
 
 async function examplesOf(page: string): Promise<Example[]> {
   const content = await readFile(page, "utf8");
-  // A page with one has no others: they could not be distinguished from independent examples.
-  const isAboutUs = /from "@oncekey\//.test(content);
   const blocks = content.matchAll(/^```(tsx?)\n(.*?)^```$/gms);
   return [...blocks].flatMap(([block, language, code = ""], index) => {
-    if (!isAboutUs) return [];
     const line = content.slice(0, content.indexOf(block)).split("\n").length;
     const base = page.slice(ROOT.length + 1);
     const file = `${base.replace(/\W+/g, "-")}-${index}.${language}`;
@@ -131,6 +128,11 @@ describe("an example compiles as it is pasted", () => {
   it.each(examples)("$name", ({ file }) => {
     expect(problems.filter((problem) => problem.includes(file))).toEqual([]);
   });
+});
+
+it("and no block is indented, where it would not be found", async () => {
+  const texts = await Promise.all(pages.map((page) => readFile(page, "utf8")));
+  expect(texts.join("\n").match(/```tsx?\n/g)).toHaveLength(examples.length);
 });
 
 it("and there is one of the README and of each guide that is about the client", () => {
