@@ -3,6 +3,7 @@ import { once } from "node:events";
 import http2 from "node:http2";
 import net from "node:net";
 import { Readable } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
 import { idempotency } from "@oncekey/server";
 import type { IdempotencyOptions } from "@oncekey/server";
 import Fastify from "fastify";
@@ -345,6 +346,29 @@ describe("under lease, maxHandlerMs", () => {
       );
     },
   );
+
+  it("ends a second commit() after a first one that failed, however long ago", async () => {
+    await withServer(
+      { pool, ...lease },
+      (app) =>
+        app.post(
+          "/hang",
+          { config: { idempotency: true } },
+          async ({ idempotency: { commit } }) => {
+            await commit(() => Promise.reject(new Error("planned"))).catch(() => {});
+            // Set after the timer of the first commit(), and as long: it fires after it.
+            await sleep(MAX_MS);
+            await commit(() => {});
+            return NEVER;
+          },
+        ),
+      async ({ url }) => {
+        const answer = await post(url, "/hang", { key: "second-commit" });
+        expect(answer.json()["code"]).toBe("idempotency_unavailable");
+        expect(pool.totalCount - pool.idleCount).toBe(0);
+      },
+    );
+  });
 
   it("does not end a handler whose caller waits, nor one that has not replied yet", async () => {
     await withServer(

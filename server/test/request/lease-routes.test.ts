@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { gzipSync } from "node:zlib";
 import type pg from "pg";
 import { beforeAll, describe, expect, it } from "vitest";
 import type { OnCrash } from "@oncekey/server";
@@ -136,6 +137,41 @@ describe("a lease route", () => {
           expect((await pay({ amount: 1 })).status).toBe(status);
           expect((await pay({ amount: 1 })).json()).toEqual({ charges: 1 });
           expect([attempts, asked]).toEqual([[1, 2, 3], 0]);
+        },
+      );
+    },
+  );
+
+  it.each([
+    ["still runs", "lease_until = now() + interval '1 hour'", 409, "first request with this key"],
+    [
+      "has finished",
+      `lease_until = null, status = 201, headers = '[]', body = 'theirs',
+        fence_until = now() + interval '1 hour'`,
+      201,
+      "theirs",
+    ],
+  ])(
+    "that lost its lease to an owner that %s sends none of its own headers",
+    async (_what, change, status, text) => {
+      const handlers = { "set-cookie": "own=1", "content-encoding": "gzip", location: "/own" };
+      const key = `lost-${status}`;
+      await withShop(
+        { pool },
+        (app) =>
+          app.post("/charge", leased("fail"), async (_request, reply) => {
+            await pool.query(
+              `update oncekey.records set owner = gen_random_uuid(), ${change} where key = $1`,
+              [key],
+            );
+            return reply.headers(handlers).send(gzipSync("own"));
+          }),
+        async ({ post }) => {
+          const answer = await post("/charge", { key });
+          expect([answer.status, answer.text]).toEqual([status, expect.stringContaining(text)]);
+          for (const name of Object.keys(handlers)) {
+            expect(answer.headers.get(name), name).toBeNull();
+          }
         },
       );
     },
