@@ -108,6 +108,30 @@ describe("a lease route", () => {
     );
   });
 
+  it("that throws a 409 before its first step leaves the steps of an earlier run to onCrash", async () => {
+    let asked = 0;
+    const rerun: OnCrash = () => {
+      asked += 1;
+      return "rerun";
+    };
+    await withShop(
+      { pool },
+      (app) =>
+        app.post("/charge", leased(rerun), async ({ idempotency: { step, attempt } }) => {
+          if (attempt === 1) await step("charge", () => "ch_1");
+          if (attempt < 3) throw Object.assign(new Error("not now"), { statusCode: 409 });
+          return step("charge", () => "ch_2");
+        }),
+      async ({ post }) => {
+        const texts: string[] = [];
+        for (let run = 1; run <= 3; run += 1) {
+          texts.push((await post("/charge", { key: "thrown-early" })).text);
+        }
+        expect([texts[2], asked]).toEqual(["ch_1", 2]);
+      },
+    );
+  });
+
   it.each([409, 429])(
     "that replies %i keeps the finished steps, and onCrash is not asked",
     async (status) => {
