@@ -126,6 +126,17 @@ describe("crash recovery", () => {
     if (retry.kind === "crashed") await retry.claim.complete(response("made"), "keep");
   });
 
+  it("goes on with other keys while a retry runs one that it has left", async () => {
+    const left = await crash();
+    expect(await pass("rerun")).toEqual({ resolved: 0, left: 1 });
+    const store = createLeaseStore(createStoreParts(pool, "oncekey"), 60_000);
+    const retry = await store.begin(left, RETENTION);
+    if (retry.kind !== "crashed") throw new Error(`expected a crash, got ${retry.kind}`);
+    await crash();
+    expect(await pass(charged)).toEqual({ resolved: 1, left: 0 });
+    await retry.claim.complete(response("made"), "keep");
+  });
+
   it("asks an onCrash that throws again, later each time, and keeps the record", async () => {
     const ticket = await crash();
     const ask = vi.fn(() => {

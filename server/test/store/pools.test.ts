@@ -9,6 +9,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { withDatabase } from "@oncekey/test-support/postgres/database";
 import { addPayments, countPayments, createPayments, post } from "../support/shop.ts";
 import { createWire } from "@oncekey/test-support/wire/wire";
+import { acquire } from "../../src/store/postgres/connection.ts";
 
 const migrated = withDatabase();
 const another = withDatabase();
@@ -156,5 +157,15 @@ describe("a database that did not answer at start-up", () => {
     });
     await pool.end();
     silent.close();
+  });
+});
+
+describe("a connection that comes when its caller has given up", () => {
+  it("goes back to its pool", async () => {
+    const pool = migrated.pool({ max: 1 });
+    const held = await pool.connect();
+    await expect(acquire(pool, 0)).rejects.toThrow("no connection became free in the pool in time");
+    held.release();
+    await expect.poll(() => [pool.waitingCount, pool.idleCount]).toEqual([0, 1]);
   });
 });
