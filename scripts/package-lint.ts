@@ -11,7 +11,7 @@ import type { PackedPackage } from "./packages.ts";
 const BIN = fileURLToPath(new URL("../e2e/node_modules/.bin/", import.meta.url));
 const run = promisify(execFile);
 
-/** Returns what the linters say about a package, or nothing. */
+/** Returns the linters' complaints about a package, or nothing. */
 export async function complaintsAbout({ folder, tarball }: PackedPackage): Promise<string> {
   const linters = [["publint", tarball, "--strict"]];
   // create-oncekey has a command and no types.

@@ -9,7 +9,8 @@ const ROOT = fileURLToPath(new URL("../", import.meta.url));
 /** Marks in a hundred sentences of everything tracked. */
 const CEILING = 3;
 // The texts that users read first have none at all: the contract, options, results and READMEs; and the message of every error.
-const SPOTLESS = /^shared\/|\/src\/options\/|^client\/src\/result\.ts$|(^|\/)README\.md$/;
+const SPOTLESS =
+  /^shared\/|\/src\/options\/|^client\/src\/operation\/result\.ts$|(^|\/)README\.md$/;
 
 type Kind = "comment" | "prose" | "title" | "message";
 

@@ -4,7 +4,7 @@ import type { LoadOrder, LoadResult } from "./load-order.ts";
 import type { Lab, MeasuredServer } from "./lab.ts";
 import type { Plan } from "./settings.ts";
 
-/** Figures of a slice. Those of the CPU and the WAL are for one request; `undefined` if the system does not report it. */
+/** Figures of a slice. The CPU and the WAL are for one request; `undefined` if the system does not report it. */
 export interface Figures {
   readonly requests: number;
   /** Requests a second. */

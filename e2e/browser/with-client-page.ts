@@ -1,4 +1,4 @@
-/** For browser tests: a page with the client as one script, and an API that answers as the test says. */
+/** For browser tests: a page with the client as one script, and an API whose answers the test chooses. */
 import http from "node:http";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";

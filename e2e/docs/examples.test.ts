@@ -130,7 +130,7 @@ describe("an example compiles as it is pasted", () => {
   });
 });
 
-it("and no block is indented, where it would not be found", async () => {
+it("and no block is indented, because this test would not find it", async () => {
   const texts = await Promise.all(pages.map((page) => readFile(page, "utf8")));
   expect(texts.join("\n").match(/```tsx?\n/g)).toHaveLength(examples.length);
 });

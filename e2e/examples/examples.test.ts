@@ -37,7 +37,7 @@ async function start(source: string, environment: NodeJS.ProcessEnv = {}): Promi
   return `http://localhost:${port}`;
 }
 
-/** Copies the unprotected twins and protects the copy as the skills of both packages say. */
+/** Copies the unprotected twins and protects the copy by the skills of both packages. */
 async function protectBySkill(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), "by-skill-"));
   onTestFinished(() => rm(folder, { recursive: true }));

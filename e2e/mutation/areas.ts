@@ -3,7 +3,7 @@
 export interface Area {
   /** Its files are mutated, and so are those of its subfolders. */
   readonly folder: string;
-  /** Folders or files of tests. Those that cover a mutant run against it, until one of them fails. */
+  /** Folders or files of tests. The tests that cover a mutant run against it, until one of them fails. */
   readonly tests: readonly string[];
   /** Tests that only the survivors of the others meet: they take longer. */
   readonly further: readonly string[];

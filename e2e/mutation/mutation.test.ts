@@ -31,7 +31,7 @@ describe("areas", () => {
   });
 });
 
-describe("the words of the command", () => {
+describe("the arguments of the command", () => {
   it("are refused with the allowed values", () => {
     expect(() => readSettings(["--mutators", "css"])).toThrow(
       "--mutators must be one of all, code, sql, got css",

@@ -139,7 +139,7 @@ async function measure(
   return { file, kind, date, seconds, ...measured };
 }
 
-/** Runs further tests against the open survivors. What they notice counts as killed. */
+/** Runs further tests against the open survivors. A survivor that they notice counts as killed. */
 async function runFurther(
   results: readonly FileResult[],
   tests: readonly string[],

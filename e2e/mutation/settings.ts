@@ -1,4 +1,4 @@
-/** The words behind `test:mutation`. */
+/** The arguments of `test:mutation`. */
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { PAGES } from "@oncekey/test-support/reporting/page";

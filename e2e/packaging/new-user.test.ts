@@ -17,7 +17,7 @@ const INSTALL_MS = 400_000;
 const QUIET = ["--no-audit", "--no-fund"];
 const README = new URL("../../README.md", import.meta.url);
 
-// How Node finds packages in yarn's archives. The loader reads no TypeScript, so that the examples are compiled.
+// Node finds packages in yarn's archives by these. The loader reads no TypeScript, so that the examples are compiled.
 const PLUG_AND_PLAY = ["--require", "./.pnp.cjs", "--experimental-loader", "./.pnp.loader.mjs"];
 const STRICT = ["--strict", "--module", "nodenext", "--target", "es2024"];
 const CHECKED = [...STRICT, "--types", "node", "server.mts", "client.mts"];

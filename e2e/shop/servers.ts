@@ -4,7 +4,7 @@ import type { ServerScript } from "@oncekey/test-support/processes/supervised";
 import type { Upstream } from "../fault-proxy/proxy.ts";
 
 export interface Servers {
-  /** Where they listened when they came up. */
+  /** The addresses at which they came up. */
   readonly origins: readonly string[];
   /** The next live server in turn; waits while none is up. */
   readonly next: () => Promise<Upstream>;

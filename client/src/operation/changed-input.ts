@@ -7,7 +7,7 @@ import type { OperationRun } from "./operation-run.ts";
 declare const process: { readonly env: { readonly NODE_ENV?: string } };
 
 /**
- * Warns of the member that makes an input another operation: a token in the body should be left out of `identity`.
+ * Warns of the member that makes an input another operation. A token in the body should be left out of `identity`.
  *
  * @throws ReferenceError in a page without a bundler, which has no `process`.
  */

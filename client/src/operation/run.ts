@@ -52,7 +52,7 @@ async function runInTurn(run: OperationRun, request: PreparedRequest): Promise<C
       const fresh = mint(run, request);
       if (!turn.isAlone) return concludeUnstarted(run, fresh.key);
       // The page may end before it removes what an aborted run wrote, and the next page would send that.
-      // It may replace a remembered key, which an owner that has signed out needs once more.
+      // It may replace a remembered key that an owner who has signed out needs later.
       if (turn.signal.aborted || client.owner() !== run.owner)
         return concludeUnstarted(run, fresh.key, "Stopped");
       // Before the first byte: what is not written down is lost with the page.

@@ -59,8 +59,8 @@ interface Job<Value> {
 const MESSAGE_WAIT_MS = 1_000;
 
 /**
- * Makes the queue of a client. Without Web Locks (no secure context, React Native, most of Node) only the page takes turns;
- * the record in the storage keeps other contexts to one key.
+ * Makes the queue of a client. Without Web Locks (no secure context, React Native, most of Node) only the page takes turns.
+ * The record in the storage keeps other contexts to one key.
  *
  * @param sharedAs names the storage among the contexts that see it; `undefined` if no other context does.
  */

@@ -32,7 +32,7 @@ it("useMutation places one order for a double click and has its value", async ()
     });
     expect(container.textContent).toBe("pending ");
     held.go();
-    // The library tells its components on a timer.
+    // The library notifies its components on a timer.
     const shown = async (): Promise<string | null> => {
       await act(async () => undefined);
       return container.textContent;

@@ -70,7 +70,7 @@ describe("a page in the place of JSON", () => {
     });
   });
 
-  it("that refuses is judged by its status, whatever words are on it", async () => {
+  it("that refuses is judged by its status, whatever text is on it", async () => {
     const lost = bare(404, "<html>No page, nor a replay of one", HTML);
     expect(await run([lost])).toMatchObject({ kind: "rejected", keys: 1, pending: 0 });
   });
@@ -189,7 +189,7 @@ describe("a 4xx after an attempt whose outcome is not known", () => {
   });
 });
 
-describe("a refusal that is about the key, in words of its own,", () => {
+describe("a refusal that is about the key, in a text of its own,", () => {
   const locked = { message: "still processing" };
   const now = { "retry-after": "0" };
 

@@ -1,4 +1,4 @@
-/** What a body says of a key, read without a request. */
+/** The refusal of a key in a body, read without a request. */
 import { describe, expect, it } from "vitest";
 import { readRefusal } from "../../src/retry/error-formats.ts";
 
@@ -44,7 +44,7 @@ describe("a text about a key", () => {
   });
 });
 
-describe("the words of a service", () => {
+describe("the text of a service", () => {
   it.each([
     ["title", "A request is outstanding for this Idempotency-Key", "idempotency_in_flight"],
     ["code", "idempotency_key_in_use", "idempotency_in_flight"],

@@ -50,7 +50,7 @@ it("an echo at the end of a redirect does not show that the API itself echoes ke
   await withServer(replies, async ({ url }) => {
     const { order } = createShop(url);
     expect(await order.run(cart)).toMatchObject({ kind: "done" });
-    // Of an API that echoes keys, a 422 without the echo would come from a proxy.
+    // If an API echoes keys, a 422 without the echo comes from a proxy.
     const second = await order.run({ ...cart, id: "second" });
     expect(second).toMatchObject({ kind: "rejected", attempts: 2, error: { status: 422 } });
   });

@@ -189,7 +189,7 @@ describe("one attempt", () => {
     const { value } = await settled(order.run(cart));
     const message = "No final answer within 60000 ms; nothing was sent: No answer: too late";
     expect(value).toMatchObject({ kind: "rejected", error: { message } });
-    // Nothing is said of a preflight that never was.
+    // There is no warning about a preflight that was never sent.
     expect([requests, warnings]).toEqual([0, []]);
   });
 

@@ -152,7 +152,7 @@ describe("the signals of runs that joined", () => {
     first.end(undefined);
   });
 
-  it("that have aborted are joined by nobody: the next run is its own", async () => {
+  it("that have aborted are not joined: the next run is its own", async () => {
     const turns = createTurns();
     const stop = new AbortController();
     const [first, second] = [createStart(), createStart()];

@@ -18,7 +18,7 @@ export interface Limit {
   readonly what: string;
   readonly value: number;
   readonly measured: Spread;
-  /** Of the same statements, played by bare sockets. `undefined`: the row has none, or needs no database. */
+  /** The same statements, played by bare sockets. `undefined`: the row has none, or needs no database. */
   readonly postgres: Spread | undefined;
   /** Of the bare prototype. */
   readonly prototype: Spread | undefined;

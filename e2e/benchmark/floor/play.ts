@@ -30,7 +30,7 @@ export async function openPlaySession(url: string, script: Script): Promise<Play
   client.on("error", () => {});
   await client.connect();
   const { stream } = Reflect.get(client, "connection") as unknown as { readonly stream: Socket };
-  // From here on pg reads nothing: what Postgres answers is only counted.
+  // Now pg reads nothing: the answers of Postgres are only counted.
   stream.removeAllListeners("data");
   let received: Buffer | undefined;
   let waiting: PromiseWithResolvers<void> | undefined;

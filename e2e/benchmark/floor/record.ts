@@ -100,7 +100,7 @@ function kindOf(value: string, key: string): Slot["kind"] | undefined {
   return LOCK.test(value) ? "lock" : undefined;
 }
 
-/** Returns the values of a Bind message and where they stand. */
+/** Returns the values of a Bind message and their positions. */
 function valuesOf(bind: Buffer): { readonly at: number; readonly value: string }[] {
   const portal = bind.indexOf(0, 5);
   let at = bind.indexOf(0, portal + 1) + 1;
@@ -119,7 +119,7 @@ interface Tap {
   readonly port: number;
   /** Parse messages of named statements, each name once. */
   readonly prepared: () => readonly Buffer[];
-  /** Messages since the tap was last told to forget, without the preparing ones. */
+  /** Messages since the last `forget`, without the preparing ones. */
   readonly messages: () => readonly Message[];
   readonly forget: () => void;
   readonly close: () => Promise<void>;

@@ -35,7 +35,7 @@ export function checkAbandoned(one: Case): Violation[] {
   return violations;
 }
 
-/** What became of the keys whose clients never came back. */
+/** Keys whose clients never came back, by their end. */
 export interface Abandoned {
   readonly keys: number;
   /** No server began a handler for them. */

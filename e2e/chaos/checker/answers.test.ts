@@ -56,7 +56,7 @@ test("I4: a server may report that the key runs while a request that it took ear
       events: [
         ...tell({ server: "B" }),
         ...tell({ attempt: 2, from: 20, to: 2_300, end: inFlight }),
-        // Sent after it, and taken before it by a server that stood still.
+        // Sent after it, and taken before it by a server that was stopped.
         ...tell({ attempt: 3, from: 50, to: 2_700, server, end: replay }),
       ],
     });

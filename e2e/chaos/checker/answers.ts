@@ -90,8 +90,8 @@ function isAnswerTo({ invoke, ending }: Answered, { fingerprint, atMs }: Invoke)
 const LEADER_MS = 20_000;
 
 // In one process a duplicate waits for the request before it, not for the database. If that request
-// has no answer yet either, "still runs" is right as far as this process knows. A server that stood
-// still takes them in another order than they were sent.
+// has no answer yet either, "still runs" is right as far as this process knows. A stopped
+// server takes them in another order than they were sent.
 function hasLeader({ attempts }: Case, { atMs, server }: Invoke, refused: Instant): boolean {
   return attempts.some(
     ({ invoke, ending }) =>

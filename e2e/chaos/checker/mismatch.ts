@@ -44,7 +44,7 @@ function answeredRuns({ attempts }: Case): string[] {
 }
 
 // While another request ran without a result, a refusal was right although that request left no
-// trace. Under `replay` this applies to a lease: only its own request can go on with it.
+// trace. With `replay` this applies to a lease: only its own request can go on with it.
 function isRightlyRefused(one: Case, refused: Attempt, differs: boolean): boolean {
   const { mismatch, strategy } = one.policy;
   if (mismatch !== "reject" && strategy !== "lease") return false;

@@ -11,7 +11,7 @@ import type { Edit } from "./mutant.ts";
 
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 const PACKAGES = ["shared", "client", "server", "e2e"];
-// Vite reads the configuration of TypeScript as it transforms a source. That of the root refers to folders that are not here.
+// Vite reads the configuration of TypeScript as it transforms a source. The root's refers to folders that are not here.
 const FILES = ["package.json", "tsconfig.base.json"];
 
 export interface ProjectCopy {

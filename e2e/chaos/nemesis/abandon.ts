@@ -38,7 +38,7 @@ const SCOPES = 25;
 // Longer than the server lives: it is killed while the handler works.
 const ENDLESS_MS = 600_000;
 const SOON_MS = 5;
-// Of the handlers, one in so many ends before the kill: its answer finds no client.
+// One handler in so many ends before the kill: its answer finds no client.
 const ENDING = 8;
 const BEGIN_MS = 3_000;
 const BETWEEN_MS = 4_000;
@@ -156,7 +156,7 @@ export function foundRows(fleet: Fleet, keys: readonly Sending[]): FoundRow[] {
   );
 }
 
-// What did not come about in time is for the checker.
+// The checker judges results that did not come in time.
 function ignoreLimit(error: unknown): void {
   if (!(error instanceof LimitError)) throw error;
 }

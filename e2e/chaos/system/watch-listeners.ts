@@ -20,7 +20,7 @@ export function watchListeners(pool: Pool): () => number {
   };
 }
 
-// Of the pool and of a use that goes on: it adds one or two.
+// The pool and a use that goes on add one or two.
 const SLACK = 3;
 
 function countOf(client: PoolClient): number {

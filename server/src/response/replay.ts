@@ -51,7 +51,7 @@ export function writeProblem(reply: FastifyReply, refusal: Refusal, options: Rou
   return Buffer.from(JSON.stringify(problem));
 }
 
-/** Returns the `Link` header of a problem: its page in the runbook, unless option `docsUrl` says otherwise. */
+/** Returns the `Link` header of a problem: its page in the runbook, or the page of option `docsUrl`. */
 export function docsLink(code: ProblemCode, options: RouteOptions): string | undefined {
   const { docsUrl = `${RUNBOOK}/${code}.md` } = options;
   return docsUrl === false ? undefined : `<${docsUrl}>; rel="describedby"`;

@@ -97,7 +97,7 @@ function launch(
 }
 
 /**
- * Whether the process itself listens on the port, and not another one that was faster. Returns `true` if the system cannot tell:
+ * Whether the process itself listens on the port, and not another one that was faster. Returns `true` if the system has no answer:
  * only Linux has these files.
  */
 async function isOwnPort(pid: number | undefined, port: number): Promise<boolean> {

@@ -98,7 +98,7 @@ describe("crash recovery", () => {
     const { key } = await crash();
     await pool.query("update oncekey.records set expires_at = now()");
     const other = await pool.connect();
-    // Held by a transaction: behind a pooler a session is nobody's for longer.
+    // A transaction holds it: behind a pooler a client keeps no session for longer.
     await other.query("begin");
     await other.query("select pg_advisory_xact_lock($1::bigint)", [
       purposeLockId("oncekey", purpose),

@@ -1,4 +1,4 @@
-/** What `oncekey doctor` and the gauges say about a table with partitions. */
+/** `oncekey doctor` and the gauges before a table with partitions. */
 import { migrate } from "@oncekey/server";
 import type pg from "pg";
 import { v7 } from "uuid";

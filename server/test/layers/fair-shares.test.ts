@@ -74,7 +74,7 @@ async function refusedOf(storm: readonly Promise<Answer>[], count: number): Prom
 }
 
 describe("a storm of hanging handlers in one scope", () => {
-  it("holds a quarter of the pool, and requests of another scope are served meanwhile", async () => {
+  it("holds a quarter of the pool, and requests of another scope are served at the same time", async () => {
     await inStorm({ max: 8 }, async ({ order, gate }) => {
       const storm = Array.from({ length: 30 }, (_, index) => order("a", `storm-${index}`, true));
       await expect.poll(gate.passed).toBe(2);

@@ -144,7 +144,7 @@ it("drops the day as a whole: no row is deleted or updated, and the log of a mil
     [counted[0]?.wal],
   );
   expect(rows[0]?.files).toBe(false);
-  // A deletion writes 54 bytes for each key at the least. Of fewer keys that would be no more than what tests beside this one write.
+  // A deletion writes 54 bytes for each key at the least. With fewer keys, tests beside this one would write as much.
   if (isDeep) expect(rows[0]?.bytes).toBeLessThan(KEYS * 54);
   console.log(
     `dropped ${KEYS} keys in ${Math.round(tookMs)} ms, the sweep of all other partitions included; ${rows[0]?.bytes} bytes of log`,

@@ -33,7 +33,7 @@ const OVER = { expiresIn: -100, fencedFor: -50 };
 const FENCED = { expiresIn: -100, fencedFor: 3_600, isTombstone: true };
 const LIVE = { expiresIn: 3_600, fencedFor: 7_200 };
 
-/** Drops the partition of a day with its rows, as no one should. */
+/** Drops the partition of a day with its rows, which is forbidden. */
 async function lose(day: number): Promise<void> {
   await pool.query(`drop table oncekey.${partitionOf(day)}`);
 }

@@ -266,7 +266,7 @@ describe("a lost answer of the database", () => {
     },
   );
 
-  it("to a store, and the look-up comes after the retention: nobody else is answered with it", async () => {
+  it("to a store, and the look-up comes after the retention: no other request is answered with it", async () => {
     const ticket = createTicket();
     const claim = await claimed(one, ticket);
     // As the lost answer left it, and as the clock found it.

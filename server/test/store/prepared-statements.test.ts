@@ -212,7 +212,7 @@ it("a failed store skips the COMMIT behind it, with named statements as well", a
   const late = createTicket();
   const claim = await claimed(store, late);
   await txOf(claim).query("insert into effects (key) values ($1)", [late.key]);
-  // Another commits the record meanwhile, whose fence the statement meets.
+  // Another session commits the record first, and the statement meets its fence.
   await named.query(
     `insert into oncekey.records (key, scope, target, fingerprint, status, headers, created_at, expires_at)
      values ($1, $2, $3, '\\x00', 201, '[]', now(), now() + interval '1 minute')`,

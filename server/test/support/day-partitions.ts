@@ -47,7 +47,7 @@ export async function partitions(pool: pg.Pool): Promise<string[]> {
 
 export interface Row {
   readonly key: string;
-  /** From now on, in seconds; below 0 if it is over. */
+  /** Seconds from now on; below 0 if it is over. */
   readonly expiresIn: number;
   readonly fencedFor: number;
   readonly isTombstone?: boolean;

@@ -127,7 +127,7 @@ describe("digest", () => {
     expect(of(value)).toBe(expected);
   });
 
-  it("tells apart dictionaries of 130,000 names that end alike", () => {
+  it("distinguishes dictionaries of 130,000 names that end alike", () => {
     const names = Array.from({ length: 130_000 }, (_, index) => `${index} the same end`);
     const one = dictionary(names.map((name) => name.padStart(30, "-")));
     const other = dictionary(names.map((name) => name.padStart(30, "+")));

@@ -167,7 +167,7 @@ async function findOwn(
   return undefined;
 }
 
-// If the look-up came after the retention, nobody else is answered with the response: a tombstone's lifetime is its fence's.
+// If the look-up came after the retention, no other request is answered with the response: a tombstone's lifetime is its fence's.
 function lifetimeOf(record: StoredRecord | undefined): Omit<Lifetime, "askedAt"> {
   const { lifetimeMs = 0, fenceMs = 0, isTombstone = false } = record ?? {};
   return { lifetimeMs: isTombstone ? 0 : lifetimeMs, fenceMs };

@@ -37,7 +37,7 @@ const STANDS = "greatest(expires_at, fence_until) > statement_timestamp()";
 const UNDECIDED = `status is null and owner is not null and not ${GIVEN_BACK}`;
 const OF_DAY = `key ~ '${UUID_V7}'`;
 
-/** Adds and drops what is due. What is locked at the moment is left for the next time. Throws what the database throws. */
+/** Adds and drops what is due. Partitions that are locked are left for the next time. Throws what the database throws. */
 export async function keepDays(parts: StoreParts): Promise<KeptDays> {
   const { schema } = parts;
   let table = await read(parts);

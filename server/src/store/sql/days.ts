@@ -108,7 +108,7 @@ export async function hasDay(client: PoolClient, schema: string, day: number): P
 
 /**
  * Adds the partition of a day, in the transaction of the caller. Keys of that day that came before are moved into it: nothing
- * writes to the partition that they are in meanwhile. Two at once: the caller's lock lets one in, and the second finds the table.
+ * writes to their old partition during the move. Two at once: the caller's lock lets one in, and the second finds the table.
  */
 export async function createDay(client: PoolClient, schema: string, day: number): Promise<boolean> {
   if (await hasDay(client, schema, day)) return false;

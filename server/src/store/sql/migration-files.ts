@@ -14,7 +14,7 @@ export function readMigration(name: string): Promise<string> {
   return readFile(new URL(name, FOLDER), "utf8");
 }
 
-/** The script that gives a table of records its partitions. No migration: only who asks for it has them. */
+/** The script that gives a table of records its partitions. It is no migration: a table has partitions only on request. */
 export const PARTITIONED_SCRIPT = "partitioned.sql";
 
 /** Its text, with {@link inSchema} still to be applied. */
