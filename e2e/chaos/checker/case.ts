@@ -92,6 +92,8 @@ export interface Case {
   readonly isFound: boolean;
   /** Whether any fault struck anything while it was asked for. */
   readonly isStruck: boolean;
+  /** Whether partitions of days came and went while it was asked for. */
+  readonly isBesideTurns: boolean;
 }
 
 /** One broken promise. */
@@ -124,12 +126,13 @@ interface Draft extends Ticket {
 interface Ground {
   readonly policyOf: (target: string) => Policy;
   readonly disturbances: readonly Disturbance[];
+  readonly turns: readonly Disturbance[];
 }
 
 export function toCases(
   events: readonly HistoryEvent[],
   rows: readonly Row[],
-  { policyOf, disturbances }: Ground,
+  { policyOf, disturbances, turns }: Ground,
 ): Case[] {
   const drafts = new Map<string, Draft>();
   const draftOf = ({ scope, key, target }: Ticket): Draft => {
@@ -169,6 +172,7 @@ export function toCases(
     ...draft,
     policy: policyOf(draft.target),
     isStruck: isStruck(draft.attempts, disturbances),
+    isBesideTurns: isStruck(draft.attempts, turns),
   }));
 }
 

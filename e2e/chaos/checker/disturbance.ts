@@ -17,11 +17,26 @@ interface Span {
 // Connections that a fault broke are noticed a moment later, and servers that it ended take a moment to come back.
 const AFTERMATH_MS = 5_000;
 
+/** The time in which partitions of days come and go. It excuses no missing answer. */
+export const DAYS_TURN = "days come and go";
+
 export function disturbancesOf(events: readonly HistoryEvent[]): Disturbance[] {
+  return spansOf(events, (fault) => fault !== DAYS_TURN);
+}
+
+/** Returns when partitions of days came and went. */
+export function turnsOf(events: readonly HistoryEvent[]): Disturbance[] {
+  return spansOf(events, (fault) => fault === DAYS_TURN);
+}
+
+function spansOf(
+  events: readonly HistoryEvent[],
+  isMeant: (fault: string) => boolean,
+): Disturbance[] {
   const open = new Map<string, FaultEvent>();
   const found: Disturbance[] = [];
   for (const event of events) {
-    if (event.kind !== "fault") continue;
+    if (event.kind !== "fault" || !isMeant(event.fault)) continue;
     const begun = open.get(event.fault);
     if (event.phase === "begin") open.set(event.fault, event);
     else if (begun !== undefined) {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { bodyOf, broken, effect, judged, record, tell } from "./by-hand.ts";
+import { at, bodyOf, broken, effect, judged, record, tell } from "./by-hand.ts";
 import type { ByHand } from "./by-hand.ts";
+import { DAYS_TURN } from "./disturbance.ts";
 
 const key = "01a17aa8-1c00-7000-8000-000000000001";
 const policy = { retentionMs: 2_000, fenceMs: 10_000 } as const;
@@ -30,9 +31,10 @@ describe("I10: a key that is refused because its day was dropped", () => {
 
   test("was refused too early within the fence of an effect whose answer was lost", () => {
     const lost = tell({ key, end: { kind: "info", reason: "reset" } });
-    const at = (from: number) => found({ events: [...lost, ...refused(from)], isComplete: false });
-    expect(at(9_500)).toContain("I10");
-    expect(at(10_500)).not.toContain("I10");
+    const asked = (from: number) =>
+      found({ events: [...lost, ...refused(from)], isComplete: false });
+    expect(asked(9_500)).toContain("I10");
+    expect(asked(10_500)).not.toContain("I10");
   });
 
   test("may be refused while a run is under way that began before its day was dropped", () => {
@@ -50,6 +52,20 @@ describe("I10: a key that is refused because its day was dropped", () => {
     expect(found({ events: [...tell({ key }), ...refused(500)], rows, policy: lasting })).toContain(
       "I4",
     );
+  });
+
+  test("may be told that it still runs while partitions come and go, and is replayed later", () => {
+    const refusal = { kind: "fail", status: 409, code: "idempotency_in_flight" } as const;
+    const told = [...tell(), ...tell({ attempt: 2, from: 60_000, end: refusal })];
+    const turn = (phase: "begin" | "end", ms: number) =>
+      ({ kind: "fault", phase, fault: DAYS_TURN, ...at(ms) }) as const;
+    const turning = [turn("begin", 0), ...told, turn("end", 90_000)];
+    const isComplete = false;
+    expect(broken({ events: told, policy: { strategy: "row" }, isComplete })).toEqual(["I4"]);
+    expect(broken({ events: turning, policy: { strategy: "row" }, isComplete })).toEqual([]);
+    expect(broken({ events: turning, policy: { strategy: "advisory" }, isComplete })).toEqual([
+      "I4",
+    ]);
   });
 
   test("is a UUIDv7: other keys have no day", () => {

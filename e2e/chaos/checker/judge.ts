@@ -12,7 +12,7 @@ import {
   checkSingleEffect,
   checkSingleOperation,
 } from "./effects.ts";
-import { disturbancesOf } from "./disturbance.ts";
+import { disturbancesOf, turnsOf } from "./disturbance.ts";
 import { checkDropped, countDropped } from "./dropped.ts";
 import { checkMismatch, checkScope } from "./mismatch.ts";
 import { checkRaces, countRaces } from "./races.ts";
@@ -81,7 +81,7 @@ export function judgeCase(one: Case, isComplete: boolean): Violation[] {
 export function judge(evidence: Evidence): Verdict {
   const { events, rows, leftovers, policyOf, raced, isComplete } = evidence;
   const disturbances = disturbancesOf(events);
-  const cases = toCases(events, rows, { policyOf, disturbances });
+  const cases = toCases(events, rows, { policyOf, disturbances, turns: turnsOf(events) });
   const races = countRaces(cases);
   return {
     violations: [

@@ -39,11 +39,13 @@ export function checkRetention(one: Case): Violation[] {
 // Used if no client saw the first answer: the effect's instant, converted to the clock of this
 // history. A fault may delay the record after its effect.
 function effectAt(
-  { effects, isStruck }: Case,
+  { effects, isStruck, isBesideTurns, policy }: Case,
   { effect }: Answer,
   by: Instant,
 ): number | undefined {
-  const made = isStruck ? undefined : effects.find(({ id }) => id === effect);
+  // A lease has its effect before its record, which may wait for the lock of a partition that comes or goes.
+  const isLater = isStruck || (isBesideTurns && policy.strategy === "lease");
+  const made = isLater ? undefined : effects.find(({ id }) => id === effect);
   return made && made.wallAt - (by.wallAt - by.atMs);
 }
 

@@ -2,9 +2,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { LimitError, until } from "@oncekey/test-support/processes/deadline";
 import type { Pool } from "pg";
+import { DAYS_TURN } from "../checker/disturbance.ts";
 import type { Leftovers } from "../checker/settling.ts";
 import { lookAgain, missingOf, releaseDays, takeBack } from "../fleet/days.ts";
 import type { Days } from "../protocol/days.ts";
+import type { History } from "../history/history.ts";
 import type { Random } from "../protocol/random.ts";
 
 export interface DayOptions {
@@ -14,6 +16,7 @@ export interface DayOptions {
   /** Returns the part of the run that is done, from 0 to 1. */
   readonly progress: () => number;
   readonly random: Random;
+  readonly history: History;
   readonly signal: AbortSignal;
 }
 
@@ -30,7 +33,14 @@ const EVERY_MS = 1_000;
 const PATIENCE_MS = 15_000;
 
 /** Goes on until the signal. */
-export function turnDays({ pool, days, progress, random, signal }: DayOptions): TurningDays {
+export function turnDays({
+  pool,
+  days,
+  progress,
+  random,
+  history,
+  signal,
+}: DayOptions): TurningDays {
   if (days === undefined)
     return { caused: () => ({}), done: Promise.resolve(), leftovers: async () => [] };
   let [added, dropped] = [0, 0];
@@ -49,11 +59,13 @@ export function turnDays({ pool, days, progress, random, signal }: DayOptions): 
     if (missing.length < there.length) await takeBack(pool, random.pick(there));
   };
   const work = async (): Promise<void> => {
+    history.add({ kind: "fault", phase: "begin", fault: DAYS_TURN });
     while (!signal.aborted) {
       // A handler may have the lock, and a strike may end the rig's own connections too.
       await turn().catch(() => undefined);
       await sleep(EVERY_MS);
     }
+    history.add({ kind: "fault", phase: "end", fault: DAYS_TURN });
   };
   return {
     caused: () => ({ "day added": added, "day dropped": dropped }),

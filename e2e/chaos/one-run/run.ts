@@ -261,6 +261,7 @@ function startWork(fleet: Fleet, options: RunOptions, history: History, signal: 
     pool,
     days,
     progress: progressed,
+    history,
     random: createRandomFor(seed, "days"),
     signal: ending.signal,
   });

@@ -32,6 +32,9 @@ beforeEach(async () => {
 
 const STRATEGIES = ["advisory", "unique", "row", "lease"] as const;
 
+/** The strategies whose first statement may wait for the transaction of another row's owner. */
+const WAITING: ReadonlySet<string> = new Set(["unique", "row", "lease"]);
+
 /** A route for each strategy, whose handler writes one row a call. */
 function addRoutes(app: FastifyInstance): void {
   for (const strategy of STRATEGIES) {
@@ -119,6 +122,37 @@ async function storm({ post }: Shop, keys: readonly string[]): Promise<Map<strin
 }
 
 describe("requests while partitions come and go", () => {
+  it.each(STRATEGIES)(
+    "get 409 or wait, and then their replay, if a partition stays locked: %s",
+    async (strategy) => {
+      await withShop(
+        { pool, outsideWrites: "allow", waitMs: 100, replayCache: false },
+        addRoutes,
+        async ({ post }) => {
+          const key = v7();
+          const send = async (): Promise<string> =>
+            code(await post(`/${strategy}`, { key, json: {} }));
+          expect(await send()).toBe("201");
+          const keeper = await pool.connect();
+          try {
+            await keeper.query(
+              "begin; lock table only oncekey.records_days in access exclusive mode",
+            );
+            const locked = send();
+            // A claim that may wait for a row's transaction takes this lock for that of the row.
+            if (WAITING.has(strategy)) expect(await locked).toBe("409 idempotency_in_flight");
+            await keeper.query("commit");
+            expect(await locked).toBe(WAITING.has(strategy) ? "409 idempotency_in_flight" : "201");
+          } finally {
+            keeper.release();
+          }
+          expect(await send()).toBe("201");
+          expect(await effectsOf(key)).toBe(1);
+        },
+      );
+    },
+  );
+
   it("make one effect a key, in whichever partition it is", async () => {
     await addPastDays(pool, 35, 34, 33);
     for (const day of [-1, -2, -3, -4, -5, -6, -7])
