@@ -35,7 +35,7 @@ describe("an earlier operation that two contexts settle at once, both for the sa
       const { key } = await first.run(cart);
       const run = first.run(changed);
       await expect.poll(() => seen.length).toBe(2);
-      const other = openTab(url, { ...resolveFirst, deadlineMs: 500 }).order.run(changed);
+      const other = openTab(url, { ...resolveFirst, deadlineMs: 2_000 }).order.run(changed);
       await waiting(1);
       expect(await other).toMatchObject({ kind: "rejected", key, earlierResult: {} });
       thaw();

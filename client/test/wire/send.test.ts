@@ -15,8 +15,8 @@ describe("one attempt", () => {
         done,
       ],
       async ({ url, seen }) => {
-        // A slow machine may need more than two, as any timeout this short may strike twice.
-        const { order } = createShop(url, { attemptTimeoutMs: 40, attempts: 10 });
+        // The timeout may strike more than once on a busy machine, and not ten times.
+        const { order } = createShop(url, { attemptTimeoutMs: 500, attempts: 10 });
         const result = await order.run(cart);
         expect(result).toMatchObject({ kind: "done", value: { id: 1 } });
         expect(result.attempts).toBeGreaterThanOrEqual(2);
