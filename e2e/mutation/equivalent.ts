@@ -9,6 +9,13 @@ export interface Equivalent extends Change {
 
 export const EQUIVALENT: readonly Equivalent[] = [
   {
+    file: "client/src/retry/retry-loop.ts",
+    mutator: "ConditionalExpression",
+    original: "isAgain(judged)",
+    replacement: "true",
+    reason: "any other answer ends the loop, and nothing reads this state afterwards",
+  },
+  {
     file: "client/src/tabs/tab-channel.ts",
     mutator: "OptionalChaining",
     original: "channel?.postMessage",
