@@ -10,9 +10,9 @@ import { provenance, table } from "@oncekey/test-support/reporting/page";
 const ENDS = {
   whole: "The whole programme ran.",
   "out of time":
-    "It ran out of time before the whole programme was done; what ran is judged whole, but that keys come to an end (I7) only of those that were asked for once more.",
+    "It ran out of time before the whole programme was done; what ran is judged whole, but that keys come to an end (I7) only of those that were asked for again.",
   interrupted:
-    "It was interrupted: not every key was asked for once more, nobody looked at what was still held, and what had happened until then is judged.",
+    "It was interrupted: not every key was asked for again, what was still held was not read, and what had happened until then is judged.",
 } as const;
 
 /** @param hunted the planted bugs that were hunted after the run. */
@@ -45,13 +45,13 @@ ${table([
     ? [["attempts that got 412, because the day of their key was over", String(verdict.dropped)]]
     : []),
   ["time under load", seconds(report.loadMs)],
-  ["time to ask for every key once more", seconds(report.settleMs)],
-  ["keys that there was no time to ask for once more", String(report.evidence.unasked.length)],
+  ["time to ask for every key again", seconds(report.settleMs)],
+  ["keys that there was no time to ask for again", String(report.evidence.unasked.length)],
 ])}
 
 ## Faults
 
-Servers stand still at a boundary when they are struck; the boundaries are ${BOUNDARIES.map(({ name, what }) => `${name} (${what})`).join(", ")}.
+Servers are stopped at a boundary when they are struck. The boundaries are ${BOUNDARIES.map(({ name, what }) => `${name} (${what})`).join(", ")}.
 
 | fault | times |
 | --- | --- |
@@ -109,7 +109,7 @@ const NAMES: Readonly<Record<string, string>> = {
   "drop-answer": "COMMIT's answer lost on its way back",
   delay: "COMMIT late",
   "half-open": "line half open at COMMIT",
-  "rig stood still": "the rig itself stood still for a second or more",
+  "rig stood still": "the rig itself stalled for a second or more",
   "pooler killed": "PgBouncer killed and started again",
   "pool ended": "pool of a route ended and replaced by its application while requests used it",
   "table wrapped": "20,000 expired rows put into the table, to be swept beside the load",

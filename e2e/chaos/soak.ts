@@ -168,7 +168,7 @@ ${table([
   ["effects", String(sum(({ verdict }) => verdict.effects))],
   ["violations", String(sum(({ verdict }) => verdict.violations.length))],
   [
-    "keys that there was no time to ask for once more",
+    "keys that there was no time to ask for again",
     String(sum(({ evidence }) => evidence.unasked.length)),
   ],
 ])}
@@ -177,7 +177,7 @@ Four of five operations go to routes whose records expire after two seconds, or 
 is over when a round of ${ROUND_MS / MINUTE_MS} minutes has been judged: until the servers have swept them they are the peaks of the last picture.
 
 Each was looked at every ${SAMPLE_MS / 1_000} seconds; ${missed} looks got no answer. ${samples.length < FEWEST_SAMPLES ? `**There are only ${samples.length} samples, and of fewer than ${FEWEST_SAMPLES} nothing can be said of a trend.** ` : ""}Medians of ${samples.length} samples, of the
-first quarter of the time and of the last. A line rises where the last is above what the table says it may be: a quarter above the first, or
+first quarter of the time and of the last. A line rises if the last is above the bound in the table: a quarter above the first, or
 what is noise for it, whichever is more. What grows by less than that between the two quarters, memory by a quarter or 32 MiB, is not seen. After ${JUDGED_MS / MINUTE_MS} minutes
 a line that rises, or too few samples, fails the command.
 

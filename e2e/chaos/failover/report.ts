@@ -55,12 +55,12 @@ export function formatPage(results: readonly PhaseResult[], where: Circumstances
 Made by \`npx -y pnpm@12 test:faults --failover\` on ${where.date} at ${where.commit}, with
 ${where.programs}: three PostgreSQL servers under Patroni, HAProxy before
 them, three Fastify servers with all four strategies, and clients that send each key one to three times at once and ask until it is
-answered. After the strikes every key was sent once more, to
+answered. After the strikes every key was sent again, to
 servers that had just been started, and the whole history was judged together with what the database held.
 
 ${formatTable(results)}
 
-*Lost*: a client was told of an effect that is gone. *Doubled*: a key has two effects. *Two answers*: a key was answered in two ways.
+*Lost*: a client got the answer of an effect that is gone. *Doubled*: a key has two effects. *Two answers*: a key was answered in two ways.
 *Outage*: the longest time around one strike in which no client was answered, as median and maximum; the leader's lease is shortened to
 ${LEADER_LEASE_SECONDS} s here (Patroni's default is 30 s), and a killed leader is missed for about that long.
 

@@ -259,7 +259,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "unheard-error",
-    what: "nobody listens for errors of a connection that is in use",
+    what: "no listener takes the errors of a connection that is in use",
     hunt: "terminate",
     edits: [
       {

@@ -142,7 +142,7 @@ export const RESOURCE_MUTANTS: readonly Mutant[] = [
   },
   {
     name: "running-is-refused",
-    what: "the client drops its key when the server says that the first request still runs",
+    what: "the client drops its key when the server reports that the first request still runs",
     hunt: "slowLeases",
     edits: [
       {
