@@ -46,8 +46,8 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: "server/src/ticket/ticket-id.ts",
-        find: "JSON.stringify([scope, target, key])",
-        replace: "JSON.stringify([scope.length, target, key])",
+        find: "`${scope}${END}${target}${END}${key}`",
+        replace: "`${scope.length}${END}${target}${END}${key}`",
       },
     ],
   },

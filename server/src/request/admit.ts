@@ -21,6 +21,7 @@ import {
   conflict,
   markRefusal,
   refusalOf,
+  setLifetime,
   writeProblem,
   writeReplay,
   writeServerError,
@@ -183,7 +184,7 @@ function replay(admission: Admission, record: StoredRecord): Admitted {
   const { reply, state } = admission;
   const { options, ticket } = state;
   const isMismatch = ticket !== undefined && !record.fingerprint.equals(ticket.fingerprint);
-  acknowledge(reply, ticket?.key, remainingFenceMs(record));
+  if (ticket !== undefined) setLifetime(reply, remainingFenceMs(record));
   const refusal = refusalOf(record, isMismatch, options);
   if (refusal !== undefined) {
     markRefusal(reply, isMismatch, options);

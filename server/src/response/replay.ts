@@ -36,6 +36,11 @@ export function acknowledge(
 ): void {
   if (key === undefined) return;
   reply.header(IDEMPOTENCY_KEY, formatKey(key));
+  setLifetime(reply, lifetimeMs);
+}
+
+/** Sets the lifetime of a key that is acknowledged already. */
+export function setLifetime(reply: FastifyReply, lifetimeMs: number): void {
   reply.header(IDEMPOTENCY_KEY_LIFETIME, String(Math.max(0, Math.floor(lifetimeMs / 1000))));
 }
 

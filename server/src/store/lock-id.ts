@@ -1,5 +1,5 @@
 /** Id of the advisory lock of a ticket. */
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import type { Ticket } from "./store.ts";
 
 /**
@@ -20,7 +20,9 @@ export function purposeLockId(schema: string, purpose: string): string {
 }
 
 function digest(parts: readonly string[]): string {
-  const hash = createHash("sha256");
-  for (const part of parts) hash.update(`${Buffer.byteLength(part)}:${part}`);
-  return hash.digest().readBigInt64BE(0).toString();
+  let text = "";
+  for (const part of parts) text += `${Buffer.byteLength(part)}:${part}`;
+  // One call of the hash, and its digest as text, which Node makes faster than a buffer.
+  const first = hash("sha256", text, "hex").slice(0, 16);
+  return BigInt.asIntN(64, BigInt(`0x${first}`)).toString();
 }

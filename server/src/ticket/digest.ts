@@ -1,6 +1,8 @@
 /** A digest of any value: equal for equal data in whatever order its members stand. One pass, without recursion. */
 import { transcode } from "node:buffer";
 import { createHash, hash } from "node:crypto";
+import { isSame, knownShape, MAX_SHAPES } from "./shape.ts";
+import type { Shape } from "./shape.ts";
 import { sortedByHash } from "./sort-names.ts";
 
 /** Thrown for a value that shows nothing of its content, such as a stream. */
@@ -19,15 +21,10 @@ export class OpaqueValueError extends TypeError {
  */
 export type OpaquePolicy = "refuse" | "by-kind";
 
-/** Names of an object's members, read once for all objects that have the same ones. */
-interface Shape {
-  readonly keys: readonly string[];
-  /** Places in `keys`, in the order of the sorted names. */
-  readonly order: readonly number[];
-  /** Number of the sorted names. */
+/** A shape with its number in one value. */
+interface NumberedShape {
+  readonly shape: Shape;
   readonly id: number;
-  /** Whether a name is a method's of streams or promises. */
-  readonly isSuspect: boolean;
 }
 
 // One number a value: its kind in the low three bits, and above them a length, a count or the value itself.
@@ -60,7 +57,6 @@ const MIN_SCRATCH = 1_024;
 const MAX_SCRATCH = 262_144;
 const MIN_LONG_TEXT = 4_096;
 const NOT_LATIN = /[^\0-\u00ff]/;
-const MAX_SHAPES = 256;
 // An object with more members is a dictionary, which no other object resembles.
 const MAX_SHAPED = 64;
 // Above this number each container is written once: a circle, or aliases of aliases, would have no
@@ -89,7 +85,9 @@ class Pass {
   readonly #bytes: Uint8Array[] = [];
   /** Containers whose content is still to be written. */
   readonly #left: object[] = [];
-  readonly #shapes = new Map<string, Shape>();
+  /** Shapes of this value by their first name: one lookup for each object of a list. */
+  readonly #shapes = new Map<string, NumberedShape>();
+  /** Numbers of the sorted names, in the order in which they came. */
   readonly #shapeIds = new Map<string, number>();
   readonly #visited = new Map<object, number>();
   #containers = 0;
@@ -193,7 +191,8 @@ class Pass {
       return;
     }
     const values: unknown[] = Object.values(value);
-    const { order, id, isSuspect } = this.#shapeOf(keys);
+    const { shape, id } = this.#shapeOf(keys);
+    const { order, isSuspect } = shape;
     if (isSuspect) this.#refuseMethods(value);
     this.#put(id * 8 + OBJECT);
     for (let at = 0; at < order.length; at += 1) this.#writeValue(values[order[at] ?? 0]);
@@ -211,23 +210,19 @@ class Pass {
     }
   }
 
-  #shapeOf(keys: readonly string[]): Shape {
+  #shapeOf(keys: readonly string[]): NumberedShape {
     const first = keys[0] ?? "";
-    const known = this.#shapes.get(first);
-    if (known !== undefined && isSame(known.keys, keys)) return known;
-    const order = keys
-      .map((_key, at) => at)
-      .toSorted((one, other) => ((keys[one] ?? "") < (keys[other] ?? "") ? -1 : 1));
-    const names = JSON.stringify(order.map((at) => keys[at]));
-    let id = this.#shapeIds.get(names);
+    const before = this.#shapes.get(first);
+    if (before !== undefined && isSame(before.shape.keys, keys)) return before;
+    const shape = knownShape(first, keys);
+    let id = this.#shapeIds.get(shape.names);
     if (id === undefined) {
       id = this.#shapeIds.size;
-      this.#shapeIds.set(names, id);
+      this.#shapeIds.set(shape.names, id);
     }
-    const isSuspect = keys.includes("pipe") || keys.includes("then");
-    const shape = { keys, order, id, isSuspect };
-    if (this.#shapes.size < MAX_SHAPES || known !== undefined) this.#shapes.set(first, shape);
-    return shape;
+    const numbered = { shape, id };
+    if (this.#shapes.size < MAX_SHAPES || before !== undefined) this.#shapes.set(first, numbered);
+    return numbered;
   }
 
   #writeInstance(value: object): void {
@@ -308,7 +303,8 @@ class Pass {
 }
 
 function sha256(data: string | NodeJS.ArrayBufferView): Buffer {
-  return hash("sha256", data, "buffer");
+  // By its text: the bytes then come from Node's pool of small buffers, and cost no memory of their own.
+  return Buffer.from(hash("sha256", data, "hex"), "hex");
 }
 
 function isUpTo(length: number, texts: readonly string[]): boolean {
@@ -359,12 +355,6 @@ function takeScratch(): Int32Array<ArrayBuffer> {
 
 const PAIRS: ReadonlySet<string> = new Set(["URLSearchParams", "Headers", "FormData"]);
 const BOXED: ReadonlySet<string> = new Set(["Number", "String", "Boolean", "BigInt", "Symbol"]);
-
-function isSame(one: readonly string[], other: readonly string[]): boolean {
-  if (one.length !== other.length) return false;
-  for (let at = 0; at < one.length; at += 1) if (one[at] !== other[at]) return false;
-  return true;
-}
 
 function hasMethod<Name extends string>(
   value: object,

@@ -1,12 +1,15 @@
 /** The id by which a process distinguishes its tickets. */
 import type { Ticket } from "../store/store.ts";
 
+// Neither a scope nor a key contains it.
+const END = "\0";
+
 /** Returns scope, target and key as one string, which begins with the scope. */
 export function ticketId({ scope, target, key }: Omit<Ticket, "fingerprint">): string {
-  return JSON.stringify([scope, target, key]);
+  return `${scope}${END}${target}${END}${key}`;
 }
 
 /** Returns the beginning of the ids of a scope. */
 export function scopePrefix(scope: string): string {
-  return `${JSON.stringify([scope]).slice(0, -1)},`;
+  return `${scope}${END}`;
 }

@@ -64,6 +64,32 @@ function namesThatEndAlike(): string[] {
 }
 
 describe("digest", () => {
+  it("does not depend on the names of bodies that were digested before", () => {
+    const before = [
+      of({ a: 1, b: 2 }),
+      of({ a: 1, c: 2 }),
+      of([
+        { a: 1, c: 2 },
+        { a: 1, b: 2 },
+      ]),
+    ];
+    for (let count = 0; count < 300; count += 1) of({ [`first${count}`]: 1, b: 2 });
+    for (const other of [{ a: 1 }, { a: 1, b: 2, c: 3 }, { a: 2, ["x".repeat(2_000)]: 1 }])
+      of(other);
+
+    const after = [
+      of({ b: 2, a: 1 }),
+      of({ a: 1, c: 2 }),
+      of([
+        { c: 2, a: 1 },
+        { a: 1, b: 2 },
+      ]),
+    ];
+
+    expect(after).toEqual(before);
+    expect(new Set(before).size).toBe(3);
+  });
+
   it("is the same for equal JSON and different for different JSON", () => {
     fc.assert(
       fc.property(fc.jsonValue(), fc.jsonValue(), (one, other) => {
