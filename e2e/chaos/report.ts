@@ -22,7 +22,7 @@ export function formatReport(report: RunReport, hunted: Hunted, commit: string):
   const seconds = (ms: number): string => `${Math.round(ms / 1_000)} s`;
   return `# What tried to break the promise
 
-${provenance(`test:faults --seed ${seed}${report.share === 1 ? "" : ` --share ${report.share}`}${report.isPartitioned ? " --partitioned" : " --no-partitioned"}`, commit)} ${ENDS[report.end]}
+${provenance(`test:faults --seed ${seed}${report.share === 1 ? "" : ` --share ${report.share}`}${report.isPartitioned ? " --partitioned" : ""}`, commit)} ${ENDS[report.end]}
 
 \`\`\`text
 ${formatVerdict(verdict)}

@@ -90,7 +90,7 @@ async function runAndReport(plan: Plan, pages: string): Promise<number> {
   if (verdict.violations.length > 0) {
     await keepHistory(report);
     console.log(
-      `the same plan again: test:faults --seed ${seed} --share ${plan.share} --${plan.partitioned ? "" : "no-"}partitioned --operations ${plan.operations} --minutes ${plan.limitMs / MINUTE_MS}`,
+      `the same plan again: test:faults --seed ${seed} --share ${plan.share}${plan.partitioned ? " --partitioned" : ""} --operations ${plan.operations} --minutes ${plan.limitMs / MINUTE_MS}`,
     );
   }
   const { mutants, controls } = chooseHunts(plan);

@@ -47,7 +47,7 @@ export const MINUTE_MS = 60_000;
 
 export const USAGE = `test:faults [--operations N] [--seed N] [--minutes N]   the whole run, quick planted bugs, and the page
 test:faults --share N                                    a part of all that, such as 0.3, chosen by the seed
-test:faults --partitioned                                on a table with partitions by day, as every odd seed does
+test:faults --partitioned                                on a table with partitions by day
 test:faults --mutants [--mutant NAME]                    planted bugs, and what catches them
 test:faults --failover [--rounds N]                      kills and hand-overs of a replicated PostgreSQL
 test:faults --judge FILE                                 judges a history that was written before
@@ -58,13 +58,12 @@ test:soak [--minutes N] [--seed N] [--pages FOLDER]      an hour of load without
 export function readSettings(words: readonly string[]): Settings {
   const { values } = parseArgs({
     args: [...words],
-    allowNegative: true,
     options: {
       operations: { type: "string" },
       share: { type: "string", default: "1" },
       seed: { type: "string", default: String(Date.now() % 1_000_000) },
       minutes: { type: "string", default: "9" },
-      partitioned: { type: "boolean" },
+      partitioned: { type: "boolean", default: false },
       mutants: { type: "boolean", default: false },
       mutant: { type: "string" },
       pages: { type: "string", default: PAGES },
@@ -78,8 +77,7 @@ export function readSettings(words: readonly string[]): Settings {
   const operations = values.operations ?? String(Math.round(OPERATIONS * share));
   const count = toNumber("operations", operations);
   const seed = toNumber("seed", values.seed);
-  // Every second seed: what takes no other time is not run twice.
-  const { partitioned = Math.round(seed) % 2 === 1 } = values;
+  const { partitioned } = values;
   const plan: Plan = {
     seed,
     operations: count,
