@@ -55,6 +55,15 @@ describe.each([
     });
   });
 
+  it("is corrected once: a key of the right time that is refused as well is rejected", async () => {
+    await withServer([expired, done, expired], async ({ url, seen }) => {
+      const { order, warnings } = createShop(url);
+      await order.run(cart);
+      expect(await order.run(cart)).toMatchObject({ kind: "rejected", attempts: 1 });
+      expect([seen.length, warnings.length]).toEqual([3, 1]);
+    });
+  });
+
   it("is noticed by a plain call as well", async () => {
     await withServer([expired, done], async ({ url, seen }) => {
       expect((await createShop(url).client.post("orders")).status).toBe(201);

@@ -132,6 +132,7 @@ describe("crash recovery", () => {
     const store = createLeaseStore(createStoreParts(pool, "oncekey"), 60_000);
     const retry = await store.begin(left, RETENTION);
     if (retry.kind !== "crashed") throw new Error(`expected a crash, got ${retry.kind}`);
+    expect(await rowOf(left)).toEqual({ status: null, attempt: 2, recoveries: null, waits: null });
     await crash();
     expect(await pass(charged)).toEqual({ resolved: 1, left: 0 });
     await retry.claim.complete(response("made"), "keep");
