@@ -40,7 +40,7 @@ export const PAGES: readonly Page[] = [
     file: "plugin-options.md",
     title: "Options of the plugin",
     intro:
-      "Options of `app.register(idempotency, { … })`. A route sets its own in `config.idempotency`, if the column _route_ has yes. An unknown or wrong option throws at registration, and so does a route's option that has no effect beside its others. The message names the option and the allowed values. Fastify's types accept a typo in `config`: write `{ … } satisfies RouteIdempotencyOptions` to have the compiler find it.",
+      "Options of `app.register(idempotency, { … })`. A route sets its own in `config.idempotency`, if the column _route_ has yes. An unknown or wrong option throws at registration, and so does a route's option that has no effect beside its others. The message names the option and the allowed values. Fastify's types find a wrong value of an option in `config`, and accept a misspelled name: write `{ … } satisfies RouteIdempotencyOptions` to have the compiler find it.",
     tableOf: ["IdempotencyOptions"],
     partsOf: { IdempotencyOptions: ["RouteIdempotencyOptions"] },
     exports: {

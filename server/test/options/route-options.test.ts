@@ -271,6 +271,55 @@ describe("key", () => {
   });
 });
 
+describe("the type of config.idempotency", () => {
+  const handler = async (): Promise<string> => "paid";
+
+  it("has no place for a wrong value, in app.post and in app.route", async () => {
+    await withShop(
+      { pool },
+      (app) => {
+        const post = (): unknown =>
+          app.post(
+            "/a",
+            {
+              // @ts-expect-error -- no such strategy
+              config: { idempotency: { strategy: "rwo" } },
+            },
+            handler,
+          );
+        const route = (): unknown =>
+          app.route({
+            method: "POST",
+            url: "/b",
+            // @ts-expect-error -- no such strategy
+            config: { idempotency: { strategy: "rwo" } },
+            handler,
+          });
+        expect(post).toThrow("strategy must be ");
+        expect(route).toThrow("strategy must be ");
+      },
+      async () => {},
+    );
+  });
+
+  it("finds a misspelled name only behind satisfies; the route itself refuses it when it is added", async () => {
+    await withShop(
+      { pool },
+      (app) => {
+        // @ts-expect-error -- no such option
+        const checked = { strtegy: "row" } satisfies RouteIdempotencyOptions;
+        const post = (): unknown =>
+          app.post("/a", { config: { idempotency: { strtegy: "row" } } }, handler);
+        const route = (): unknown =>
+          app.route({ method: "POST", url: "/b", config: { idempotency: checked }, handler });
+        expect(post).toThrow("unknown idempotency option strtegy");
+        expect(route).toThrow("unknown idempotency option strtegy");
+      },
+      async () => {},
+    );
+  });
+});
+
 describe("an option without effect", () => {
   const lease = { onCrash: "fail" } as const;
 
