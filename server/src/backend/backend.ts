@@ -120,10 +120,12 @@ function createEngine(
 ): Engine {
   return {
     poolOf,
-    begin: (ticket, used, onWait) =>
-      chain<PerPool | Unavailable, Outcome>(of(used), (found) =>
-        "kind" in found ? found : found.records.begin(ticket, options, onWait),
-      ),
+    begin(ticket, used, onWait) {
+      const found = of(used);
+      const begin = (open: PerPool | Unavailable): MaybePromise<Outcome> =>
+        "kind" in open ? open : open.records.begin(ticket, options, onWait);
+      return found instanceof Promise ? found.then(begin) : begin(found);
+    },
     lookup: (ticket, used) =>
       chain<PerPool | Unavailable, Outcome>(of(used), (found) =>
         "kind" in found ? found : found.records.lookup(ticket, options),

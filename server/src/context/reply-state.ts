@@ -180,6 +180,7 @@ export class ReplyState {
     this.#claim = undefined;
     this.#phase = "reading";
     this.#reading = reading;
+    this.deadline?.check();
     return { kind: "store", reading };
   }
 }

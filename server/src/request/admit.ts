@@ -137,11 +137,11 @@ function follow(admission: Admission, outcome: ClaimOutcome): MaybePromise<Admit
 function hold({ request, reply, state }: Admission, claim: Claim): Admitted {
   state.reply.hold(claim);
   state.held = claim;
-  state.scope = createScope(request, state, claim.tx);
   refuseTrailers(state, reply);
-  ignoreLateReplies(state, request, reply);
+  state.scope = createScope(request, state, claim.tx);
   const deadline = startDeadline(state, request, reply);
   state.reply.deadline = deadline;
+  ignoreLateReplies(state, request, reply);
   // A hijacked reply, or one ended by hand, has no `onSend`. A caller that hangs up also closes, but then nothing is sent yet:
   // the handler goes on and its response is stored.
   reply.raw.once("close", () => {

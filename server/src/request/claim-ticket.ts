@@ -46,7 +46,8 @@ export function claimTicket(asked: ClaimRequest): MaybePromise<ClaimOutcome> {
         waitMs: endedAt - (heldAt ?? endedAt),
       };
     });
-    if (outcome.kind === "claimed" || outcome.kind === "crashed") publishEnd(asked, outcome.claim);
+    const isClaim = outcome.kind === "claimed" || outcome.kind === "crashed";
+    if (isClaim && hasSubscribers("oncekey:complete")) publishEnd(asked, outcome.claim);
     return outcome;
   });
 }
@@ -61,12 +62,15 @@ function ask(
   onWait: () => void,
 ): MaybePromise<ClaimOutcome> {
   const { options, ticket } = state;
+  const isOld = ticket !== undefined && isOutOfTime(ticket.key, options.maxKeyAgeMs);
   const pool = engine.poolOf(request);
   state.pool = pool;
   if (ticket === undefined) return engine.open(pool, state.keylessScope);
   if (!mayRun) return engine.lookup(ticket, pool);
-  if (isOutOfTime(ticket.key, options.maxKeyAgeMs)) return askStored(engine, ticket, pool);
-  return chain(engine.isDropped(ticket.key, pool), (dropped): MaybePromise<ClaimOutcome> => {
+  if (isOld) return askStored(engine, ticket, pool);
+  const isDropped = engine.isDropped(ticket.key, pool);
+  if (isDropped === false) return engine.begin(ticket, pool, onWait);
+  return chain(isDropped, (dropped): MaybePromise<ClaimOutcome> => {
     if (typeof dropped === "object") return dropped;
     return dropped ? askStored(engine, ticket, pool) : engine.begin(ticket, pool, onWait);
   });
@@ -92,9 +96,8 @@ function publishBegin(
   }));
 }
 
-/** Publishes how the claim ends, if the channel has subscribers when the claim is taken. */
+/** Publishes how the claim ends. */
 function publishEnd(asked: ClaimRequest, claim: Claim): void {
-  if (!hasSubscribers("oncekey:complete")) return;
   const key = asked.state.ticket?.key;
   claim.onEnd((end) =>
     publish("oncekey:complete", () => ({

@@ -17,8 +17,6 @@ export function startDeadline(
   reply: FastifyReply,
 ): HandlerDeadline {
   const { maxHandlerMs, strategy } = state.options;
-  // Before Postgres ends the session: until then the log can name what waited for the handler's locks.
-  const limitMs = Math.min(maxHandlerMs, idleLimitMs(maxHandlerMs) - 1_000);
   const { promise: expired, resolve } = Promise.withResolvers<"expired">();
   let timer: NodeJS.Timeout | undefined;
   let isHijacked = false;
@@ -46,7 +44,7 @@ export function startDeadline(
 
   function check(): void {
     if (strategy === "lease" && !isCounted()) return;
-    timer ??= setTimeout(() => void expire(), limitMs).unref();
+    timer ??= setTimeout(() => void expire(), limitMs(maxHandlerMs)).unref();
   }
 
   const hijack = reply.hijack.bind(reply);
@@ -57,6 +55,11 @@ export function startDeadline(
   };
   check();
   return { expired, check, stop: () => clearTimeout(timer) };
+}
+
+// Before Postgres ends the session: until then the log can name what waited for the handler's locks.
+function limitMs(maxHandlerMs: number): number {
+  return Math.min(maxHandlerMs, idleLimitMs(maxHandlerMs) - 1_000);
 }
 
 function answer(state: RequestState, reply: FastifyReply): void {

@@ -41,7 +41,7 @@ async function runHandler(
   const result: unknown =
     scope === undefined
       ? handler.call(app, request, reply)
-      : scope.run((): unknown => handler.call(app, request, reply));
+      : scope.run<unknown>(handler.bind(app, request, reply));
   // A handler that sends from a callback: Fastify must wait for that, and a caller that hangs up must not end it.
   if (result === undefined) return new Promise<never>(() => {});
   if (state === null || result === reply || !isThenable(result)) return result;
@@ -82,10 +82,9 @@ export function ignoreLateReplies(
 ): void {
   // Hooks behind the handler run outside of it, whether it sends the reply or returns it.
   const original = reply.send.bind(reply);
-  const send = (payload: unknown): FastifyReply => leaveScope(() => original(payload));
-  state.answerExpired = (payload) => void send(payload);
+  state.answerExpired = (payload) => void leaveScope(original.bind(undefined, payload));
   reply.send = (payload?: unknown) => {
-    if (!state.reply.isTooLate || reply.sent) return send(payload);
+    if (!state.reply.isTooLate || reply.sent) return leaveScope(original.bind(undefined, payload));
     const { status } = state.reply;
     if (status !== undefined && !reply.raw.headersSent) reply.code(status);
     // Fastify adds an empty payload if a handler sent without returning the reply. It changes

@@ -69,12 +69,10 @@ async function finish(
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<unknown> {
-  const { deadline } = state.reply;
-  deadline?.check();
   const taking = take(state, reading, reply);
   const taken = taking instanceof Promise ? await inTime(state.reply, taking) : taking;
   if (taken !== "expired" && !state.reply.store(reading)) return new Promise<never>(() => {});
-  deadline?.stop();
+  state.reply.deadline?.stop();
   try {
     if (taken === "expired") return expiredProblem(state, reply);
     const sent = await settle(reading, taken, state, request, reply);

@@ -21,7 +21,8 @@ export function fingerprintWhole(request: FastifyRequest): Buffer | undefined {
   if (request.body === undefined && hasContent(request)) return undefined;
   const mediaType = request.headers["content-type"]?.split(";", 1)[0]?.trim().toLowerCase();
   try {
-    return versioned(digest([mediaType, sortedQuery(request), request.body], "by-kind"));
+    const bytes = digest([mediaType, sortedQuery(request), request.body], "by-kind");
+    return Buffer.concat([VERSION, bytes]);
   } catch (cause) {
     throw unreadable(cause);
   }
@@ -37,7 +38,7 @@ export function fingerprintBy(option: FingerprintOption, request: FastifyRequest
   try {
     if (typeof part === "function" || typeof part === "symbol")
       throw new OpaqueValueError(`a ${typeof part}`);
-    return versioned(digest([part], "refuse"));
+    return Buffer.concat([VERSION, digest([part], "refuse")]);
   } catch (cause) {
     if (!(cause instanceof OpaqueValueError)) throw cause;
     throw new TypeError(`fingerprint must return plain data synchronously, got ${cause.what}`, {
@@ -52,10 +53,6 @@ export function unreadable(cause?: unknown): TypeError {
     "a protected route whose request body is a stream needs a fingerprint option",
     { cause },
   );
-}
-
-function versioned(bytes: Buffer): Buffer {
-  return Buffer.concat([VERSION, bytes]);
 }
 
 // The parser has left the body for the handler to read, as @fastify/multipart does.

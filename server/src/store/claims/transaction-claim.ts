@@ -33,6 +33,7 @@ export interface ClaimParts {
 
 /** A claim that holds the transaction of its handler. */
 abstract class TransactionClaim extends EndingClaim {
+  readonly tx: PoolClient;
   protected readonly connection: Connection;
   // A transaction that was rolled back left nothing that could count it.
   readonly attempt = 1;
@@ -42,10 +43,7 @@ abstract class TransactionClaim extends EndingClaim {
   constructor(connection: Connection) {
     super();
     this.connection = connection;
-  }
-
-  get tx(): PoolClient {
-    return this.connection.tx;
+    this.tx = connection.tx;
   }
 
   get signal(): AbortSignal {

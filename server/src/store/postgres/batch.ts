@@ -48,7 +48,8 @@ class Batch implements Submittable {
   readonly statements: readonly Statement[];
   // A property that pg may wrap: that is how the pool's `query_timeout` reaches this query.
   callback: (error: unknown) => void;
-  readonly #session: Session | undefined;
+  readonly #client: PoolClient;
+  #session: Session | undefined;
   /** Whether the batch goes on with a transaction, whose earlier statements an error takes along. */
   readonly #continues: boolean;
   readonly #results: StatementResult[] = [];
@@ -61,13 +62,14 @@ class Batch implements Submittable {
     reject: (error: unknown) => void,
   ) {
     this.statements = statements;
-    this.#session = sessionOf(client);
+    this.#client = client;
     this.#continues = client.getTransactionStatus() === "T";
     this.callback = (error) => (error === null ? resolve(this.#results) : reject(error));
   }
 
   submit(connection: Connection): void {
-    const { stream } = asWire(connection);
+    const { stream } = connection as unknown as WireConnection;
+    this.#session = sessionOf(this.#client);
     if (stream.writable) stream.write(encodeBatch(this.statements, this.#session?.preparedTexts()));
   }
 
@@ -87,8 +89,8 @@ class Batch implements Submittable {
   }
 
   handleReadyForQuery(): void {
-    this.#session?.noteDone(this.statements);
     this.callback(null);
+    this.#session?.noteDone(this.statements);
   }
 
   handleCopyInResponse(connection: WireConnection): void {
@@ -107,10 +109,6 @@ export const LOST_STATEMENT = "26000";
 
 function codeOf(error: unknown): unknown {
   return typeof error === "object" && error !== null && "code" in error ? error.code : undefined;
-}
-
-function asWire(connection: Connection): WireConnection {
-  return connection as unknown as WireConnection;
 }
 
 // With `pipeline: true` pg refuses query objects and sends each statement behind the last by itself, a Sync after each.

@@ -47,7 +47,7 @@ export function ask(
   client: PoolClient,
   statements: readonly Statement[],
 ): Promise<readonly StatementResult[]> {
-  return inTime(sendBatch(client, statements));
+  return withDeadline(sendBatch(client, statements), ANSWER_MS, refuseToWait);
 }
 
 /**
@@ -98,9 +98,11 @@ export async function askToEnd(
 
 /** Awaits an answer of the database for as long as one may take. @throws DatabaseTimeoutError after that. */
 export function inTime<Answer>(asked: Promise<Answer>): Promise<Answer> {
-  return withDeadline(asked, ANSWER_MS, () => {
-    throw new DatabaseTimeoutError(`the database did not answer within ${ANSWER_MS} ms`);
-  });
+  return withDeadline(asked, ANSWER_MS, refuseToWait);
+}
+
+function refuseToWait(): never {
+  throw new DatabaseTimeoutError(`the database did not answer within ${ANSWER_MS} ms`);
 }
 
 /**
