@@ -74,4 +74,16 @@ export const FOUND: readonly History[] = [
       { kind: "pass", ms: 150 },
     ],
   },
+  // A click while a run for a new operation is live gets the outcome of that.
+  {
+    ...plain,
+    setting: "two tabs, no locks",
+    events: [
+      { kind: "click", tab: 0, content: apple1, again: false },
+      { kind: "click", tab: 1, content: apple1, again: true },
+      { kind: "pass", ms: 700 },
+      { kind: "click", tab: 1, content: apple1, again: false },
+      { kind: "click", tab: 0, content: apple1, again: false },
+    ],
+  },
 ];

@@ -110,8 +110,9 @@ function begin(
   content: Content,
   again = false,
 ): Ledger {
+  // A run that asks for a new operation joins only its like. Any other gets the outcome of both.
   const live = [...ledger.calls.values()].filter(
-    (one) => one.again === again && concerns(ledger.rules, one, content),
+    (one) => (one.again || !again) && concerns(ledger.rules, one, content),
   );
   const startedAt = Math.min(ledger.moment, ...live.map((one) => one.startedAt));
   const call: Call = { kind, content, again, startedAt, time: ledger.time };
