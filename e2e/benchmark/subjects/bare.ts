@@ -39,8 +39,10 @@ export function addBare(app: FastifyInstance, pool: pg.Pool, paths: readonly str
     const found = stored.get(key);
     if (found?.fingerprint === fingerprint) return sendReplay(reply, found.body);
     return run(pool, request, reply).then((body) => {
-      if (stored.size >= MOST_STORED) stored.clear();
       stored.set(key, { fingerprint, body });
+      // The oldest goes: a key of the load that were lost would run again, and meet its own record.
+      const [oldest] = stored.keys();
+      if (stored.size > MOST_STORED && oldest !== undefined) stored.delete(oldest);
       return reply.type(JSON_TYPE).send(body);
     });
   });
