@@ -94,14 +94,20 @@ async function aged(isVacuumed: boolean): Promise<void> {
   }
 }
 
-/** Until no other session, such as one that gathers statistics, may still see what was deleted. */
+/**
+ * Until what was deleted can be found dead: no session of this database may still see it, such as
+ * one that gathers statistics, and no transaction of the whole server may be older.
+ */
 async function untilNobodyReads(): Promise<void> {
-  const readers = `select count(*)::int as readers from pg_stat_activity
-    where datname = current_database() and pid <> pg_backend_pid()
-      and (backend_xmin is not null or backend_xid is not null)`;
+  const { rows } = await pool.query<{ xid: string }>("select pg_current_xact_id()::text as xid");
+  const isOver = `select pg_snapshot_xmin(pg_current_snapshot()) > $1::text::xid8 and not exists (
+      select from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()
+        and (backend_xmin is not null or backend_xid is not null)) as is_over`;
   await expect
-    .poll(async () => (await pool.query<{ readers: number }>(readers)).rows[0]?.readers)
-    .toBe(0);
+    .poll(
+      async () => (await pool.query<{ is_over: boolean }>(isOver, [rows[0]?.xid])).rows[0]?.is_over,
+    )
+    .toBe(true);
 }
 
 describe("a batch of the sweep", () => {
