@@ -77,6 +77,8 @@ export async function huntMutants(
 async function workThrough(huntings: readonly Hunting[], signal: AbortSignal): Promise<void> {
   const queue = huntings.values();
   const lane = async (): Promise<void> => {
+    // An interrupted run copies nothing.
+    if (signal.aborted) return;
     const copy = await copyProject();
     try {
       for (const hunting of queue) {
