@@ -20,7 +20,7 @@ export interface Limit {
   readonly measured: Spread;
   /** The same statements, played by bare sockets. `undefined`: the row has none, or needs no database. */
   readonly postgres: Spread | undefined;
-  /** Of the bare prototype. */
+  /** What the bare prototype reaches. */
   readonly prototype: Spread | undefined;
 }
 
@@ -153,7 +153,7 @@ ${noiseNote(floor)}
 How close the throughput of a protected request can come to that of the same handler without Oncekey, in one interleaved run. In parentheses: the lower and the upper quartile.
 
 - **Postgres alone**: the bytes that the server sends for one first request are recorded, with its batches, named statements and one Sync for each batch. Bare sockets play them with new keys, owners and locks, beside those of F2 (\`BEGIN; INSERT; COMMIT\`). The player reads no result and has no HTTP, so its ratio is an upper bound that no plugin can pass with these statements. A server's pool has ${POOL_CONNECTIONS} connections: 64 callers are bound by the row of ${POOL_CONNECTIONS} sessions.
-- **Bare handler**: the statements of \`advisory\` in a single Fastify handler, without plugin, hooks, header rules, deadlines or error handling. Its replay from Postgres is one named statement by \`pool.query\`; its replay from the process is one SHA-256 of the body and one look-up in a \`Map\`.
+- **Bare handler**: a lock, a look-up and a store in a single Fastify handler, without plugin, hooks, header rules, deadlines or error handling. Its statements are leaner than ours: no conflict clause, no tombstones and no time limits; and its client is smaller than that of \`pg\`. If it reaches a target that Postgres alone does not reach with our statements, the difference is the price of what they promise. Its replay from Postgres is one named statement by \`pool.query\`; its replay from the process is one SHA-256 of the body and one look-up in a \`Map\`.
 
 ## Targets and limits
 

@@ -1,4 +1,4 @@
-/** The statements of `advisory` in a single handler: what remains of the cost of Node without a plugin. It promises nothing. */
+/** Leaner statements for the purpose of `advisory`, in a single handler: how little Node can cost without a plugin. It promises nothing. */
 import { hash } from "node:crypto";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type pg from "pg";

@@ -28,7 +28,7 @@ export const SUBJECTS: readonly Subject[] = [
     role: "prototype",
     kinds: KINDS,
     description:
-      "the statements of `advisory` in a single handler, without a plugin: a lower bound of the cost of Node",
+      "leaner statements for the purpose of `advisory` in a single handler, without a plugin",
   },
   ...STRATEGIES.map((name) => ({
     name,

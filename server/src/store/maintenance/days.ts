@@ -146,14 +146,17 @@ async function findStanding(client: PoolClient, table: string): Promise<string |
   return rows[0]?.until;
 }
 
-/** Reads the two indexes, and rows only in the ranges that may hold one that stands, up to the first that does. */
+/**
+ * Reads the two indexes, and rows only in the ranges that may hold one that stands, up to the first that does. Two at once: the
+ * advisory lock of the days lets one process in.
+ */
 export function standingOf(table: string): string {
   const first = (condition: string): string =>
     `(select greatest(expires_at, fence_until, lease_until)::text as until from ${table} where ${condition} and ${OF_DAY} limit 1)`;
   return `${first(STANDS)} union all ${first(UNDECIDED)} limit 1`;
 }
 
-/** Moves rows of other keys that stand. No key of the day does any more, so few ranges are read. */
+/** Moves rows of other keys that stand. No key of the day does any more, so few ranges are read. Two at once: as {@link standingOf}. */
 export function moveStrays(days: string, table: string): string {
   return `insert into ${days} select * from ${table} where ctid = any (array(
     select ctid from ${table} where ${STANDS} union all select ctid from ${table} where ${UNDECIDED}))`;

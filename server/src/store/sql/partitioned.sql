@@ -33,10 +33,10 @@ begin
   create table {{schema}}.records_days_other partition of {{schema}}.records_days default
     with (autovacuum_vacuum_scale_factor = 0.01, toast.autovacuum_vacuum_scale_factor = 0.01);
   create index records_days_other_expires_at on {{schema}}.records_days_other (expires_at);
-  -- What becomes a tombstone in a day. The tombstones themselves are in no index on expiry: they go with their day.
+  -- For records that become a tombstone in a day. The tombstones themselves are in no index on expiry: they go with their day.
   create index records_due on {{schema}}.records_days (expires_at) where fence_until > expires_at;
-  -- Whether a day is over, without a look at its rows: some 200 ranges of a million rows, each with its latest end. That space is
-  -- used again does no harm here: a range is passed by if all that it ever held is over.
+  -- Whether a day is over, without a look at its rows: some 200 ranges of a million rows, each with its latest end. Reused
+  -- space does no harm here: a range is passed by if all that it ever held is over.
   create index records_ends on {{schema}}.records_days using brin (greatest(expires_at, fence_until)) with (autosummarize = on);
 
   execute format('with moved as (delete from {{schema}}.records_other where key >= %L and key < %L returning *)
