@@ -25,7 +25,7 @@ const CLIENT_TESTS = [
 
 /** In the order in which they are run: those without a database first. */
 export const AREAS: readonly Area[] = [
-  client("retry"),
+  client("retry", "options"),
   client("wire", "fetch", "retry"),
   client("records", "storage"),
   client("tabs"),

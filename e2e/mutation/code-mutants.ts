@@ -24,6 +24,8 @@ export type Measured = Pick<FileResult, "killed" | "timedOut" | "survivors">;
 // A mutant times out after its tests' time in the first run, half of that again, and this.
 const TIMEOUT_MS = 10_000;
 const FIRST_RUN_MINUTES = 15;
+// One computes while the other waits for a test that hangs.
+const WORKERS = 2;
 
 /** Runs Stryker in the present working directory, which has to be the copy: it changes the files in place. */
 export async function runCodeMutants({ file, lines, ...run }: CodeRun): Promise<Measured> {
@@ -90,7 +92,7 @@ async function runStryker({ mutate, tests, incrementalFile }: StrykerRun): Promi
     coverageAnalysis: "perTest",
     incremental: incrementalFile !== undefined,
     ...(incrementalFile === undefined ? {} : { incrementalFile }),
-    concurrency: 1,
+    concurrency: WORKERS,
     timeoutMS: TIMEOUT_MS,
     dryRunTimeoutMinutes: FIRST_RUN_MINUTES,
     reporters: ["progress-append-only"],

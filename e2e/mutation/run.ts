@@ -80,7 +80,7 @@ async function perform(asked: Settings): Promise<void> {
         measured.push(result);
         await keep([result]);
       }
-      const judged = await runFurther(measured, area.further);
+      const judged = asked.hasFurther ? await runFurther(measured, area.further) : measured;
       if (judged !== measured) await keep(judged);
       results.push(...judged);
     }

@@ -11,6 +11,8 @@ export interface Settings {
   readonly mutators: "all" | "code" | "sql";
   /** Whether only the open survivors of the kept results are run again, against all tests of their area. */
   readonly isSurvivorsOnly: boolean;
+  /** Whether the survivors meet the further tests of their area as well. */
+  readonly hasFurther: boolean;
   /** No file is begun after this time. */
   readonly minutes: number;
   /** Whether only the page is written, from the results that are kept. */
@@ -25,6 +27,7 @@ export const USAGE = `test:mutation [PATH…]
   --changed       mutates only the lines that differ from main, and writes no page
   --mutators NAME code (Stryker), sql (statements of the store) or all; default: all
   --survivors     runs all tests of an area against the kept survivors of its code alone
+  --near          leaves out the further tests of an area, which take longest
   --minutes N     begins no further file after N minutes; default: no limit
   --page          writes the page from the kept results, and runs nothing
   --pages FOLDER  of the page and the results behind it; default: docs/reports`;
@@ -40,6 +43,7 @@ export function readSettings(words: readonly string[]): Settings {
       changed: { type: "boolean", default: false },
       mutators: { type: "string", default: "all" },
       survivors: { type: "boolean", default: false },
+      near: { type: "boolean", default: false },
       minutes: { type: "string", default: "Infinity" },
       page: { type: "boolean", default: false },
       pages: { type: "string", default: PAGES },
@@ -58,6 +62,7 @@ export function readSettings(words: readonly string[]): Settings {
     isChanged: values.changed,
     mutators,
     isSurvivorsOnly: values.survivors,
+    hasFurther: !values.near,
     minutes,
     isPageOnly: values.page,
     pages: resolve(values.pages),

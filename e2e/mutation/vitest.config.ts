@@ -13,7 +13,7 @@ const conditions = ["@oncekey/source"];
 const copy = process.cwd();
 const support = fileURLToPath(new URL("../../test-support/", import.meta.url));
 // A test that hangs notices the mutant, and earlier than Stryker does. On a busy machine, the slowest test takes a third of this.
-const TIMEOUT_MS = 15_000;
+const TIMEOUT_MS = 10_000;
 const START_TIMEOUT_MS = 300_000;
 // Some tests wait for what the client removes after 3 s.
 const POLL_MS = 20_000;

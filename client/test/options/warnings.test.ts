@@ -49,6 +49,16 @@ describe("warnings", () => {
     });
   });
 
+  it("do not miss a Retry-After that can be read", async () => {
+    const refusal = createProblem("idempotency_unavailable", { detail: "down" });
+    const busy = json(503, refusal, { "retry-after": "0" });
+    await withServer([busy, json(201, {})], async ({ url }) => {
+      const { order, warnings } = createShop(url);
+      expect((await order.run(cart)).kind).toBe("done");
+      expect(warnings).toEqual([]);
+    });
+  });
+
   it("name the header that a preflight of another origin lacks, once", async () => {
     vi.stubGlobal("location", new URL("https://shop.example/"));
     await withServer([reset], async ({ url }) => {

@@ -1,5 +1,5 @@
-import { describe, expect, it } from "vitest";
-import { digest } from "../../src/records/record-names.ts";
+import { describe, expect, it, vi } from "vitest";
+import { createRecordNames, digest } from "../../src/records/record-names.ts";
 
 /** Number of bits that differ between two digests. */
 function distance(one: string, other: string): number {
@@ -58,5 +58,40 @@ describe("digest", () => {
       "baa",
     ];
     expect(new Set(contents.map(digest)).size).toBe(contents.length);
+  });
+});
+
+describe("the names of records", () => {
+  const names = createRecordNames(() => "shop");
+
+  // Another name would lose what is pending.
+  it("are marked, and have a part for the API, the owner and the instance each", () => {
+    const [mark, api, owner, instance] = names.nameOf("ann", "order", "cart-1").split(":");
+    expect(mark).toBe("oncekey");
+    expect(api).toBe(digest('["shop"]').slice(0, 16));
+    expect(owner).toBe(digest('["ann"]').slice(0, 16));
+    expect(instance).toBe(digest('["order","cart-1"]'));
+  });
+
+  it("begin with those of their owner, whose begin with that of the API", () => {
+    for (const owner of [undefined, "ann"]) {
+      expect(names.nameOf(owner, "order", "cart-1").startsWith(names.prefixOf(owner))).toBe(true);
+      expect(names.prefixOf(owner).startsWith(names.prefix())).toBe(true);
+      expect(names.prefixOf(owner)).toMatch(/:$/);
+    }
+  });
+
+  it("differ by owner, and no owner is not the owner of any name", () => {
+    const owners = [undefined, "", "0", "undefined", "null", "ann"];
+    expect(new Set(owners.map(names.prefixOf)).size).toBe(owners.length);
+  });
+
+  it("ask for the API when the first one is needed, and once", () => {
+    const namespaceOf = vi.fn(() => "shop");
+    const late = createRecordNames(namespaceOf);
+    expect(namespaceOf).not.toHaveBeenCalled();
+    expect(late.prefix()).toBe(names.prefix());
+    late.prefixOf("ann");
+    expect(namespaceOf).toHaveBeenCalledOnce();
   });
 });

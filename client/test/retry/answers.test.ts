@@ -5,7 +5,7 @@
 import type { WaitEvent } from "@oncekey/client";
 import { describe, expect, it, vi } from "vitest";
 import { cart, createShop } from "../support/shop.ts";
-import { done, json, reset, withServer } from "../support/server.ts";
+import { done, json, problem, reset, withServer } from "../support/server.ts";
 import type { Reply } from "../support/server.ts";
 
 const HTML = { "content-type": "text/html; charset=utf-8" };
@@ -93,6 +93,24 @@ describe("a success", () => {
     expect(known).toMatchObject({ kind: "done", warnings: [] });
   });
 
+  it("with the key echoed as a structured string warns of nothing", async () => {
+    const quoted: Reply = (response, { key }) =>
+      response.writeHead(201, { ...JSON_TYPE, "idempotency-key": `"${key}"` }).end("{}");
+    const known = await run([quoted], { onUnacknowledged: "refuse" });
+    expect(known).toMatchObject({ kind: "done", warnings: [] });
+  });
+
+  it("is marked as replayed by its header alone", async () => {
+    const replay = json(201, { id: 1 }, { "idempotent-replayed": "true" });
+    expect(await run([replay])).toMatchObject({ result: { kind: "done", replayed: true } });
+  });
+
+  it("whose response is no longer stored has its status and no value", async () => {
+    const forgotten = problem(410, "idempotency_response_not_stored", {}, { originalStatus: 202 });
+    const result = { value: undefined, stored: false, replayed: true, status: 202 };
+    expect(await run([forgotten])).toMatchObject({ kind: "done", pending: 0, result });
+  });
+
   it("without the echoed key warns once for each target", async () => {
     await withServer([bare(201, '{"id":1}')], async ({ url }) => {
       const { client, warnings } = createShop(url);
@@ -161,6 +179,11 @@ describe("a 4xx after an attempt whose outcome is not known", () => {
     },
   );
 
+  it.each([402, 422])("does not count without it if echoes are required: %i", async (status) => {
+    const known = await run([reset, bare(status)], { onUnacknowledged: "refuse" });
+    expect(known).toMatchObject({ kind: "unknown", keys: 1, pending: 1 });
+  });
+
   it.each([409, 423, 425, 429])("is polled, and then unknown: %i", async (status) => {
     const polled = await run([reset, bare(status), bare(status), done], { attempts: 2 });
     expect(polled).toMatchObject({ kind: "done", keys: 1 });
@@ -197,6 +220,7 @@ describe("a refusal that is about the key, in a text of its own,", () => {
     ["is polled if it names a time", [json(423, locked, now), json(423, locked, now)], 1],
     ["is polled after a lost reply", [reset, json(409, locked), json(423, locked)], 2],
     ["is retried if its status asks for that", [json(503, locked)], 2],
+    ["is retried and not polled after 503, even if it names a time", [json(503, locked, now)], 2],
   ])("%s", async (_name, replies, attempts) => {
     const known = await run([...replies, done], { attempts: 2 });
     expect(known).toMatchObject({ kind: "done", keys: 1, result: { attempts } });

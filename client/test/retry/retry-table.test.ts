@@ -43,6 +43,7 @@ describe("is sent again, with the same key and the same bytes", () => {
   it.each<[string, Reply]>([
     ["409 idempotency_in_flight", problem(409, "idempotency_in_flight")],
     ["409 without a code but with Retry-After", json(409, {}, { "retry-after": "0" })],
+    ["409 in words but with Retry-After", json(409, "busy", { "retry-after": "0" })],
   ])(
     "while the first request still runs, without counting as an attempt: %s",
     async (_name, reply) => {
@@ -59,7 +60,7 @@ describe("is sent again, with the same key and the same bytes", () => {
 
 describe("is rejected and not sent again", () => {
   it.each<[string, Reply, object]>([
-    ...[400, 402, 404, 405, 409, 410, 412, 413, 422, 501, 505].map(
+    ...[400, 402, 404, 405, 409, 410, 412, 413, 422, 499, 501, 505].map(
       (status): [string, Reply, object] => [
         String(status),
         json(status, { message: "no" }),
@@ -103,6 +104,11 @@ describe("is rejected and not sent again", () => {
       problem(410, "idempotency_response_not_stored", {}, { originalStatus: 402 }),
       { code: "idempotency_response_not_stored", originalStatus: 402 },
     ],
+    ...[400, 599].map((originalStatus): [string, Reply, object] => [
+      `410 with the original status ${originalStatus}, the edge of what refuses`,
+      problem(410, "idempotency_response_not_stored", {}, { originalStatus }),
+      { code: "idempotency_response_not_stored", originalStatus },
+    ]),
     [
       "409 that another service calls a conflict, whatever time it names",
       json(409, { code: "out_of_stock" }, { "retry-after": "0" }),
@@ -111,7 +117,26 @@ describe("is rejected and not sent again", () => {
     [
       "a success that is marked as a mismatch",
       json(201, { id: 7 }, { "idempotency-mismatch": "true", "idempotent-replayed": "true" }),
-      { code: "idempotency_conflict", original: { status: 201, body: { id: 7 } } },
+      {
+        code: "idempotency_conflict",
+        message: "An earlier operation with other content exists under this key",
+        original: { status: 201, body: { id: 7 } },
+      },
+    ],
+    [
+      "a mismatch whose earlier response is not stored",
+      problem(
+        410,
+        "idempotency_response_not_stored",
+        { "idempotency-mismatch": "true" },
+        { originalStatus: 202 },
+      ),
+      { code: "idempotency_conflict", original: { status: 202, body: undefined, stored: false } },
+    ],
+    [
+      "a mismatch whose earlier response and status are not stored",
+      problem(410, "idempotency_response_not_stored", { "idempotency-mismatch": "true" }),
+      { code: "idempotency_conflict", original: { status: 0, body: undefined, stored: false } },
     ],
   ])("%s", async (_name, reply, error) => {
     await withServer([reply], async ({ url, seen }) => {
@@ -180,6 +205,12 @@ describe("is unknown, and the key is kept", () => {
       1,
       { code: "outcome_unknown", nextAction: "resume" },
     ],
+    ...[303, 399, 600].map((originalStatus): [string, readonly Reply[], number, object] => [
+      `410 with the original status ${originalStatus}, which neither succeeds nor refuses`,
+      [problem(410, "idempotency_response_not_stored", {}, { originalStatus })],
+      1,
+      { code: "outcome_unknown", status: 410 },
+    ]),
     ["507, which says nothing of what was done", [json(507, {})], 1, { status: 507 }],
   ])("%s", async (_name, replies, attempts, error) => {
     await withServer(replies, async ({ url }) => {

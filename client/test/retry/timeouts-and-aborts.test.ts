@@ -182,6 +182,18 @@ describe("one attempt", () => {
     expect(requests).toBe(0);
   });
 
+  it("whose hook throws ends the run: the next one would throw as well", async () => {
+    const cause = new Error("signed out");
+    const fail = (): never => {
+      throw cause;
+    };
+    const { order } = createShop(BASE, { ky: { hooks: { beforeRequest: [fail] } } });
+    const { value } = await settled(order.run(cart));
+    const message = expect.stringMatching(/signed out; nothing was sent$/);
+    expect(value).toMatchObject({ kind: "rejected", attempts: 1, error: { message, cause } });
+    expect(requests).toBe(0);
+  });
+
   it("is not sent after a sleep of the device during its hooks", async () => {
     vi.stubGlobal("location", new URL("https://page.example/"));
     const sleep = (): void => void vi.setSystemTime(Date.now() + 3_600_000);

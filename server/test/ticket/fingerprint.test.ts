@@ -7,11 +7,25 @@ interface Asked {
   readonly type?: string;
   readonly body?: unknown;
   readonly length?: number;
+  readonly encoding?: string;
+  /** Options of the application that receives it. */
+  readonly config?: object;
 }
 
-function asked({ url = "/pay", type = "application/json", body, length }: Asked): FastifyRequest {
-  const headers = { "content-type": type, "content-length": length };
-  return { url, headers, body, server: { initialConfig: {} } } as unknown as FastifyRequest;
+function asked({
+  url = "/pay",
+  type = "application/json",
+  body,
+  length,
+  encoding,
+  config = {},
+}: Asked): FastifyRequest {
+  const headers = {
+    "content-type": type,
+    "content-length": length,
+    "transfer-encoding": encoding,
+  };
+  return { url, headers, body, server: { initialConfig: config } } as unknown as FastifyRequest;
 }
 
 function of(request: Asked): string | undefined {
@@ -36,10 +50,22 @@ describe("the fingerprint of a whole request", () => {
     expect(of({ type: "application/json; charset=utf-8", body: {} })).toBe(
       of({ type: "Application/JSON", body: {} }),
     );
+    expect(of({ type: "application/json ; charset=utf-8", body: {} })).toBe(of({ body: {} }));
   });
 
   it("does not depend on the spelling of the path, which is the target's", () => {
     expect(of({ url: "/c/42?a=1" })).toBe(of({ url: "/c/%34%32?a=1" }));
+    expect(of({ url: "/c/42" })).toBe(of({ url: "/c/%34%32" }));
+  });
+
+  it("begins the query at a semicolon if Fastify does", () => {
+    const [one, other] = ["/pay;to=alice", "/pay;to=mallory"];
+    const delimited = { useSemicolonDelimiter: true };
+    for (const config of [delimited, { routerOptions: delimited }])
+      expect(of({ url: one, config })).not.toBe(of({ url: other, config }));
+    const off = { routerOptions: { useSemicolonDelimiter: false }, useSemicolonDelimiter: true };
+    for (const config of [{}, { routerOptions: {} }, off])
+      expect(of({ url: one, config })).toBe(of({ url: other, config }));
   });
 
   it.each<[string, Asked, Asked]>([
@@ -66,7 +92,10 @@ describe("the fingerprint of a whole request", () => {
 
   it("is not known yet if a later hook or the handler reads the body", () => {
     expect(of({ length: 5 })).toBeUndefined();
+    expect(of({ length: 1 })).toBeUndefined();
+    expect(of({ encoding: "chunked" })).toBeUndefined();
     expect(of({ length: 0 })).toBeDefined();
+    expect(of({ length: 5, body: {} })).toBeDefined();
   });
 
   it("refuses a streamed body, which can be read only once", () => {
@@ -92,6 +121,7 @@ describe("the fingerprint option", () => {
     ["a WeakSet", () => ({ tags: new WeakSet() })],
     ["a Blob", () => new Blob(["a"])],
     ["a function", () => () => 1],
+    ["a symbol", () => Symbol("a")],
     ["a stream", () => ({ pipe: () => {} })],
   ])("refuses %s, which shows nothing of the request", (what, option) => {
     const refused = () => fingerprintBy(option, asked({}));

@@ -9,6 +9,23 @@ function keyAhead(aheadMs: number): string {
   return `${time.slice(0, 8)}-${time.slice(8)}-7000-8000-000000000000`;
 }
 
+it("refuses a key that is older than the maximum age, and none without a maximum", () => {
+  expect(isOutOfTime(keyAhead(-1_000), 1_000, NOW)).toBe(false);
+  expect(isOutOfTime(keyAhead(-1_001), 1_000, NOW)).toBe(true);
+  expect(isOutOfTime(keyAhead(-1_001).toUpperCase(), 1_000, NOW)).toBe(true);
+  expect(isOutOfTime(keyAhead(-1_001), undefined, NOW)).toBe(false);
+});
+
+it.each<[string, string]>([
+  ["a word", "order-1"],
+  ["a UUID of another version", "00000000-0000-4000-8000-000000000000"],
+  ["a UUID of another variant", "00000000-0000-7000-c000-000000000000"],
+  ["a UUID with a prefix", "x00000000-0000-7000-8000-000000000000"],
+  ["a UUID with a suffix", "00000000-0000-7000-8000-000000000000x"],
+])("takes a key without a time at any age: %s", (_name, key) => {
+  expect(isOutOfTime(key, 1_000, NOW)).toBe(false);
+});
+
 it("refuses a key if its time is more than 5 minutes in the future, whatever the maximum age", () => {
   for (const maxAgeMs of [1_000, 86_400_000]) {
     expect(isOutOfTime(keyAhead(300_000), maxAgeMs, NOW)).toBe(false);

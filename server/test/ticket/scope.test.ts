@@ -1,6 +1,8 @@
+import type { FastifyRequest } from "fastify";
 import type pg from "pg";
 import { beforeAll, describe, expect, it } from "vitest";
 import { withDatabase } from "@oncekey/test-support/postgres/database";
+import { resolveScope } from "../../src/ticket/scope.ts";
 import { addPayments, countPayments, createPayments, withShop } from "../support/shop.ts";
 
 const database = withDatabase();
@@ -78,6 +80,18 @@ describe("scope and target", () => {
     );
   });
 
+  it.each<[string, unknown, string | undefined]>([
+    ["512 bytes", "x".repeat(512), "x".repeat(512)],
+    ["257 letters of two bytes", "ü".repeat(257), undefined],
+    ["null", null, undefined],
+    ["an object", {}, undefined],
+    ["a thenable of any library", thenable("ada"), "ada"],
+    ["a promise of no scope", Promise.resolve(7), undefined],
+  ])("take or refuse what the option returns: %s", async (_name, returned, scope) => {
+    const option = () => returned as string;
+    expect(await resolveScope(option, {} as FastifyRequest)).toBe(scope);
+  });
+
   it("may be asynchronous", async () => {
     const scope = async (request: { headers: Record<string, unknown> }) => bySomebody(request);
     await withShop({ pool, scope }, addPayments, async ({ post }) => {
@@ -141,6 +155,13 @@ describe("scope and target", () => {
     );
   });
 });
+
+/** Resolves as a promise does, and is none. */
+function thenable(value: string): object {
+  const lazy = {};
+  Reflect.set(lazy, "then", (resolve: (value: string) => void) => resolve(value));
+  return lazy;
+}
 
 function refuse(): never {
   throw new Error("the tenant table is away");

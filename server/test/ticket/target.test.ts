@@ -3,7 +3,7 @@ import { text } from "node:stream/consumers";
 import Fastify from "fastify";
 import type { FastifyInstance, FastifyServerOptions, RouteOptions } from "fastify";
 import { describe, expect, it } from "vitest";
-import { compileTarget } from "../../src/ticket/target.ts";
+import { compileTarget, namedPattern, targetPattern } from "../../src/ticket/target.ts";
 
 type Routes = Partial<Pick<RouteOptions, "constraints" | "prefixTrailingSlash">> & {
   readonly url: string;
@@ -159,6 +159,22 @@ describe("the target of a request", () => {
     expect(targetOf({ ...request, params: { id: 4 } })).toBe("POST /c/%34");
     expect(targetOf({ ...request, params: { id: "4", other: "5" } })).toBe("POST /c/%34");
     expect(targetOf({ ...request, params: null })).toBe("POST /c/%34");
+    expect(targetOf({ ...request, url: "/c/%34#a", params: null })).toBe("POST /c/%34");
+  });
+
+  it("has a parameter behind a regular expression with escaped brackets", () => {
+    const targetOf = compileTarget({ url: String.raw`/c/:id(^a\)b$)/pay` });
+    const request = { method: "POST", url: "/c/a)b/pay", params: { id: "a)b" } };
+    expect(targetOf(request)).toBe("POST /c/a)b/pay");
+  });
+
+  it("names constraints in one order, in whatever order the route has them", () => {
+    const both = { version: "1.0.0", host: "b.example" };
+    const request = { method: "POST", url: "/c", params: {} };
+    for (const constraints of [both, { host: both.host, version: both.version }]) {
+      const target = compileTarget({ url: "/c", constraints })(request);
+      expect(target).toBe("POST /c host=b.example version=1.0.0");
+    }
   });
 
   it("keeps the beginning and a digest of what is longer than the column", () => {
@@ -168,4 +184,55 @@ describe("the target of a request", () => {
     expect(long("a")).toMatch(/^POST \/c\/x{56}… sha256:[0-9a-f]{64}$/);
     expect(long("a")).not.toBe(long("b"));
   });
+
+  it("is whole up to the 512 bytes of the column", () => {
+    const targetOf = compileTarget({ url: "/c/:id" });
+    const ofLength = (length: number) =>
+      targetOf({ method: "POST", url: "/", params: { id: "x".repeat(length - 8) } });
+    expect(ofLength(512)).toBe(`POST /c/${"x".repeat(504)}`);
+    expect(ofLength(513)).toContain("… sha256:");
+  });
+});
+
+describe("the pattern of a route", () => {
+  it.each<[string, readonly string[], readonly string[]]>([
+    [
+      "/c/:id",
+      ["POST /c/42", "PUT /c/a%20b", "POST /c/42 version=1.0.0"],
+      ["POST /c", "POST /c/42/x", "PATCH /c/42", "REPOST /c/42", "POST /d/42"],
+    ],
+    ["/c/:id/pay", ["POST /c/42/pay"], ["POST /c/42", "POST /c/42/pay/x", "POST /c/4/2/pay"]],
+    ["/c/:id?", ["POST /c", "POST /c/42"], ["POST /c42", "POST /c/42/x"]],
+    ["/files/*", ["POST /files/a/b", "POST /files/"], ["POST /file/a", "POST /x/files/a"]],
+    ["/a.b", ["POST /a.b", "PUT /a.b"], ["POST /a-b", "POST /a.bc"]],
+    ["/pay now", ["POST /pay%20now"], ["POST /pay now"]],
+  ])("%s matches the targets of its requests, and no others", (url, own, others) => {
+    const pattern = new RegExp(targetPattern({ methods: ["POST", "PUT"], url }));
+    expect(own.filter((target) => !pattern.test(target))).toEqual([]);
+    expect(others.filter((target) => pattern.test(target))).toEqual([]);
+  });
+
+  it("with constraints matches the targets with these alone", () => {
+    const route = { methods: ["POST"], url: "/c", constraints: { version: "1.0.0" } };
+    const pattern = new RegExp(targetPattern(route));
+    const targets = ["POST /c version=1.0.0", "POST /c", "POST /c version=1-0-0"];
+    expect(targets.filter((target) => pattern.test(target))).toEqual(targets.slice(0, 1));
+  });
+
+  it("is made from the route's name, with one method or several", () => {
+    const route = { methods: ["POST", "PUT"], url: "/c/:id" };
+    expect(namedPattern("POST,PUT /c/:id")).toBe(targetPattern(route));
+    expect(namedPattern("POST /")).toBe(targetPattern({ methods: ["POST"], url: "/" }));
+  });
+
+  it.each(["post /c", "POST", "POST c", "POST /a b", " POST /c", "/c"])(
+    "is not made from %j",
+    (name) => {
+      expect(() => namedPattern(name)).toThrow(
+        new RangeError(
+          `route must be a method and a path, such as POST /payments/:id, got ${JSON.stringify(name)}`,
+        ),
+      );
+    },
+  );
 });
