@@ -16,6 +16,20 @@ export const EQUIVALENT: readonly Equivalent[] = [
     reason: "any other answer ends the loop, and nothing reads this state afterwards",
   },
   {
+    file: "client/src/retry/classify.ts",
+    mutator: "StringLiteral",
+    original: '"structured"',
+    replacement: '""',
+    reason: "a key is written as a structured string in every format but 'bare'",
+  },
+  {
+    file: "client/src/retry/classify.ts",
+    mutator: "ConditionalExpression",
+    original: "default: return code satisfies never;",
+    replacement: "default:",
+    reason: "the cases before it are all codes, as the compiler checks: it is never reached",
+  },
+  {
     file: "client/src/tabs/tab-channel.ts",
     mutator: "OptionalChaining",
     original: "channel?.postMessage",

@@ -107,4 +107,26 @@ describe("debug", () => {
       ]);
     });
   });
+
+  it("logs how each kind of answer was judged", async () => {
+    const log = vi.spyOn(console, "debug").mockReturnValue();
+    const cutOff: Reply = (response, { key }) =>
+      response
+        .writeHead(201, { "content-type": "application/json", "idempotency-key": key })
+        .end('{"id":');
+    const replies = [
+      json(503, createProblem("idempotency_unavailable", { detail: "down" }), {
+        "retry-after": "0",
+      }),
+      json(400, {}, { "x-should-retry": "true" }),
+      cutOff,
+      json(409, {}, { "retry-after": "0" }),
+      json(402, {}),
+    ];
+    await withServer(replies, async ({ url }) => {
+      await createShop(url, { debug: true, attempts: 9 }).order.run(cart);
+      const outcomes = log.mock.calls.flat().map((line) => String(line).split(": ")[1]);
+      expect(outcomes).toEqual(["503 retry", "400 retry", "201 retry", "409 poll", "402 rejected"]);
+    });
+  });
 });

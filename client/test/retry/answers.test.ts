@@ -111,6 +111,19 @@ describe("a success", () => {
     expect(await run([forgotten])).toMatchObject({ kind: "done", pending: 0, result });
   });
 
+  it("that parseJson cannot parse is done without a value, and unknown without the echoed key", async () => {
+    const cause = new Error("no such order");
+    const parseJson = (): never => {
+      throw cause;
+    };
+    const error = { code: "unexpected_answer", message: "A hook or parseJson threw", cause };
+    const echoed = await run([done], { ky: { parseJson } });
+    const result = { value: undefined, valueError: { ...error, status: 201 } };
+    expect(echoed).toMatchObject({ kind: "done", pending: 0, result });
+    const unechoed = await run([bare(201, '{"id":1}')], { ky: { parseJson } });
+    expect(unechoed).toMatchObject({ ...UNEXPECTED, result: { error } });
+  });
+
   it("without the echoed key warns once for each target", async () => {
     await withServer([bare(201, '{"id":1}')], async ({ url }) => {
       const { client, warnings } = createShop(url);
