@@ -1,5 +1,4 @@
 /** A digest of any value: equal for equal data in whatever order its members stand. One pass, without recursion. */
-import { transcode } from "node:buffer";
 import { createHash, hash } from "node:crypto";
 import { isSame, knownShape, MAX_SHAPES } from "./shape.ts";
 import type { Shape } from "./shape.ts";
@@ -56,7 +55,6 @@ const MAX_SHORT_TEXT = 4_096;
 const MIN_SCRATCH = 1_024;
 const MAX_SCRATCH = 262_144;
 const MIN_LONG_TEXT = 4_096;
-const SAMPLES = 256;
 // An object with more members is a dictionary, which no other object resembles.
 const MAX_SHAPED = 64;
 // Above this number each container is written once: a circle, or aliases of aliases, would have no
@@ -285,26 +283,38 @@ class Pass {
     const tokens = this.#tokens.subarray(0, this.#length);
     const texts = [...this.#shapeIds.keys(), ...this.#texts];
     const isShort = this.#length <= MAX_SHORT_TOKENS && this.#bytes.length === 0;
-    const text = isShort && isUpTo(MAX_SHORT_TEXT, texts) ? texts.join("") : undefined;
     const digested =
-      text === undefined
-        ? sha256(
-            Buffer.concat([
-              sha256(tokens),
-              sha256(new Float64Array(this.#numbers)),
-              sha256OfAll(texts),
-              ...this.#bytes.map((bytes) => sha256(bytes)),
-            ]),
-          )
-        : sha256(wellFormed(`${tokens.join()};${this.#numbers.join()};${text}`));
+      isShort && isUpTo(MAX_SHORT_TEXT, texts)
+        ? hashText(`${tokens.join()};${this.#numbers.join()};${texts.join("")}`)
+        : this.#hashLong(tokens, texts);
     scratch = this.#tokens.length <= MAX_SCRATCH ? this.#tokens : undefined;
     return digested;
   }
+
+  /** Texts are hashed as they are in memory: UTF-8 would have to be made of most of them. */
+  #hashLong(tokens: Int32Array, texts: readonly string[]): Buffer {
+    const parts = joinShort(texts).map((text) => ({ text, encoding: encodingOf(text) }));
+    const sizes = parts.map(({ text, encoding }) => `${text.length} ${encoding}`);
+    const sum = createHash("sha256");
+    // Delimits what follows. No short text begins like this.
+    sum.update(`${tokens.length} ${this.#numbers.length} ${sizes.join()};`);
+    sum.update(tokens).update(new Float64Array(this.#numbers));
+    for (const { text, encoding } of parts) sum.update(text, encoding);
+    for (const bytes of this.#bytes) sum.update(bytes);
+    return sum.digest();
+  }
 }
 
-function sha256(data: string | NodeJS.ArrayBufferView): Buffer {
+// V8 answers at once for a string that has one byte a character, and at the first match for others.
+const ABOVE_LATIN = /[\u0100-\uffff]/;
+
+function encodingOf(text: string): "utf16le" | "latin1" {
+  return ABOVE_LATIN.test(text) ? "utf16le" : "latin1";
+}
+
+function hashText(text: string): Buffer {
   // By its text: the bytes then come from Node's pool of small buffers, and cost no memory of their own.
-  return Buffer.from(hash("sha256", data, "hex"), "hex");
+  return Buffer.from(hash("sha256", wellFormed(text), "hex"), "hex");
 }
 
 function isUpTo(length: number, texts: readonly string[]): boolean {
@@ -316,11 +326,8 @@ function isUpTo(length: number, texts: readonly string[]): boolean {
   return true;
 }
 
-/**
- * Returns SHA-256 over the joined texts. Short ones are joined, since a call of the hash costs more
- * than a copy. A long one is hashed where it stands.
- */
-function sha256OfAll(texts: readonly string[]): Buffer {
+/** Joins texts that follow each other, since a call of the hash costs more than a copy. A long one stays by itself. */
+function joinShort(texts: readonly string[]): string[] {
   const parts: string[] = [];
   let from = 0;
   for (let at = 0; at <= texts.length; at += 1) {
@@ -330,25 +337,7 @@ function sha256OfAll(texts: readonly string[]): Buffer {
     if (text !== undefined) parts.push(text);
     from = at + 1;
   }
-  // A surrogate pair may stand on both sides of a border.
-  if (!parts.every((part) => part.isWellFormed())) return sha256(wellFormed(texts.join("")));
-  const sum = createHash("sha256");
-  for (const part of parts) sum.update(utf8(part));
-  return sum.digest();
-}
-
-// Node encodes a long text above U+00FF three times faster by way of UTF-16.
-function utf8(text: string): string | Uint8Array {
-  return text.length >= MIN_LONG_TEXT && isAboveLatin(text)
-    ? transcode(Buffer.from(text, "utf16le"), "utf16le", "utf8")
-    : text;
-}
-
-// Looks at some characters: both encoders return the same bytes, and reading all of them costs more.
-function isAboveLatin(text: string): boolean {
-  const step = Math.ceil(text.length / SAMPLES);
-  for (let at = 0; at < text.length; at += step) if (text.charCodeAt(at) > 0xff) return true;
-  return false;
+  return parts;
 }
 
 // Scratch memory that is kept between requests. Its user takes it out for the time of use.
