@@ -168,4 +168,18 @@ describe("a connection that comes when its caller has given up", () => {
     held.release();
     await expect.poll(() => [pool.waitingCount, pool.idleCount]).toEqual([0, 1]);
   });
+
+  it("passes by many such callers with one listener at a time", async () => {
+    const pool = migrated.pool({ max: 1 });
+    const counts: number[] = [];
+    pool.on("acquire", (client) => counts.push(client.listenerCount("error")));
+    const held = await pool.connect();
+    const late = Array.from({ length: 20 }, () => acquire(pool, 0));
+    await Promise.allSettled(late);
+    held.release();
+    await expect.poll(() => [pool.waitingCount, pool.idleCount]).toEqual([0, 1]);
+    expect(counts).toHaveLength(21);
+    // That of the idle client, and that of the caller before.
+    expect(Math.max(...counts)).toBeLessThanOrEqual(2);
+  });
 });

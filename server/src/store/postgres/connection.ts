@@ -90,7 +90,8 @@ export function acquire(pool: Pool, waitMs?: number): Promise<PoolClient> {
       clearTimeout(timer);
       if (client === undefined) return reject(error);
       client.on("error", ignoreError);
-      if (isLate) giveBack(client, false);
+      // Not at once: the pool hands it to the next waiter within this call. If that one is late too, and so on, calls would nest.
+      if (isLate) return queueMicrotask(() => giveBack(client, false));
       return resolve(client);
     });
   });
