@@ -26,6 +26,7 @@ import {
 import type { Registration } from "./request/protect-route.ts";
 import { onSend } from "./response/on-send.ts";
 import type { DatabaseEngine } from "./store/postgres/dialect.ts";
+import { NO_ANSWER } from "./store/postgres/connection.ts";
 import { sweepBatch } from "./store/maintenance/sweep-batch.ts";
 import { setDigestSecret } from "./telemetry/key-digest.ts";
 import { startSweeper } from "./store/maintenance/sweeper.ts";
@@ -172,6 +173,7 @@ async function refuseUnsound(app: FastifyInstance, pools: Pools, pool: Pool): Pr
   const limitMs = startLimitMs(app);
   const opened = await withDeadline(pools.open(pool), limitMs, () => ({
     kind: "unreachable" as const,
+    detail: NO_ANSWER,
     cause: new Error(`no answer within ${limitMs} ms`),
   }));
   switch (opened.kind) {

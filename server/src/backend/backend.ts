@@ -144,7 +144,8 @@ function createEngine(
 }
 
 function unavailable(opened: Exclude<Opened, { kind: "open" }>): Unavailable {
-  const detail = "The idempotency store cannot be used";
+  const detail =
+    opened.kind === "unreachable" ? opened.detail : "The idempotency store cannot be used";
   return { kind: "unavailable", detail, cause: whyNot(opened) };
 }
 

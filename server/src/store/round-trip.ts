@@ -1,6 +1,6 @@
 /** Runs the store's statements on a connection of the pool, in as few round trips as possible. */
 import type { Statement, StatementResult } from "./postgres/batch.ts";
-import { isPoolTimeout } from "./postgres/connection.ts";
+import { detailOf, NO_ANSWER } from "./postgres/connection.ts";
 import type { Connect, Connection } from "./postgres/connection.ts";
 import { readRecord } from "./record.ts";
 import type { StoreParts } from "./store-parts.ts";
@@ -16,8 +16,7 @@ export async function withConnection<Outcome>(
   try {
     connection = await connect();
   } catch (cause) {
-    const why = isPoolTimeout(cause) ? "became free in time" : "could be made";
-    return { kind: "unavailable", detail: `No database connection ${why}`, cause };
+    return { kind: "unavailable", detail: detailOf(cause), cause };
   }
   try {
     return await use(connection);
@@ -25,7 +24,7 @@ export async function withConnection<Outcome>(
     // Postgres refused a statement: the session is whole, and a waiter whose lock times out must not cost a connection.
     if (isSessionAlive(cause)) await abandon(connection);
     else connection.release("destroy");
-    return { kind: "unavailable", detail: "The idempotency store did not answer", cause };
+    return { kind: "unavailable", detail: NO_ANSWER, cause };
   }
 }
 

@@ -153,7 +153,11 @@ describe("a database that did not answer at start-up", () => {
     const pool = new pg.Pool({ host: "127.0.0.1", port, connectionTimeoutMillis: 200 });
     await withApp(pool, async (url) => {
       const refused = await post(url, "/payments", { key: "silent", json: { amount: 1 } });
-      expect(refused.json()).toMatchObject({ status: 503, code: "idempotency_unavailable" });
+      expect(refused.json()).toMatchObject({
+        status: 503,
+        code: "idempotency_unavailable",
+        detail: "No database connection became free in time",
+      });
     });
     await pool.end();
     silent.close();

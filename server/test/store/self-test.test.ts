@@ -1,7 +1,7 @@
 import { idempotency, migrate } from "@oncekey/server";
 import Fastify from "fastify";
 import pg from "pg";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { withDatabase } from "@oncekey/test-support/postgres/database";
 import { selfTest } from "../../src/store/maintenance/self-test.ts";
 import { addPayments } from "../support/shop.ts";
@@ -87,8 +87,58 @@ describe("the self-test", () => {
 
   it("reports a database that does not answer, and does not throw", async () => {
     const nobody = new pg.Pool({ host: "127.0.0.1", port: 1 });
-    expect(await selfTest(nobody, "oncekey", true)).toMatchObject({ kind: "unreachable" });
+    expect(await selfTest(nobody, "oncekey", true)).toMatchObject({
+      kind: "unreachable",
+      detail: "No database connection could be made",
+    });
     await nobody.end();
+  });
+
+  it("keeps the connection that it has if the second one does not come in time", async () => {
+    const pool = database.pool({ max: 2 });
+    await migrate(pool);
+    const [own, held] = await Promise.all([pool.connect(), pool.connect()]);
+    own.release();
+    // Both are open: no machine is too slow for it.
+    pool.options.connectionTimeoutMillis = 50;
+    expect(await selfTest(pool, "oncekey", true)).toMatchObject({
+      kind: "unreachable",
+      detail: "No database connection became free in time",
+    });
+    expect([pool.totalCount, pool.idleCount]).toEqual([2, 1]);
+    held.release();
+    pool.options.connectionTimeoutMillis = 5_000;
+    expect(await selfTest(pool, "oncekey", true)).toMatchObject({ kind: "sound" });
+  });
+
+  it("bounds each answer, not all of them together: a slow line is no reason not to start", async () => {
+    await migrate(database.pool());
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    try {
+      const Client = class extends pg.Client {
+        override query(...asked: readonly unknown[]): never {
+          vi.advanceTimersByTime(4_000);
+          return super.query(...(asked as Parameters<pg.Client["query"]>)) as never;
+        }
+      };
+      expect(await selfTest(database.pool({ Client }), "oncekey", true)).toMatchObject({
+        kind: "sound",
+      });
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  it("closes a connection that broke", async () => {
+    const pool = await withLocksOf(
+      `create or replace function shadow.pg_try_advisory_xact_lock(bigint) returns boolean language plpgsql as
+       $$ begin perform pg_terminate_backend(pg_backend_pid()); return true; end $$`,
+    );
+    expect(await selfTest(pool, "oncekey", true)).toMatchObject({
+      kind: "unreachable",
+      detail: "The idempotency store did not answer",
+    });
+    expect(pool.idleCount).toBe(0);
   });
 });
 

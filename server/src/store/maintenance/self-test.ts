@@ -2,7 +2,7 @@
 import { randomInt } from "node:crypto";
 import type { Pool, PoolClient } from "pg";
 import { withDeadline } from "../../async/deadline.ts";
-import { acquire, giveBack, patienceMs } from "../postgres/connection.ts";
+import { acquire, detailOf, giveBack, NO_ANSWER, patienceMs } from "../postgres/connection.ts";
 import { readEngine } from "../postgres/dialect.ts";
 import type { DatabaseEngine } from "../postgres/dialect.ts";
 import { PLAIN_TYPES, queryPlain } from "../postgres/plain-query.ts";
@@ -17,12 +17,12 @@ export interface Unsound {
 
 /**
  * The result of the self-test. `keepsNames`: a named statement that was prepared once is there in every later transaction.
- * `unreachable`: the database did not answer.
+ * `unreachable`: the database did not answer, with the `detail` for a caller that waited for the test.
  */
 export type SelfTest =
   | { readonly kind: "sound"; readonly engine: DatabaseEngine; readonly keepsNames: boolean }
   | Unsound
-  | { readonly kind: "unreachable"; readonly cause: unknown };
+  | { readonly kind: "unreachable"; readonly detail: string; readonly cause: unknown };
 
 interface Facts {
   readonly in_recovery: boolean;
@@ -33,8 +33,8 @@ interface Facts {
 /**
  * Tests a pool: its driver is new enough, the table is there and logged, and the server takes
  * writes. With `needsAdvisoryLocks`, a lock that one connection holds must be refused to another.
- * Takes two connections for a moment (a pool of one is not asked about locks), and no longer for
- * them than a request would. Never throws.
+ * Takes two connections for a moment (a pool of one is not asked about locks). Waits no longer for
+ * them, and for each answer, than a request would: a slow line has many of them. Never throws.
  */
 export async function selfTest(
   pool: Pool,
@@ -50,11 +50,13 @@ export async function selfTest(
           ? await withClient(pool, (two) => testLocks(one, two))
           : undefined);
       if (fault !== undefined) return fault;
-      const engine = await readEngine(one, schema);
+      const engine = await inTime(readEngine(one, schema));
       return { kind: "sound", engine, keepsNames: await testNames(one, pool) };
     });
-  } catch (cause) {
-    return { kind: "unreachable", cause };
+  } catch (error) {
+    if (error instanceof NoConnectionError)
+      return { kind: "unreachable", detail: error.message, cause: error.cause };
+    return { kind: "unreachable", detail: NO_ANSWER, cause: error };
   }
 }
 
@@ -65,11 +67,13 @@ function testDriver(client: PoolClient): Unsound | undefined {
 }
 
 async function testTable(client: PoolClient, schema: string): Promise<Unsound | undefined> {
-  const { rows } = await queryPlain<Facts>(
-    client,
-    `select pg_is_in_recovery() as in_recovery,
+  const { rows } = await inTime(
+    queryPlain<Facts>(
+      client,
+      `select pg_is_in_recovery() as in_recovery,
       (select relpersistence::text from pg_class where oid = to_regclass($1::text)) as persistence`,
-    [`"${schema}".records`],
+      [`"${schema}".records`],
+    ),
   );
   const facts = rows[0];
   if (facts?.in_recovery === true) {
@@ -118,9 +122,23 @@ export async function tryLocks(
 ): Promise<"shared" | "not-shared" | "absent"> {
   // A number of this test's own, so that two processes that start at once do not disturb each other.
   const id = String(randomInt(2 ** 47));
+  const onBoth = (command: string): Promise<unknown> =>
+    inTime(Promise.all([one.query(command), two.query(command)]));
+  await onBoth("begin");
   try {
-    await one.query("begin");
-    await two.query("begin");
+    return await tryBoth(one, two, id);
+  } finally {
+    // One that broke or is silent cannot: its caller closes it.
+    await onBoth("rollback").catch(() => undefined);
+  }
+}
+
+async function tryBoth(
+  one: PoolClient,
+  two: PoolClient,
+  id: string,
+): Promise<"shared" | "not-shared" | "absent"> {
+  try {
     const isHeld = await tryLock(one, id);
     const isHeldTwice = await tryLock(two, id);
     return isHeld && !isHeldTwice ? "shared" : "not-shared";
@@ -129,8 +147,6 @@ export async function tryLocks(
     const state = sqlState(error);
     if (state !== "42883" && state !== "0A000") throw error;
     return "absent";
-  } finally {
-    await Promise.allSettled([one.query("rollback"), two.query("rollback")]);
   }
 }
 
@@ -148,7 +164,7 @@ async function testNames(one: PoolClient, pool: Pool): Promise<boolean> {
 async function areNamesTracked(one: PoolClient, two: PoolClient): Promise<boolean> {
   const name = `oncekey_test_${randomInt(2 ** 47)}`;
   const prepared = await backendOf(one, name);
-  await two.query("begin");
+  await inTime(two.query("begin"));
   let later: Promise<number | undefined> | undefined;
   try {
     if ((await backendOf(two)) !== prepared) return false;
@@ -157,7 +173,7 @@ async function areNamesTracked(one: PoolClient, two: PoolClient): Promise<boolea
     const found = await withDeadline(later, NEXT_SESSION_MS, () => undefined);
     return found !== undefined && found !== prepared;
   } finally {
-    await two.query("rollback");
+    await inTime(two.query("rollback"));
     await later;
   }
 }
@@ -167,19 +183,23 @@ const NEXT_SESSION_MS = 1_000;
 /** @param name of a prepared statement, which `pg` prepares on its first use by that client. */
 async function backendOf(client: PoolClient, name?: string): Promise<number> {
   const text = "select pg_backend_pid()::text as pid";
-  const { rows } = await client.query<{ pid: string }>({
-    text,
-    types: PLAIN_TYPES,
-    ...(name === undefined ? {} : { name }),
-  });
+  const { rows } = await inTime(
+    client.query<{ pid: string }>({
+      text,
+      types: PLAIN_TYPES,
+      ...(name === undefined ? {} : { name }),
+    }),
+  );
   return Number(rows[0]?.pid);
 }
 
 async function tryLock(client: PoolClient, id: string): Promise<boolean> {
-  const { rows } = await queryPlain<{ locked: boolean }>(
-    client,
-    "select pg_try_advisory_xact_lock($1::bigint) as locked",
-    [id],
+  const { rows } = await inTime(
+    queryPlain<{ locked: boolean }>(
+      client,
+      "select pg_try_advisory_xact_lock($1::bigint) as locked",
+      [id],
+    ),
   );
   return rows[0]?.locked === true;
 }
@@ -188,15 +208,25 @@ async function withClient<Result>(
   pool: Pool,
   use: (client: PoolClient) => Promise<Result>,
 ): Promise<Result> {
-  const client = await acquire(pool, patienceMs(pool));
-  let isAnswered = false;
+  const client = await acquire(pool, patienceMs(pool)).catch((cause: unknown) => {
+    throw new NoConnectionError(cause);
+  });
+  let isSound = true;
   try {
-    const result = await inTime(use(client));
-    isAnswered = true;
-    return result;
+    return await use(client);
+  } catch (error) {
+    // A connection that only waited for another one is kept for the next test. All others may still be at work.
+    isSound = error instanceof NoConnectionError;
+    throw error;
   } finally {
-    // Closed where it did not answer: what it was asked may still be under way.
-    giveBack(client, !isAnswered);
+    giveBack(client, !isSound);
+  }
+}
+
+class NoConnectionError extends Error {
+  override name = "NoConnectionError";
+  constructor(cause: unknown) {
+    super(detailOf(cause), { cause });
   }
 }
 

@@ -36,6 +36,14 @@ export function isPoolTimeout(error: unknown): boolean {
   return error instanceof ConnectionTimeoutError || /timeout/.test(String(error));
 }
 
+/** The detail for a caller if a connection was there, and what was asked on it failed. */
+export const NO_ANSWER = "The idempotency store did not answer";
+
+/** The detail for a caller if there was no connection. */
+export function detailOf(error: unknown): string {
+  return `No database connection ${isPoolTimeout(error) ? "became free in time" : "could be made"}`;
+}
+
 // Only for a pool without a limit of its own: pg waits for ever by default, and so would the caller.
 const DEFAULT_WAIT_MS = 5_000;
 
