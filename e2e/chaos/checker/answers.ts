@@ -74,9 +74,7 @@ export function checkNothingAfterFinal(one: Case): Violation[] {
     if (ending?.kind === "ok") return ending.isReplayed ? [] : add("was run again");
     if (ending?.kind !== "fail") return [];
     if (ending.code === "idempotency_in_flight")
-      return hasLeader(one, invoke, ending) || mayMeetTurn(one)
-        ? []
-        : add("was told that the key still runs");
+      return hasLeader(one, invoke, ending) ? [] : add("was told that the key still runs");
     // Whether a request that differs is rightly refused is for I5; the one that was answered never is.
     const isAnswered = answered.some((other) => isAnswerTo(other, invoke));
     if (ending.code === "idempotency_conflict" && !isAnswered) return [];
@@ -102,12 +100,6 @@ function hasLeader({ attempts }: Case, { atMs, server }: Invoke, refused: Instan
       invoke.atMs > atMs - LEADER_MS &&
       (ending === undefined || ending.atMs > refused.atMs || ending.kind === "info"),
   );
-}
-
-// A claim that may wait for another row's transaction gives up after 20 ms, and takes the lock of a partition that comes or goes
-// for that of the row. Its caller tries again.
-function mayMeetTurn({ isBesideTurns, policy }: Case): boolean {
-  return isBesideTurns && policy.strategy !== "advisory";
 }
 
 /** Whether a key may rightly run again in the time of a history. */

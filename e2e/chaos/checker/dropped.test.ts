@@ -54,18 +54,13 @@ describe("I10: a key that is refused because its day was dropped", () => {
     );
   });
 
-  test("may be told that it still runs while partitions come and go, and is replayed later", () => {
+  test("is not told that it still runs while partitions come and go", () => {
     const refusal = { kind: "fail", status: 409, code: "idempotency_in_flight" } as const;
-    const told = [...tell(), ...tell({ attempt: 2, from: 60_000, end: refusal })];
     const turn = (phase: "begin" | "end", ms: number) =>
       ({ kind: "fault", phase, fault: DAYS_TURN, ...at(ms) }) as const;
-    const turning = [turn("begin", 0), ...told, turn("end", 90_000)];
-    const isComplete = false;
-    expect(broken({ events: told, policy: { strategy: "row" }, isComplete })).toEqual(["I4"]);
-    expect(broken({ events: turning, policy: { strategy: "row" }, isComplete })).toEqual([]);
-    expect(broken({ events: turning, policy: { strategy: "advisory" }, isComplete })).toEqual([
-      "I4",
-    ]);
+    const told = [...tell(), ...tell({ attempt: 2, from: 60_000, end: refusal })];
+    const events = [turn("begin", 0), ...told, turn("end", 90_000)];
+    expect(broken({ events, policy: { strategy: "row" }, isComplete: false })).toEqual(["I4"]);
   });
 
   test("is a UUIDv7: other keys have no day", () => {

@@ -85,8 +85,8 @@ export const RESOURCE_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: "server/src/store/strategies/try-claim.ts",
-        find: '    await abandon(connection);\n    return { kind: "in-flight" };',
-        replace: '    return { kind: "in-flight" };',
+        find: "    if (obstacle === undefined) throw error;\n    await abandon(connection);",
+        replace: "    if (obstacle === undefined) throw error;",
       },
     ],
   },

@@ -72,6 +72,8 @@ export interface InFlight {
   readonly fingerprint?: Buffer | undefined;
   /** It has failed just now, and nothing was stored. */
   readonly hasFailed?: true;
+  /** The table was locked for longer than the try waits: whether a request runs is not known. */
+  readonly isTableLocked?: true;
 }
 
 /**

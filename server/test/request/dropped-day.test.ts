@@ -8,6 +8,7 @@ import { beforeEach, describe, expect, it } from "vitest";
 import { withDatabase } from "@oncekey/test-support/postgres/database";
 import { keepDays } from "../../src/store/maintenance/days.ts";
 import { boundOf, DAY_MS, partitionOf } from "../../src/store/sql/days.ts";
+import { gaveUpOn } from "../../src/store/postgres/transaction.ts";
 import { openStoreParts } from "../../src/store/store-parts.ts";
 import {
   addPastDays,
@@ -31,9 +32,6 @@ beforeEach(async () => {
 });
 
 const STRATEGIES = ["advisory", "unique", "row", "lease"] as const;
-
-/** The strategies whose first statement may wait for the transaction of another row's owner. */
-const WAITING: ReadonlySet<string> = new Set(["unique", "row", "lease"]);
 
 /** A route for each strategy, whose handler writes one row a call. */
 function addRoutes(app: FastifyInstance): void {
@@ -121,33 +119,47 @@ async function storm({ post }: Shop, keys: readonly string[]): Promise<Map<strin
   return answers;
 }
 
+/** Counts the sessions that have waited for a lock for longer than a first try does. */
+async function countPatient(): Promise<number> {
+  const { rowCount } = await pool.query(
+    `select from pg_locks join pg_stat_activity using (pid)
+     where not granted and datname = current_database()
+       and waitstart < clock_timestamp() - interval '100 ms'`,
+  );
+  return rowCount ?? -1;
+}
+
 describe("requests while partitions come and go", () => {
   it.each(STRATEGIES)(
-    "get 409 or wait, and then their replay, if a partition stays locked: %s",
+    "wait for a locked partition, and run or get their replay: %s",
     async (strategy) => {
       await withShop(
-        { pool, outsideWrites: "allow", waitMs: 100, replayCache: false },
+        { pool, outsideWrites: "allow", inFlight: "reject" },
         addRoutes,
         async ({ post }) => {
-          const key = v7();
-          const send = async (): Promise<string> =>
-            code(await post(`/${strategy}`, { key, json: {} }));
-          expect(await send()).toBe("201");
+          const [key, newKey] = [v7(), v7()];
+          const send = async (sent: string): Promise<Answer> =>
+            post(`/${strategy}`, { key: sent, json: {} });
+          expect(code(await send(key))).toBe("201");
           const keeper = await pool.connect();
           try {
             await keeper.query(
               "begin; lock table only oncekey.records_days in access exclusive mode",
             );
-            const locked = send();
-            // A claim that may wait for a row's transaction takes this lock for that of the row.
-            if (WAITING.has(strategy)) expect(await locked).toBe("409 idempotency_in_flight");
+            let isAnswered = false;
+            const locked = Promise.all([send(key), send(newKey)]).finally(() => {
+              isAnswered = true;
+            });
+            await expect.poll(async () => isAnswered || (await countPatient()) === 2).toBe(true);
             await keeper.query("commit");
-            expect(await locked).toBe(WAITING.has(strategy) ? "409 idempotency_in_flight" : "201");
+            const [replay, first] = await locked;
+            expect([code(replay), code(first)]).toEqual(["201", "201"]);
+            expect(replay.headers.get(IDEMPOTENT_REPLAYED)).toBe("true");
           } finally {
+            await keeper.query("rollback");
             keeper.release();
           }
-          expect(await send()).toBe("201");
-          expect(await effectsOf(key)).toBe(1);
+          expect([await effectsOf(key), await effectsOf(newKey)]).toEqual([1, 1]);
         },
       );
     },
@@ -193,5 +205,38 @@ describe("requests while partitions come and go", () => {
       for (const key of seen.keys()) expect([key, await effectsOf(key)]).toEqual([key, 1]);
       expect(await partitions(pool)).toHaveLength(8);
     });
+  });
+});
+
+describe("a statement that gave up waiting for a lock", () => {
+  const insert = `insert into oncekey.records (key, scope, target, fingerprint, created_at, expires_at)
+    values ('k', 's', 't', '\\x01', now(), now()) on conflict (key, scope, target) do update set status = 1`;
+  const waits: [string, string, string, "row" | "table" | undefined][] = [
+    ["a row that is not committed", insert, insert, "row"],
+    ["a row that is held", "select from oncekey.records for update", insert, "row"],
+    ["a table", "lock table only oncekey.records", insert, "table"],
+    ["a partition", "lock table oncekey.records_other", insert, "table"],
+    ["nothing", "select", "select 1 / 0", undefined],
+  ];
+
+  it.each(waits)("knows what held the lock: %s", async (_what, hold, ask, expected) => {
+    await pool.query("delete from oncekey.records");
+    if (hold !== insert) await pool.query(insert);
+    const [holder, waiter] = await Promise.all([pool.connect(), pool.connect()]);
+    try {
+      await holder.query("begin");
+      await holder.query(hold);
+      const failed = waiter.query(`begin; set local lock_timeout = '1ms'; ${ask}`);
+      const error: unknown = await failed.then(
+        () => undefined,
+        (reason: unknown) => reason,
+      );
+      expect(error).toBeInstanceOf(Error);
+      expect(gaveUpOn(error)).toBe(expected);
+    } finally {
+      await Promise.all([holder.query("rollback"), waiter.query("rollback")]);
+      holder.release();
+      waiter.release();
+    }
   });
 });

@@ -195,7 +195,8 @@ async function touch(
         error.holder.over.then(() => true),
         time.after(transaction.lockTimeoutMs).then(() => false),
       ]);
-      if (!isFree) throw databaseError("55P03");
+      // The context of a wait for another transaction.
+      if (!isFree) throw Object.assign(databaseError("55P03"), { where: "tuple (0,1)" });
     }
   }
 }

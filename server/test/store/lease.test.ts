@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
 import { beforeAll, describe, expect, it } from "vitest";
@@ -250,6 +251,47 @@ describe("a lost answer of the database", () => {
       });
     },
   );
+
+  it("to a claim that is still committed: waits for that, and recognises it as one's own", async () => {
+    const ticket = createTicket();
+    await pool.query(`
+      create function wait_at_commit() returns trigger language plpgsql set lock_timeout = 0 as
+        $$ begin perform pg_advisory_xact_lock(4242); return null; end $$;
+      create constraint trigger wait_at_commit after insert on oncekey.records
+        deferrable initially deferred for each row when (new.key = '${ticket.key}') execute function wait_at_commit()`);
+    const own = database.pool();
+    const first = once(own, "connect") as Promise<[pg.PoolClient]>;
+    const holder = await pool.connect();
+    await holder.query("select pg_advisory_lock(4242)");
+    let isOver = false;
+    const claiming = createLeaseStore(createStoreParts(own, "oncekey"), LONG_MS)
+      .begin(ticket, RETENTION)
+      .finally(() => {
+        isOver = true;
+      });
+    await expect.poll(() => isWaitingFor("advisory")).toBe(true);
+    const [lost] = await first;
+    const { stream } = Reflect.get(lost, "connection") as { readonly stream: { destroy(): void } };
+    stream.destroy();
+    await expect.poll(async () => isOver || (await isWaitingFor("transactionid"))).toBe(true);
+    await holder.query("select pg_advisory_unlock(4242)");
+    holder.release();
+    const outcome = await claiming;
+    expect(outcome).toMatchObject({ kind: "claimed", claim: { attempt: 1 } });
+    if (outcome.kind === "claimed") await outcome.claim.release("free");
+    await pool.query("drop trigger wait_at_commit on oncekey.records");
+  });
+
+  /** Whether a session has waited for such a lock for longer than a duplicate does. */
+  async function isWaitingFor(locktype: string): Promise<boolean> {
+    const { rowCount } = await pool.query(
+      `select from pg_locks join pg_stat_activity using (pid)
+       where not granted and locktype = $1 and datname = current_database()
+         and waitstart < clock_timestamp() - interval '100 ms'`,
+      [locktype],
+    );
+    return rowCount === 1;
+  }
 
   it.each(["drop-answer", "drop-request"] as const)(
     "to a store: it is stored again, once: %s",

@@ -34,13 +34,16 @@ function limitsOf(maxHandlerMs: number): Limits {
 /** Expressions that set the limits of a transaction. They touch only its settings; two at once do not meet. */
 export function limitExpressions(maxHandlerMs: number): string[] {
   const limits = limitsOf(maxHandlerMs);
-  return NAMES.map((name) => {
-    // A value of 0 means no limit at all, so it counts as longer than ours. Most roles have none: then no interval is parsed.
-    const stricter = `case when current_setting('${name}') = '0' then '${limits[name]}'
-      when current_setting('${name}')::interval <= interval '${limits[name]}' then current_setting('${name}')
-      else '${limits[name]}' end`;
-    return `set_config('${name}', ${stricter}, true)`;
-  });
+  return NAMES.map((name) => stricter(name, limits[name]));
+}
+
+/** Returns an expression that sets one limit of a transaction, unless the role's own is stricter. */
+export function stricter(name: Name, limit: string): string {
+  // A value of 0 means no limit at all, so it counts as longer than ours. Most roles have none: then no interval is parsed.
+  const value = `case when current_setting('${name}') = '0' then '${limit}'
+      when current_setting('${name}')::interval <= interval '${limit}' then current_setting('${name}')
+      else '${limit}' end`;
+  return `set_config('${name}', ${value}, true)`;
 }
 
 /** Sets the limits by a statement of its own. */
@@ -67,10 +70,13 @@ export async function readOwnLimits(database: Pool | PoolClient): Promise<OwnLim
 /** The same limits as `set` commands. */
 export function setCommands(own: OwnLimits, maxHandlerMs: number): string[] {
   const limits = limitsOf(maxHandlerMs);
-  return NAMES.map((name) => {
-    const isStricter = own[name] > 0 && own[name] < inMs(limits[name]);
-    return `set local ${name} = '${isStricter ? `${own[name]}ms` : limits[name]}'`;
-  });
+  return NAMES.map((name) => setCommand(name, limits[name], own));
+}
+
+/** The same for one limit. */
+export function setCommand(name: Name, limit: string, own: OwnLimits): string {
+  const isStricter = own[name] > 0 && own[name] < inMs(limit);
+  return `set local ${name} = '${isStricter ? `${own[name]}ms` : limit}'`;
 }
 
 function inMs(limit: string): number {

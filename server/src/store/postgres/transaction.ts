@@ -4,7 +4,7 @@ import type { Statement, StatementResult } from "./batch.ts";
 import { withDeadline } from "../../async/deadline.ts";
 import type { Connection } from "./connection.ts";
 import { sessionOf } from "./session.ts";
-import type { PoolClient } from "pg";
+import type { DatabaseError, PoolClient } from "pg";
 
 /** The end of a commit. `unknown`: it may stand or not; nothing may be concluded from it. */
 export type CommitOutcome =
@@ -176,6 +176,19 @@ function withoutLiterals(text: string | undefined): string | undefined {
 export function sqlState(error: unknown): string | undefined {
   if (!(error instanceof Error) || !("code" in error) || !("severity" in error)) return undefined;
   return typeof error.code === "string" ? error.code : undefined;
+}
+
+// The context of a wait for the transaction of a row names the row by its place, as in `while inserting index tuple (0,1) in
+// relation "records_pkey"`, whatever the language.
+const PLACE_OF_ROW = /\(\d+,\d+\)/;
+
+/**
+ * Returns what a statement gave up waiting for (SQLSTATE 55P03): a `row` that another transaction has written, or the lock of a
+ * `table`, as for a partition that comes or goes. `undefined` for any other error.
+ */
+export function gaveUpOn(error: unknown): "row" | "table" | undefined {
+  if (sqlState(error) !== "55P03") return undefined;
+  return PLACE_OF_ROW.test(String((error as DatabaseError).where)) ? "row" : "table";
 }
 
 /** Whether an answer is missing because the line or the session broke, so that what was asked may have been done. */

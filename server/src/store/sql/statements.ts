@@ -11,8 +11,10 @@ import type { SweepStatements } from "./sweep-statements.ts";
 import {
   DEFAULT_MAX_HANDLER_MS,
   limitExpressions,
+  setCommand,
   setCommands,
   setLimits,
+  stricter,
 } from "../postgres/timeouts.ts";
 
 export interface Statements extends LeaseStatements, SweepStatements {
@@ -22,6 +24,7 @@ export interface Statements extends LeaseStatements, SweepStatements {
   readonly open: readonly Statement[];
   readonly impatient: string;
   readonly impatientWithoutFlush: readonly Statement[];
+  readonly awaitTable: readonly Statement[];
   readonly patient: string;
   readonly commitAndBegin: readonly Statement[];
   readonly checkAndLock: string;
@@ -110,6 +113,8 @@ export function createStatements(
     impatient: IMPATIENT,
     // The commit of such a transaction need not reach the disk by itself: a later commit, behind it in the log, takes it along.
     impatientWithoutFlush: impatientWithoutFlushOn(dialect),
+    // In place of these for a second try: the lock of a table is held for milliseconds, and a connection is in use for so long.
+    awaitTable: awaitTableOn(dialect),
     patient: "set local lock_timeout to default",
 
     // The next transaction has the isolation level of the first.
@@ -229,6 +234,16 @@ function impatientWithoutFlushOn({ kind }: Dialect): Statement[] {
     "select set_config('lock_timeout', '20ms', true), set_config('synchronous_commit', 'off', true)";
   return [{ text }];
 }
+
+function awaitTableOn(dialect: Dialect): Statement[] {
+  const text =
+    dialect.kind === "postgres"
+      ? `select ${stricter("lock_timeout", TABLE_LOCK)}`
+      : setCommand("lock_timeout", TABLE_LOCK, dialect.limits);
+  return [{ text }];
+}
+
+const TABLE_LOCK = "5s";
 
 export const NO_FLUSH = "set local synchronous_commit = off";
 

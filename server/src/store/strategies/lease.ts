@@ -1,6 +1,6 @@
 /** The `lease` strategy: a committed claim with an owner and an end, renewed while the handler runs, which holds no connection. */
 import { randomUUID } from "node:crypto";
-import type { Row } from "../postgres/batch.ts";
+import type { Row, Statement } from "../postgres/batch.ts";
 import { createKeylessClaim } from "../claims/keyless-claim.ts";
 import { createLeaseClaim, renewLease } from "../claims/lease-claim.ts";
 import { wasGivenBack } from "../claims/lease-steps.ts";
@@ -8,7 +8,7 @@ import { openInFlight, openReplay, unreadableOwner } from "../record-codec.ts";
 import { readInFlight, ticketValues } from "../record.ts";
 import type { StoreParts } from "../store-parts.ts";
 import type { BeginOutcome, Claim, InFlight, Retention, Store, Ticket } from "../store.ts";
-import { isConnectionFailure, sqlState } from "../postgres/transaction.ts";
+import { gaveUpOn, isConnectionFailure } from "../postgres/transaction.ts";
 import { inOneRoundTrip, recordIn } from "../round-trip.ts";
 
 /** Another request did not finish: its fingerprint as it stands in the row. */
@@ -41,7 +41,11 @@ export function createLeaseStore(parts: StoreParts, durationMs: number): Store {
   const { statements, codec } = parts;
 
   /** @param lost the owner whose answer was lost: it may have claimed the ticket already. */
-  async function tryOnce(one: LeaseTry, lost: string | null): Promise<BeginOutcome | Anothers> {
+  async function tryOnce(
+    one: LeaseTry,
+    lost: string | null,
+    impatience: readonly Statement[] = [{ text: statements.impatient }],
+  ): Promise<BeginOutcome | Anothers> {
     const { ticket, fingerprint, owner, retention } = one;
     const identity = ticketValues(ticket);
     const values = [
@@ -56,7 +60,7 @@ export function createLeaseStore(parts: StoreParts, durationMs: number): Store {
     const outcome = await inOneRoundTrip(
       parts,
       [
-        { text: statements.impatient },
+        ...impatience,
         ...statements.claimLease.map((text) => ({ text, values })),
         { text: statements.lookupLease, values: identity },
       ],
@@ -73,14 +77,25 @@ export function createLeaseStore(parts: StoreParts, durationMs: number): Store {
     return outcome.kind === "won" ? hold(one, outcome) : outcome;
   }
 
-  async function tryTwice(one: LeaseTry): Promise<BeginOutcome | Anothers> {
+  async function tryAgain(one: LeaseTry): Promise<BeginOutcome | Anothers> {
     const outcome = await tryOnce(one, null);
     if (outcome.kind !== "unavailable") return outcome;
+    const obstacle = gaveUpOn(outcome.cause);
     // Another is writing the row right now.
-    if (sqlState(outcome.cause) === "55P03") return { kind: "in-flight" };
+    if (obstacle === "row") return { kind: "in-flight" };
+    if (obstacle === "table") return tryPatiently(one, null);
     // The claim may stand although its answer was lost. A second try with the same owner
-    // recognises it as our own.
-    return isConnectionFailure(outcome.cause) ? tryOnce(one, one.owner) : outcome;
+    // recognises it as our own. Its transaction may not have ended yet.
+    return isConnectionFailure(outcome.cause) ? tryPatiently(one, one.owner) : outcome;
+  }
+
+  async function tryPatiently(
+    one: LeaseTry,
+    lost: string | null,
+  ): Promise<BeginOutcome | Anothers> {
+    const outcome = await tryOnce(one, lost, statements.awaitTable);
+    const isHeld = outcome.kind === "unavailable" && gaveUpOn(outcome.cause) !== undefined;
+    return isHeld ? { kind: "in-flight" } : outcome;
   }
 
   /** Makes the claim of what was won, once it is sure that its lease still runs. */
@@ -115,7 +130,7 @@ export function createLeaseStore(parts: StoreParts, durationMs: number): Store {
     async begin(ticket, retention) {
       let fingerprint = codec.fingerprint(ticket);
       for (;;) {
-        const outcome = await tryTwice({ ticket, fingerprint, owner: randomUUID(), retention });
+        const outcome = await tryAgain({ ticket, fingerprint, owner: randomUUID(), retention });
         if (outcome.kind !== "anothers") return openInFlight(outcome, ticket, codec);
         const compared = codec.compareUnfinished(outcome.fingerprint, ticket);
         if (compared === "other") return { kind: "conflict" };

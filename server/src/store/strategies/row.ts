@@ -10,7 +10,7 @@ import type { StoreParts } from "../store-parts.ts";
 import type { InFlight, Retention, Store, Ticket, Unavailable } from "../store.ts";
 import { abandon, askToBegin, askToEnd } from "../postgres/transaction.ts";
 import { inOneRoundTrip, recordIn, withConnection } from "../round-trip.ts";
-import { openUnrecorded, tryClaim } from "./try-claim.ts";
+import { openUnrecorded, tryBehindLock, tryClaim } from "./try-claim.ts";
 import type { TryOutcome } from "./try-claim.ts";
 
 export function createRowStore(parts: StoreParts): Store {
@@ -59,17 +59,21 @@ interface Named {
   readonly fingerprint: Buffer;
 }
 
-function tryOnce(
+function tryToClaim(
   { statements, connect, codec }: StoreParts,
   { ticket, fingerprint }: Named,
   retention: Retention,
+  mayWait: boolean,
 ): Promise<TryOutcome> {
+  const impatience = mayWait
+    ? [...statements.awaitTable, { text: NO_FLUSH }]
+    : statements.impatientWithoutFlush;
   return withConnection(connect, (connection) => {
     const identity = ticketValues(ticket);
     const pending = [...identity, fingerprint, String(retention.retentionMs)];
     const batch: Statement[] = [
       ...statements.begin,
-      ...statements.impatientWithoutFlush,
+      ...impatience,
       ...statements.claimRow.map((text) => ({ text, values: pending })),
       ...statements.commitAndBegin,
     ];
@@ -84,6 +88,10 @@ function tryOnce(
     const claim = { statements, codec, ticket, fingerprint, retention };
     return tryClaim(connection, { batch, isOurs, running }, claim);
   });
+}
+
+function tryOnce(parts: StoreParts, named: Named, retention: Retention): Promise<TryOutcome> {
+  return tryBehindLock((mayWait) => tryToClaim(parts, named, retention, mayWait));
 }
 
 /** Whether a row is in the way that names another request: it runs, or it left the row behind. */

@@ -3,7 +3,7 @@ import { RecordedClaim, UnrecordedClaim } from "../claims/transaction-claim.ts";
 import type { ClaimParts } from "../claims/transaction-claim.ts";
 import type { Statement, StatementResult } from "../postgres/batch.ts";
 import type { Connection } from "../postgres/connection.ts";
-import { abandon, ask, askToBegin, sqlState } from "../postgres/transaction.ts";
+import { abandon, ask, askToBegin, gaveUpOn } from "../postgres/transaction.ts";
 import { openReplay } from "../record-codec.ts";
 import { readInFlight } from "../record.ts";
 import { recordIn, withConnection } from "../round-trip.ts";
@@ -26,8 +26,21 @@ export interface Try {
 }
 
 /**
+ * Tries again if the table was locked, as when a partition comes or goes: the ticket may be finished. The second try waits for up
+ * to 5 s.
+ *
+ * @param once one try, which waits for the table (`mayWait`) or gives up at once.
+ */
+export async function tryBehindLock<Outcome extends { readonly kind: string }>(
+  once: (mayWait: boolean) => Promise<Outcome | InFlight>,
+): Promise<Outcome | InFlight> {
+  const outcome = await once(false);
+  return "isTableLocked" in outcome ? once(true) : outcome;
+}
+
+/**
  * Sends one try, whose last statement is the look-up that decides, and turns the answer into an outcome. A statement that gave
- * up waiting (55P03) means that another transaction runs the ticket.
+ * up waiting for a row means that another transaction runs the ticket.
  */
 export async function tryClaim(
   connection: Connection,
@@ -39,9 +52,10 @@ export async function tryClaim(
   try {
     results = await askToBegin(connection.client, batch);
   } catch (error) {
-    if (sqlState(error) !== "55P03") throw error;
+    const obstacle = gaveUpOn(error);
+    if (obstacle === undefined) throw error;
     await abandon(connection);
-    return { kind: "in-flight" };
+    return { kind: "in-flight", ...(obstacle === "table" && { isTableLocked: true }) };
   }
   const record = recordIn(results.at(-1), askedAt);
   if (record !== undefined) {

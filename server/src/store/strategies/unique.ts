@@ -4,20 +4,20 @@ import { ticketValues } from "../record.ts";
 import type { StoreParts } from "../store-parts.ts";
 import type { Retention, Store, Ticket } from "../store.ts";
 import { withConnection } from "../round-trip.ts";
-import { openUnrecorded, tryClaim } from "./try-claim.ts";
+import { openUnrecorded, tryBehindLock, tryClaim } from "./try-claim.ts";
 import type { TryOutcome } from "./try-claim.ts";
 
 export function createUniqueStore(parts: StoreParts): Store {
   const { statements, connect, codec } = parts;
 
-  function begin(ticket: Ticket, retention: Retention): Promise<TryOutcome> {
+  function tryOnce(ticket: Ticket, retention: Retention, mayWait: boolean): Promise<TryOutcome> {
     return withConnection(connect, (connection) => {
       const identity = ticketValues(ticket);
       const fingerprint = codec.fingerprint(ticket);
       const values = [...identity, fingerprint];
       const batch = [
         ...statements.begin,
-        { text: statements.impatient },
+        ...(mayWait ? statements.awaitTable : [{ text: statements.impatient }]),
         ...statements.claimUnique.map((text) => ({ text, values })),
         { text: statements.patient },
         ...statements.lookupLast(identity),
@@ -26,6 +26,9 @@ export function createUniqueStore(parts: StoreParts): Store {
       return tryClaim(connection, { batch, isOurs }, claim);
     });
   }
+
+  const begin = (ticket: Ticket, retention: Retention): Promise<TryOutcome> =>
+    tryBehindLock((mayWait) => tryOnce(ticket, retention, mayWait));
 
   return {
     begin,
