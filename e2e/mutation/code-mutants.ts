@@ -21,7 +21,8 @@ export interface CodeRun {
 
 export type Measured = Pick<FileResult, "killed" | "timedOut" | "survivors">;
 
-// A mutant times out after its tests' time in the first run, half of that again, and this.
+// A mutant times out after this many times its tests' time in the first run, and this. A busy machine is no hang.
+const TIMEOUT_FACTOR = 4;
 const TIMEOUT_MS = 10_000;
 const FIRST_RUN_MINUTES = 15;
 // One computes while the other waits for a test that hangs.
@@ -94,6 +95,7 @@ async function runStryker({ mutate, tests, incrementalFile }: StrykerRun): Promi
     ...(incrementalFile === undefined ? {} : { incrementalFile }),
     concurrency: WORKERS,
     timeoutMS: TIMEOUT_MS,
+    timeoutFactor: TIMEOUT_FACTOR,
     dryRunTimeoutMinutes: FIRST_RUN_MINUTES,
     reporters: ["progress-append-only"],
     allowConsoleColors: false,

@@ -30,6 +30,27 @@ export const EQUIVALENT: readonly Equivalent[] = [
     reason: "the cases before it are all codes, as the compiler checks: it is never reached",
   },
   {
+    file: "client/src/retry/error-formats.ts",
+    mutator: "StringLiteral",
+    original: '""',
+    replacement: '"Stryker was here!"',
+    reason: "the name of a body that is text itself: neither is a member that names a refusal",
+  },
+  {
+    file: "client/src/retry/error-formats.ts",
+    mutator: "ArrayDeclaration",
+    original: "[]",
+    replacement: '["Stryker was here"]',
+    reason: "one more text, which is neither in the table nor about a key",
+  },
+  {
+    file: "client/src/retry/error-formats.ts",
+    mutator: "Regex",
+    original: String.raw`/^\d/`,
+    replacement: String.raw`/\d/`,
+    reason: "a text with a number elsewhere is not in the table, with its member's name or without",
+  },
+  {
     file: "client/src/tabs/tab-channel.ts",
     mutator: "OptionalChaining",
     original: "channel?.postMessage",

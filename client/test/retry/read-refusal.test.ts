@@ -73,6 +73,9 @@ describe("the text of a service", () => {
   it("do not count if the service itself allows a new key", () => {
     const body = { code: "operation_abandoned", safe_new_key: true };
     expect(readRefusal(body, 409)).toMatchObject({ code: undefined, isAboutKey: false });
+    const worded = { message: "duplicate request", safe_new_key: true };
+    expect(readRefusal(worded, 409).isAboutKey).toBe(false);
+    expect(readRefusal({ ...worded, safe_new_key: false }, 409).isAboutKey).toBe(true);
   });
 });
 
@@ -85,8 +88,8 @@ describe("the code of a refusal", () => {
       "idempotency_key_required",
     ],
     [
-      "six levels down",
-      { a: { b: { c: { d: { e: { code: "operation_uncertain" } } } } } },
+      "six members down",
+      { a: { b: { c: { d: { e: { f: { code: "operation_uncertain" } } } } } } },
       "idempotency_outcome_unknown",
     ],
     [
