@@ -10,10 +10,16 @@ import { collapse } from "./result.ts";
 import type { FileResult, Survivor } from "./result.ts";
 import { TESTS_VARIABLE } from "./tests-variable.ts";
 
-export interface CodeRun {
+/** A file to mutate. */
+export interface MutatedFile {
   readonly file: string;
   /** Lines to mutate. Default: the whole file. */
   readonly lines?: readonly Lines[];
+}
+
+export interface CodeRun {
+  /** All are mutated in one run: the tests run without a mutant once. */
+  readonly files: readonly MutatedFile[];
   readonly tests: readonly string[];
   /** Keeps the results of the previous run, so that only what changed is run again. */
   readonly incrementalFile?: string;
@@ -29,17 +35,27 @@ const FIRST_RUN_MINUTES = 15;
 const WORKERS = 2;
 
 /** Runs Stryker in the present working directory, which has to be the copy: it changes the files in place. */
-export async function runCodeMutants({ file, lines, ...run }: CodeRun): Promise<Measured> {
-  const mutate = lines?.map(([from, to]) => `${file}:${from}-${to}`) ?? [file];
-  const source = await readFile(file, "utf8");
+export async function runCodeMutants({
+  files,
+  ...run
+}: CodeRun): Promise<ReadonlyMap<string, Measured>> {
+  const mutate = files.flatMap(
+    ({ file, lines }) => lines?.map(([from, to]) => `${file}:${from}-${to}`) ?? [file],
+  );
+  const sources = new Map<string, string>();
+  for (const { file } of files) sources.set(file, await readFile(file, "utf8"));
   const mutants = await runStryker({ mutate, ...run });
-  const count = (status: MutantResult["status"]): number =>
-    mutants.filter((mutant) => mutant.status === status).length;
-  return {
-    killed: count("Killed"),
-    timedOut: count("Timeout"),
-    survivors: mutants.filter(isSurvivor).map((mutant) => toSurvivor(file, source, mutant)),
+  const measure = (file: string, source: string): Measured => {
+    const own = mutants.filter(({ fileName }) => fileName.endsWith(file));
+    const count = (status: MutantResult["status"]): number =>
+      own.filter((mutant) => mutant.status === status).length;
+    return {
+      killed: count("Killed"),
+      timedOut: count("Timeout"),
+      survivors: own.filter(isSurvivor).map((mutant) => toSurvivor(file, source, mutant)),
+    };
   };
+  return new Map([...sources].map(([file, source]) => [file, measure(file, source)]));
 }
 
 /** Runs further tests against survivors of any files. Returns those that these tests notice. */

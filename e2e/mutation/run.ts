@@ -14,6 +14,7 @@ import { runCodeMutants, runSurvivors } from "./code-mutants.ts";
 import type { Measured } from "./code-mutants.ts";
 import { reasonOf } from "./equivalent.ts";
 import { keepResults, readResults, writeMutationPage } from "./keep.ts";
+import { countMutants } from "./result.ts";
 import type { FileResult, MutatorKind } from "./result.ts";
 import { readSettings, USAGE } from "./settings.ts";
 import type { Settings } from "./settings.ts";
@@ -68,15 +69,21 @@ async function perform(asked: Settings): Promise<void> {
       if (asked.isSurvivorsOnly) {
         const files = new Set(own.map(({ file }) => file));
         const kept = readResults(asked.pages, area.folder).filter(({ file }) => files.has(file));
-        const judged = await runFurther(kept, [...area.tests, ...area.further]);
+        const judged = await runFurther(
+          kept,
+          asked.hasFurther ? [...area.tests, ...area.further] : area.tests,
+          asked.hasFurther,
+        );
         await keep(judged);
         results.push(...judged);
         continue;
       }
-      const measured: FileResult[] = [];
+      const measured = await measureCode(area, own);
+      await keep(measured);
       for (const task of own) {
+        if (task.kind === "code") continue;
         if (Date.now() > endsAt) break;
-        const result = await measure(task, () => runTask(copy, task));
+        const result = await measureSql(copy, task);
         measured.push(result);
         await keep([result]);
       }
@@ -118,44 +125,62 @@ function filesOf(path: string): string[] {
   return globSync(`${path}/**/*.ts`, { cwd: ROOT }).toSorted();
 }
 
-async function runTask(copy: ProjectCopy, { file, area, kind, lines }: Task): Promise<Measured> {
-  const { tests } = area;
-  console.log(`\n${file}, ${kind}`);
-  const only = lines === undefined ? {} : { lines };
-  if (kind === "sql") return runSqlMutants(copy, { file, tests, ...only });
+/** Runs the code mutants of all files of an area together. Each file gets its share of the time. */
+async function measureCode({ folder, tests }: Area, tasks: readonly Task[]): Promise<FileResult[]> {
+  const files = tasks.filter(({ kind }) => kind === "code");
+  if (files.length === 0) return [];
+  console.log(`\n${files.map(({ file }) => file).join(", ")}`);
+  const began = Date.now();
   // The lines of a change are too few to be worth a file of results.
-  const incrementalFile = join(CACHE, `${file.replaceAll("/", "+")}.json`);
-  return runCodeMutants({ file, tests, ...(lines === undefined ? { incrementalFile } : only) });
+  const isWhole = files.every(({ lines }) => lines === undefined);
+  const incrementalFile = join(CACHE, `${folder.replaceAll("/", "+")}.json`);
+  const found = await runCodeMutants({ files, tests, ...(isWhole ? { incrementalFile } : {}) });
+  const seconds = Math.round((Date.now() - began) / 1000);
+  const results = [...found].map(([file, measured]) => resultOf(file, "code", seconds, measured));
+  const all = results.reduce((sum, result) => sum + countMutants(result), 0);
+  return results.map((result) => {
+    const share = Math.round((seconds * countMutants(result)) / Math.max(1, all));
+    return { ...result, seconds: share };
+  });
 }
 
-async function measure(
-  { file, kind }: Task,
-  running: () => Promise<Measured>,
-): Promise<FileResult> {
+async function measureSql(copy: ProjectCopy, { file, area, lines }: Task): Promise<FileResult> {
+  console.log(`\n${file}, SQL`);
   const began = Date.now();
-  const measured = await running();
-  const seconds = Math.round((Date.now() - began) / 1000);
+  const only = lines === undefined ? {} : { lines };
+  const measured = await runSqlMutants(copy, { file, tests: area.tests, ...only });
+  return resultOf(file, "sql", Math.round((Date.now() - began) / 1000), measured);
+}
+
+function resultOf(
+  file: string,
+  kind: MutatorKind,
+  seconds: number,
+  measured: Measured,
+): FileResult {
   const date = new Date().toISOString().slice(0, 16).replace("T", " ");
   return { file, kind, date, seconds, ...measured };
 }
 
-/** Runs further tests against the open survivors. A survivor that they notice counts as killed. */
+/** Runs tests against the open survivors. A survivor that they notice counts as killed. */
 async function runFurther(
   results: readonly FileResult[],
   tests: readonly string[],
+  isAll = true,
 ): Promise<readonly FileResult[]> {
+  const met = isAll ? { hasMetAll: true } : {};
   const open = results
     .filter(({ kind }) => kind === "code")
     .flatMap(({ survivors }) => survivors)
     .filter((survivor) => reasonOf(survivor) === undefined);
   if (tests.length === 0) return results;
-  if (open.length === 0) return results.map((result) => ({ ...result, hasMetAll: true }));
+  if (open.length === 0) return results.map((result) => ({ ...result, ...met }));
   console.log(`\n${open.length} survivors, further tests`);
   const noticed = new Set(await runSurvivors(open, tests));
   return results.map((result) => {
     const survivors = result.survivors.filter((survivor) => !noticed.has(survivor));
     const killed = result.killed + result.survivors.length - survivors.length;
-    return { ...result, killed, survivors, hasMetAll: true };
+    return { ...result, killed, survivors, ...met };
   });
 }
 

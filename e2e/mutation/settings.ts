@@ -13,7 +13,7 @@ export interface Settings {
   readonly isSurvivorsOnly: boolean;
   /** Whether the survivors meet the further tests of their area as well. */
   readonly hasFurther: boolean;
-  /** No file is begun after this time. */
+  /** No folder, and no file of SQL, is begun after this time. */
   readonly minutes: number;
   /** Whether only the page is written, from the results that are kept. */
   readonly isPageOnly: boolean;
@@ -28,7 +28,7 @@ export const USAGE = `test:mutation [PATH…]
   --mutators NAME code (Stryker), sql (statements of the store) or all; default: all
   --survivors     runs all tests of an area against the kept survivors of its code alone
   --near          leaves out the further tests of an area, which take longest
-  --minutes N     begins no further file after N minutes; default: no limit
+  --minutes N     begins no further folder or file of SQL after N minutes; default: no limit
   --page          writes the page from the kept results, and runs nothing
   --pages FOLDER  of the page and the results behind it; default: docs/reports`;
 
