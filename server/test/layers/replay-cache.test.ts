@@ -2,7 +2,7 @@ import pg from "pg";
 import { beforeAll, describe, expect, it, vi } from "vitest";
 import { withDatabase } from "@oncekey/test-support/postgres/database";
 import { createReplayCache, withReplayCache } from "../../src/layers/replay-cache.ts";
-import type { RouteStore, Waiting } from "../../src/layers/single-flight.ts";
+import type { Waiting } from "../../src/layers/single-flight.ts";
 import type { StoredRecord, Ticket } from "../../src/store/store.ts";
 import { addPayments, createPayments, withShop } from "../support/shop.ts";
 import { createWire } from "@oncekey/test-support/wire/wire";
@@ -68,7 +68,7 @@ describe("the replay cache", () => {
     expect(cache.get(onePool, ticket(long))).toBeUndefined();
     for (const header of [["x-long", long] as const, [long, ""] as const]) {
       const response = { ...named.response, headers: [header] };
-      cache.set(onePool, ticket("a"), { ...named, response } as StoredRecord);
+      cache.set(onePool, ticket("a"), { ...named, response });
       expect(cache.get(onePool, ticket("a"))).toBeUndefined();
     }
     const empty = { ...named, response: { ...named.response, body: undefined } } as StoredRecord;
@@ -171,7 +171,7 @@ describe("a route with the replay cache", () => {
       (onRecord) => {
         keep = onRecord;
         const members = ["begin", "lookup", "forget", "forgetScope"];
-        return Object.fromEntries(members.map((name) => [name, note(name)])) as never as RouteStore;
+        return Object.fromEntries(members.map((name) => [name, note(name)])) as never;
       },
       cache,
       onePool,
