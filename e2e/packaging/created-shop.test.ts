@@ -40,6 +40,23 @@ describe("npm create oncekey", () => {
     expect(manifest.name).toBe("my-shop");
   });
 
+  it.each([
+    ["npm", "npm/11.6.2 node/v24.21.0 linux x64 workspaces/false"],
+    ["pnpm", "pnpm/12.21.0 npm/? node/v24.21.0 linux x64"],
+    ["yarn", "yarn/4.18.1 npm/? node/v24.21.0 linux x64"],
+    ["bun", "bun/1.4.5 npm/? node/v24.3.0 linux x64"],
+    ["npm", undefined],
+  ])("prints the next commands for %s if it is started by %s", async (manager, agent) => {
+    const env = { ...process.env, npm_config_user_agent: agent };
+    const name = `by-${agent?.split("/")[0] ?? "hand"}`;
+    const created = await run(process.execPath, [join(folder, "package/create.js"), name], {
+      cwd: folder,
+      env,
+    });
+    expect(created.stdout).toContain(`cd ${name}\n  ${manager} install\n  DATABASE_URL=`);
+    expect(created.stdout).toContain(` ${manager} start `);
+  });
+
   it("refuses a folder that is not empty", async () => {
     await mkdir(join(folder, "full/inside"), { recursive: true });
     const created = run(process.execPath, [join(folder, "package/create.js"), "full"], {

@@ -111,6 +111,18 @@ describe.runIf(byDepth(false, true))("a new user (in test:deep)", () => {
     },
   );
 
+  it("creates a shop by yarn, out of an archive", { timeout: INSTALL_MS }, async () => {
+    const project = join(folder, "by-yarn");
+    await mkdir(project);
+    const create = `create-oncekey@file:${tarballs["create-oncekey"]}`;
+    const yarn = ["exec", "--yes", "--package", "@yarnpkg/cli-dist@4", "--", "yarn"];
+    await npm(project, ...yarn, "dlx", "--package", create, "create-oncekey", "my-shop");
+    const settings = await readFile(join(project, "my-shop/.yarnrc.yml"), "utf8");
+    expect(settings).toBe("nodeLinker: node-modules\n");
+    const page = await readFile(join(project, "my-shop/index.html"), "utf8");
+    expect(page).toContain("Two apples");
+  });
+
   it("creates a shop, which compiles and replays a retry", { timeout: INSTALL_MS }, async () => {
     const { "create-oncekey": create = "", shared, server, client } = tarballs;
     await npm(folder, "exec", "--yes", "--package", create, "--", "create-oncekey", "shop");
