@@ -20,7 +20,7 @@ export function formatReport(report: RunReport, hunted: Hunted, commit: string):
   const { verdict, dealt, undealt, caused, seed, operations } = report;
   const races = Object.entries(verdict.races).map(([name, count]) => [name, String(count)]);
   const seconds = (ms: number): string => `${Math.round(ms / 1_000)} s`;
-  return `# What tried to break the promise
+  return `# What tried to break the promise${report.isPartitioned ? " of a table with partitions" : ""}
 
 ${provenance(`test:faults --seed ${seed}${report.share === 1 ? "" : ` --share ${report.share}`}${report.isPartitioned ? " --partitioned" : ""}`, commit)} ${ENDS[report.end]}
 

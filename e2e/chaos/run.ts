@@ -95,7 +95,7 @@ async function runAndReport(plan: Plan, pages: string): Promise<number> {
   }
   const { mutants, controls } = chooseHunts(plan);
   const write = (found: Hunted): Promise<void> =>
-    writePage(join(pages, "faults.md"), formatReport(report, found, commit));
+    writePage(join(pages, fileOf(plan)), formatReport(report, found, commit));
   // Written before the hunts too: the load's results are reported even if a hunt fails.
   await write(huntedNone(mutants, controls));
   // The same rig has to notice what is planted: else its verdict is worth nothing.
@@ -108,6 +108,11 @@ async function runAndReport(plan: Plan, pages: string): Promise<number> {
     return TOO_LITTLE;
   }
   return end === "whole" && undealt === 0 && isPooled && isWhole(hunted) ? 0 : INCOMPLETE;
+}
+
+/** A run on partitions has a page of its own. */
+function fileOf({ partitioned }: Plan): string {
+  return partitioned ? "faults-partitioned.md" : "faults.md";
 }
 
 /** Selects the quick hunts of a run. A part of it hunts a part of the bugs, by the seed, and nothing where no bug is planted. */

@@ -52,6 +52,7 @@ test:faults --mutants [--mutant NAME]                    planted bugs, and what 
 test:faults --failover [--rounds N]                      kills and hand-overs of a replicated PostgreSQL
 test:faults --judge FILE                                 judges a history that was written before
 with --pages FOLDER                                      pages go there instead of docs/reports/
+with ONCEKEY_RIG_LOGS=FOLDER in the environment          servers write their warnings there, with the cause of each 503
 test:soak [--minutes N] [--seed N] [--pages FOLDER]      an hour of load without faults, and what rises in it`;
 
 /** @throws TypeError for a word that is not known, RangeError for a number that is none. */

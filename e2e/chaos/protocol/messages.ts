@@ -39,4 +39,6 @@ export const ENVIRONMENT = {
   clock: "ONCEKEY_RIG_CLOCK_MS",
   pipeline: "ONCEKEY_RIG_PIPELINE",
   maxHandler: "ONCEKEY_RIG_MAX_HANDLER_MS",
+  /** The folder for the servers' warnings, with the cause of each 503. Read from the environment of the rig. */
+  logs: "ONCEKEY_RIG_LOGS",
 } as const;

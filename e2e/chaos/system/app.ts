@@ -1,6 +1,7 @@
 /** The rig's shop: every strategy under every policy, over one handler, with the moments of a request marked. */
 import { subscribe } from "node:diagnostics_channel";
 import { randomUUID } from "node:crypto";
+import { join } from "node:path";
 import { idempotency, transactional } from "@oncekey/server";
 import type { IdempotencyOptions, OnCrash, RouteIdempotencyOptions } from "@oncekey/server";
 import Fastify from "fastify";
@@ -9,7 +10,7 @@ import type { Pool } from "pg";
 import { borrow, giveBack } from "@oncekey/test-support/postgres/borrow";
 import { addOperator, createOnCrash } from "./decide.ts";
 import { passage, reach } from "./freeze.ts";
-import { DIGEST_SECRET } from "../protocol/messages.ts";
+import { DIGEST_SECRET, ENVIRONMENT } from "../protocol/messages.ts";
 import { createHandler } from "./handler.ts";
 import type { Parts } from "./handler.ts";
 import { scopeOf } from "../../shop/effects.ts";
@@ -34,7 +35,7 @@ export async function createApp(
   { pool, outside, turning }: Pools,
   maxHandlerMs: number,
 ): Promise<FastifyInstance> {
-  const app = Fastify({ logger: false });
+  const app = Fastify({ logger: loggerOf() });
   const options: Omit<IdempotencyOptions, "pool"> = {
     scope: scopeOf,
     waitMs: WAIT_MS,
@@ -65,6 +66,12 @@ export async function createApp(
     if (outcome === "claimed" || outcome === "crashed") reach("S1");
   });
   return app;
+}
+
+function loggerOf(): false | { readonly level: string; readonly file: string } {
+  const { [ENVIRONMENT.logs]: folder, [ENVIRONMENT.name]: name } = process.env;
+  if (folder === undefined) return false;
+  return { level: "warn", file: join(folder, `${name}-${process.pid}.log`) };
 }
 
 function addRoute(
