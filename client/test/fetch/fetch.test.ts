@@ -155,6 +155,15 @@ describe("a drop-in fetch", () => {
     expect(warnings).toEqual([]);
   });
 
+  it("counts no poll of a first request that still runs as an attempt", async () => {
+    const running = problem(409, "idempotency_in_flight", { "retry-after-ms": "0" });
+    const use = async ({ fetch, url, seen }: Tried) => {
+      expect((await fetch(orders(url), post("{}"))).status).toBe(201);
+      expect(seen).toHaveLength(5);
+    };
+    await withFetch([running, running, running, reset, done], use, { attempts: 2 });
+  });
+
   it("warns of a success without the echoed key, or refuses it", async () => {
     const bare: Reply = (response) => response.end("ok");
     await withFetch([bare], async ({ fetch, url, warnings }) => {

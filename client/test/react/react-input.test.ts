@@ -144,6 +144,35 @@ describe(`the input of useOperation in React ${version}`, () => {
   });
 });
 
+describe(`the operation of useOperation in React ${version}`, () => {
+  it("may be another one for an equal input: its state is shown, run and reset", async () => {
+    await withServer([done], async ({ url, seen }) => {
+      const { client } = createShop(url);
+      const paidBy = (path: string): Operation<Cart, unknown> =>
+        client.operation(path, { request: ({ lines }: Cart) => ({ path, json: lines }) });
+      const [byCard, byTransfer] = [paidBy("card"), paidBy("transfer")];
+      let used: Used | undefined;
+      function Pay({ operation }: { readonly operation: Operation<Cart, unknown> }): ReactNode {
+        used = useOperation(operation, { ...cart });
+        return used.state.kind;
+      }
+      const page = await mount(createElement(Pay, { operation: byCard }));
+      await act(async () => used?.run());
+      expect(page.text()).toBe("settled");
+      await page.render(createElement(Pay, { operation: byTransfer }));
+      expect(page.text()).toBe("idle");
+      await act(async () => used?.run());
+      expect(seen.map(({ path }) => path)).toEqual(["/api/card", "/api/transfer"]);
+      expect(page.text()).toBe("settled");
+      await act(async () => used?.reset());
+      expect(page.text()).toBe("idle");
+      await page.render(createElement(Pay, { operation: byCard }));
+      expect(page.text(), "the first one is as it was").toBe("settled");
+      await page.unmount();
+    });
+  });
+});
+
 describe(`reset of useOperation in React ${version}`, () => {
   function createPair(operation: Operation<Cart, unknown>) {
     const useds: Used[] = [];

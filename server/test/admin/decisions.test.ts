@@ -75,9 +75,9 @@ describe("resolve", () => {
     },
   );
 
-  it("decides a key that 'fail' has closed", async () => {
+  it("decides a key that 'fail' has closed, also if its 500 is in the memory of the process", async () => {
     await withShop(
-      { pool, ...shared },
+      { pool, ...shared, replayCache: true },
       (app) => addCharge(app, [], "fail"),
       async ({ app, post }) => {
         await post("/charge", { key: "closed" });

@@ -120,8 +120,11 @@ describe("an error handler that replies for a throw", () => {
     ["an unexpected error as 200", {}, 200, "free"],
     ["a 503 as 200", { statusCode: 503 }, 200, "free"],
     ["a 409 as 200", { statusCode: 409 }, 200, "free"],
+    ["a final 400 as 200", { statusCode: 400 }, 200, "stored"],
     ["a final 402 as 200", { statusCode: 402 }, 200, "stored"],
     ["a final 404, by `status`, as 200", { status: 404 }, 200, "stored"],
+    ["an unexpected error as 399", {}, 399, "free"],
+    ["an unexpected error as a final 400", {}, 400, "stored"],
     ["an unexpected error as a final 422", {}, 422, "stored"],
     ["a final 402 as 500", { statusCode: 402 }, 500, "free"],
   ])("rolls back, and what was thrown counts: %s", async (name, thrown, status, expected) => {

@@ -65,6 +65,25 @@ test("a lookup by the key's owner returns unknown while another request waits wi
   await other;
 });
 
+test("a lookup refuses other content under a key that runs in another process", async () => {
+  const running = { kind: "in-flight", fingerprint: Buffer.from([1]) } as const;
+  const { store, answer } = leftBehind();
+  const flights = createSingleFlight({ ...store, lookup: async () => running }, () => {});
+  const asked = async (): Promise<string[]> => {
+    const policies = [waiting, { ...waiting, mismatch: "replay" } as const];
+    const lookups = [1, 2].flatMap((content) =>
+      policies.map((policy) => flights.lookup(ticket(content), policy)),
+    );
+    return (await Promise.all(lookups)).map(({ kind }) => kind);
+  };
+  const refused = ["in-flight", "in-flight", "conflict", "in-flight"];
+  expect(await asked()).toEqual(refused);
+  const other = flights.begin(ticket(0), waiting, () => {});
+  expect(await asked(), "also beside a request that waits with the key").toEqual(refused);
+  answer();
+  expect(await other).toEqual({ kind: "conflict" });
+});
+
 test("once the key is claimed, a request with other content is refused at once, whether it begins or asks", async () => {
   const { store, answer } = leftBehind();
   answer();

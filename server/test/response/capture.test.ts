@@ -71,6 +71,16 @@ describe("a stored response", () => {
     expect(again.headers.get("idempotent-replayed")).toBe("true");
   });
 
+  it("has the bytes of the handler if its text is in another charset than UTF-8", async () => {
+    const csv = Buffer.from("crème;1", "latin1");
+    for (const body of [() => csv, () => Readable.from([csv])]) {
+      const [first, again] = await twice((reply) =>
+        reply.type("text/csv; charset=iso-8859-1").send(body()),
+      );
+      expect([first.bytes, again.bytes]).toEqual([csv, csv]);
+    }
+  });
+
   it("keeps the headers of the list, several values included, and no others", async () => {
     const [first, again] = await twice((reply) =>
       reply

@@ -1,3 +1,4 @@
+import { channel } from "node:diagnostics_channel";
 import { observeWithOpenTelemetry } from "@oncekey/server/opentelemetry";
 import { context, metrics, SpanStatusCode, trace } from "@opentelemetry/api";
 import { AsyncLocalStorageContextManager } from "@opentelemetry/context-async-hooks";
@@ -58,15 +59,15 @@ function traceRequests(app: FastifyInstance): void {
   });
 }
 
-/** Sums of the counters and counts of the histograms since the test began, by name and outcome. */
-async function measured(): Promise<Record<string, number>> {
+/** Sums of the counters, and counts or sums of the histograms, since the test began, by name and outcome. */
+async function measured(of: "count" | "sum" = "count"): Promise<Record<string, number>> {
   await reader.forceFlush();
   const sums: Record<string, number> = {};
   const scopes = points.getMetrics().flatMap(({ scopeMetrics }) => scopeMetrics);
   for (const { descriptor, dataPoints } of scopes.flatMap((scope) => scope.metrics)) {
     for (const { attributes, value } of dataPoints) {
       const name = [descriptor.name, attributes["oncekey.outcome"]].filter(Boolean).join(" ");
-      const amount = typeof value === "number" ? value : value.count;
+      const amount = typeof value === "number" ? value : (value[of] ?? 0);
       sums[name] = (sums[name] ?? 0) + amount;
     }
   }
@@ -152,6 +153,21 @@ describe("OpenTelemetry", () => {
       "oncekey.complete.duration stored": 1,
     });
     expect(JSON.stringify(points.getMetrics())).not.toContain("key_digest");
+  });
+
+  it("gets spans that last as long as the claim with its wait, and as the completion", async () => {
+    const about = { strategy: "advisory", method: "POST", route: "/slow", keyDigest: undefined };
+    const begin = { ...about, outcome: "in-flight", beginMs: 20_000, waitMs: 300_000 };
+    channel("oncekey:begin").publish(begin);
+    channel("oncekey:complete").publish({ ...about, outcome: "stored", completeMs: 4_000 });
+    const lasted = (name: string): number => named(name)[0]?.duration[0] ?? 0;
+    expect(lasted("oncekey begin")).toBeGreaterThanOrEqual(319);
+    expect(lasted("oncekey complete")).toBeGreaterThanOrEqual(3);
+    expect(await measured("sum")).toMatchObject({
+      "oncekey.begin.duration in-flight": 20,
+      "oncekey.wait.duration in-flight": 300,
+      "oncekey.complete.duration stored": 4,
+    });
   });
 
   it("counts heartbeats and lost leases, and marks the request that lost its own", async () => {
