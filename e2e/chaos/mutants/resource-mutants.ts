@@ -99,7 +99,7 @@ export const RESOURCE_MUTANTS: readonly Mutant[] = [
         file: `${POSTGRES}/transaction.ts`,
         find: "  } catch (cause) {\n    return { kind: isCleanFailure(cause)",
         replace:
-          '  } catch (cause) {\n    if (isCleanFailure(cause)) {\n      await ask(client, [{ text: "commit" }]);\n      return { kind: "committed" };\n    }\n    return { kind: isCleanFailure(cause)',
+          '  } catch (cause) {\n    if (isCleanFailure(cause)) {\n      await ask(line, [{ text: "commit" }]);\n      return { kind: "committed" };\n    }\n    return { kind: isCleanFailure(cause)',
       },
     ],
   },
@@ -123,7 +123,7 @@ export const RESOURCE_MUTANTS: readonly Mutant[] = [
       {
         file: `${POSTGRES}/transaction.ts`,
         find: "if (!isStale(error)) throw error;",
-        replace: "if (!isStale(error) || client !== undefined) throw error;",
+        replace: "if (!isStale(error) || line !== undefined) throw error;",
       },
     ],
   },

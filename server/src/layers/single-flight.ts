@@ -108,12 +108,13 @@ export function createSingleFlight(
 
   function endFlight(flight: Flight, ticket: Ticket, result: FlightResult): void {
     const id = ticket.id ?? ticketId(ticket);
+    // The followers go on once this function has returned.
+    flight.end(result);
     // Without its place its key was forgotten: the record may be the one that was deleted.
     if (flights.get(id) === flight) {
       flights.delete(id);
       if (result.kind === "replay") onRecord(ticket, result.record);
     }
-    flight.end(result);
   }
 
   /** Asks the database for all of this process, polling while another process runs the ticket. */

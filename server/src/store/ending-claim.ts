@@ -16,7 +16,7 @@ type Listener = (end: ClaimEnd) => void;
 export type Ends = Omit<Claim, "onEnd">;
 
 export abstract class EndingClaim implements Claim {
-  #listeners: Listener | Listener[] | undefined;
+  #listener: Listener | undefined;
 
   abstract readonly tx: PoolClient | undefined;
   abstract readonly attempt: number;
@@ -27,9 +27,13 @@ export abstract class EndingClaim implements Claim {
   protected abstract giveBack(how: Release): Promise<string | undefined>;
 
   onEnd(listener: Listener): void {
-    // Most claims have one: then no list is made.
-    const before = this.#listeners;
-    this.#listeners = before === undefined ? listener : [before, listener].flat();
+    const before = this.#listener;
+    if (before === undefined) this.#listener = listener;
+    else
+      this.#listener = (end) => {
+        before(end);
+        listener(end);
+      };
   }
 
   async complete(response: StoredResponse, writes: Writes): Promise<Completion> {
@@ -40,7 +44,7 @@ export abstract class EndingClaim implements Claim {
       end = { kind: "completed", completion, response, startedAt };
       return completion;
     } finally {
-      this.#notify(end);
+      this.#listener?.(end);
     }
   }
 
@@ -52,15 +56,8 @@ export abstract class EndingClaim implements Claim {
       kind = "released";
       return blocked;
     } finally {
-      this.#notify({ kind, how, startedAt });
+      this.#listener?.({ kind, how, startedAt });
     }
-  }
-
-  #notify(end: ClaimEnd): void {
-    const listeners = this.#listeners;
-    if (listeners === undefined) return;
-    if (typeof listeners === "function") listeners(end);
-    else for (const listener of listeners) listener(end);
   }
 }
 

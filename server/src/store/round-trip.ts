@@ -38,7 +38,7 @@ export function inOneRoundTrip<Outcome>(
   return withConnection(connect, async (connection) => {
     const askedAt = performance.now();
     const results = await askToEnd(
-      connection.client,
+      connection,
       [...statements.begin, ...batch, { text: end }],
       askToBegin,
     );

@@ -1,6 +1,8 @@
 /** A transaction for the last writes of a lease's handler: it stays open until the response is stored in it. */
 import type { PoolClient } from "pg";
 import type { Connection } from "../postgres/connection.ts";
+import { createHandlerClient } from "../postgres/handler-client.ts";
+import type { HandlerClient } from "../postgres/handler-client.ts";
 import { abandon, ask, askToBegin, commit, terminate } from "../postgres/transaction.ts";
 import type { Statement, StatementResult } from "../postgres/batch.ts";
 import type { StoreParts } from "../store-parts.ts";
@@ -40,13 +42,14 @@ class CommitUnavailableError extends Error {
 
 export function createLastWrites({ connect, statements }: StoreParts): LastWrites {
   let connection: Connection | undefined;
+  let lent: HandlerClient | undefined;
   let state: "unused" | "running" | "open" | "ended" = "unused";
 
   /** Takes the connection out, so that each is given back once. */
   function take(): Connection | undefined {
     const taken = connection;
     connection = undefined;
-    taken?.seal();
+    lent?.close();
     return taken;
   }
 
@@ -54,7 +57,7 @@ export function createLastWrites({ connect, statements }: StoreParts): LastWrite
     let opened: Connection | undefined;
     try {
       opened = await connect();
-      await askToBegin(opened.client, statements.open);
+      await askToBegin(opened, statements.open);
     } catch (cause) {
       opened?.release("destroy");
       throw new CommitUnavailableError("the transaction of commit() could not begin", { cause });
@@ -78,7 +81,8 @@ export function createLastWrites({ connect, statements }: StoreParts): LastWrite
       try {
         const opened = await begin();
         connection = opened;
-        const result = await write(opened.tx);
+        lent = createHandlerClient(opened.client);
+        const result = await write(lent.tx);
         if (hasEnded()) throw new Error("the reply was sent before commit() had ended");
         state = "open";
         return result;
@@ -114,7 +118,7 @@ export function createLastWrites({ connect, statements }: StoreParts): LastWrite
         return { kind: "rolled-back", cause };
       }
       try {
-        if (!isRight(await ask(taken.client, batch))) {
+        if (!isRight(await ask(taken, batch))) {
           await abandon(taken);
           return { kind: "refused" };
         }
@@ -129,7 +133,7 @@ export function createLastWrites({ connect, statements }: StoreParts): LastWrite
 }
 
 async function commitAndRelease(connection: Connection): Promise<Ended> {
-  const outcome = await commit(connection.client, []);
+  const outcome = await commit(connection, []);
   if (outcome.kind !== "committed") return finish(connection, outcome);
   connection.release();
   return outcome;

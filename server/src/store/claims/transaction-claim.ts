@@ -2,6 +2,7 @@
 import type { PoolClient } from "pg";
 import type { Statement } from "../postgres/batch.ts";
 import type { Connection } from "../postgres/connection.ts";
+import { createHandlerClient } from "../postgres/handler-client.ts";
 import { openSuperseded } from "../record-codec.ts";
 import type { RecordCodec } from "../record-codec.ts";
 import { readRecord, recordValues, ticketValues } from "../record.ts";
@@ -35,6 +36,8 @@ export interface ClaimParts {
 abstract class TransactionClaim extends EndingClaim {
   readonly tx: PoolClient;
   protected readonly connection: Connection;
+  /** Closes `tx`, before the transaction is ended. */
+  protected readonly closeTx: () => void;
   // A transaction that was rolled back left nothing that could count it.
   readonly attempt = 1;
   readonly steps = undefined;
@@ -43,7 +46,9 @@ abstract class TransactionClaim extends EndingClaim {
   constructor(connection: Connection) {
     super();
     this.connection = connection;
-    this.tx = connection.tx;
+    const { tx, close } = createHandlerClient(connection.client);
+    this.tx = tx;
+    this.closeTx = close;
   }
 
   get signal(): AbortSignal {
@@ -51,7 +56,7 @@ abstract class TransactionClaim extends EndingClaim {
   }
 
   protected async giveBack(how: Release): Promise<string | undefined> {
-    this.connection.seal();
+    this.closeTx();
     if (how === "timed-out") return terminate(this.connection);
     await abandon(this.connection);
     return undefined;
@@ -69,20 +74,19 @@ export class RecordedClaim extends TransactionClaim {
 
   protected async store(response: StoredResponse, writes: Writes): Promise<Completion> {
     const { connection } = this;
-    const { client } = connection;
     const { statements, codec, ticket, fingerprint, retention } = this.#parts;
-    connection.seal();
+    this.closeTx();
     const store = {
       text: statements.store,
       values: recordValues(ticket, fingerprint, codec.seal(response, ticket), retention),
     };
     const askedAt = performance.now();
-    const split = client.getTransactionStatus() === "I";
+    const split = connection.client.getTransactionStatus() === "I";
     const isAfresh = writes === "discard" || split;
-    let outcome = await commit(client, isAfresh ? [...restart(this.#parts), store] : [store]);
+    let outcome = await commit(connection, isAfresh ? [...restart(this.#parts), store] : [store]);
     // A handler that caught an SQL error and answered 4xx left a failed transaction: its writes are gone either way.
     if (response.status >= 400 && isFailedTransaction(outcome)) {
-      outcome = await commit(client, [...restart(this.#parts), store]);
+      outcome = await commit(connection, [...restart(this.#parts), store]);
     }
     if (outcome.kind === "committed") {
       connection.release();
@@ -104,12 +108,12 @@ export class RecordedClaim extends TransactionClaim {
 export class UnrecordedClaim extends TransactionClaim {
   protected async store(response: StoredResponse, writes: Writes): Promise<Completion> {
     const { connection } = this;
-    connection.seal();
+    this.closeTx();
     if (writes === "discard") {
       await abandon(connection);
       return { kind: "stored", lifetimeMs: 0, fenceMs: 0, askedAt: 0, split: false };
     }
-    const outcome = await commit(connection.client, []);
+    const outcome = await commit(connection, []);
     // As with a record: a final answer stands where an SQL error that the handler caught has undone its writes.
     const isRefused = response.status >= 400 && isFailedTransaction(outcome);
     if (outcome.kind !== "committed" && !isRefused) return finish(connection, outcome);
@@ -140,7 +144,7 @@ export async function finish(
   if (!isAlive) return { kind: "unknown", cause: outcome.cause };
   // The transaction had failed before: what counts is the error that the handler caught.
   const cause = isFailedTransaction(outcome)
-    ? (connection.lastError() ?? outcome.cause)
+    ? (connection.session.lastError ?? outcome.cause)
     : outcome.cause;
   return isTransient(cause)
     ? { kind: "rolled-back", cause }
@@ -153,7 +157,7 @@ async function supersededBy(
 ): Promise<Completion> {
   const askedAt = performance.now();
   try {
-    const [, found] = await ask(connection.client, [
+    const [, found] = await ask(connection, [
       { text: "rollback" },
       { text: statements.lookup, values: ticketValues(ticket) },
     ]);

@@ -41,15 +41,14 @@ export async function endCrashes(parts: StoreParts, announce?: AnnounceCrash): P
     values: [String(MAX_CRASHES)],
   };
   const outcome = await withConnection(connect, async (connection) => {
-    const { client } = connection;
     const lock = { text: statements.gate, values: [purposeLockId(schema, "sweep")] };
-    const begun = await askToBegin(client, [...statements.open, lock]);
+    const begun = await askToBegin(connection, [...statements.open, lock]);
     const isAlone = begun.at(statements.open.length)?.rows[0]?.[0] === "t";
     // Not in the batch of the lock: a process without it would lock rows, and the one that has it would pass over them.
-    const [found] = isAlone ? await ask(client, [find]) : [];
+    const [found] = isAlone ? await ask(connection, [find]) : [];
     const crashes = found?.rows ?? [];
     for (const crash of crashes) announceOne(crash, announce);
-    const results = await ask(client, [
+    const results = await ask(connection, [
       ...crashes.flatMap((crash) => deletion(schema, crash)),
       { text: crashes.length === 0 ? "rollback" : "commit" },
     ]);

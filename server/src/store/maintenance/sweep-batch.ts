@@ -198,9 +198,8 @@ const ASYNCHRONOUS = { text: "set local synchronous_commit = off" };
 /** The oldest rows by the instant of the last of them, so that rows of one instant go together. */
 function sweepSlice({ connect, statements, schema }: StoreParts, batchSize: number) {
   return withConnection(connect, async (connection): Promise<Swept> => {
-    const { client } = connection;
     const [gate, bound] = (
-      await askToBegin(client, [
+      await askToBegin(connection, [
         ...statements.open,
         { text: statements.gate, values: [purposeLockId(schema, "sweep")] },
         { text: statements.sweepBound, values: [String(batchSize)] },
@@ -208,11 +207,11 @@ function sweepSlice({ connect, statements, schema }: StoreParts, batchSize: numb
     ).slice(statements.open.length);
     const until = gate?.rows[0]?.[0] === "t" ? bound?.rows[0]?.[0] : undefined;
     if (until === undefined || until === null) {
-      await ask(client, [{ text: "rollback" }]);
+      await ask(connection, [{ text: "rollback" }]);
       connection.release();
       return { kind: "swept", deleted: 0, buried: 0, next: undefined };
     }
-    const [gone, tombstones] = await ask(client, [
+    const [gone, tombstones] = await ask(connection, [
       { text: statements.sweepUntil, values: [until] },
       { text: statements.buryUntil, values: [until] },
       { text: "commit" },

@@ -74,15 +74,14 @@ export async function takeCrashed(parts: StoreParts, options: TakeOptions): Prom
     values: [String(options.afterMs), JSON.stringify(options.patterns), String(options.limit)],
   };
   const outcome = await withConnection(connect, async (connection) => {
-    const { client } = connection;
     const lock = { text: statements.gate, values: [purposeLockId(schema, "recover")] };
-    const begun = await askToBegin(client, [...statements.open, lock]);
+    const begun = await askToBegin(connection, [...statements.open, lock]);
     const isAlone = begun.at(statements.open.length)?.rows[0]?.[0] === "t";
     // Not in the batch of the lock: a process without it would lock rows, and the one that has it would pass over them.
-    const [found] = isAlone ? await ask(client, [find]) : [];
+    const [found] = isAlone ? await ask(connection, [find]) : [];
     const rows = found?.rows ?? [];
     if (rows.length === 0) {
-      await ask(client, [{ text: "rollback" }]);
+      await ask(connection, [{ text: "rollback" }]);
       connection.release();
       return { kind: "taken" as const, taken: [] };
     }
@@ -109,7 +108,7 @@ export async function takeCrashed(parts: StoreParts, options: TakeOptions): Prom
     });
     // The number of attempts and the instants stay: no handler is started. Two at once, or a retry of the caller: the second
     // finds another owner, or a lease that runs, and changes nothing.
-    const results = await ask(client, [
+    const results = await ask(connection, [
       ...candidates.map(({ ticket: { key, scope, target }, owner, before }) => ({
         text: `update ${records} set owner = $4::uuid,
             lease_until = statement_timestamp() + $6::bigint * interval '1 millisecond',

@@ -2,7 +2,6 @@
 import type { Connection, PoolClient, Submittable } from "pg";
 import { encodeBatch } from "./encode.ts";
 import type { Value } from "./encode.ts";
-import { sessionOf } from "./session.ts";
 import type { Session } from "./session.ts";
 
 export interface Statement {
@@ -21,6 +20,12 @@ export interface StatementResult {
   readonly tag: string;
 }
 
+/** A client, and what is known of its session. */
+export interface Line {
+  readonly client: PoolClient;
+  readonly session: Session;
+}
+
 /**
  * Sends the statements together and resolves with one result each. An error in one skips all that follow it, up to the Sync.
  * Statements are named and prepared once for a connection if its pool keeps names, otherwise unnamed.
@@ -28,12 +33,13 @@ export interface StatementResult {
  * @throws the first error: a `DatabaseError`, or the connection's own.
  */
 export function sendBatch(
-  client: PoolClient,
+  line: Line,
   statements: readonly Statement[],
 ): Promise<readonly StatementResult[]> {
+  const { client } = line;
   if (client.pipeline) return sendPipelined(client, statements);
   return new Promise((resolve, reject) => {
-    client.query(new Batch(statements, client, resolve, reject));
+    client.query(new Batch(statements, line, resolve, reject));
   });
 }
 
@@ -48,8 +54,7 @@ class Batch implements Submittable {
   readonly statements: readonly Statement[];
   // A property that pg may wrap: that is how the pool's `query_timeout` reaches this query.
   callback: (error: unknown) => void;
-  readonly #client: PoolClient;
-  #session: Session | undefined;
+  readonly #session: Session;
   /** Whether the batch goes on with a transaction, whose earlier statements an error takes along. */
   readonly #continues: boolean;
   readonly #results: StatementResult[] = [];
@@ -57,20 +62,19 @@ class Batch implements Submittable {
 
   constructor(
     statements: readonly Statement[],
-    client: PoolClient,
+    { client, session }: Line,
     resolve: (results: readonly StatementResult[]) => void,
     reject: (error: unknown) => void,
   ) {
     this.statements = statements;
-    this.#client = client;
+    this.#session = session;
     this.#continues = client.getTransactionStatus() === "T";
     this.callback = (error) => (error === null ? resolve(this.#results) : reject(error));
   }
 
   submit(connection: Connection): void {
     const { stream } = connection as unknown as WireConnection;
-    this.#session = sessionOf(this.#client);
-    if (stream.writable) stream.write(encodeBatch(this.statements, this.#session?.preparedTexts()));
+    if (stream.writable) stream.write(encodeBatch(this.statements, this.#session.names));
   }
 
   handleDataRow({ fields }: { readonly fields: Row }): void {
@@ -83,14 +87,14 @@ class Batch implements Submittable {
   }
 
   handleError(error: unknown): void {
-    if (this.#continues && codeOf(error) === LOST_STATEMENT) this.#session?.giveUpNames();
-    else this.#session?.forgetNames();
+    const { names } = this.#session;
+    if (this.#continues && codeOf(error) === LOST_STATEMENT) names.giveUp();
+    else names.forget();
     this.callback(error);
   }
 
   handleReadyForQuery(): void {
     this.callback(null);
-    this.#session?.noteDone(this.statements);
   }
 
   handleCopyInResponse(connection: WireConnection): void {

@@ -1,8 +1,6 @@
 /** Takes connections out of the application's pool: bounded in number and in time. */
 import type { Pool, PoolClient } from "pg";
 import { requestCancel } from "./cancel.ts";
-import { createHandlerClient } from "./handler-client.ts";
-import type { HandlerClient } from "./handler-client.ts";
 import { openSession } from "./session.ts";
 import type { Session } from "./session.ts";
 import { ConnectionTimeoutError, slotsOf } from "./slots.ts";
@@ -11,12 +9,7 @@ import type { Slots } from "./slots.ts";
 /** A connection in use, until `release` gives it back. */
 export interface Connection {
   readonly client: PoolClient;
-  /** The same client for the handler, until `seal`. */
-  readonly tx: PoolClient;
-  /** Closes `tx` before the transaction is ended. */
-  seal(): void;
-  /** The last error that Postgres sent since the connection was taken, other than that the transaction has failed already. */
-  lastError(): unknown;
+  readonly session: Session;
   /** Aborts when the connection breaks, or by `abort`. */
   signal(): AbortSignal;
   abort(reason: Error): void;
@@ -113,38 +106,18 @@ export function giveBack(client: PoolClient, isToBeClosed: boolean): void {
 
 class PooledConnection implements Connection {
   readonly client: PoolClient;
+  readonly session: Session;
   readonly #pool: Pool;
   readonly #slots: Slots;
-  readonly #session: Session;
-  #handlerClient: HandlerClient | undefined;
   #controller: AbortController | undefined;
-  #isSealed = false;
   #isReleased = false;
 
   constructor(client: PoolClient, pool: Pool, slots: Slots) {
     this.client = client;
     this.#pool = pool;
     this.#slots = slots;
-    this.#session = openSession(client, pool);
-    this.#session.lastError = undefined;
-  }
-
-  get tx(): PoolClient {
-    if (this.#handlerClient === undefined) {
-      this.#handlerClient = createHandlerClient(this.client);
-      if (this.#isSealed) this.#handlerClient.close();
-    }
-    return this.#handlerClient.tx;
-  }
-
-  seal(): void {
-    if (this.#isSealed) return;
-    this.#isSealed = true;
-    this.#handlerClient?.close();
-  }
-
-  lastError(): unknown {
-    return this.#session.lastError;
+    this.session = openSession(client, pool);
+    this.session.lastError = undefined;
   }
 
   signal(): AbortSignal {
@@ -160,7 +133,6 @@ class PooledConnection implements Connection {
   }
 
   async cancel(): Promise<void> {
-    this.seal();
     await requestCancel(this.client, this.#pool);
     this.release("destroy");
     // With `pipeline: true` pg would wait for the answers.
@@ -169,7 +141,6 @@ class PooledConnection implements Connection {
 
   release(destroy?: "destroy"): void {
     const { client } = this;
-    this.seal();
     this.#isReleased = true;
     if (this.#controller !== undefined) client.removeListener("end", this.#onEnd);
     giveBack(client, destroy !== undefined || client.getTransactionStatus() !== "I");

@@ -1,4 +1,7 @@
-/** Encodes a batch as one buffer in the extended query protocol (PostgreSQL manual, "Message Formats"). */
+/**
+ * Encodes a batch as one buffer in the extended query protocol (PostgreSQL manual, "Message Formats"). A statement is prepared
+ * once for a session that keeps names.
+ */
 import { createHash } from "node:crypto";
 
 export type Value = string | Buffer | null;
@@ -19,6 +22,49 @@ export interface Encodable {
   readonly text: string;
   readonly values?: readonly Value[];
   readonly isPlannedAnew?: true;
+}
+
+/** Whether the sessions behind a pool keep named statements. */
+export interface PoolTraits {
+  keepsNames: boolean;
+}
+
+// A plan that was made for a small table reads it whole, and stays as the table grows: Postgres drops it when the table is
+// analyzed, up to a minute later. Made again this often it costs less than 1 % of the statements that it saves.
+const MAX_PLAN_AGE_MS = 5_000;
+
+/** The statements that one session has a name for. */
+export class StatementNames {
+  readonly #traits: PoolTraits;
+  readonly #prepared = new Set<string>();
+  /** When the names were last forgotten. Before the first batch with names: never, in a process of any age. */
+  #preparedAt = -Infinity;
+
+  constructor(traits: PoolTraits) {
+    this.#traits = traits;
+  }
+
+  /** Returns the texts that have a name, or `undefined` if the session keeps none. */
+  current(): Set<string> | undefined {
+    if (!this.#traits.keepsNames) return undefined;
+    const now = performance.now();
+    if (now - this.#preparedAt >= MAX_PLAN_AGE_MS) {
+      this.#prepared.clear();
+      this.#preparedAt = now;
+    }
+    return this.#prepared;
+  }
+
+  /** Forgets all names: which of a failed batch are there is not known. The next use prepares each again. */
+  forget(): void {
+    this.#prepared.clear();
+  }
+
+  /** Gives named statements up for the whole pool: one was lost inside a transaction, which cost a request its writes. */
+  giveUp(): void {
+    this.#traits.keepsNames = false;
+    this.#prepared.clear();
+  }
 }
 
 const encoded = new Map<string, EncodedText>();
@@ -46,14 +92,11 @@ function nameOf(text: string): string {
 }
 
 /**
- * Returns the statements and one Sync as one buffer: a stream writes it with one system call and no list of chunks.
- *
- * @param prepared the texts that the session has a name for; `undefined` if it keeps no names.
+ * Returns the statements and one Sync as one buffer: a stream writes it with one system call and no list of chunks. The names
+ * of the statements count as known from now on; if the batch fails, {@link StatementNames.forget} has to be called.
  */
-export function encodeBatch(
-  statements: readonly Encodable[],
-  prepared: ReadonlySet<string> | undefined,
-): Buffer {
+export function encodeBatch(statements: readonly Encodable[], names: StatementNames): Buffer {
+  const prepared = names.current();
   let bound = SYNC.length;
   for (const { text, values = NO_VALUES } of statements) {
     const { prepare, named } = encodeText(text);
@@ -73,13 +116,16 @@ function writeStatement(
   buffer: Buffer,
   start: number,
   { text, values = NO_VALUES, isPlannedAnew }: Encodable,
-  prepared: ReadonlySet<string> | undefined,
+  prepared: Set<string> | undefined,
 ): number {
   const { prepare, parse, named, unnamed } = encodeText(text);
   const isNamed = prepared !== undefined && isPlannedAnew === undefined;
   let bind = start;
   if (!isNamed) bind = put(buffer, parse, start);
-  else if (!prepared.has(text)) bind = put(buffer, prepare, start);
+  else if (!prepared.has(text)) {
+    bind = put(buffer, prepare, start);
+    prepared.add(text);
+  }
   let at = put(buffer, isNamed ? named : unnamed, bind + BIND_HEAD_BYTES);
   at = putInt16(buffer, values.length, at);
   for (const value of values) at = putInt16(buffer, Buffer.isBuffer(value) ? BINARY : TEXT, at);

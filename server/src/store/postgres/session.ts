@@ -1,11 +1,7 @@
 /** The state of a connection of the application's pool for as long as it is open: its prepared statements, its last error. */
 import type { Pool, PoolClient } from "pg";
-import type { Encodable } from "./encode.ts";
-
-/** Whether the sessions behind a pool keep named statements. */
-interface PoolTraits {
-  keepsNames: boolean;
-}
+import { StatementNames } from "./encode.ts";
+import type { PoolTraits } from "./encode.ts";
 
 const POOLS = new WeakMap<Pool, PoolTraits>();
 const SESSIONS = new WeakMap<PoolClient, Session>();
@@ -34,15 +30,6 @@ export function openSession(client: PoolClient, pool: Pool): Session {
   return session;
 }
 
-/** Returns the session of a client that was taken out by {@link openSession}, if it was. */
-export function sessionOf(client: PoolClient): Session | undefined {
-  return SESSIONS.get(client);
-}
-
-// A plan that was made for a small table reads it whole, and stays as the table grows: Postgres drops it when the table is
-// analyzed, up to a minute later. Made again this often it costs less than 1 % of the statements that it saves.
-const MAX_PLAN_AGE_MS = 5_000;
-
 /** The protocol connection of a pg client; pg's published types leave most of it out. */
 interface Wire {
   on(event: "errorMessage" | "notice", listener: (message: ServerMessage) => void): void;
@@ -65,13 +52,10 @@ export class Session {
   lastError: unknown;
   /** Whether Postgres reported, since this was last reset, that it committed without the standby. */
   isLocalCommit = false;
-  readonly #traits: PoolTraits;
-  readonly #prepared = new Set<string>();
-  /** When the names were last forgotten. Before the first batch with names: never, in a process of any age. */
-  #preparedAt = -Infinity;
+  readonly names: StatementNames;
 
   constructor(traits: PoolTraits) {
-    this.#traits = traits;
+    this.names = new StatementNames(traits);
   }
 
   noteError(error: ServerMessage): void {
@@ -81,34 +65,5 @@ export class Session {
   noteNotice({ code, routine }: ServerMessage): void {
     if ((code === "01000" || code === "57P01") && SAY_LOCAL.has(routine ?? ""))
       this.isLocalCommit = true;
-  }
-
-  /** Returns the texts that the session has a name for, or `undefined` if it keeps no names. Called before a batch is encoded. */
-  preparedTexts(): ReadonlySet<string> | undefined {
-    if (!this.#traits.keepsNames) return undefined;
-    const now = performance.now();
-    if (now - this.#preparedAt >= MAX_PLAN_AGE_MS) {
-      this.#prepared.clear();
-      this.#preparedAt = now;
-    }
-    return this.#prepared;
-  }
-
-  /** Notes that the statements of a batch were done, so that their names are there. */
-  noteDone(statements: readonly Encodable[]): void {
-    if (!this.#traits.keepsNames || this.#preparedAt === -Infinity) return;
-    for (const { text, isPlannedAnew } of statements)
-      if (isPlannedAnew === undefined) this.#prepared.add(text);
-  }
-
-  /** Forgets all names: which of a failed batch are there is not known. The next use prepares each again. */
-  forgetNames(): void {
-    this.#prepared.clear();
-  }
-
-  /** Gives named statements up for the whole pool: one was lost inside a transaction, which cost a request its writes. */
-  giveUpNames(): void {
-    this.#traits.keepsNames = false;
-    this.#prepared.clear();
   }
 }

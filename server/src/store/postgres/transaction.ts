@@ -1,10 +1,9 @@
 /** Checked begin and commit: what a transaction did is read from its command tags, its notices and a clock of our own. */
 import { LOST_STATEMENT, sendBatch } from "./batch.ts";
-import type { Statement, StatementResult } from "./batch.ts";
+import type { Line, Statement, StatementResult } from "./batch.ts";
 import { withDeadline } from "../../async/deadline.ts";
 import type { Connection } from "./connection.ts";
-import { sessionOf } from "./session.ts";
-import type { DatabaseError, PoolClient } from "pg";
+import type { DatabaseError } from "pg";
 
 /** The end of a commit. `unknown`: it may stand or not; nothing may be concluded from it. */
 export type CommitOutcome =
@@ -44,10 +43,10 @@ const ANSWER_MS = 10_000;
 
 /** Sends one batch, bounded by a timer on this side of the line. */
 export function ask(
-  client: PoolClient,
+  line: Line,
   statements: readonly Statement[],
 ): Promise<readonly StatementResult[]> {
-  return withDeadline(sendBatch(client, statements), ANSWER_MS, refuseToWait);
+  return withDeadline(sendBatch(line, statements), ANSWER_MS, refuseToWait);
 }
 
 /**
@@ -55,15 +54,15 @@ export function ask(
  * batch stands. Then the batch is sent again, and every statement is prepared anew.
  */
 export async function askToBegin(
-  client: PoolClient,
+  line: Line,
   statements: readonly Statement[],
 ): Promise<readonly StatementResult[]> {
   try {
-    return await ask(client, statements);
+    return await ask(line, statements);
   } catch (error) {
     if (!isStale(error)) throw error;
     // Whether the transaction had begun by then is not known: outside of one a ROLLBACK is a warning.
-    const [, ...results] = await ask(client, [{ text: "rollback" }, ...statements]);
+    const [, ...results] = await ask(line, [{ text: "rollback" }, ...statements]);
     return results;
   }
 }
@@ -81,17 +80,17 @@ function isStale(error: unknown): boolean {
  * @throws LocalCommitError if Postgres reports that it committed without the standby.
  */
 export async function askToEnd(
-  client: PoolClient,
+  line: Line,
   statements: readonly Statement[],
   send: typeof ask = ask,
 ): Promise<readonly StatementResult[]> {
-  const session = sessionOf(client);
-  if (session !== undefined) session.isLocalCommit = false;
+  const { session } = line;
+  session.isLocalCommit = false;
   try {
-    const results = await send(client, statements);
-    if (session?.isLocalCommit !== true) return results;
+    const results = await send(line, statements);
+    if (!session.isLocalCommit) return results;
   } catch (error) {
-    if (session?.isLocalCommit !== true) throw error;
+    if (!session.isLocalCommit) throw error;
   }
   throw new LocalCommitError();
 }
@@ -109,12 +108,9 @@ function refuseToWait(): never {
  * Sends `before` and COMMIT as one batch with one Sync: an error in `before` skips the COMMIT. Never throws, and does not give
  * the connection back.
  */
-export async function commit(
-  client: PoolClient,
-  before: readonly Statement[],
-): Promise<CommitOutcome> {
+export async function commit(line: Line, before: readonly Statement[]): Promise<CommitOutcome> {
   try {
-    const results = await askToEnd(client, [...before, { text: "commit" }]);
+    const results = await askToEnd(line, [...before, { text: "commit" }]);
     const tag = results.at(-1)?.tag;
     if (tag === "COMMIT") return { kind: "committed" };
     const cause = new FailedTransactionError(`COMMIT was answered with ${tag}`);
@@ -131,7 +127,7 @@ export async function commit(
  */
 export async function abandon(connection: Connection): Promise<boolean> {
   try {
-    await ask(connection.client, [{ text: "rollback" }]);
+    await ask(connection, [{ text: "rollback" }]);
     connection.release();
     return true;
   } catch {
@@ -158,7 +154,7 @@ export async function terminate(connection: Connection): Promise<string | undefi
     await connection.cancel();
     return undefined;
   }
-  const looking = sendBatch(connection.client, [{ text: FIND_BLOCKED }]).catch(() => []);
+  const looking = sendBatch(connection, [{ text: FIND_BLOCKED }]).catch(() => []);
   const found = await withDeadline(looking, FIND_BLOCKED_MS, () => "late" as const);
   if (found === "late") {
     connection.release("destroy");

@@ -114,11 +114,7 @@ function rename(
     const identity = ticketValues(ticket);
     const asked = [statements.lockPending, statements.probeRow, statements.pendingRow];
     const look = asked.map((text) => ({ text, values: identity }));
-    const results = await askToBegin(connection.client, [
-      ...statements.open,
-      { text: NO_FLUSH },
-      ...look,
-    ]);
+    const results = await askToBegin(connection, [...statements.open, { text: NO_FLUSH }, ...look]);
     const [locked, idle, pending] = results.slice(-look.length);
     if (locked?.rows.length !== 1) {
       await abandon(connection);
@@ -126,10 +122,7 @@ function rename(
       return idle?.rows.length === 1 ? { kind: "in-flight" } : readInFlight(pending?.rows[0]);
     }
     const values = [...identity, fingerprint, String(retention.retentionMs)];
-    await askToEnd(connection.client, [
-      { text: statements.renamePending, values },
-      { text: "commit" },
-    ]);
+    await askToEnd(connection, [{ text: statements.renamePending, values }, { text: "commit" }]);
     connection.release();
     return { kind: "renamed" };
   });

@@ -50,7 +50,7 @@ export async function tryClaim(
   let results: readonly StatementResult[];
   const askedAt = performance.now();
   try {
-    results = await askToBegin(connection.client, batch);
+    results = await askToBegin(connection, batch);
   } catch (error) {
     const obstacle = gaveUpOn(error);
     if (obstacle === undefined) throw error;
@@ -69,7 +69,7 @@ export async function tryClaim(
 
 /** Gives the connection back, and reads on the way which request runs: whatever it finds by now is only a hint. */
 async function inFlight(connection: Connection, running: Statement | undefined): Promise<InFlight> {
-  const found = running && (await ask(connection.client, [running]));
+  const found = running && (await ask(connection, [running]));
   await abandon(connection);
   return readInFlight(found?.[0]?.rows[0]);
 }
@@ -77,7 +77,7 @@ async function inFlight(connection: Connection, running: Statement | undefined):
 /** A transaction without a record. */
 export function openUnrecorded({ connect, statements }: StoreParts): Promise<OpenOutcome> {
   return withConnection(connect, async (connection) => {
-    await askToBegin(connection.client, statements.open);
+    await askToBegin(connection, statements.open);
     return { kind: "claimed", claim: new UnrecordedClaim(connection) };
   });
 }
