@@ -76,9 +76,10 @@ const plugin: FastifyPluginAsync<IdempotencyOptions> = async (app, registered) =
     if (this[REGISTRATION] !== registration) return;
     const protection = protectionOf(route, global);
     if (protection === undefined) return;
-    const options = resolveRouteOptions(registered, protection.own, nameOf(route));
+    const { own, methods } = protection;
+    const options = resolveRouteOptions(registered, own, nameOf(route));
     routes.add(route, options);
-    protectRoute(route, { covers: protection.covers, options, engine: engines.forRoute(options) });
+    protectRoute(route, { methods, options, engine: engines.forRoute(options) });
   });
   app.addHook("onReady", async () => {
     if (typeof pool !== "function" && engines.strategies().size > 0)

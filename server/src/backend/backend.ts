@@ -20,15 +20,22 @@ import type { OpenOutcome, Store, StoredRecord, Ticket, Unavailable } from "../s
 import { isDropped, mayBeDropped } from "../store/maintenance/days.ts";
 import { createUniqueStore } from "../store/strategies/unique.ts";
 
+/** `expired`: the server does not run a key of that time, and nothing is stored for it. */
+export type ClaimOutcome = Outcome | { readonly kind: "expired" };
+
 /** The outcomes of one route's requests. */
 export interface Engine {
-  /** @param onWait called each time before it waits for another request that runs the ticket. */
-  begin(ticket: Ticket, pool: Pool, onWait: () => void): MaybePromise<Outcome>;
+  /**
+   * Claims the ticket. If the table has partitions by the day of a key, and that of this key was dropped, it does as `askStored`.
+   *
+   * @param onWait called each time before it waits for another request that runs the ticket.
+   */
+  begin(ticket: Ticket, pool: Pool, onWait: () => void): MaybePromise<ClaimOutcome>;
   /** Looks up what is stored or running; starts nothing. */
   lookup(ticket: Ticket, pool: Pool): MaybePromise<Outcome>;
+  /** The same for a key that the server does not run: without a record it has expired. */
+  askStored(ticket: Ticket, pool: Pool): MaybePromise<ClaimOutcome>;
   open(pool: Pool, scope: string | undefined): Promise<OpenOutcome>;
-  /** Whether the table has partitions by the day of a key, and that of this key was dropped. */
-  isDropped(key: string, pool: Pool): MaybePromise<boolean | Unavailable>;
   /** Returns the pool that a request's record is in. */
   poolOf(request: FastifyRequest): Pool;
 }
@@ -118,24 +125,31 @@ function createEngine(
   of: (used: Pool) => MaybePromise<PerPool | Unavailable>,
   options: RouteOptions,
 ): Engine {
+  const lookup = (ticket: Ticket, used: Pool): MaybePromise<Outcome> =>
+    chain<PerPool | Unavailable, Outcome>(of(used), (found) =>
+      "kind" in found ? found : found.records.lookup(ticket, options),
+    );
+  const askStored = (ticket: Ticket, used: Pool): MaybePromise<ClaimOutcome> =>
+    chain<Outcome, ClaimOutcome>(lookup(ticket, used), (outcome) =>
+      outcome.kind === "absent" ? { kind: "expired" } : outcome,
+    );
   return {
     poolOf,
+    lookup,
+    askStored,
     begin(ticket, used, onWait) {
       const found = of(used);
-      const begin = (open: PerPool | Unavailable): MaybePromise<Outcome> =>
-        "kind" in open ? open : open.records.begin(ticket, options, onWait);
+      const begin = (open: PerPool | Unavailable): MaybePromise<ClaimOutcome> => {
+        if ("kind" in open) return open;
+        const { parts, records } = open;
+        if (!mayBeDropped(ticket.key)) return records.begin(ticket, options, onWait);
+        return chain(isDropped(parts, ticket.key), (dropped): MaybePromise<ClaimOutcome> => {
+          if (typeof dropped === "object") return dropped;
+          return dropped ? askStored(ticket, used) : records.begin(ticket, options, onWait);
+        });
+      };
       return found instanceof Promise ? found.then(begin) : begin(found);
     },
-    lookup: (ticket, used) =>
-      chain<PerPool | Unavailable, Outcome>(of(used), (found) =>
-        "kind" in found ? found : found.records.lookup(ticket, options),
-      ),
-    isDropped: (key, used) =>
-      mayBeDropped(key)
-        ? chain<PerPool | Unavailable, boolean | Unavailable>(of(used), (found) =>
-            "kind" in found ? found : isDropped(found.parts, key),
-          )
-        : false,
     async open(used, scope) {
       const found = await of(used);
       return "kind" in found ? found : found.store.open(scope);

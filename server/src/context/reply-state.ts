@@ -24,6 +24,8 @@ export interface Reading {
   payload: unknown;
   /** Whether the handler had failed before it sent. */
   readonly threw: boolean;
+  /** The status of what it threw. */
+  readonly thrownStatus: number;
 }
 
 /**
@@ -80,8 +82,9 @@ export class ReplyState {
     return this.#status;
   }
 
-  hold(claim: Claim): void {
+  hold(claim: Claim, deadline: HandlerDeadline): void {
     this.#claim = claim;
+    this.deadline = deadline;
   }
 
   /** Notes an error that Fastify answers: of the handler, or of a hook behind the sent reply. */
@@ -137,11 +140,6 @@ export class ReplyState {
     this.#status = status;
   }
 
-  /** Returns the status that decides what becomes of the key: an error handler that replies 2xx for a throw makes no success of it. */
-  outcomeStatus({ threw }: Reading, replied: number): number {
-    return threw && replied < 400 ? this.#thrownStatus : replied;
-  }
-
   /**
    * Whether a further reply of the handler, or Fastify's timeout, comes too late. An error of a
    * hook behind ours does not. Fastify reports only the first error of a request to its hooks.
@@ -176,11 +174,10 @@ export class ReplyState {
   }
 
   #read(claim: Claim, payload: unknown): SendDecision {
-    const reading: Reading = { claim, payload, threw: this.#threw };
+    const reading = { claim, payload, threw: this.#threw, thrownStatus: this.#thrownStatus };
     this.#claim = undefined;
     this.#phase = "reading";
     this.#reading = reading;
-    this.deadline?.check();
     return { kind: "store", reading };
   }
 }

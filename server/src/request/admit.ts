@@ -2,20 +2,18 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { PoolClient } from "pg";
 import { claimTicket, publishRefusal } from "./claim-ticket.ts";
-import type { ClaimOutcome, ClaimRequest } from "./claim-ticket.ts";
+import type { ClaimRequest } from "./claim-ticket.ts";
 import { resolveCrash } from "./resolve-crash.ts";
-import type { Engine } from "../backend/backend.ts";
+import type { ClaimOutcome, Engine } from "../backend/backend.ts";
 import { HandlerScope } from "../context/handler-scope.ts";
 import { reportOutsideUse, watchPool } from "../context/outside-writes.ts";
 import { isTransactional } from "../context/transactional.ts";
-import { RequestState, STATE } from "../context/request-state.ts";
+import type { RequestState } from "../context/request-state.ts";
 import { startDeadline } from "./handler-deadline.ts";
-import { ignoreLateReplies } from "./wrap-handler.ts";
 import { chain } from "../async/maybe-promise.ts";
 import type { MaybePromise } from "../async/maybe-promise.ts";
 import { readTicket } from "./read-ticket.ts";
 import type { TicketReading } from "./read-ticket.ts";
-import type { RouteOptions } from "../options/options.ts";
 import {
   acknowledge,
   conflict,
@@ -42,13 +40,11 @@ export type Admitted = "run" | "answered";
 /** Lets the handler run, or answers itself. */
 export function admit(
   engine: Engine,
-  options: RouteOptions,
+  state: RequestState,
   request: FastifyRequest,
   reply: FastifyReply,
 ): MaybePromise<Admitted> {
-  const state = new RequestState(options);
-  request[STATE] = state;
-  return chain(readTicket(request, options), (read) =>
+  return chain(readTicket(request, state.options), (read) =>
     admitRead(read, { engine, request, reply, state }),
   );
 }
@@ -135,13 +131,11 @@ function follow(admission: Admission, outcome: ClaimOutcome): MaybePromise<Admit
 }
 
 function hold({ request, reply, state }: Admission, claim: Claim): Admitted {
-  state.reply.hold(claim);
   state.held = claim;
   refuseTrailers(state, reply);
   state.scope = createScope(request, state, claim.tx);
   const deadline = startDeadline(state, request, reply);
-  state.reply.deadline = deadline;
-  ignoreLateReplies(state, request, reply);
+  state.reply.hold(claim, deadline);
   // A hijacked reply, or one ended by hand, has no `onSend`. A caller that hangs up also closes, but then nothing is sent yet:
   // the handler goes on and its response is stored.
   reply.raw.once("close", () => {

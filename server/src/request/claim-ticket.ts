@@ -1,12 +1,10 @@
 /** Claims a request's ticket in the store, and publishes the outcome. */
 import type { FastifyRequest } from "fastify";
-import type { Pool } from "pg";
-import type { Engine } from "../backend/backend.ts";
+import type { ClaimOutcome, Engine } from "../backend/backend.ts";
 import { chain } from "../async/maybe-promise.ts";
 import type { MaybePromise } from "../async/maybe-promise.ts";
 import { isOutOfTime } from "../ticket/key-age.ts";
 import type { RequestState } from "../context/request-state.ts";
-import type { Outcome } from "../layers/single-flight.ts";
 import { hasSubscribers, publish } from "../telemetry/events.ts";
 import { digestKey } from "../telemetry/key-digest.ts";
 import type {
@@ -15,10 +13,7 @@ import type {
   CompleteEvent,
   RouteLabels,
 } from "../telemetry/events.ts";
-import type { Claim, ClaimEnd, Ticket } from "../store/store.ts";
-
-/** `expired`: the server does not run a key of that time, and nothing is stored for it. */
-export type ClaimOutcome = Outcome | { readonly kind: "expired" };
+import type { Claim, ClaimEnd } from "../store/store.ts";
 
 /** A request that asks for its outcome. */
 export interface ClaimRequest {
@@ -67,20 +62,7 @@ function ask(
   state.pool = pool;
   if (ticket === undefined) return engine.open(pool, state.keylessScope);
   if (!mayRun) return engine.lookup(ticket, pool);
-  if (isOld) return askStored(engine, ticket, pool);
-  const isDropped = engine.isDropped(ticket.key, pool);
-  if (isDropped === false) return engine.begin(ticket, pool, onWait);
-  return chain(isDropped, (dropped): MaybePromise<ClaimOutcome> => {
-    if (typeof dropped === "object") return dropped;
-    return dropped ? askStored(engine, ticket, pool) : engine.begin(ticket, pool, onWait);
-  });
-}
-
-/** Asks for a key that the server does not run: it still replays what is stored. */
-function askStored(engine: Engine, ticket: Ticket, pool: Pool): MaybePromise<ClaimOutcome> {
-  return chain<Outcome, ClaimOutcome>(engine.lookup(ticket, pool), (outcome) =>
-    outcome.kind === "absent" ? { kind: "expired" } : outcome,
-  );
+  return isOld ? engine.askStored(ticket, pool) : engine.begin(ticket, pool, onWait);
 }
 
 function publishBegin(

@@ -1,10 +1,9 @@
 /** Protects a route: reads its options, and adds our hooks. */
 import type { FastifyInstance, onRequestHookHandler, RouteOptions as FastifyRoute } from "fastify";
-import type { Engine } from "../backend/backend.ts";
 import { STATE } from "../context/request-state.ts";
-import { admit } from "./admit.ts";
 import { ARRIVAL_READER, createArrivalReader } from "./arrival.ts";
 import { wrapHandler } from "./wrap-handler.ts";
+import type { ProtectedRoute } from "./wrap-handler.ts";
 import type { PoolOption, RouteIdempotencyOptions, RouteOptions } from "../options/options.ts";
 
 declare module "fastify" {
@@ -49,8 +48,8 @@ export type PublicOptions = Pick<
 /** Protection of a route. */
 export interface Protection {
   readonly own: RouteIdempotencyOptions;
-  /** Whether a method of the route is protected. */
-  readonly covers: (method: string) => boolean;
+  /** The methods of the route that are protected. */
+  readonly methods: ReadonlySet<string>;
 }
 
 /**
@@ -62,8 +61,8 @@ export function protectionOf(route: FastifyRoute, isGlobal: boolean): Protection
   const own = route.config?.idempotency;
   const methods = methodsOf(route);
   if (own === undefined) {
-    const isCovered = isGlobal && methods.some((method) => GLOBAL_METHODS.has(method));
-    return isCovered ? { own: {}, covers: (method) => GLOBAL_METHODS.has(method) } : undefined;
+    const covered = methods.filter((method) => isGlobal && GLOBAL_METHODS.has(method));
+    return covered.length > 0 ? { own: {}, methods: new Set(covered) } : undefined;
   }
   if (own === false || isHead(methods)) return undefined;
   if (own !== true && (typeof own !== "object" || own === null)) {
@@ -71,12 +70,13 @@ export function protectionOf(route: FastifyRoute, isGlobal: boolean): Protection
       `${nameOf(route)}: config.idempotency must be true, false or an object of options`,
     );
   }
-  if (methods.every((method) => SAFE_METHODS.has(method))) {
+  const covered = methods.filter((method) => !SAFE_METHODS.has(method));
+  if (covered.length === 0) {
     throw new TypeError(
       `${nameOf(route)}: config.idempotency is for methods with effects, not ${methods.join(", ")}`,
     );
   }
-  return { own: own === true ? {} : own, covers: (method) => !SAFE_METHODS.has(method) };
+  return { own: own === true ? {} : own, methods: new Set(covered) };
 }
 
 /** Returns method and path, for messages. */
@@ -93,26 +93,16 @@ function isHead(methods: readonly string[]): boolean {
   return methods.every((method) => method === "HEAD");
 }
 
-/** A route with its options, and the records that its requests ask for. */
-interface ProtectedRoute extends Pick<Protection, "covers"> {
-  readonly options: RouteOptions;
-  readonly engine: Engine;
-}
-
 /** Puts admission between all hooks of a route and its handler, so that authentication has run. */
-export function protectRoute(
-  route: FastifyRoute,
-  { covers, options, engine }: ProtectedRoute,
-): void {
+export function protectRoute(route: FastifyRoute, as: ProtectedRoute): void {
+  const { options } = as;
   const { required, mismatch, maxKeyAgeMs, strategy } = options;
   route.config = {
     ...route.config,
     [PROTECTED]: { required, mismatch, maxKeyAgeMs, strategy },
     [ARRIVAL_READER]: createArrivalReader(route, options),
   };
-  route.handler = wrapHandler(route.handler, (request, reply) =>
-    covers(request.method) ? admit(engine, options, request, reply) : undefined,
-  );
+  route.handler = wrapHandler(route.handler, as);
   route.onError = [
     ...[route.onError ?? []].flat(),
     (request, _reply, error, done) => {

@@ -1,50 +1,56 @@
 /** Wraps a protected handler: admission goes before it, and no way of answering gets past the hook that stores the response. */
-import type { FastifyInstance, FastifyReply, FastifyRequest, RouteHandlerMethod } from "fastify";
+import type { FastifyReply, FastifyRequest, RouteHandlerMethod } from "fastify";
 import { leaveScope } from "../context/handler-scope.ts";
-import { STATE } from "../context/request-state.ts";
-import type { RequestState } from "../context/request-state.ts";
-import type { MaybePromise } from "../async/maybe-promise.ts";
+import { RequestState, STATE } from "../context/request-state.ts";
+import type { Engine } from "../backend/backend.ts";
+import type { RouteOptions } from "../options/options.ts";
+import { admit } from "./admit.ts";
 import { hasHungUp } from "../response/caller.ts";
 import { digestKey } from "../telemetry/key-digest.ts";
 
-/** @param admit lets the handler run, or answers itself; `undefined` where the method is not protected. */
+/** A route with its options, and the records that its requests ask for. */
+export interface ProtectedRoute {
+  /** The methods of the route that are protected. */
+  readonly methods: ReadonlySet<string>;
+  readonly options: RouteOptions;
+  readonly engine: Engine;
+}
+
 export function wrapHandler(
   handler: RouteHandlerMethod,
-  admit: (
-    request: FastifyRequest,
-    reply: FastifyReply,
-  ) => MaybePromise<"run" | "answered"> | undefined,
+  { methods, options, engine }: ProtectedRoute,
 ): RouteHandlerMethod {
   // Admission runs in the handler and not in a hook: a plugin loaded after ours may still add hooks
   // to the route. Their checks have to pass before a replay too.
   return function protectedHandler(request, reply) {
-    const admitted = admit(request, reply);
+    if (!methods.has(request.method)) return handler.call(this, request, reply);
+    const state = new RequestState(options);
+    request[STATE] = state;
+    const own = handler.bind(this, request, reply);
+    const admitted = admit(engine, state, request, reply);
     // A replay from the process, or a refusal: it is sent, and nothing is to be awaited.
     if (admitted === "answered") return undefined;
-    if (!(admitted instanceof Promise)) return runHandler(this, handler, request, reply);
+    if (!(admitted instanceof Promise)) return runHandler(own, state, request, reply);
     // The result decides, not `reply.sent`: that is still false if the caller hung up before the
     // answer was written.
     return admitted.then((how) =>
-      how === "answered" ? reply : runHandler(this, handler, request, reply),
+      how === "answered" ? reply : runHandler(own, state, request, reply),
     );
   };
 }
 
 async function runHandler(
-  app: FastifyInstance,
-  handler: RouteHandlerMethod,
+  handler: () => unknown,
+  state: RequestState,
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<unknown> {
-  const state = request[STATE];
-  const scope = state?.scope;
-  const result: unknown =
-    scope === undefined
-      ? handler.call(app, request, reply)
-      : scope.run<unknown>(handler.bind(app, request, reply));
+  ignoreLateReplies(state, request, reply);
+  const { scope } = state;
+  const result: unknown = scope === undefined ? handler() : scope.run(handler);
   // A handler that sends from a callback: Fastify must wait for that, and a caller that hangs up must not end it.
   if (result === undefined) return new Promise<never>(() => {});
-  if (state === null || result === reply || !isThenable(result)) return result;
+  if (result === reply || !isThenable(result)) return result;
   return afterHandler(state, request, reply, await result);
 }
 
@@ -75,7 +81,7 @@ function afterHandler(
  * fails again, and Fastify's timeout. An error of the hooks behind ours is sent, because then the
  * stored answer itself failed.
  */
-export function ignoreLateReplies(
+function ignoreLateReplies(
   state: RequestState,
   request: FastifyRequest,
   reply: FastifyReply,

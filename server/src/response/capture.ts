@@ -3,7 +3,6 @@ import { isUtf8 } from "node:buffer";
 import { validateHeaderValue } from "node:http";
 import { Readable } from "node:stream";
 import type { FastifyReply } from "fastify";
-import { isResponse } from "../context/payload.ts";
 import { decode } from "./content-encoding.ts";
 import type { MaybePromise } from "../async/maybe-promise.ts";
 import type { RouteOptions } from "../options/options.ts";
@@ -16,17 +15,6 @@ import type { StoredResponse } from "../store/store.ts";
 export interface Captured {
   readonly response: StoredResponse;
   readonly payload: unknown;
-}
-
-/**
- * Puts a web `Response` into the reply as Fastify would a moment later, so that its status and headers can be read here.
- * Any other payload comes back as it is.
- */
-export function unwrap(reply: FastifyReply, payload: unknown): unknown {
-  if (typeof payload === "string" || !isResponse(payload)) return payload;
-  reply.code(payload.status);
-  for (const [name, value] of payload.headers) reply.header(name, value);
-  return payload.body ?? undefined;
 }
 
 /** Status and headers of a reply as they stand when it is sent. Whatever fails while it is being stored may change both. */

@@ -2,9 +2,9 @@
 import { Readable } from "node:stream";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { hasHungUp } from "./caller.ts";
-import { asReadable, capture, present, readHead, restoreHead, unwrap } from "./capture.ts";
+import { asReadable, capture, present, readHead, restoreHead } from "./capture.ts";
 import type { Captured, Head } from "./capture.ts";
-import { discard } from "../context/payload.ts";
+import { discard, unwrap } from "../context/payload.ts";
 import { reportUnusedTransaction } from "../context/outside-writes.ts";
 import { STATE } from "../context/request-state.ts";
 import type { RequestState } from "../context/request-state.ts";
@@ -96,6 +96,7 @@ function isStream(payload: unknown): boolean {
 async function inTime(reply: ReplyState, taking: Promise<Taken>): Promise<Taken | "expired"> {
   const { deadline } = reply;
   if (deadline === undefined) return taking;
+  deadline.check();
   const first = await Promise.race([taking, deadline.expired]);
   return reply.isExpired ? deadline.expired : first;
 }
@@ -117,9 +118,8 @@ async function settle(
     reply.code(500);
     throw taken.error;
   }
-  const { captured, head } = taken;
+  const { captured, head, status } = taken;
   if (captured.response === undefined || state.rollback === "free") {
-    const status = state.reply.outcomeStatus(reading, head.status);
     await claim.release(status >= 500 ? "failed" : threw ? "refused" : "free");
     restoreHead(reply, head);
     return captured.payload;
@@ -179,6 +179,8 @@ type Taken =
   | {
       readonly kind: "taken";
       readonly head: Head;
+      /** The status that decides what becomes of the key. */
+      readonly status: number;
       readonly captured: Captured | { readonly response: undefined; readonly payload: unknown };
     }
   | { readonly kind: "failed"; readonly error: unknown };
@@ -187,17 +189,18 @@ function take(state: RequestState, reading: Reading, reply: FastifyReply): Maybe
   const { options } = state;
   try {
     reading.payload = unwrap(reply, reading.payload);
+    const { threw, thrownStatus } = reading;
+    // An error handler that replies 2xx for a throw makes no success of it.
+    const status = threw && reply.statusCode < 400 ? thrownStatus : reply.statusCode;
+    const isStored = state.rollback !== "free" && options.storeStatus(status);
     const head = readHead(reply);
-    const isStored =
-      state.rollback !== "free" &&
-      options.storeStatus(state.reply.outcomeStatus(reading, head.status));
     if (isStored) reading.payload = asReadable(reading.payload);
     const { payload } = reading;
     const captured = isStored
       ? capture(reply, head, payload, options)
       : { response: undefined, payload };
-    if (!(captured instanceof Promise)) return { kind: "taken", head, captured };
-    return captured.then((read) => ({ kind: "taken", head, captured: read }), failed);
+    if (!(captured instanceof Promise)) return { kind: "taken", head, status, captured };
+    return captured.then((read) => ({ kind: "taken", head, status, captured: read }), failed);
   } catch (error) {
     return failed(error);
   }

@@ -35,8 +35,8 @@ export function acknowledge(
   lifetimeMs: number,
 ): void {
   if (key === undefined) return;
-  reply.header(IDEMPOTENCY_KEY, formatKey(key));
   setLifetime(reply, lifetimeMs);
+  reply.header(IDEMPOTENCY_KEY, formatKey(key));
 }
 
 /** Sets the lifetime of a key that is acknowledged already. */

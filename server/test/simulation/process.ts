@@ -4,10 +4,10 @@ import { createAdministration } from "../../src/admin-api.ts";
 import { resolveCrash } from "../../src/request/resolve-crash.ts";
 import { deriveKey } from "../../src/ticket/derive-key.ts";
 import { createEngines } from "../../src/backend/backend.ts";
+import type { ClaimOutcome } from "../../src/backend/backend.ts";
 import { resolveRouteOptions } from "../../src/options/options.ts";
 import type { RouteOptions, Strategy } from "../../src/options/options.ts";
 import type { Pools } from "../../src/backend/pools.ts";
-import type { Outcome } from "../../src/layers/single-flight.ts";
 import { POSTGRES } from "../../src/store/postgres/dialect.ts";
 import { createConnect } from "../../src/store/postgres/connection.ts";
 import { PLAIN_CODEC } from "../../src/store/record-codec.ts";
@@ -98,7 +98,7 @@ export function createProcess(line: Line, rules: Rules, world: Surroundings): Se
   });
   const request = { log } as unknown as FastifyRequest;
 
-  async function follow(ticket: Ticket, outcome: Outcome): Promise<Answer> {
+  async function follow(ticket: Ticket, outcome: ClaimOutcome): Promise<Answer> {
     switch (outcome.kind) {
       case "claimed":
         return runHandler(outcome.claim, ticket, options, line, world);
@@ -112,6 +112,7 @@ export function createProcess(line: Line, rules: Rules, world: Surroundings): Se
       case "absent":
       case "unknown":
       case "busy":
+      case "expired":
       case "unavailable":
         return { kind: "again", reason: outcome.kind };
       default:
