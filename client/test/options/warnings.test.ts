@@ -71,6 +71,14 @@ describe("warnings", () => {
     });
   });
 
+  it("do not name a preflight outside of a page", async () => {
+    await withServer([reset, json(201, {})], async ({ url }) => {
+      const { order, warnings } = createShop(url);
+      expect((await order.run(cart)).kind).toBe("done");
+      expect(warnings).toEqual([]);
+    });
+  });
+
   it("do not name a preflight if the lost request stayed on the page's origin", async () => {
     await withServer([reset, json(201, {}, { "idempotency-key": "echo" })], async ({ url }) => {
       vi.stubGlobal("location", new URL(url));

@@ -37,6 +37,7 @@ describe("is sent again, with the same key and the same bytes", () => {
       expect(seen.map(({ key, body, method, path }) => [key, body, method, path])).toEqual(
         Array.from({ length: 2 }, () => [result.key, '{"lines":["apple"]}', "POST", "/api/orders"]),
       );
+      expect(seen[0]?.headers).not.toHaveProperty("idempotency-only-if-stored");
     });
   });
 

@@ -98,6 +98,25 @@ describe("between two attempts", () => {
     expect(afterMs).toBeLessThan(200);
   });
 
+  it("the state of the instance is retrying", async () => {
+    answer(busy({ "retry-after": "30" }), created);
+    const { order } = createShop(BASE);
+    const store = order.observe(cart);
+    const run = order.run(cart);
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(store.getState()).toMatchObject({ kind: "retrying", attempt: 2 });
+    expect((await settled(run)).value).toMatchObject({ kind: "done", attempts: 2 });
+  });
+
+  it("a device that slept past the deadline makes no further attempt", async () => {
+    answer(busy(), created);
+    const onWait = (): void => void vi.setSystemTime(Date.now() + 3_600_000);
+    const { value } = await settled(createShop(BASE).order.run(cart, { onWait }));
+    const message = "No final answer within 60000 ms; the outcome is unknown";
+    expect(value).toMatchObject({ kind: "unknown", attempts: 1, error: { message } });
+    expect(requests).toBe(1);
+  });
+
   it("a Retry-After beyond every clock ends the run, without retryAt", async () => {
     answer(busy({ "retry-after": "9".repeat(30) }));
     const { value } = await settled(createShop(BASE).order.run(cart));
@@ -259,7 +278,11 @@ describe("a signal", () => {
       expect(value).toMatchObject({
         kind: "unknown",
         attempts: 1,
-        error: { code: "outcome_unknown", nextAction: "resume" },
+        error: {
+          code: "outcome_unknown",
+          nextAction: "resume",
+          message: "Stopped; the outcome is unknown",
+        },
       });
       expect(afterMs).toBeLessThanOrEqual(50);
       expect((await client.pending()).map(({ key }) => key)).toEqual([value.key]);
