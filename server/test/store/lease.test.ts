@@ -262,7 +262,7 @@ describe("a lost answer of the database", () => {
     const own = database.pool();
     const first = once(own, "connect") as Promise<[pg.PoolClient]>;
     const holder = await pool.connect();
-    await holder.query("select pg_advisory_lock(4242)");
+    await holder.query("begin; select pg_advisory_xact_lock(4242)");
     let isOver = false;
     const claiming = createLeaseStore(createStoreParts(own, "oncekey"), LONG_MS)
       .begin(ticket, RETENTION)
@@ -274,7 +274,7 @@ describe("a lost answer of the database", () => {
     const { stream } = Reflect.get(lost, "connection") as { readonly stream: { destroy(): void } };
     stream.destroy();
     await expect.poll(async () => isOver || (await isWaitingFor("transactionid"))).toBe(true);
-    await holder.query("select pg_advisory_unlock(4242)");
+    await holder.query("commit");
     holder.release();
     const outcome = await claiming;
     expect(outcome).toMatchObject({ kind: "claimed", claim: { attempt: 1 } });

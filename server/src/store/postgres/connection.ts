@@ -25,7 +25,7 @@ export interface Connection {
 export type Connect = () => Promise<Connection>;
 
 /** Whether no connection became free in time. Otherwise the database refused one or is away; only the message of `pg` differs. */
-export function isPoolTimeout(error: unknown): boolean {
+function isPoolTimeout(error: unknown): boolean {
   return error instanceof ConnectionTimeoutError || /timeout/.test(String(error));
 }
 
