@@ -34,7 +34,7 @@ export interface ResponsePromise extends Promise<Response> {
  * Sends a request until its answer is final.
  *
  * @param path below ky's `prefix`, with or without a leading slash, or an absolute URL.
- * @throws IdempotencyError, by rejecting, for every answer but a success, and without an answer; its `key` repeats the call.
+ * @throws IdempotencyError, by rejecting, unless the answer is a success. Its `key` repeats the call.
  * @throws TypeError or RangeError, by rejecting, if the request cannot be sent again as it is, or the key is none.
  */
 export type PlainCall = (path: string, options?: PlainCallOptions) => ResponsePromise;

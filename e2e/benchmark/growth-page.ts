@@ -141,7 +141,7 @@ ${provenance(command, commit)} ${machine.cpu}, ${machine.memoryGiB} GiB, Postgre
 
 ${noise > NOISY ? `> **Measured on a loaded machine.** Other processes used ${percent} of the CPU in the median slice.` : `Other processes used ${percent} of the CPU in the median slice.`}
 
-Responses have a body of 535 bytes and lie in the order of a day of requests. *After one retention*: as many had come and expired before, and their keys are remembered without a response. Requests are those of strategy
+Responses have a body of 535 bytes and lie in the order of a day of requests. *After one retention*: before these, as many responses had come and expired. The table still has their keys. Requests are those of strategy
 \`advisory\`; replays ask for keys from all over the table. A checkpoint goes before each round, so WAL has the pages that are logged whole. Targets: first ≥ 0.9 × empty, WAL ≤ 1.3 × empty, no batch of
 the sweep above ${MOST_BATCH_MS} ms (the longest here: ${longest.toFixed(1)} ms). A v7 key goes to the last page of the primary key. A v4 key goes to a page of its own, which Postgres logs whole at
 its first change after a checkpoint: of a large table that is most of the WAL, and the less of it, the more requests there are between two checkpoints.

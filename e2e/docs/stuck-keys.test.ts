@@ -226,13 +226,13 @@ describe("the guide 'A key is stuck' after a SIGKILL in the middle of a charge",
   );
 
   it(
-    "lets a key finish by itself if nobody knows: crash recovery gets the answer once the provider is back",
+    "lets a key finish by itself if the outcome is not known: crash recovery gets the answer once the provider is back",
     async () => {
       mood = "charges";
       const key = await killedWhileCharging();
       mood = "away";
       const { shell } = await followToTheQuestion(key);
-      expect(commandsOf("### Nobody knows")).toBe("");
+      expect(commandsOf("### Not known")).toBe("");
       await start();
       const check = commandsOf("## 5. Check");
       // While onCrash is asked, the key counts as running.

@@ -36,7 +36,7 @@ export function renderPart(declared: Declared, find: FindSection): string {
 /**
  * Returns a table of the members that can be set: name, default, first sentence.
  *
- * @param route has the members that a route can set, for a table with a column for them.
+ * @param route Has the members that a route can set, for a table with a column for them.
  */
 export function renderTable(members: readonly Member[], route: Declared | undefined): string {
   const ofRoute = new Set(route?.members.map(({ name }) => name));

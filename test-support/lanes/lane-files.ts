@@ -13,8 +13,8 @@ const PROCESSES = "node:child_process";
 const IMPORT =
   /(?:^|\n)\s*(?:import|export)\s+(?!type\b)(?:[^"';]*?\sfrom\s+)?["']([^"']+)["']|\bimport\(\s*["']([^"']+)["']\s*\)/g;
 
-// The statements of the store and of handlers, on connections of every kind. What the other folders test stands above the store
-// and asks it the same, whatever the database: plugins, captured responses, encryption, caches, telemetry.
+// The statements of the store and of handlers, on connections of every kind. The other folders test parts above the store, which
+// send it the same on every database: plugins, captured responses, encryption, caches, telemetry.
 const ASKS_DATABASE = /^server\/test\/(admin|backend|cli|context|faults|orm|request|store)\//;
 
 /**
@@ -54,9 +54,8 @@ const REPLACES =
 const SOURCES = /^\w+\/src\//;
 
 /**
- * Whether a test file needs a process of its own: the file or a helper replaces modules, globals or environment variables, or
- * uses state of the process, such as a channel.
- * All others share processes; their modules are loaded anew for each file.
+ * Whether a test file needs a process of its own. It does if the file or a helper replaces modules, globals or environment
+ * variables, or uses state of the process, such as a channel. All others share processes; their modules are loaded anew for each file.
  */
 export function needsOwnProcess(file: string): boolean {
   return [...reachableFrom(file)].some(

@@ -56,8 +56,8 @@ export async function withPgBouncer(
 /**
  * Starts Debian's `pgbouncer`, which must be installed.
  *
- * @param postgresUrl the server for its connections, with the user and password of all of them.
- * @throws Error with the command to install it, if it is missing.
+ * @param postgresUrl The server for its connections, with the user and password of all of them.
+ * @throws Error with the command that installs it, if it is missing.
  */
 export async function startPgBouncer(
   postgresUrl: string,

@@ -11,8 +11,8 @@ const LOCK = "8387215932023928933";
  * Makes the template unless it exists. Test files run in several processes, so one works while the
  * others wait.
  *
- * @param urlOf the connection string for a database of the run's Postgres.
- * @returns the name of the database to clone.
+ * @param urlOf The connection string for a database of the run's Postgres.
+ * @returns The name of the database to clone.
  */
 export async function ensureTemplate(urlOf: (database: string) => string): Promise<string> {
   const admin = new Client(urlOf("postgres"));

@@ -52,7 +52,7 @@ export interface PollLimit extends Limit {
 /**
  * Polls until there is a result, for changes without an event.
  *
- * @param find returns `undefined` or `false` as long as there is none.
+ * @param find Returns `undefined` or `false` as long as there is none.
  * @throws LimitError that names the awaited event, if the limit comes first.
  */
 export async function until<Result>(

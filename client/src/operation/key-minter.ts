@@ -8,8 +8,8 @@ import type { Warn } from "../options/warnings.ts";
 export interface Minter {
   mint(): string;
   /**
-   * Waits for a request under a new key. If the server refuses it at once with 412 `idempotency_key_expired`, the clock is wrong: the
-   * reply's `Date` corrects it, and the request is sent under a second key, once.
+   * Waits for a request under a new key. If the server refuses it at once with 412 `idempotency_key_expired`, the clock is wrong.
+   * The minter corrects it by the reply's `Date` and sends the request once under a second key.
    *
    * @param renew sends under another key; returns `undefined` if that is not possible any more.
    */

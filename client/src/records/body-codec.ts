@@ -19,8 +19,8 @@ export interface BodyCodec {
   /**
    * Returns the record in the form for sending.
    *
-   * @param place the name of the record and its storage.
-   * @param own the record as this page wrote it, which has the bodies that were left out of the storage.
+   * @param place The name of the record and its storage.
+   * @param own The record as this page wrote it. It has the bodies that were left out of the storage.
    */
   readonly open: (
     record: OperationRecord,

@@ -15,9 +15,9 @@ const LEFTOVER_MS = 60_000;
  *
  * Threads of a process take turns with an instance if Node has Web Locks (24 and later). Processes
  * do not: each sends, but all of them use the key that was written first. This needs hard links,
- * which all file systems but FAT have. Only operations after an earlier one of the instance can get
- * a key each: if processes write them within the same milliseconds, or if one process learns of the
- * earlier rejection after another is done.
+ * which all file systems but FAT have. After an earlier operation of the instance, two processes can
+ * still get a key each. This takes writes within the same milliseconds, or a process that learns of
+ * the earlier rejection after another process is done.
  *
  * @param folder created if it is missing. Never deleted.
  * @throws TypeError if it is no string, or empty.

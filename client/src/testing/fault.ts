@@ -12,7 +12,7 @@
  * The other faults describe an earlier copy of the request whose answer the client never saw.
  *
  * - For `replay`, the copy ran. Its stored response comes back.
- * - For `in-flight`, the copy still runs: 409 `idempotency_in_flight`. It has ended by the next request.
+ * - For `in-flight`, the copy still runs: 409 `idempotency_in_flight`. By the next request it has ended.
  * - For `mismatch`, the copy ran with different content: its response with the mark, or 422 under `mismatch: 'reject'`.
  * - For `response-not-stored`, the copy ran and its body could not be stored: 410 `idempotency_response_not_stored`.
  * - For `outcome-unknown`, the server of the copy crashed: 500 `idempotency_outcome_unknown` from now on.

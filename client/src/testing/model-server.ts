@@ -59,7 +59,7 @@ export interface ModelServerOptions {
    */
   readonly retentionMs?: number | undefined;
   /**
-   * Time for which a key runs nothing, in ms, counted like `retentionMs` and never shorter: a repeat between the two gets 410.
+   * Time for which a key runs nothing, in ms. Counted like `retentionMs` and never shorter. Between the two a repeat gets 410.
    *
    * @range 1_000–31_622_400_000
    * @default 2_592_000_000 (30 days, or `retentionMs` if that is longer)

@@ -17,7 +17,7 @@ ${provenance("npx -y pnpm@12 bench:client", commit)}
 
 ${note}One POST with 20 lines of JSON and a JSON answer, made without a network, so that the difference between two rows is the client's own. Times are medians of rounds of ${calls} calls; each round measures all rows one after the other. \`× fetch\` and \`× ky\` are medians of pairs of the same round. Bytes are everything that a call allocates, by V8's sampling heap profiler.
 
-\`run\` writes the key and the request before the first byte leaves, and removes both after \`done\` (\`rememberMs: 0\`). In Chromium \`webStorage\` is the page's \`localStorage\` with a Web Lock for each run and a channel to other tabs; in Node the storage is in memory and there is neither.
+\`run\` writes the key and the request before the first byte leaves, and removes both after \`done\` (\`rememberMs: 0\`). In Chromium \`webStorage\` is the page's \`localStorage\` with a Web Lock for each run and a channel to other tabs. In Node the storage is in memory, without locks and channels.
 
 ${measurements.map(sectionOf).join("\n\n")}
 `;

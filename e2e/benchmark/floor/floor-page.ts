@@ -20,7 +20,7 @@ export interface Limit {
   readonly measured: Spread;
   /** The same statements, played by bare sockets. `undefined`: the row has none, or needs no database. */
   readonly postgres: Spread | undefined;
-  /** What the bare prototype reaches. */
+  /** The same figure of the bare prototype. */
   readonly prototype: Spread | undefined;
 }
 

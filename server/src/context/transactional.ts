@@ -13,9 +13,9 @@ const wrapped = new WeakSet<Pool>();
  * Transactions of a library become savepoints. An existing code base changes only the line that
  * creates its Drizzle, Kysely, Knex, TypeORM or plain `pg` object.
  *
- * @param pool the pool that the plugin is registered with, or one of the pools that its option
+ * @param pool The pool that the plugin is registered with, or one of the pools that its option
  *   `pool` returns. The plugin accepts the returned object as well, and uses the pool behind it.
- * @throws TypeError if it is no `pg.Pool`.
+ * @throws TypeError unless it is a `pg.Pool`.
  *
  * @example
  * export const pool = transactional(new Pool());

@@ -43,8 +43,8 @@ const NOTICES: Readonly<Record<string, Notice>> = {
 
 /**
  * Serves the page for operators: crashed and running records, hot keys and the lag of the sweep; a key
- * with its story, and the forms that decide it. Register `idempotency` before, in the same scope or
- * around it: it protects the forms.
+ * with its story, and the forms that decide it. Register `idempotency` first, in the same scope or
+ * around it, because it protects the forms.
  *
  * @example
  * const authenticate = app.requireStaff;

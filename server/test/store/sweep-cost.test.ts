@@ -95,8 +95,8 @@ async function aged(isVacuumed: boolean): Promise<void> {
 }
 
 /**
- * Until what was deleted can be found dead: no session of this database may still see it, such as
- * one that gathers statistics, and no transaction of the whole server may be older.
+ * Waits until deleted rows can be found dead. No session of this database may still see them, such
+ * as one that gathers statistics. No transaction of the whole server may be older.
  */
 async function untilNobodyReads(): Promise<void> {
   const { rows } = await pool.query<{ xid: string }>("select pg_current_xact_id()::text as xid");

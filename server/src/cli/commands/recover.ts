@@ -143,8 +143,8 @@ function listCrashed(
 }
 
 /**
- * Stores one answer for each crashed record of the filters, the oldest first. Each is a transaction of its own with its row of
- * the audit, so that a retry that is faster wins, and an interrupted command has decided what it has decided.
+ * Stores one answer for each crashed record of the filters, the oldest first. Each decision is a transaction of its own with its
+ * row of the audit. So a faster retry wins, and an interrupted command keeps what it has stored.
  */
 async function resolveAll(
   database: Database,
