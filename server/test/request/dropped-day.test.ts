@@ -18,6 +18,7 @@ import {
   partitions,
   tableOf,
 } from "../support/day-partitions.ts";
+import { countPatient } from "../support/patient-sessions.ts";
 import { withShop } from "../support/shop.ts";
 import type { Answer, Shop } from "../support/shop.ts";
 
@@ -119,16 +120,6 @@ async function storm({ post }: Shop, keys: readonly string[]): Promise<Map<strin
   return answers;
 }
 
-/** Counts the sessions that have waited for a lock for longer than a first try does. */
-async function countPatient(): Promise<number> {
-  const { rowCount } = await pool.query(
-    `select from pg_locks join pg_stat_activity using (pid)
-     where not granted and datname = current_database()
-       and waitstart < clock_timestamp() - interval '100 ms'`,
-  );
-  return rowCount ?? -1;
-}
-
 describe("requests while partitions come and go", () => {
   it.each(STRATEGIES)(
     "wait for a locked partition, and run or get their replay: %s",
@@ -150,7 +141,9 @@ describe("requests while partitions come and go", () => {
             const locked = Promise.all([send(key), send(newKey)]).finally(() => {
               isAnswered = true;
             });
-            await expect.poll(async () => isAnswered || (await countPatient()) === 2).toBe(true);
+            await expect
+              .poll(async () => isAnswered || (await countPatient(pool)) === 2)
+              .toBe(true);
             await keeper.query("commit");
             const [replay, first] = await locked;
             expect([code(replay), code(first)]).toEqual(["201", "201"]);

@@ -6,6 +6,7 @@ import { withDatabase } from "@oncekey/test-support/postgres/database";
 import { createLeaseStore } from "../../src/store/strategies/lease.ts";
 import { createStoreParts } from "../../src/store/store-parts.ts";
 import type { Claim, Store, Ticket } from "../../src/store/store.ts";
+import { countPatient } from "../support/patient-sessions.ts";
 import { claimed, createTicket, response } from "../support/store-contract.ts";
 import { createWire } from "@oncekey/test-support/wire/wire";
 import type { Wire } from "@oncekey/test-support/wire/wire";
@@ -269,11 +270,13 @@ describe("a lost answer of the database", () => {
       .finally(() => {
         isOver = true;
       });
-    await expect.poll(() => isWaitingFor("advisory")).toBe(true);
+    await expect.poll(() => countPatient(pool, "advisory")).toBe(1);
     const [lost] = await first;
     const { stream } = Reflect.get(lost, "connection") as { readonly stream: { destroy(): void } };
     stream.destroy();
-    await expect.poll(async () => isOver || (await isWaitingFor("transactionid"))).toBe(true);
+    await expect
+      .poll(async () => isOver || (await countPatient(pool, "transactionid")) === 1)
+      .toBe(true);
     await holder.query("commit");
     holder.release();
     const outcome = await claiming;
@@ -281,17 +284,6 @@ describe("a lost answer of the database", () => {
     if (outcome.kind === "claimed") await outcome.claim.release("free");
     await pool.query("drop trigger wait_at_commit on oncekey.records");
   });
-
-  /** Whether a session has waited for such a lock for longer than a duplicate does. */
-  async function isWaitingFor(locktype: string): Promise<boolean> {
-    const { rowCount } = await pool.query(
-      `select from pg_locks join pg_stat_activity using (pid)
-       where not granted and locktype = $1 and datname = current_database()
-         and waitstart < clock_timestamp() - interval '100 ms'`,
-      [locktype],
-    );
-    return rowCount === 1;
-  }
 
   it.each(["drop-answer", "drop-request"] as const)(
     "to a store: it is stored again, once: %s",

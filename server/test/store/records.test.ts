@@ -10,6 +10,7 @@ import { createRowStore } from "../../src/store/strategies/row.ts";
 import { createStoreParts } from "../../src/store/store-parts.ts";
 import type { StoreParts } from "../../src/store/store-parts.ts";
 import type { Store, Ticket } from "../../src/store/store.ts";
+import { countPatient } from "../support/patient-sessions.ts";
 import {
   claimed,
   createTicket,
@@ -170,6 +171,22 @@ describe("forgetting a record", () => {
     expect(await forgetRecord(parts, looked, DECISION)).toBe("held");
     await txOf(claim).query("select 1");
     expect(await claim.complete(response("made"), "keep")).toMatchObject({ kind: "stored" });
+  });
+
+  it("waits for a locked table, as while a partition comes or goes", async () => {
+    const ticket = createTicket();
+    await finish(stores.advisory, ticket);
+    const looked = await only(ticket);
+    const locker = await pool.connect();
+    await locker.query("begin; lock table oncekey.records in access exclusive mode");
+    let isOver = false;
+    const forgetting = forgetRecord(parts, looked, DECISION).finally(() => {
+      isOver = true;
+    });
+    await expect.poll(async () => isOver || (await countPatient(pool)) === 1).toBe(true);
+    await locker.query("commit");
+    locker.release();
+    expect(await forgetting).toBe("done");
   });
 
   it("throws what the database throws", async () => {

@@ -3,13 +3,13 @@ import { randomUUID } from "node:crypto";
 import type { Pool } from "pg";
 import { publish } from "../../telemetry/events.ts";
 import { digestKey } from "../../telemetry/key-digest.ts";
-import type { StatementResult } from "../postgres/batch.ts";
+import type { Statement, StatementResult } from "../postgres/batch.ts";
 import { queryPlain } from "../postgres/plain-query.ts";
-import { sqlState } from "../postgres/transaction.ts";
+import { gaveUpOn } from "../postgres/transaction.ts";
 import { recordValues } from "../record.ts";
 import { inOneRoundTrip } from "../round-trip.ts";
 import type { StoreParts } from "../store-parts.ts";
-import type { Retention, StoredResponse } from "../store.ts";
+import type { Retention, StoredResponse, Unavailable } from "../store.ts";
 import { readCursor, writeCursor } from "./list.ts";
 import { STATE } from "./record-state.ts";
 import type { RecordState } from "./record-state.ts";
@@ -128,29 +128,31 @@ export async function forgetRecord(
 /** Sends the statements; the last one changes one row, or the decision came too late. */
 async function decide(
   parts: StoreParts,
-  { key, scope, target }: OneRecord,
-  statements: readonly { readonly text: string; readonly values: (string | Buffer | null)[] }[],
+  record: OneRecord,
+  statements: readonly Statement[],
 ): Promise<DecisionOutcome> {
-  const outcome = await inOneRoundTrip(
-    parts,
-    [
-      { text: parts.statements.impatient },
-      ...statements,
-      {
-        text: `select from "${parts.schema}".records where ${THIS} and lease_until > statement_timestamp()`,
-        values: [key, scope, target],
-      },
-    ],
-    "commit",
-    (results) => {
-      const [changed, leased] = results.slice(-3, -1);
-      if (rowsOf(changed) === 1) return { kind: "done" as const };
-      return { kind: leased?.rows.length === 1 ? ("held" as const) : ("changed" as const) };
-    },
-  );
+  const { impatient, awaitTable } = parts.statements;
+  let outcome = await decideOnce(parts, record, [{ text: impatient }, ...statements]);
+  // A partition that comes or goes says nothing about the record.
+  if (outcome.kind === "unavailable" && gaveUpOn(outcome.cause) === "table")
+    outcome = await decideOnce(parts, record, [...awaitTable, ...statements]);
   if (outcome.kind !== "unavailable") return outcome.kind;
-  if (sqlState(outcome.cause) === "55P03") return "held";
+  if (gaveUpOn(outcome.cause) !== undefined) return "held";
   throw outcome.cause;
+}
+
+function decideOnce(
+  parts: StoreParts,
+  { key, scope, target }: OneRecord,
+  statements: readonly Statement[],
+): Promise<{ readonly kind: DecisionOutcome } | Unavailable> {
+  const running = `select from "${parts.schema}".records where ${THIS} and lease_until > statement_timestamp()`;
+  const batch = [...statements, { text: running, values: [key, scope, target] }];
+  return inOneRoundTrip<{ readonly kind: DecisionOutcome }>(parts, batch, "commit", (results) => {
+    const [changed, leased] = results.slice(-3, -1);
+    if (rowsOf(changed) === 1) return { kind: "done" };
+    return { kind: leased?.rows.length === 1 ? "held" : "changed" };
+  });
 }
 
 function rowsOf(result: StatementResult | undefined): number {
