@@ -14,7 +14,7 @@ import { createRowStore } from "../../src/store/strategies/row.ts";
 import { createUniqueStore } from "../../src/store/strategies/unique.ts";
 import { createStoreParts } from "../../src/store/store-parts.ts";
 import type { StoreParts } from "../../src/store/store-parts.ts";
-import type { Store } from "../../src/store/store.ts";
+import type { Store, Ticket } from "../../src/store/store.ts";
 import { countPayments, createPayments, withShop } from "../support/shop.ts";
 import type { Shop } from "../support/shop.ts";
 import {
@@ -205,6 +205,15 @@ describe("on the wire", () => {
   });
 });
 
+/** Another session commits the record first, so that the store statement meets its fence. */
+async function finishElsewhere({ key, scope, target }: Ticket): Promise<void> {
+  await named.query(
+    `insert into oncekey.records (key, scope, target, fingerprint, status, headers, created_at, expires_at)
+     values ($1, $2, $3, '\\x00', 201, '[]', now(), now() + interval '1 minute')`,
+    [key, scope, target],
+  );
+}
+
 it("a failed store skips the COMMIT behind it, with named statements as well", async () => {
   const store = createAdvisoryStore(createStoreParts(named, "oncekey"));
   const ticket = createTicket();
@@ -212,14 +221,22 @@ it("a failed store skips the COMMIT behind it, with named statements as well", a
   const late = createTicket();
   const claim = await claimed(store, late);
   await txOf(claim).query("insert into effects (key) values ($1)", [late.key]);
-  // Another session commits the record first, and the statement meets its fence.
-  await named.query(
-    `insert into oncekey.records (key, scope, target, fingerprint, status, headers, created_at, expires_at)
-     values ($1, $2, $3, '\\x00', 201, '[]', now(), now() + interval '1 minute')`,
-    [late.key, late.scope, late.target],
-  );
+  await finishElsewhere(late);
   expect(await claim.complete(response("second"), "keep")).toMatchObject({ kind: "superseded" });
   const { rowCount } = await named.query("select from effects where key = $1", [late.key]);
   expect(rowCount).toBe(0);
   expect(await store.begin(late, RETENTION)).toMatchObject({ kind: "replay" });
+});
+
+it("prepares the statements that a failed batch has skipped when they are next used", async () => {
+  const pool = direct({ max: 1 });
+  allowNames(pool);
+  const store = createAdvisoryStore(createStoreParts(pool, "oncekey"));
+  const late = createTicket();
+  const claim = await claimed(store, late);
+  await finishElsewhere(late);
+  expect(await claim.complete(response("late"), "keep")).toMatchObject({ kind: "superseded" });
+  // Its COMMIT has not been parsed on this connection yet.
+  const next = await claimed(store, createTicket());
+  expect(await next.complete(response("next"), "keep")).toMatchObject({ kind: "stored" });
 });
