@@ -23,6 +23,7 @@ import {
   resolveRecord,
 } from "./store/maintenance/decisions.ts";
 import type {
+  DecisionOutcome,
   DecisionPage,
   DecisionQuery,
   DecisionReason,
@@ -174,14 +175,15 @@ export function createAdministration({
       if (record === undefined)
         throw new DecisionRefusedError("there is no record of this key", "absent");
       if (record.state !== "crashed" && record.state !== "failed") throw refused(record.state);
-      const outcome = await resolveRecord(
-        parts,
-        record,
-        sealed(record, response),
-        optionsOf(address.target),
-        decision,
-      );
-      engines.forget(used, address);
+      const stored = sealed(record, response);
+      const retention = optionsOf(address.target);
+      let outcome: DecisionOutcome;
+      try {
+        outcome = await resolveRecord(parts, record, stored, retention, decision);
+      } finally {
+        // Also if no answer came: the record may be resolved.
+        engines.forget(used, address);
+      }
       if (outcome === "done") return;
       const [now] = await findRecords(used, schema, address);
       throw refused(outcome === "held" ? "running" : (now?.state ?? "absent"));

@@ -12,6 +12,7 @@ import {
   response,
   txOf,
 } from "../support/store-contract.ts";
+import { withShop } from "../support/shop.ts";
 import { createWire } from "@oncekey/test-support/wire/wire";
 import type { Wire } from "@oncekey/test-support/wire/wire";
 
@@ -120,6 +121,28 @@ describe("a begin that gets no answer", () => {
       }),
     ).toMatchObject({ kind: "unavailable", detail: "No database connection could be made" });
     await nobody.end();
+  });
+});
+
+describe("a resolve() that gets no answer", () => {
+  it("does not leave the earlier answer in the memory of the process", async () => {
+    const strategy = { strategy: "lease", lease: { onCrash: "fail" } } as const;
+    await withShop(
+      { pool: relayed, sweep: false, replayCache: true, ...strategy },
+      (app) =>
+        app.post("/charge", { config: { idempotency: true } }, () => {
+          throw new Error("the handler dies");
+        }),
+      async ({ app, post }) => {
+        const charge = async () => (await post("/charge", { key: "closed" })).status;
+        expect([await charge(), await charge()]).toEqual([500, 500]);
+        wire.onText('insert into "oncekey".decisions', "drop-answer");
+        const address = { key: "closed", scope: "single-tenant", target: "POST /charge" };
+        const decision = { by: "ada", reason: "ticket 42" };
+        await expect(app.idempotency.resolve(address, { status: 204 }, decision)).rejects.toThrow();
+        expect(await charge()).toBe(204);
+      },
+    );
   });
 });
 
