@@ -203,6 +203,27 @@ describe("an onSend hook that rewrites bodies", () => {
     },
   );
 
+  it("gets text as a string and other bytes as bytes, on the first answer and on a replay", async () => {
+    const kinds: string[] = [];
+    await withShop(
+      { pool: database.pool() },
+      (app) => {
+        app.addHook("onSend", async (_request, _reply, payload) => {
+          kinds.push(Buffer.isBuffer(payload) ? "bytes" : typeof payload);
+        });
+        app.post("/text", { config: { idempotency: true } }, async (_request, reply) =>
+          reply.type("text/csv").send(Buffer.from("a,b")),
+        );
+        app.post("/bytes", { config: { idempotency: true } }, async () => Buffer.from("a,b"));
+      },
+      async ({ post }) => {
+        for (const path of ["/text", "/text", "/bytes", "/bytes"])
+          await post(path, { key: "kind" });
+      },
+    );
+    expect(kinds).toEqual(["string", "string", "bytes", "bytes"]);
+  });
+
   it("that throws after ours leaves the stored response in place: the retry gets it", async () => {
     let isBroken = true;
     await withShop(
