@@ -65,6 +65,35 @@ export const EQUIVALENT: readonly Equivalent[] = [
     reason: "both are fractions of a millisecond; if they are equal, the run ends after the wait",
   },
   {
+    file: "client/src/tabs/exclusive.ts",
+    mutator: "ArrayDeclaration",
+    original: "[]",
+    replacement: '["Stryker was here"]',
+    reason: "a text is no queued run, no lock with a name, and no message that is accepted",
+  },
+  {
+    file: "client/src/tabs/exclusive.ts",
+    mutator: "StringLiteral",
+    original: '""',
+    replacement: '"Stryker was here!"',
+    reason: "the name of a lock without one: neither ends like those of this storage",
+  },
+  {
+    file: "client/src/tabs/exclusive.ts",
+    mutator: "ConditionalExpression",
+    original: "signal === undefined",
+    replacement: "false",
+    reason:
+      "a run that joins without a signal is counted then, and already keeps all from aborting",
+  },
+  {
+    file: "client/src/tabs/exclusive.ts",
+    mutator: "ConditionalExpression",
+    original: "locks === undefined",
+    replacement: "false",
+    reason: "the request of a lock then throws, which starts the run in the same way",
+  },
+  {
     file: "client/src/tabs/tab-channel.ts",
     mutator: "OptionalChaining",
     original: "channel?.postMessage",

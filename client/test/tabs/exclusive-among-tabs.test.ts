@@ -30,6 +30,51 @@ describe("a run beside other tabs", () => {
     expect([await run, await held()]).toEqual(["over", false]);
   });
 
+  it("waits for no page whose storage is its own", async () => {
+    const [one, other] = [createStart(), createStart()];
+    const runs = [one, other].map(({ start }) => createTurns().run(ask, start));
+    await tick();
+    expect([one.calls(), other.calls()]).toEqual([1, 1]);
+    one.end(undefined);
+    other.end(undefined);
+    await Promise.all(runs);
+  });
+
+  it("waits for the tab that comes before it, also behind a run of its own page", async () => {
+    const { turns, shared } = createTab();
+    const { opened, open } = createGate();
+    const [first, second] = [createStart(), createStart()];
+    const runs = [turns.run(ask, first.start), turns.run(pear, second.start)];
+    await expect.poll(() => first.calls()).toBe(1);
+    const granted = createGate();
+    const lock = navigator.locks.request(`order@${shared}`, () => (granted.open(), opened));
+    first.end(undefined);
+    await granted.opened;
+    const waiting = async (): Promise<number> => {
+      const { pending = [] } = await navigator.locks.query();
+      return pending.filter(({ name }) => name === `order@${shared}`).length;
+    };
+    await expect.poll(waiting).toBe(1);
+    open();
+    await lock;
+    await expect.poll(() => second.calls()).toBe(1);
+    expect(second.turn()).toMatchObject({ isAlone: true, waitedFor: "tab" });
+    second.end(undefined);
+    await Promise.all(runs);
+  });
+
+  it("leaves no timer once it has waited for another tab", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    const { turns, shared } = createTab();
+    const { opened, open } = createGate();
+    const lock = navigator.locks.request(`order@${shared}`, () => opened);
+    const run = turns.run(ask, () => Promise.resolve());
+    await expect.poll(() => vi.getTimerCount()).toBe(1);
+    open();
+    await Promise.all([lock, run]);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
   it("waits for the tab that holds it, and is alone then", async () => {
     const { turns, shared } = createTab();
     const { opened, open } = createGate();
@@ -127,6 +172,7 @@ describe("the inbox of a run", () => {
     expect(await none).toBeUndefined();
     const late = receive(isDone, true);
     channel.hear("other");
+    await tick();
     channel.hear("done");
     expect(await late).toBe("done");
     started.end(undefined);
