@@ -86,4 +86,19 @@ export const FOUND: readonly History[] = [
       { kind: "click", tab: 0, content: apple1, again: false },
     ],
   },
+  // A run for a new order is told of the earlier one. The same order waits in the other tab for a run of its own, and is sent then.
+  {
+    ...plain,
+    setting: "two tabs, slow storage",
+    onChange: "hold",
+    mismatch: "reject",
+    faults: ["reply replaced by 504", "400 page"],
+    events: [
+      { kind: "click", tab: 0, content: pear2, again: false },
+      { kind: "click", tab: 1, content: apple2, again: true },
+      { kind: "click", tab: 0, content: pear2, again: true },
+      { kind: "click", tab: 0, content: apple2, again: false },
+      { kind: "pass", ms: 6_000 },
+    ],
+  },
 ];

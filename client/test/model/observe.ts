@@ -344,6 +344,8 @@ function stop(ledger: Ledger, number: number, key: string): Ledger {
   // A resume does not show which of the requests under the key it sent.
   if (call.kind !== "run") return next;
   const denied = { ...deny(ledger, number, key), calls: next.calls };
+  // It was not run. Another run of the same order that waits may send it.
+  if (isAwaited(next, call.content)) return denied;
   return mark(denied, call.content, { state: "reported", rememberedUntil: undefined });
 }
 
