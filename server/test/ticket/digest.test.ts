@@ -213,7 +213,7 @@ describe("digest", () => {
     expect(of(one)).toBe(of(one));
   });
 
-  it("tells whole numbers of every size apart", () => {
+  it("distinguishes whole numbers of every size", () => {
     const numbers = Array.from({ length: 53 }, (_, power) => [2 ** power - 1, 2 ** power]).flat();
     const all = new Set([...numbers, ...numbers.map((number) => 0 - number)]);
     expect(new Set([...all].map((number) => of(number))).size).toBe(all.size);
