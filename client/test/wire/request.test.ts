@@ -1,6 +1,8 @@
-/** A request as it is prepared, and the limit of one attempt, without a server. */
+/** A request as it is prepared, an answer as it is read, and the limit of one attempt, without a server. */
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { decodeBytes, encodeBytes } from "../../src/wire/body.ts";
+import { isHtml, readWhole, responseOf } from "../../src/wire/answer.ts";
+import { decodeBytes, encodeBytes, serialiseBody } from "../../src/wire/body.ts";
+import { HookError } from "../../src/wire/hook-error.ts";
 import { membersOf } from "../../src/wire/members.ts";
 import { canonicalJson, prepareRequest } from "../../src/wire/request.ts";
 import type { PreparedRequest, RequestSpec, UrlBase } from "../../src/wire/request.ts";
@@ -107,6 +109,64 @@ describe("the members of a request", () => {
     };
     expect(membersOf(new Request("https://shop.example/", own))).toEqual(own);
     expect(membersOf(new Request("https://shop.example/", { headers: { a: "1" } }))).toEqual({});
+  });
+});
+
+describe("an answer", () => {
+  const read = (text: string, type?: string, sent: Record<string, string> = {}) => {
+    const headers = new Headers();
+    if (type !== undefined) headers.set("content-type", type);
+    // Bytes have no media type of their own.
+    const response = new Response(new TextEncoder().encode(text), { headers });
+    return readWhole(response, new Headers(sent), false);
+  };
+
+  it.each<[Record<string, string>, boolean]>([
+    [{ accept: "application/json" }, true],
+    [{ "content-type": "application/json" }, true],
+    [{ accept: "*/*", "content-type": "application/json" }, true],
+    [{ accept: "text/html, application/json" }, false],
+    [{ accept: "text/*, application/json" }, false],
+    [{ accept: "text/plain" }, false],
+    [{}, false],
+  ])("to a request with %j is JSON or not: %s", async (sent, wantsJson) => {
+    expect((await read("{}", "application/json", sent)).wantsJson).toBe(wantsJson);
+  });
+
+  it.each<[string, string | undefined, boolean]>([
+    ["Log in", "text/html", true],
+    ["<html>", undefined, true],
+    [" <!DOCTYPE html>", "text/plain", true],
+    ["see <html>", undefined, false],
+    ["ok", undefined, false],
+    ["<html>", "application/json", false],
+  ])("of %j as %s is a page: %s", async (text, type, isPage) => {
+    expect(isHtml(await read(text, type))).toBe(isPage);
+  });
+
+  it("without a body has no value, whatever its type is", async () => {
+    expect((await read("", "application/json")).value).toEqual({ value: undefined });
+  });
+
+  it("has its own response, or one of the status alone", async () => {
+    const answer = await read("{}");
+    expect(responseOf(answer, 200)).toBe(answer.response);
+    expect([responseOf(answer, 201).status, responseOf(undefined, 201).status]).toEqual([201, 201]);
+  });
+});
+
+it("the error of a hook names its cause", () => {
+  const cause = new Error("no session");
+  const message = "ky's hooks or signal failed: Error: no session";
+  expect(new HookError(cause)).toMatchObject({ name: "HookError", message, cause });
+});
+
+describe("bytes", () => {
+  it("are copied, so that the caller may change its own", () => {
+    const own = new Uint8Array([1, 2, 3]);
+    const copies = [serialiseBody(own.subarray(1)), serialiseBody(own.buffer)];
+    own.fill(0);
+    expect(copies).toEqual([{ body: new Uint8Array([2, 3]) }, { body: new Uint8Array([1, 2, 3]) }]);
   });
 });
 
