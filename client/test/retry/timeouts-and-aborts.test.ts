@@ -104,7 +104,8 @@ describe("between two attempts", () => {
     const store = order.observe(cart);
     const run = order.run(cart);
     await vi.advanceTimersByTimeAsync(1_000);
-    expect(store.getState()).toMatchObject({ kind: "retrying", attempt: 2 });
+    const retryAt = expect.any(Date);
+    expect(store.getState()).toMatchObject({ kind: "retrying", attempt: 2, retryAt });
     expect((await settled(run)).value).toMatchObject({ kind: "done", attempts: 2 });
   });
 
