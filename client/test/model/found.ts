@@ -101,4 +101,41 @@ export const FOUND: readonly History[] = [
       { kind: "pass", ms: 6_000 },
     ],
   },
+  // A user signs out in one tab; another tab has written a key and sends it before it hears of that.
+  {
+    ...plain,
+    setting: "two tabs",
+    events: [
+      { kind: "click", tab: 1, content: apple2, again: false },
+      { kind: "forget own", tab: 0 },
+      { kind: "click", tab: 0, content: apple2, again: true },
+      { kind: "forget own", tab: 1 },
+    ],
+  },
+  // A user signs out while a refusal is on its way. The same order waits in another tab, and is not told of it.
+  {
+    ...plain,
+    setting: "two tabs, slow storage",
+    faults: ["400 page"],
+    events: [
+      { kind: "click", tab: 0, content: pear2, again: false },
+      { kind: "click", tab: 1, content: pear2, again: false },
+      { kind: "pass", ms: 150 },
+      { kind: "forget own", tab: 0 },
+      { kind: "pass", ms: 150 },
+    ],
+  },
+  // A page that was told of its order ends while the user signs out: the order has ended all the same.
+  {
+    ...plain,
+    setting: "one tab, slow storage",
+    outlives: true,
+    rememberMs: 10_000,
+    events: [
+      { kind: "click", tab: 0, content: apple1, again: false },
+      { kind: "pass", ms: 150 },
+      { kind: "pass", ms: 150 },
+      { kind: "forget own", tab: 0 },
+    ],
+  },
 ];

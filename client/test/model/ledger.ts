@@ -131,6 +131,8 @@ export interface Ledger {
   readonly orders: ReadonlyMap<number, number>;
   /** Places whose record a later release wrote. */
   readonly later: ReadonlySet<string>;
+  /** Keys that a page gave up between their record and their first request. */
+  readonly unsent: ReadonlySet<string>;
   readonly violation: string | undefined;
 }
 
@@ -146,6 +148,7 @@ export function emptyLedger(rules: LedgerRules): Ledger {
     settled: new Set(),
     orders: new Map(),
     later: new Set(),
+    unsent: new Set(),
     violation: undefined,
   };
 }

@@ -147,7 +147,9 @@ function send(before: Ledger, seen: Extract<Seen, { kind: "sent" }>): Ledger {
     (call) => call.again && nameOf(call.content) === name,
   );
   // A run that began before other lines came, or before the key was given up, and still waits, is a new intent.
-  if (last?.state === "overtaken" || last?.state === "given up" || isAgain)
+  // Another tab may send what this one has just given up, until it hears of it.
+  const isGivenUp = ledger.unsent.has(key);
+  if (!isGivenUp && (last?.state === "overtaken" || last?.state === "given up" || isAgain))
     ledger = intend(ledger, seen);
   else if (last?.state === "reported")
     ledger = violate(ledger, `${key} was sent for an intent that had ended`);
@@ -155,10 +157,10 @@ function send(before: Ledger, seen: Extract<Seen, { kind: "sent" }>): Ledger {
     place,
     intents: new Map(),
     charged: [],
-    isResolved: false,
+    isResolved: isGivenUp,
     isStored: false,
     foreign: undefined,
-    givenUp: [],
+    givenUp: isGivenUp ? [name] : [],
     reportedAt: undefined,
     reportTime: 0,
     denied: [],
@@ -204,17 +206,23 @@ function giveUp(ledger: Ledger, key: string, content: Content): Ledger {
   const own = ledger.keys.get(key);
   const later = new Set([...ledger.later].filter((place) => place !== own?.place));
   const givenUp = [...(own?.intents.keys() ?? [])];
-  const next = change({ ...ledger, later }, key, { isResolved: true, givenUp });
+  const unsent = own === undefined ? new Set([...ledger.unsent, key]) : ledger.unsent;
+  const next = change({ ...ledger, later, unsent }, key, { isResolved: true, givenUp });
   const changed = { state: "given up", rememberedUntil: undefined } as const;
   return intentsOf(ledger, key, content).reduce((all, one) => mark(all, one, changed), next);
 }
 
 function takeBack(ledger: Ledger, key: string, content: Content): Ledger {
-  const isResolved = ledger.keys.get(key)?.isStored === true;
-  const next = change(ledger, key, { isResolved, givenUp: [] });
+  const own = ledger.keys.get(key);
+  const unsent = new Set([...ledger.unsent].filter((other) => other !== key));
+  const next = change({ ...ledger, unsent }, key, {
+    isResolved: own?.isStored === true,
+    givenUp: [],
+  });
+  const state = own?.reportedAt === undefined ? "open" : "reported";
   return intentsOf(ledger, key, content)
     .filter((one) => ledger.intents.get(nameOf(one))?.state === "given up")
-    .reduce((all, one) => mark(all, one, { state: "open", isCutOff: true }), next);
+    .reduce((all, one) => mark(all, one, { state, isCutOff: true }), next);
 }
 
 /** Returns the contents whose last intent is the one of this key: the content itself if nothing was sent under the key. */
@@ -270,7 +278,7 @@ function settle(before: Ledger, seen: Extract<Seen, { kind: "settled" }>): Ledge
   const own = ledger.keys.get(key);
   if (value !== undefined) return reportEarlier(ledger, key, value);
   if (own === undefined) return ledger;
-  const names = [...own.intents.keys()];
+  const names = [...own.intents.keys()].filter((one) => !own.givenUp.includes(one));
   // A page may give up a request that is charged: another request under the same key is rightly refused afterwards.
   if (wanted(own).length > 0) return violate(ledger, `${key} was reported rejected and is charged`);
   const { moment, time } = ledger;
@@ -331,7 +339,9 @@ function deny(ledger: Ledger, number: number, key: string): Ledger {
   const own = ledger.keys.get(key);
   const call = ledger.calls.get(number);
   if (own === undefined || call === undefined) return ledger;
-  const names = call.kind === "run" ? [nameOf(call.content)] : [...own.intents.keys()];
+  const refused = call.kind === "run" ? [nameOf(call.content)] : [...own.intents.keys()];
+  // What was given up is not announced to other tabs: the same order, if it waits there, goes on under the key.
+  const names = refused.filter((name) => !own.givenUp.includes(name));
   const next = change(ledger, key, { denied: [...own.denied, ...names] });
   const isCharged = own.charged.some(({ name }) => names.includes(name));
   return isCharged ? violate(next, `${key} was refused after its charge`) : next;
