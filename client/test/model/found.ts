@@ -86,7 +86,7 @@ export const FOUND: readonly History[] = [
       { kind: "click", tab: 0, content: apple1, again: false },
     ],
   },
-  // A run for a new order is told of the earlier one. The same order waits in the other tab for a run of its own, and is sent then.
+  // A run for a new order ends with the earlier one. The same order waits in the other tab for a run of its own, and is sent then.
   {
     ...plain,
     setting: "two tabs, slow storage",
@@ -112,7 +112,7 @@ export const FOUND: readonly History[] = [
       { kind: "forget own", tab: 1 },
     ],
   },
-  // A user signs out while a refusal is on its way. The same order waits in another tab, and is not told of it.
+  // A user signs out while a refusal is on its way. The same order waits in another tab, which does not hear of it.
   {
     ...plain,
     setting: "two tabs, slow storage",
@@ -125,7 +125,7 @@ export const FOUND: readonly History[] = [
       { kind: "pass", ms: 150 },
     ],
   },
-  // A page that was told of its order ends while the user signs out: the order has ended all the same.
+  // A page that has the outcome of its order ends while the user signs out. The order has ended all the same.
   {
     ...plain,
     setting: "one tab, slow storage",
@@ -135,6 +135,20 @@ export const FOUND: readonly History[] = [
       { kind: "click", tab: 0, content: apple1, again: false },
       { kind: "pass", ms: 150 },
       { kind: "pass", ms: 150 },
+      { kind: "forget own", tab: 0 },
+    ],
+  },
+  // The server refuses a key, its page ends, and the user signs out on the next, which ends as well. The storage removes the record.
+  {
+    ...plain,
+    setting: "one tab, slow storage",
+    outlives: true,
+    faults: ["400 page"],
+    events: [
+      { kind: "click", tab: 0, content: apple1, again: false },
+      { kind: "pass", ms: 50 },
+      { kind: "pass", ms: 150 },
+      { kind: "reload", tab: 0 },
       { kind: "forget own", tab: 0 },
     ],
   },

@@ -99,6 +99,8 @@ export interface Key {
   /** Whether it is settled at the server, or has been given up. */
   readonly isResolved: boolean;
   readonly isStored: boolean;
+  /** Whether its last request was refused before the server looked at the key. */
+  readonly isRefused: boolean;
   /** The stored value, if it is the answer to another caller. */
   readonly foreign: string | undefined;
   /** Contents that a page gave up, without those that are sent under the key afterwards. */

@@ -48,7 +48,7 @@ export function observe(before: Ledger, seen: Seen, time: number): Ledger {
         foreign: seen.foreign,
       });
     case "refused":
-      return change(ledger, seen.key, { isResolved: true });
+      return change(ledger, seen.key, { isResolved: true, isRefused: true });
     case "charged":
       return charge(ledger, seen.key, nameOf(seen), seen.value);
     case "forgotten":
@@ -136,7 +136,7 @@ function send(before: Ledger, seen: Extract<Seen, { kind: "sent" }>): Ledger {
   if (own?.intents.has(name) === true) {
     // It may run now, unless the server has stored a response.
     const isResolved = own.isStored || own.givenUp.length > 0;
-    return attribute(change(ledger, key, { isResolved }), key, seen);
+    return attribute(change(ledger, key, { isResolved, isRefused: false }), key, seen);
   }
   if (own === undefined) ledger = leaveOthers(ledger, key, seen);
   const last = ledger.intents.get(name);
@@ -159,6 +159,7 @@ function send(before: Ledger, seen: Extract<Seen, { kind: "sent" }>): Ledger {
     charged: [],
     isResolved: isGivenUp,
     isStored: false,
+    isRefused: false,
     foreign: undefined,
     givenUp: isGivenUp ? [name] : [],
     reportedAt: undefined,
@@ -216,7 +217,7 @@ function takeBack(ledger: Ledger, key: string, content: Content): Ledger {
   const own = ledger.keys.get(key);
   const unsent = new Set([...ledger.unsent].filter((other) => other !== key));
   const next = change({ ...ledger, unsent }, key, {
-    isResolved: own?.isStored === true,
+    isResolved: own?.isStored === true || own?.isRefused === true,
     givenUp: [],
   });
   const state = own?.reportedAt === undefined ? "open" : "reported";
@@ -340,7 +341,7 @@ function deny(ledger: Ledger, number: number, key: string): Ledger {
   const call = ledger.calls.get(number);
   if (own === undefined || call === undefined) return ledger;
   const refused = call.kind === "run" ? [nameOf(call.content)] : [...own.intents.keys()];
-  // What was given up is not announced to other tabs: the same order, if it waits there, goes on under the key.
+  // Other tabs do not hear of a key that is given up: if the same order waits there, it goes on under the key.
   const names = refused.filter((name) => !own.givenUp.includes(name));
   const next = change(ledger, key, { denied: [...own.denied, ...names] });
   const isCharged = own.charged.some(({ name }) => names.includes(name));
