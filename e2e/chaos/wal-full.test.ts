@@ -168,7 +168,7 @@ function fill(): () => void {
   return free;
 }
 
-/** Ends only what hangs, and says which. */
+/** Ends only what hangs, by name. */
 function answered<Value>(asked: Promise<Value>, what: string): Promise<Value> {
   return within(asked, { what, patienceMs: 120_000 });
 }

@@ -8,7 +8,7 @@ afterEach(() => void vi.useRealTimers());
 
 const broken = new Error("disk");
 
-/** A storage in memory whose writes, reads or lists fail while they are told to. */
+/** A storage in memory whose writes, reads or lists can be made to fail. */
 function createSafe(more: Partial<OperationStorage> = {}) {
   const inner = memoryStorage();
   const failing = new Set<keyof OperationStorage>();

@@ -19,7 +19,7 @@ function prepared(spec: RequestSpec, base: UrlBase = SHOP): PreparedRequest {
 }
 
 describe("a prepared request", () => {
-  it("is a POST without a body, unless it is told otherwise", () => {
+  it("is a POST without a body by default", () => {
     const url = "https://shop.example/api/orders";
     expect(prepared({ path: "orders" })).toEqual({ method: "POST", url, headers: {} });
     expect(prepared({ path: "orders", method: "PUT" }).method).toBe("PUT");

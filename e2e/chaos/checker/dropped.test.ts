@@ -54,7 +54,7 @@ describe("I10: a key that is refused because its day was dropped", () => {
     );
   });
 
-  test("is not told that it still runs while partitions come and go", () => {
+  test("gets no 409 while partitions come and go", () => {
     const refusal = { kind: "fail", status: 409, code: "idempotency_in_flight" } as const;
     const turn = (phase: "begin" | "end", ms: number) =>
       ({ kind: "fault", phase, fault: DAYS_TURN, ...at(ms) }) as const;

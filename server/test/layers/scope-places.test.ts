@@ -17,7 +17,7 @@ describe("the places of a scope", () => {
   const poolOf = (max: number): pg.Pool =>
     new pg.Pool({ max, connectionTimeoutMillis: PATIENCE_MS });
 
-  /** A store without a database that grants each claim, unless it is told otherwise. */
+  /** A store without a database. It grants each claim, or gives the outcome that a test sets. */
   function createStub() {
     const asked: string[] = [];
     const claims: Claim[] = [];

@@ -268,7 +268,7 @@ describe("a request that waits for another of this process", () => {
     expect(kept).toEqual([]);
   });
 
-  it("is told so if the first gave its claim back", async () => {
+  it("hears of it if the first gave its claim back", async () => {
     const claim = claimThatIs(STORED);
     const { flights } = createFlights([{ kind: "claimed", claim }]);
     await flights.begin(ticket(1), patient, () => {});

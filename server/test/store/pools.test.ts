@@ -183,7 +183,7 @@ describe("a connection that comes when its caller has given up", () => {
     held.release();
     await expect.poll(() => [pool.waitingCount, pool.idleCount]).toEqual([0, 1]);
     expect(counts).toHaveLength(21);
-    // That of the idle client, and that of the caller before.
+    // The idle client has one, and the caller before it another.
     expect(Math.max(...counts)).toBeLessThanOrEqual(2);
   });
 });

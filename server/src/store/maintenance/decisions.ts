@@ -133,7 +133,7 @@ async function decide(
 ): Promise<DecisionOutcome> {
   const { impatient, awaitTable } = parts.statements;
   let outcome = await decideOnce(parts, record, [{ text: impatient }, ...statements]);
-  // A partition that comes or goes says nothing about the record.
+  // For a partition that comes or goes: the record is as it was.
   if (outcome.kind === "unavailable" && gaveUpOn(outcome.cause) === "table")
     outcome = await decideOnce(parts, record, [...awaitTable, ...statements]);
   if (outcome.kind !== "unavailable") return outcome.kind;

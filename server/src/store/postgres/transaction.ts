@@ -180,7 +180,7 @@ const PLACE_OF_ROW = /\(\d+,\d+\)/;
 
 /**
  * Returns what a statement gave up waiting for (SQLSTATE 55P03): a `row` that another transaction has written, or the lock of a
- * `table`, as for a partition that comes or goes. `undefined` for any other error.
+ * `table`. A partition that comes or goes has such a lock. `undefined` for any other error.
  */
 export function gaveUpOn(error: unknown): "row" | "table" | undefined {
   if (sqlState(error) !== "55P03") return undefined;
