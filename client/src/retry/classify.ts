@@ -170,9 +170,10 @@ function byStatus(refused: Refused): LoopEnd | Again {
   const { status, headers, isRedirected } = answer;
   const { isUnresolved } = loop;
   const settle = (isFinal: boolean): LoopEnd => (isFinal ? rejected : unknown)(error);
+  // What was stored stays as it is, however often it is asked for.
+  if (headers.get(IDEMPOTENT_REPLAYED) === "true" && isRefused(status)) return settle(true);
   // Authentication runs before the key is looked at: the outcome of an earlier attempt stays unknown.
   if (status === 401 || status === 403) return settle(!isUnresolved);
-  if (headers.get(IDEMPOTENT_REPLAYED) === "true" && status >= 500) return settle(true);
   const isStranger = isUnresolved && !isEchoed;
   // A 409 with a code is a conflict of the application; one with a time and no code asks the client to wait.
   const isRunning = isStranger

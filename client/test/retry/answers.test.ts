@@ -178,6 +178,11 @@ describe("a 4xx after an attempt whose outcome is not known", () => {
     expect(await run([reset, json(status, {})])).toMatchObject({ kind: "rejected", pending: 0 });
   });
 
+  it.each([401, 403, 404])("counts if it is a replay: %i", async (status) => {
+    const replay = json(status, {}, { "idempotent-replayed": "true" });
+    expect(await run([reset, replay])).toMatchObject({ kind: "rejected", pending: 0 });
+  });
+
   it.each([402, 422])(
     "counts without it no more once the API has echoed one: %i",
     async (status) => {

@@ -165,7 +165,11 @@ describe("over a socket, nothing is sent again", () => {
         status,
       ],
     ),
-    ["a replayed 500", json(500, {}, { "idempotent-replayed": "true" }), 500],
+    ...[403, 408, 409, 425, 429, 500].map((status): [string, Reply, number] => [
+      `a replayed ${status}`,
+      json(status, {}, { "idempotent-replayed": "true", "retry-after": "1" }),
+      status,
+    ]),
     ["422 idempotency_conflict", problem(422, "idempotency_conflict"), 422],
     ["201 that is marked as a mismatch", json(201, {}, { "idempotency-mismatch": "true" }), 201],
   ])("after %s, which settles it", async (_name, reply, status) => {
