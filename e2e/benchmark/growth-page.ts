@@ -87,6 +87,7 @@ export function growthTable(growth: Growth): string {
     "index bytes a response",
     "sweep batch ms",
     "longest",
+    `above ${MOST_BATCH_MS} ms`,
   ];
   const rows = growthRows(growth).map((row) => [
     row.version,
@@ -100,8 +101,14 @@ export function growthTable(growth: Growth): string {
     row.state.size?.indexBytes.toFixed(0) ?? "–",
     spreadText(spreadOf(row.state.sweepMs), 1),
     row.state.sweepMs.length === 0 ? "–" : Math.max(...row.state.sweepMs).toFixed(1),
+    aboveOf(row.state.sweepMs),
   ]);
   return table([heads, heads.map(() => "-"), ...rows]);
+}
+
+function aboveOf(sweepMs: readonly number[]): string {
+  const above = sweepMs.filter((ms) => ms > MOST_BATCH_MS).length;
+  return `${above} of ${sweepMs.length.toLocaleString("en")}`;
 }
 
 /** Writes the page, its picture and the JSON. @param folder ends with a slash. */

@@ -1,14 +1,18 @@
 /** `bench --profile`: the time of a request, in the server's functions and in Postgres' statements. */
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pg from "pg";
-import { table } from "@oncekey/test-support/reporting/page";
+import { PAGES, provenance, table, writePage } from "@oncekey/test-support/reporting/page";
 import { openLab } from "./lab.ts";
 import type { Lab } from "./lab.ts";
+import { describeMachine } from "./machine.ts";
+import type { Machine } from "./machine.ts";
+import type { Origin } from "./page.ts";
 import type { OnProgress } from "./progress.ts";
 import { createKeys, LOAD_CONNECTIONS } from "./rounds.ts";
 import type { Plan } from "./settings.ts";
+import { KIND_TITLE } from "./table.ts";
 import { readStatements } from "./statement-profile.ts";
 import { PATH, SUBJECTS } from "./subjects/subjects.ts";
 import type { Kind, SubjectName } from "./subjects/subjects.ts";
@@ -21,28 +25,48 @@ const PRELOADED = {
   "pg_stat_statements.track_planning": "on",
 };
 
-/** @param folder for the profiles. Default: one of the system's temporary folder. */
-export async function profile(
-  plan: Plan,
-  folder: string = join(tmpdir(), "oncekey-profiles"),
-  onProgress: OnProgress,
-): Promise<void> {
-  await mkdir(folder, { recursive: true });
+/** Folder of the profiles of V8. The DevTools of Chromium open them. */
+const FOLDER = join(tmpdir(), "oncekey-profiles");
+
+export interface Profile {
+  readonly machine: Machine;
+  /** Markdown, a section for each subject and kind. */
+  readonly sections: readonly string[];
+}
+
+export async function profile(plan: Plan, onProgress: OnProgress): Promise<Profile> {
+  await mkdir(FOLDER, { recursive: true });
   const ways = plan.subjects.flatMap((subject) => {
     const own = SUBJECTS.find(({ name }) => name === subject)?.kinds ?? [];
     return plan.kinds.filter((kind) => own.includes(kind)).map((kind) => ({ subject, kind }));
   });
   const lab = await openLab({ settings: PRELOADED });
   try {
+    const sections: string[] = [];
     for (const [index, { subject, kind }] of ways.entries()) {
       onProgress(index, ways.length, `${subject}, ${kind}`);
-      const text = await profileOne(lab, subject, kind, plan, folder);
-      await writeFile(join(folder, `${subject}-${kind}.md`), text);
-      console.log(text);
+      sections.push(await profileOne(lab, subject, kind, plan));
     }
+    return { machine: await describeMachine(lab), sections };
   } finally {
     await lab.stop();
   }
+}
+
+/** Writes the page. @param folder ends with a slash. */
+export async function writeProfile(
+  { machine, sections }: Profile,
+  { command, commit }: Origin,
+  folder: string = PAGES,
+): Promise<void> {
+  const page = `# Profile
+
+${provenance(command, commit)} ${machine.cpu}, ${machine.memoryGiB} GiB, PostgreSQL ${machine.postgres}.
+
+This page divides the time of a request: among the server's packages and functions, as V8 samples them, and among the statements of Postgres, as \`pg_stat_statements\` counts them. The time that Postgres takes for the protocol, for parsing and for the flush of the log is not among its statements. Sampling costs time as well, so compare shares. F0 and F2 are the references of [the benchmark](benchmark.md).
+
+${sections.join("\n")}`;
+  await writePage(`${folder}profile.md`, page);
 }
 
 async function profileOne(
@@ -50,7 +74,6 @@ async function profileOne(
   subject: SubjectName,
   kind: Kind,
   { slice, warmUp, ring, concurrencies }: Plan,
-  folder: string,
 ): Promise<string> {
   const url = await lab.database(subject);
   const server = await lab.start(subject, url);
@@ -65,15 +88,15 @@ async function profileOne(
     await pool.query("select pg_stat_statements_reset()");
     await server.ask({ ask: "start-profile" });
     const { requests } = await lab.loader.load({ ...order, keys, until: slice });
-    const file = join(folder, `${subject}-${kind}.cpuprofile`);
+    const file = join(FOLDER, `${subject}-${kind}.cpuprofile`);
     await server.ask({ ask: "write-profile", file });
     const cpu = JSON.parse(await readFile(file, "utf8")) as CpuProfile;
     const statements = await readStatements(pool, requests);
     return [
-      `## ${subject}, ${kind}, ${connections} connections, ${requests} requests`,
+      `## ${subject}, ${KIND_TITLE[kind].toLowerCase()}`,
+      `${requests.toLocaleString("en")} requests over ${connections} connections.`,
       table(summariseCpuProfile(cpu, requests, SHOWN)),
-      table(statements),
-      `The profile is \`${file}\`.\n`,
+      statements.length > 2 ? `${table(statements)}\n` : "",
     ].join("\n\n");
   } finally {
     await pool.end();

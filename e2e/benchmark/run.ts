@@ -6,7 +6,7 @@ import { measureGrowth } from "./growth.ts";
 import { growthTable, writeGrowth } from "./growth-page.ts";
 import { measure } from "./measurement.ts";
 import { writeReport } from "./page.ts";
-import { profile } from "./profile.ts";
+import { profile, writeProfile } from "./profile.ts";
 import { showProgress } from "./progress.ts";
 import { readSettings, USAGE } from "./settings.ts";
 import { printMeasurement } from "./terminal.ts";
@@ -18,9 +18,13 @@ switch (command) {
   case "help":
     console.log(USAGE);
     break;
-  case "profile":
-    await profile(plan, pages, showProgress());
+  case "profile": {
+    const commit = describeCommit();
+    const profiled = await profile(plan, showProgress());
+    console.log(profiled.sections.join("\n"));
+    if (pages !== undefined) await writeProfile(profiled, { command: said, commit }, pages);
     break;
+  }
   case "run": {
     const commit = describeCommit();
     const measurement = await measure(plan, showProgress());

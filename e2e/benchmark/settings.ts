@@ -38,7 +38,7 @@ export const USAGE = `bench                                the whole run, about 
 bench --quick                        the same with short slices, under three minutes, and no page
 bench --floor                        what Postgres alone and a bare handler allow, about half an hour, and docs/reports/floor.md
 bench --floor --quick                the same with short slices, about four minutes, and no page
-bench --profile                      CPU profiles of the server and statement statistics of Postgres
+bench --profile                      CPU profiles of the server, statement statistics of Postgres, and docs/reports/profile.md
 bench --growth --rows 0,1000000      first requests, replays and sweeps beside that many records, and docs/reports/growth.md
 with --subjects F2,advisory          of ${SUBJECTS.map(({ name }) => name).join(", ")}, peers
      --kinds first                   of ${KINDS.join(", ")}, "storm"
@@ -66,6 +66,7 @@ const QUICK = {
 };
 const REFERENCES = "F0,F1,F2";
 const FLOOR_REFERENCES = "F0,F2,bare";
+const PROFILED = "F0,F2,advisory,lease";
 
 /** @throws TypeError for a word that is not known, RangeError for a value that is not allowed. */
 export function readSettings(words: readonly string[]): Settings {
@@ -90,7 +91,7 @@ export function readSettings(words: readonly string[]): Settings {
   const pace = quick ? QUICK : FULL;
   const kinds = listOf("kinds", values.kinds, [...KINDS, "storm"]);
   const strategies = STRATEGIES.join(",");
-  const defaults = profile ? "advisory" : quick || floor ? strategies : `${strategies},peers`;
+  const defaults = profile ? PROFILED : quick || floor ? strategies : `${strategies},peers`;
   const asked = (values.subjects ?? defaults).replace("peers", PEERS.join(","));
   const names = SUBJECTS.map(({ name }) => name);
   const references = floor ? FLOOR_REFERENCES : REFERENCES;
@@ -109,7 +110,7 @@ export function readSettings(words: readonly string[]): Settings {
       stormRounds: kinds.includes("storm") ? pace.storm : 0,
       ring: 100,
     },
-    pages: values.pages?.replace(/\/?$/, "/") ?? (quick || profile ? undefined : PAGES),
+    pages: values.pages?.replace(/\/?$/, "/") ?? (quick ? undefined : PAGES),
     rows: numbersOf("rows", values.rows, 0),
   };
 }
