@@ -150,7 +150,7 @@ async function sweep(): Promise<number[]> {
   const fullest = Math.max(0, ...rows);
   return batches
     .filter((_, index) => (rows[index] ?? 0) > 0.9 * fullest)
-    .map(({ sweepMs }) => sweepMs);
+    .map(({ sweepMs }) => Math.round(10 * sweepMs) / 10);
 }
 
 async function answer(question: Question): Promise<ServerAnswer> {

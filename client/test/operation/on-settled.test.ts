@@ -178,6 +178,20 @@ describe("resumeAll", () => {
     });
   });
 
+  it("neither asks nor sends if the look finds nothing out", async () => {
+    vi.useFakeTimers({ toFake: ["Date"] });
+    const storage = memoryStorage();
+    await withServer([reset, reset, done], async ({ url, seen }) => {
+      await createShop(url, { attempts: 1, storage }).order.run(cart);
+      vi.setSystemTime(Date.now() + 1);
+      const { client } = open(url, { attempts: 1, storage, statusCheck: true });
+      const asked: unknown[] = [];
+      await client.resumeAll({ confirmLate: (one) => asked.push(one) > 0 });
+      expect([asked, seen.length]).toEqual([[], 2]);
+      expect(await client.pending()).toHaveLength(1);
+    });
+  });
+
   it("never rejects: a question that fails is a warning", async () => {
     vi.useFakeTimers({ toFake: ["Date"] });
     const storage = memoryStorage();

@@ -1,8 +1,8 @@
 import { createClient, memoryStorage } from "@oncekey/client";
 import type { OperationStorage } from "@oncekey/client";
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { cart, createShop } from "../support/shop.ts";
-import { done, json, problem, withServer } from "../support/server.ts";
+import { done, json, problem, reset, withServer } from "../support/server.ts";
 import type { Reply } from "../support/server.ts";
 
 /** A storage that lets a test see and hold what is written. */
@@ -164,6 +164,27 @@ describe("the lifetime that the server has named", () => {
       expect(expiresAt).toBe(createdAt + 100_000);
       await order.run(cart);
       expect((await record())["expiresAt"]).toBe(expiresAt);
+    });
+  });
+
+  it("counts from there also in a later run, because a lost reply may have named it first", async () => {
+    vi.useFakeTimers({ toFake: ["Date"] });
+    onTestFinished(() => void vi.useRealTimers());
+    const unavailable = problem(503, "idempotency_unavailable", {
+      "idempotency-key-lifetime": "100",
+    });
+    const storage = memoryStorage();
+    await withServer([reset, unavailable], async ({ url }) => {
+      const { order } = createShop(url, { attempts: 1, storage });
+      const begunAt = Date.now();
+      await order.run(cart);
+      vi.setSystemTime(begunAt + 5_000);
+      await order.run(cart);
+      const [name = ""] = await storage.getAllKeys();
+      expect(JSON.parse((await storage.getItem(name)) ?? "")).toMatchObject({
+        createdAt: begunAt,
+        expiresAt: begunAt + 100_000,
+      });
     });
   });
 });

@@ -122,6 +122,16 @@ describe("the places of a scope", () => {
     expect(await now(shared.begin(of("fourth"), RETENTION))).toBe("claimed");
   });
 
+  it("stay taken when another request of the scope has given its own back", async () => {
+    const { store, claims } = createStub();
+    const shared = fairStore(store, poolOf(4), 2);
+    await shared.begin(of("first"), RETENTION);
+    await shared.begin(of("second"), RETENTION);
+    await claims[0]?.release("free");
+    expect(await now(shared.begin(of("third"), RETENTION))).toBe("claimed");
+    expect(await now(shared.begin(of("fourth"), RETENTION))).toBe("waits");
+  });
+
   it("are free again after a request that got no claim, or whose store threw", async () => {
     const { store, told } = createStub();
     const shared = fairStore(store, poolOf(4), 1);
