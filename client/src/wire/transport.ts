@@ -71,8 +71,8 @@ async function exchange(api: KyInstance, outgoing: Outgoing): Promise<Answer> {
     const { failure, wire, asked } = state;
     if (wire !== undefined) return { ...wire, value: { error } };
     if (failure === undefined) throw new HookError(error);
-    const isOwnSignal = asked?.signal?.aborted === true && !signal.aborted;
-    throw isOwnSignal ? new HookError(failure.cause) : failure.cause;
+    // If it was ours, nobody waits for this error any more.
+    throw asked?.signal?.aborted ? new HookError(failure.cause) : failure.cause;
   }
 }
 

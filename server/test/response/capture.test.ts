@@ -125,8 +125,23 @@ describe("a stored response", () => {
     expect(again.bytes).toEqual(first.bytes);
   });
 
+  it("is what the handler has sent, whatever it sets afterwards", async () => {
+    const [first, again] = await twice((reply) => {
+      void reply.code(201).send({ id: 1 });
+      void reply.code(500).header("x-late", "1");
+      return reply;
+    });
+    expect([first.status, first.text, first.headers.get("x-late")]).toEqual([
+      201,
+      '{"id":1}',
+      null,
+    ]);
+    expect(again.bytes).toEqual(first.bytes);
+  });
+
   it.each<[string, (size: number) => unknown]>([
     ["text", (size) => "x".repeat(size)],
+    ["text whose letters have two bytes", (size) => "é".repeat(size / 2)],
     [
       "a stream",
       (size) => Readable.from(Array.from({ length: size / 1024 }, () => Buffer.alloc(1024, "x"))),
