@@ -7,6 +7,7 @@ import { hasPgBouncer, withPgBouncer } from "@oncekey/test-support/postgres/pgbo
 import { createWire } from "@oncekey/test-support/wire/wire";
 import type { Wire } from "@oncekey/test-support/wire/wire";
 import { selfTest } from "../../src/store/maintenance/self-test.ts";
+import { encodeBatch, StatementNames } from "../../src/store/postgres/encode.ts";
 import { allowNames } from "../../src/store/postgres/session.ts";
 import { createAdvisoryStore } from "../../src/store/strategies/advisory.ts";
 import { createLeaseStore } from "../../src/store/strategies/lease.ts";
@@ -99,6 +100,16 @@ async function canRunElsewhere(connectionString: string): Promise<boolean> {
     await pool.end();
   }
 }
+
+describe("a batch", () => {
+  it("takes memory for a statement's text only when it sends the text", () => {
+    const names = new StatementNames({ keepsNames: true });
+    const batch = [{ text: `select '${"x".repeat(10_000)}'`, values: ["1"] }];
+    expect(encodeBatch(batch, names).buffer.byteLength).toBeGreaterThan(10_000);
+    // A small batch comes from Node's pool, a large one has memory of its own.
+    expect(encodeBatch(batch, names).buffer.byteLength).toBe(Buffer.poolSize);
+  });
+});
 
 describe("on the wire", () => {
   let wire: Wire;

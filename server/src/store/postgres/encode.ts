@@ -98,9 +98,9 @@ function nameOf(text: string): string {
 export function encodeBatch(statements: readonly Encodable[], names: StatementNames): Buffer {
   const prepared = names.current();
   let bound = SYNC.length;
-  for (const { text, values = NO_VALUES } of statements) {
-    const { prepare, named } = encodeText(text);
-    bound += prepare.length + BIND_HEAD_BYTES + named.length + 4 + BIND_TAIL.length;
+  for (const statement of statements) {
+    const { values = NO_VALUES } = statement;
+    bound += headBytes(statement, prepared) + BIND_HEAD_BYTES + 4 + BIND_TAIL.length;
     bound += EXECUTE.length + values.length * 6;
     // A character of a string has at most three bytes of UTF-8.
     for (const value of values)
@@ -110,6 +110,17 @@ export function encodeBatch(statements: readonly Encodable[], names: StatementNa
   let at = 0;
   for (const statement of statements) at = writeStatement(buffer, at, statement, prepared);
   return buffer.subarray(0, put(buffer, SYNC, at));
+}
+
+// The text counts only if it is sent: with the texts of prepared statements each buffer would be several times as large as its
+// batch, and Node's pool of small buffers would last for two batches.
+function headBytes(
+  { text, isPlannedAnew }: Encodable,
+  prepared: ReadonlySet<string> | undefined,
+): number {
+  const { prepare, parse, named, unnamed } = encodeText(text);
+  if (prepared === undefined || isPlannedAnew !== undefined) return parse.length + unnamed.length;
+  return (prepared.has(text) ? 0 : prepare.length) + named.length;
 }
 
 function writeStatement(
