@@ -8,6 +8,7 @@ import type { Lines } from "./changed-lines.ts";
 import { findRange, rangeOf, textAt } from "./place.ts";
 import { collapse } from "./result.ts";
 import type { FileResult, Survivor } from "./result.ts";
+import { SAMPLE_VARIABLE } from "./sample.ts";
 import { TESTS_VARIABLE } from "./tests-variable.ts";
 
 /** A file to mutate. */
@@ -21,11 +22,13 @@ export interface CodeRun {
   /** All are mutated in one run: the tests run without a mutant once. */
   readonly files: readonly MutatedFile[];
   readonly tests: readonly string[];
+  /** One mutant in this many is run. */
+  readonly sample: number;
   /** Keeps the results of the previous run, so that only what changed is run again. */
   readonly incrementalFile?: string;
 }
 
-export type Measured = Pick<FileResult, "killed" | "timedOut" | "survivors">;
+export type Measured = Pick<FileResult, "killed" | "timedOut" | "survivors" | "sample">;
 
 // A mutant times out after this many times its tests' time in the first run, and this. A busy machine is no hang.
 const TIMEOUT_FACTOR = 4;
@@ -53,6 +56,7 @@ export async function runCodeMutants({
       killed: count("Killed"),
       timedOut: count("Timeout"),
       survivors: own.filter(isSurvivor).map((mutant) => toSurvivor(file, source, mutant)),
+      ...(run.sample === 1 ? {} : { sample: { size: run.sample, of: own.length } }),
     };
   };
   return new Map([...sources].map(([file, source]) => [file, measure(file, source)]));
@@ -72,7 +76,7 @@ export async function runSurvivors(
   }
   const mutate = [...places].map(([{ file }, range]) => `${file}:${range}`);
   if (mutate.length === 0) return [];
-  const mutants = await runStryker({ mutate, tests });
+  const mutants = await runStryker({ mutate, tests, sample: 1 });
   const noticed = mutants.filter(({ status }) => status === "Killed" || status === "Timeout");
   // Stryker also mutates what lies within these places.
   return survivors.filter((survivor) =>
@@ -86,16 +90,25 @@ export async function runSurvivors(
   );
 }
 
-interface StrykerRun extends Pick<CodeRun, "tests" | "incrementalFile"> {
+interface StrykerRun extends Pick<CodeRun, "tests" | "sample" | "incrementalFile"> {
   readonly mutate: string[];
 }
 
-async function runStryker({ mutate, tests, incrementalFile }: StrykerRun): Promise<MutantResult[]> {
+async function runStryker({
+  mutate,
+  tests,
+  sample,
+  incrementalFile,
+}: StrykerRun): Promise<MutantResult[]> {
+  process.env[SAMPLE_VARIABLE] = String(sample);
   process.env[TESTS_VARIABLE] = tests.join(",");
   const options: PartialStrykerOptions = {
     mutate,
     testRunner: "vitest",
-    plugins: [import.meta.resolve("@stryker-mutator/vitest-runner")],
+    plugins: [
+      import.meta.resolve("@stryker-mutator/vitest-runner"),
+      import.meta.resolve("./sample-checker.ts"),
+    ],
     vitest: {
       configFile: fileURLToPath(new URL("vitest.config.ts", import.meta.url)),
       // The tests reach the sources by the names of the packages as well.
@@ -104,7 +117,7 @@ async function runStryker({ mutate, tests, incrementalFile }: StrykerRun): Promi
     },
     inPlace: true,
     tempDirName: join(process.cwd(), ".mutation"),
-    checkers: [],
+    checkers: sample === 1 ? [] : ["sample"],
     disableTypeChecks: false,
     coverageAnalysis: "perTest",
     incremental: incrementalFile !== undefined,

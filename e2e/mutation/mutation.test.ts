@@ -8,6 +8,7 @@ import { EQUIVALENT } from "./equivalent.ts";
 import { formatPage } from "./page.ts";
 import { findRange } from "./place.ts";
 import { collapse } from "./result.ts";
+import { isSampled } from "./sample.ts";
 import { readSettings } from "./settings.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
@@ -39,7 +40,19 @@ describe("the arguments of the command", () => {
     expect(() => readSettings(["--minutes", "0"])).toThrow(
       "--minutes must be a number above 0, got 0",
     );
+    expect(() => readSettings(["--sample", "0.5"])).toThrow(
+      "--sample must be an integer from 1, got 0.5",
+    );
   });
+});
+
+it("a sample has the same mutants each time, about one in its size", () => {
+  const names = Array.from({ length: 1000 }, (_, index) => `mutant ${index}`);
+  const sample = names.filter((name) => isSampled(4, "a.ts", name));
+  expect(sample.length).toBeGreaterThan(200);
+  expect(sample.length).toBeLessThan(300);
+  expect(names.filter((name) => isSampled(4, "a.ts", name))).toEqual(sample);
+  expect(names.filter((name) => isSampled(1, "a.ts", name))).toEqual(names);
 });
 
 it("changed lines are read from a diff, without places where lines were only removed", () => {
@@ -99,6 +112,23 @@ describe("the page", () => {
     );
     expect(page).toContain("| `client/src/wire` | not run |");
     expect(page).toContain("`client/src/retry/classify.ts`");
+  });
+
+  it("says of how many mutants a sample is", () => {
+    const sampled = formatPage([
+      {
+        file: "client/src/retry/again.ts",
+        kind: "code",
+        date: "2026-11-30 16:32",
+        seconds: 5,
+        killed: 3,
+        timedOut: 0,
+        survivors: [survivor],
+        sample: { size: 4, of: 17 },
+      },
+    ]);
+    expect(sampled).toContain("| 4 of 17, sampled | code | 3 |");
+    expect(sampled).toContain("client/src/retry --mutators code --sample 4`");
   });
 
   it("lists a survivor without a reason as open", () => {

@@ -21,7 +21,8 @@ export function formatPage(results: readonly FileResult[]): string {
 
 Made by \`npx -y pnpm@12 test:mutation\`, which takes files and folders. Each mutant changes one place of the code, or one condition of an SQL statement, and the tests of its folder run until one fails.
 Survivors then meet further tests; column _tests_ has whether they did.
-The score is the share of mutants that a test noticed. A mutant that never ends counts as noticed. Equivalent mutants, which no test can notice, stay in the score and are listed with their reasons.
+The score is the share of mutants that a test noticed. A mutant that never ends counts as noticed. If a row says _sampled_, only some mutants were run, the same ones each time: its score is that of the sample.
+Equivalent mutants, which no test can notice, stay in the score and are listed with their reasons.
 
 ## Scores
 
@@ -55,7 +56,7 @@ ${table([
 Seconds were measured on a machine that did other work as well.
 
 ${table([
-  ["file", "mutants of", "noticed", "survived", "score", "tests", "date (UTC)", "seconds"],
+  ["file", "mutants", "noticed", "survived", "score", "tests", "date (UTC)", "seconds"],
   Array.from({ length: 8 }, () => "---"),
   ...results.map(fileRow),
 ])}
@@ -95,7 +96,7 @@ function rowsOf(area: Area, results: readonly FileResult[]): string[][] {
     const dates = of.map(({ date }) => date.slice(0, 10)).toSorted();
     return [
       isPart ? `${name}, ${of.length} of ${files.length} files` : name,
-      String(mutants),
+      mutantsOf(of),
       KINDS[kind],
       String(sum(({ killed }) => killed)),
       String(sum(({ timedOut }) => timedOut)),
@@ -103,7 +104,7 @@ function rowsOf(area: Area, results: readonly FileResult[]): string[][] {
       String(equivalent),
       percent(mutants - survivors.length, mutants),
       dates.at(-1) ?? "",
-      `\`test:mutation ${area.folder} --mutators ${kind}\``,
+      `\`test:mutation ${area.folder} --mutators ${kind}${sampleOf(of)}\``,
     ];
   });
 }
@@ -113,7 +114,7 @@ function fileRow(result: FileResult): string[] {
   const noticed = result.killed + result.timedOut;
   return [
     `\`${result.file}\``,
-    `${mutants} of ${KINDS[result.kind]}`,
+    `${mutantsOf([result])}, ${KINDS[result.kind]}`,
     String(noticed),
     String(result.survivors.length),
     percent(noticed, mutants),
@@ -121,6 +122,21 @@ function fileRow(result: FileResult): string[] {
     result.date,
     String(result.seconds),
   ];
+}
+
+/** Returns how many mutants were run, and of how many if some were left out. */
+function mutantsOf(results: readonly FileResult[]): string {
+  const run = results.reduce((sum, result) => sum + countMutants(result), 0);
+  const all = results.reduce((sum, result) => sum + (result.sample?.of ?? countMutants(result)), 0);
+  return results.some(({ sample }) => sample !== undefined)
+    ? `${run} of ${all}, sampled`
+    : String(run);
+}
+
+function sampleOf(results: readonly FileResult[]): string {
+  const sizes = results.map(({ sample }) => sample?.size ?? 1);
+  const largest = Math.max(...sizes);
+  return largest === 1 ? "" : ` --sample ${largest}`;
 }
 
 function namesOf(tests: readonly string[]): string {

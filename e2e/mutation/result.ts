@@ -31,8 +31,18 @@ export interface FileResult {
   /** Mutants that never ended: they count as noticed. */
   readonly timedOut: number;
   readonly survivors: readonly Survivor[];
+  /** Absent if every mutant of the file was run. */
+  readonly sample?: Sample;
   /** Whether the survivors have met the further tests of the area. */
   readonly hasMetAll?: boolean;
+}
+
+/** A part of a file's mutants, see `--sample`. */
+export interface Sample {
+  /** One mutant in this many is run. */
+  readonly size: number;
+  /** How many mutants the file has. */
+  readonly of: number;
 }
 
 /** Whether Stryker mutates the code, or our own mutator the statements in it. */
@@ -55,7 +65,7 @@ export function isSameChange(one: Change, other: Change): boolean {
   );
 }
 
-/** Returns how many mutants a file has. */
+/** Returns how many mutants of a file were run. */
 export function countMutants({ killed, timedOut, survivors }: FileResult): number {
   return killed + timedOut + survivors.length;
 }

@@ -78,12 +78,12 @@ async function perform(asked: Settings): Promise<void> {
         results.push(...judged);
         continue;
       }
-      const measured = await measureCode(area, own);
+      const measured = await measureCode(area, own, asked.sample);
       await keep(measured);
       for (const task of own) {
         if (task.kind === "code") continue;
         if (Date.now() > endsAt) break;
-        const result = await measureSql(copy, task);
+        const result = await measureSql(copy, task, asked.sample);
         measured.push(result);
         await keep([result]);
       }
@@ -126,15 +126,24 @@ function filesOf(path: string): string[] {
 }
 
 /** Runs the code mutants of all files of an area together. Each file gets its share of the time. */
-async function measureCode({ folder, tests }: Area, tasks: readonly Task[]): Promise<FileResult[]> {
+async function measureCode(
+  { folder, tests }: Area,
+  tasks: readonly Task[],
+  sample: number,
+): Promise<FileResult[]> {
   const files = tasks.filter(({ kind }) => kind === "code");
   if (files.length === 0) return [];
   console.log(`\n${files.map(({ file }) => file).join(", ")}`);
   const began = Date.now();
-  // The lines of a change are too few to be worth a file of results.
-  const isWhole = files.every(({ lines }) => lines === undefined);
+  // The lines of a change are too few to be worth a file of results, and a sample must not pass for all.
+  const isWhole = sample === 1 && files.every(({ lines }) => lines === undefined);
   const incrementalFile = join(CACHE, `${folder.replaceAll("/", "+")}.json`);
-  const found = await runCodeMutants({ files, tests, ...(isWhole ? { incrementalFile } : {}) });
+  const found = await runCodeMutants({
+    files,
+    tests,
+    sample,
+    ...(isWhole ? { incrementalFile } : {}),
+  });
   const seconds = Math.round((Date.now() - began) / 1000);
   const results = [...found].map(([file, measured]) => resultOf(file, "code", seconds, measured));
   const all = results.reduce((sum, result) => sum + countMutants(result), 0);
@@ -144,11 +153,15 @@ async function measureCode({ folder, tests }: Area, tasks: readonly Task[]): Pro
   });
 }
 
-async function measureSql(copy: ProjectCopy, { file, area, lines }: Task): Promise<FileResult> {
+async function measureSql(
+  copy: ProjectCopy,
+  { file, area, lines }: Task,
+  sample: number,
+): Promise<FileResult> {
   console.log(`\n${file}, SQL`);
   const began = Date.now();
   const only = lines === undefined ? {} : { lines };
-  const measured = await runSqlMutants(copy, { file, tests: area.tests, ...only });
+  const measured = await runSqlMutants(copy, { file, tests: area.tests, sample, ...only });
   return resultOf(file, "sql", Math.round((Date.now() - began) / 1000), measured);
 }
 

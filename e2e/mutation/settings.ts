@@ -13,6 +13,8 @@ export interface Settings {
   readonly isSurvivorsOnly: boolean;
   /** Whether the survivors meet the further tests of their area as well. */
   readonly hasFurther: boolean;
+  /** One mutant in this many is run. 1: every mutant. */
+  readonly sample: number;
   /** No folder, and no file of SQL, is begun after this time. */
   readonly minutes: number;
   /** Whether only the page is written, from the results that are kept. */
@@ -28,6 +30,7 @@ export const USAGE = `test:mutation [PATH…]
   --mutators NAME code (Stryker), sql (statements of the store) or all; default: all
   --survivors     runs all tests of an area against the kept survivors of its code alone
   --near          leaves out the further tests of an area, which take longest
+  --sample N      runs about one mutant in N of each file, the same ones each time; default: 1
   --minutes N     begins no further folder or file of SQL after N minutes; default: no limit
   --page          writes the page from the kept results, and runs nothing
   --pages FOLDER  of the page and the results behind it; default: docs/reports`;
@@ -44,6 +47,7 @@ export function readSettings(words: readonly string[]): Settings {
       mutators: { type: "string", default: "all" },
       survivors: { type: "boolean", default: false },
       near: { type: "boolean", default: false },
+      sample: { type: "string", default: "1" },
       minutes: { type: "string", default: "Infinity" },
       page: { type: "boolean", default: false },
       pages: { type: "string", default: PAGES },
@@ -57,12 +61,16 @@ export function readSettings(words: readonly string[]): Settings {
   const minutes = Number(values.minutes);
   if (!(minutes > 0))
     throw new RangeError(`--minutes must be a number above 0, got ${values.minutes}`);
+  const sample = Number(values.sample);
+  if (!Number.isInteger(sample) || sample < 1)
+    throw new RangeError(`--sample must be an integer from 1, got ${values.sample}`);
   return {
     paths: positionals,
     isChanged: values.changed,
     mutators,
     isSurvivorsOnly: values.survivors,
     hasFurther: !values.near,
+    sample,
     minutes,
     isPageOnly: values.page,
     pages: resolve(values.pages),

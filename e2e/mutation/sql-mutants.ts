@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import type { ProjectCopy } from "../chaos/mutants/copy.ts";
 import type { Lines } from "./changed-lines.ts";
 import type { Measured } from "./code-mutants.ts";
+import { isSampled } from "./sample.ts";
 import { mutateSql } from "./sql-mutator.ts";
 import type { Survivor } from "./result.ts";
 import { TESTS_VARIABLE } from "./tests-variable.ts";
@@ -17,6 +18,8 @@ export interface SqlRun {
   /** Default: the whole file. */
   readonly lines?: readonly Lines[];
   readonly tests: readonly string[];
+  /** One mutant in this many is run. */
+  readonly sample: number;
 }
 
 type Outcome = "passed" | "failed" | "timed out";
@@ -33,14 +36,18 @@ const TIMEOUT_FACTOR = 3;
  */
 export async function runSqlMutants(
   copy: ProjectCopy,
-  { file, lines, tests }: SqlRun,
+  { file, lines, tests, sample: size }: SqlRun,
 ): Promise<Measured> {
   const path = join(copy.folder, file);
   const original = await readFile(path, "utf8");
-  const mutants = mutateSql(original).filter(
+  const all = mutateSql(original).filter(
     ({ line }) => lines === undefined || lines.some(([from, to]) => line >= from && line <= to),
   );
-  if (mutants.length === 0) return { killed: 0, timedOut: 0, survivors: [] };
+  const mutants = all.filter(({ line, mutator, replacement }) =>
+    isSampled(size, file, String(line), mutator, replacement),
+  );
+  const part = size === 1 ? {} : { sample: { size, of: all.length } };
+  if (mutants.length === 0) return { killed: 0, timedOut: 0, survivors: [], ...part };
   const began = Date.now();
   const first = await runTests(copy, tests);
   if (first.outcome !== "passed") throw new Error(`tests fail without a mutant:\n${first.output}`);
@@ -57,7 +64,7 @@ export async function runSqlMutants(
     else survivors.push({ file, ...mutant, status: "survived" });
   }
   await writeFile(path, original);
-  return { killed, timedOut, survivors };
+  return { killed, timedOut, survivors, ...part };
 }
 
 async function runTests(
