@@ -16,6 +16,10 @@ function leased(onCrash: OnCrash): { config: { idempotency: object } } {
   return { config: { idempotency: { strategy: "lease", lease: { onCrash } } } };
 }
 
+function refuse(): never {
+  throw Object.assign(new Error("not now"), { statusCode: 409 });
+}
+
 describe("a lease route", () => {
   it("holds no transaction, and throws with the alternative", async () => {
     await withShop(
@@ -91,17 +95,21 @@ describe("a lease route", () => {
     },
   );
 
-  it("that throws a 409 after a step has begun leaves it to onCrash", async () => {
+  it.each<[string, () => unknown]>([
+    ["has ended", () => "ch_1"],
+    ["throws it", refuse],
+  ])("that throws a 409 after a step %s leaves it to onCrash", async (name, charge) => {
     await withShop(
       { pool },
       (app) =>
         app.post("/charge", leased("fail"), async (request) => {
-          await request.idempotency.step("charge", () => "ch_1");
-          throw Object.assign(new Error("not now"), { statusCode: 409 });
+          await request.idempotency.step("charge", charge);
+          return refuse();
         }),
       async ({ post }) => {
-        const first = await post("/charge", { key: "thrown-late" });
-        const second = await post("/charge", { key: "thrown-late" });
+        const key = `thrown-late-${name.replaceAll(" ", "-")}`;
+        const first = await post("/charge", { key });
+        const second = await post("/charge", { key });
         expect(first.status).toBe(409);
         expect(second.json()["code"]).toBe("idempotency_outcome_unknown");
       },
