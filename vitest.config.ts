@@ -10,7 +10,7 @@ const conditions = ["@oncekey/source"];
 const TEST_TIMEOUT_MS = 300_000;
 
 // Each is started as its first test is due. One waits for a database or another process while the others compute.
-const WORKERS_PER_CORE = 1.5;
+const WORKERS_PER_CORE = 2;
 
 interface Project {
   readonly name: string;
@@ -81,7 +81,7 @@ const projects = [
 
 export default defineConfig({
   test: {
-    maxWorkers: Math.ceil(availableParallelism() * WORKERS_PER_CORE),
+    maxWorkers: availableParallelism() * WORKERS_PER_CORE,
     projects: projects.filter(({ test }) => test.include.length > 0),
     reporters: [
       "default",
