@@ -14,8 +14,8 @@ describe("the places of a scope", () => {
   afterEach(() => void vi.useRealTimers());
 
   // Never asked: its size and its patience are enough.
-  const poolOf = (max: number): pg.Pool =>
-    new pg.Pool({ max, connectionTimeoutMillis: PATIENCE_MS });
+  const poolOf = (max: number, connectionTimeoutMillis = PATIENCE_MS): pg.Pool =>
+    new pg.Pool({ max, connectionTimeoutMillis });
 
   /** A store without a database. It grants each claim, or gives the outcome that a test sets. */
   function createStub() {
@@ -120,6 +120,17 @@ describe("the places of a scope", () => {
     expect(vi.getTimerCount()).toBe(0);
     await claims[1]?.release("free");
     expect(await now(shared.begin(of("fourth"), RETENTION))).toBe("claimed");
+  });
+
+  it("are waited for 5 s if the pool names no time, which pg takes for any time", async () => {
+    const { store } = createStub();
+    const shared = fairStore(store, poolOf(4, 0), 1);
+    await shared.begin(of("first"), RETENTION);
+    const second = shared.begin(of("second"), RETENTION);
+    await vi.advanceTimersByTimeAsync(4_999);
+    expect(await now(second)).toBe("waits");
+    await vi.advanceTimersByTimeAsync(1);
+    expect(await now(second)).toBe("busy");
   });
 
   it("stay taken when another request of the scope has given its own back", async () => {
