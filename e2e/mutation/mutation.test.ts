@@ -114,7 +114,7 @@ describe("the page", () => {
     expect(page).toContain("`client/src/retry/classify.ts`");
   });
 
-  it("says of how many mutants a sample is", () => {
+  it("names the number of mutants that a sample is taken from", () => {
     const sampled = formatPage([
       {
         file: "client/src/retry/again.ts",

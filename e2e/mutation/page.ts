@@ -21,7 +21,7 @@ export function formatPage(results: readonly FileResult[]): string {
 
 Made by \`npx -y pnpm@12 test:mutation\`, which takes files and folders. Each mutant changes one place of the code, or one condition of an SQL statement, and the tests of its folder run until one fails.
 Survivors then meet further tests; column _tests_ has whether they did.
-The score is the share of mutants that a test noticed. A mutant that never ends counts as noticed. If a row says _sampled_, only some mutants were run, the same ones each time: its score is that of the sample.
+The score is the share of mutants that a test noticed. A mutant that never ends counts as noticed. In a row with _sampled_ only some mutants were run, the same ones each time: its score is that of the sample.
 Equivalent mutants, which no test can notice, stay in the score and are listed with their reasons.
 
 ## Scores

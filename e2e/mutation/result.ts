@@ -41,7 +41,7 @@ export interface FileResult {
 export interface Sample {
   /** One mutant in this many is run. */
   readonly size: number;
-  /** How many mutants the file has. */
+  /** The number of mutants that the file has. */
   readonly of: number;
 }
 

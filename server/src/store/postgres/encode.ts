@@ -112,8 +112,8 @@ export function encodeBatch(statements: readonly Encodable[], names: StatementNa
   return buffer.subarray(0, put(buffer, SYNC, at));
 }
 
-// The text counts only if it is sent: with the texts of prepared statements each buffer would be several times as large as its
-// batch, and Node's pool of small buffers would last for two batches.
+// The text counts only if it is sent. With the texts of prepared statements a buffer is several times as large as its batch, and
+// Node's pool of small buffers lasts for two batches.
 function headBytes(
   { text, isPlannedAnew }: Encodable,
   prepared: ReadonlySet<string> | undefined,
