@@ -3,6 +3,7 @@ import type { Client, ClientOptions, SettledOperation, Settled } from "@oncekey/
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { createHeld } from "../support/held.ts";
 import { done, json, reset, withServer } from "../support/server.ts";
+import { createSettlements } from "../../src/operation/settlements.ts";
 import { cart, createShop } from "../support/shop.ts";
 import { openBrowser } from "../support/tabs.ts";
 
@@ -215,5 +216,32 @@ describe("reset", () => {
       expect(await client.pending()).toEqual([]);
       expect(order.observe(cart).getState()).toEqual({ kind: "idle" });
     });
+  });
+});
+
+describe("the keys that were reported", () => {
+  it("are the last 500 ones: a later replay of one of these is not reported again", () => {
+    const heard: string[] = [];
+    const settlements = createSettlements(() => {});
+    settlements.listen("order", ({ key }) => void heard.push(key));
+    const report = (index: number): void =>
+      settlements.report({
+        operation: "order",
+        about: { instance: "cart" },
+        result: {
+          kind: "done",
+          value: 1,
+          status: 201,
+          replayed: false,
+          key: `${index}`,
+          attempts: 1,
+        },
+      });
+    for (let index = 0; index <= 500; index += 1) report(index);
+    expect(heard).toHaveLength(501);
+    for (const index of [500, 499, 1]) report(index);
+    expect(heard).toHaveLength(501);
+    report(0);
+    expect(heard.slice(501)).toEqual(["0"]);
   });
 });
