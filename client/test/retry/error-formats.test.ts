@@ -86,6 +86,7 @@ const IN_FLIGHT: [string, Reply][] = [
   ],
   // https://echo.labstack.com/pro/problems/operation-in-progress: "Do not switch to a new key"
   ["Echo", echo("operation_in_progress", 409, "started")],
+  ["a list of names", json(409, { error: ["idempotency_key_in_use"] })],
 ];
 
 const CONFLICT: [string, Reply][] = [
