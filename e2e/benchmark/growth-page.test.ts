@@ -49,6 +49,7 @@ describe("the page of the growth", () => {
     const page = growthPage(GROWTH, { command: "bench --growth", commit: "commit `1`" });
     expect(page).toContain("| v7 | 1,000,000 | before | 0.85");
     expect(page).toContain("the longest here: 61.0 ms");
+    expect(page).toContain("| 61.0 | 1 of 3 |");
     expect(page).not.toContain("NaN");
     expect(drawWal(GROWTH)).toContain("<title>v7, before: 1300.00</title>");
   });

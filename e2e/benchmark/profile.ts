@@ -47,6 +47,7 @@ export async function profile(plan: Plan, onProgress: OnProgress): Promise<Profi
       onProgress(index, ways.length, `${subject}, ${kind}`);
       sections.push(await profileOne(lab, subject, kind, plan));
     }
+    console.log(`The profiles of V8 are in ${FOLDER}.`);
     return { machine: await describeMachine(lab), sections };
   } finally {
     await lab.stop();

@@ -43,6 +43,9 @@ describe("the arguments of the command", () => {
     expect(() => readSettings(["--sample", "0.5"])).toThrow(
       "--sample must be an integer from 1, got 0.5",
     );
+    expect(() => readSettings(["--sample", "4", "--survivors"])).toThrow(
+      "--sample has no effect with --survivors",
+    );
   });
 });
 

@@ -64,6 +64,8 @@ export function readSettings(words: readonly string[]): Settings {
   const sample = Number(values.sample);
   if (!Number.isInteger(sample) || sample < 1)
     throw new RangeError(`--sample must be an integer from 1, got ${values.sample}`);
+  if (sample > 1 && values.survivors)
+    throw new RangeError("--sample has no effect with --survivors, which runs them all");
   return {
     paths: positionals,
     isChanged: values.changed,

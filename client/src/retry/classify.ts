@@ -170,7 +170,7 @@ function byStatus(refused: Refused): LoopEnd | Again {
   const { status, headers, isRedirected } = answer;
   const { isUnresolved } = loop;
   const settle = (isFinal: boolean): LoopEnd => (isFinal ? rejected : unknown)(error);
-  // What was stored stays as it is, however often it is asked for.
+  // A stored answer stays as it is, however often the client asks.
   if (headers.get(IDEMPOTENT_REPLAYED) === "true" && isRefused(status)) return settle(true);
   // Authentication runs before the key is looked at: the outcome of an earlier attempt stays unknown.
   if (status === 401 || status === 403) return settle(!isUnresolved);

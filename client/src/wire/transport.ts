@@ -71,7 +71,7 @@ async function exchange(api: KyInstance, outgoing: Outgoing): Promise<Answer> {
     const { failure, wire, asked } = state;
     if (wire !== undefined) return { ...wire, value: { error } };
     if (failure === undefined) throw new HookError(error);
-    // If it was ours, nobody waits for this error any more.
+    // If it was the signal of the attempt, the attempt has ended before, with the reason of that.
     throw asked?.signal?.aborted ? new HookError(failure.cause) : failure.cause;
   }
 }

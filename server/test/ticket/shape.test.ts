@@ -1,5 +1,12 @@
-import { describe, expect, it } from "vitest";
-import { knownShape, MAX_SHAPES } from "../../src/ticket/shape.ts";
+import { beforeEach, describe, expect, it, vi } from "vitest";
+import { MAX_SHAPES } from "../../src/ticket/shape.ts";
+
+// Shapes live as long as the process, which other test files share.
+let knownShape: (typeof import("../../src/ticket/shape.ts"))["knownShape"];
+beforeEach(async () => {
+  vi.resetModules();
+  ({ knownShape } = await import("../../src/ticket/shape.ts"));
+});
 
 /** Returns whether two objects with these names, one after the other, have one shape. */
 function isKept(...names: readonly [string, ...string[]]): boolean {
