@@ -96,6 +96,7 @@ describe("step", () => {
     ["a BigInt", { id: 1n }, "it has no JSON: TypeError"],
     ["a toJSON that throws", { toJSON: fail }, "it has no JSON: Error: no"],
     ["over 64 KiB", "x".repeat(70_000), "it is larger than 65536 bytes as JSON"],
+    ["over 64 KiB in letters of three bytes", "漢".repeat(30_000), "it is larger than 65536 bytes"],
   ])(
     "remembers as done what cannot be stored, and throws then and in each rerun: %s",
     async (_name, result, why) => {

@@ -90,6 +90,7 @@ describe("a handler that encodes its body itself", () => {
     ["br", brotliCompressSync(BODY)],
     ["deflate", deflateSync(BODY)],
     ["zstd", zstdCompressSync(BODY)],
+    ["gzip, br", brotliCompressSync(gzipSync(BODY))],
   ])("is stored as what it encoded, and readable at a replay: %s", async (encoding, bytes) => {
     await withNeighbour(
       "before ours",

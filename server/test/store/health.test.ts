@@ -58,7 +58,13 @@ describe("health", () => {
       lease_until: "now() - interval '1 minute'",
       created_at: "now() - interval '5 minutes'",
     });
-    await insert("closed", { status: "500", headers: "'[]'", body: "'\\x01'", owner });
+    await insert("closed", {
+      status: "500",
+      headers: "'[]'",
+      body: "'\\x01'",
+      owner,
+      created_at: "now() - interval '2 hours'",
+    });
     await insert("abandoned", {
       created_at: "now() - interval '3 hours'",
       expires_at: "now() - interval '2 hours'",

@@ -74,6 +74,11 @@ it.each<[string, Partial<SeenKey>, string]>([
     { other: { ...made, body: "[]" } },
     "another request under the key was answered with 201 application/json []",
   ],
+  [
+    "another request that ran, and had the same answer",
+    { other: made },
+    "another request under the key was answered with 201 application/json {}",
+  ],
 ])("says what is broken: %s", (_what, wrong, sentence) => {
   expect(checkKey({ ...right, ...wrong })).toEqual([sentence]);
 });
