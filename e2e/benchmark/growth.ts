@@ -1,8 +1,7 @@
 /** `bench --growth`: requests and sweeps beside many records, before and after one retention has passed. */
-import pg from "pg";
 import { addExpired, addLive, pickKeys, sizeOfRecord } from "./growth-table.ts";
 import type { KeyVersion, RecordsTable, RecordSize } from "./growth-table.ts";
-import { openLab } from "./lab.ts";
+import { openLab, openPool } from "./lab.ts";
 import type { Lab, MeasuredServer } from "./lab.ts";
 import type { LoadOrder } from "./load-order.ts";
 import { describeMachine } from "./machine.ts";
@@ -105,7 +104,7 @@ async function openTable(
   const name = `growth_${version}_${rows}_${phase}`;
   const url = await lab.database(name);
   const server = await lab.start("advisory", url);
-  const pool = new pg.Pool({ connectionString: url, max: 1 });
+  const pool = openPool(url);
   const [template = ""] = await createKeys(lab, { port: server.port, kind: "replay", count: 1 });
   const table: Table = { version, rows, phase, template, pool, server, name };
   if (phase === "filled") await addLive(table, rows);

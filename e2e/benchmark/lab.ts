@@ -51,7 +51,7 @@ export async function openLab({ settings, withRedis = false }: LabOptions = {}):
     startLoadGenerator(),
     withRedis ? startRedis() : undefined,
   ]);
-  const admin = new pg.Pool({ connectionString: postgres.url("postgres"), max: 1 });
+  const admin = openPool(postgres.url("postgres"));
   const { rows } = await admin.query<{ pid: number }>("select pg_backend_pid() as pid");
   const backend = await findProcess(rows[0]?.pid ?? 0);
   const servers = new Set<MeasuredServer>();
@@ -65,7 +65,7 @@ export async function openLab({ settings, withRedis = false }: LabOptions = {}):
       const found = await admin.query("select from pg_database where datname = $1", [name]);
       if (found.rowCount === 0) {
         await admin.query(`create database ${name}`);
-        const pool = new pg.Pool({ connectionString: url, max: 1 });
+        const pool = openPool(url);
         await migrate(pool);
         await pool.query(CREATE_PAYMENTS);
         await pool.end();
@@ -83,6 +83,14 @@ export async function openLab({ settings, withRedis = false }: LabOptions = {}):
       await postgres.stop();
     },
   };
+}
+
+/** Opens one connection to a database of the lab, for the measurement itself. */
+export function openPool(connectionString: string): pg.Pool {
+  const pool = new pg.Pool({ connectionString, max: 1 });
+  // `end()` does not wait for sessions that are closing: one may meet the end of Postgres, and then notifies its pool.
+  pool.on("error", () => {});
+  return pool;
 }
 
 async function startServer(subject: SubjectName, args: readonly string[]): Promise<MeasuredServer> {

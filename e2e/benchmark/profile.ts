@@ -2,9 +2,8 @@
 import { mkdir, readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import pg from "pg";
 import { PAGES, provenance, table, writePage } from "@oncekey/test-support/reporting/page";
-import { openLab } from "./lab.ts";
+import { openLab, openPool } from "./lab.ts";
 import type { Lab } from "./lab.ts";
 import { describeMachine } from "./machine.ts";
 import type { Machine } from "./machine.ts";
@@ -80,7 +79,7 @@ async function profileOne(
   const server = await lab.start(subject, url);
   const connections = concurrencies.find((one) => one > 1) ?? LOAD_CONNECTIONS;
   const order = { port: server.port, path: PATH[kind], connections, isReplay: undefined };
-  const pool = new pg.Pool({ connectionString: url, max: 1 });
+  const pool = openPool(url);
   try {
     const keys =
       kind === "first" ? "v4" : await createKeys(lab, { port: server.port, kind, count: ring });
